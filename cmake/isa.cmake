@@ -1,0 +1,34 @@
+# The one table ISA -> compiler flags. A kernel source is found by its name, csrc/kernels/<op>/<isa>.cc,
+# and compiled with the flags of its row alone; everything else is compiled for the baseline of the target.
+# A new ISA is one row here and one bit in csrc/base/cpu.*.
+#
+# Each ISA file is compiled with -DARROWMIND_ISA=<isa>: shared inline code lives in a namespace of that name, so
+# that the linker can never let baseline code run a copy compiled for wider instructions.
+
+set(ARROWMIND_ISA_COMMON -ffp-contract=off -fno-math-errno)
+
+set(ARROWMIND_ISA_FLAGS_scalar -fno-tree-vectorize -fno-tree-slp-vectorize)
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  set(ARROWMIND_ISAS scalar x86_avx2 x86_avx512 x86_avx512vnni)
+  set(ARROWMIND_ISA_FLAGS_x86_avx2 -mavx2 -mfma -mf16c -mpopcnt)
+  set(ARROWMIND_ISA_FLAGS_x86_avx512 ${ARROWMIND_ISA_FLAGS_x86_avx2} -mavx512f -mavx512bw -mavx512dq -mavx512vl
+                                     -mprefer-vector-width=512)
+  set(ARROWMIND_ISA_FLAGS_x86_avx512vnni ${ARROWMIND_ISA_FLAGS_x86_avx512} -mavx512vnni)
+else()
+  set(ARROWMIND_ISAS scalar)
+endif()
+
+# arrowmind_add_kernels(<target>): adds every csrc/kernels/*/<isa>.cc of this architecture to the target.
+function(arrowmind_add_kernels target)
+  foreach(isa IN LISTS ARROWMIND_ISAS)
+    file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/csrc/kernels/*/${isa}.cc)
+    if(sources)
+      target_sources(${target} PRIVATE ${sources})
+      set_source_files_properties(
+        ${sources} PROPERTIES
+        COMPILE_OPTIONS "-O3;${ARROWMIND_ISA_COMMON};${ARROWMIND_ISA_FLAGS_${isa}}"
+        COMPILE_DEFINITIONS "ARROWMIND_ISA=${isa}"
+      )
+    endif()
+  endforeach()
+endfunction()

@@ -1,0 +1,54 @@
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/string_view.h>
+
+#include "base/cpu.h"
+#include "base/thread_pool.h"
+#include "bindings/bindings.h"
+#include "kernels/registry.h"
+
+namespace arrowmind::bindings {
+namespace {
+
+nb::list isas() {
+  nb::list list;
+  for (const IsaInfo& info : isa_report()) {
+    nb::dict row;
+    row["name"] = info.name;
+    row["detected"] = info.detected;
+    row["enabled"] = info.enabled;
+    list.append(row);
+  }
+  return list;
+}
+
+nb::list kernels() {
+  nb::list list;
+  for (const KernelRow& kernel : all_kernels()) {
+    nb::dict row;
+    row["op"] = kernel.op;
+    row["name"] = kernel.name;
+    row["isa"] = isa_name(kernel.isa);
+    row["detail"] = kernel.detail;
+    row["enabled"] = isa_enabled(kernel.isa);
+    list.append(row);
+  }
+  return list;
+}
+
+void reload_environment() {
+  reload_isa_cap();
+  reload_forced_kernels();
+}
+
+}  // namespace
+
+void bind_base(nb::module_& m) {
+  m.def("isas", &isas, "Instruction sets of this architecture: name, detected, enabled; narrow to wide.");
+  m.def("kernels", &kernels, "Every kernel row: op, name, isa, detail, enabled.");
+  m.def("cpu_brand", &cpu_brand, "Name of the processor.");
+  m.def("available_cpus", &available_cpus, "Processors this process may use.");
+  m.def("reload_environment", &reload_environment,
+        "Reads ARROWMIND_MAX_ISA and ARROWMIND_KERNEL again. For tests: not safe beside running kernels.");
+}
+
+}  // namespace arrowmind::bindings

@@ -1,0 +1,33 @@
+#include <array>
+#include <string_view>
+
+#include "base/error.h"
+#include "bindings/bindings.h"
+
+namespace nb = nanobind;
+
+namespace {
+
+// Class in arrowmind.errors for each ErrorKind, in its order.
+constexpr std::array<const char*, 6> kErrorClasses = {
+    "InvalidArgumentError", "ConfigurationError", "DeviceError",
+    "WeightError",          "IntegrityError",     "KernelError",
+};
+
+void translate(const std::exception_ptr& pointer, void* /*unused*/) {
+  try {
+    std::rethrow_exception(pointer);
+  } catch (const arrowmind::Error& error) {
+    const nb::object errors = nb::module_::import_("arrowmind.errors");
+    const nb::object type = errors.attr(kErrorClasses.at(static_cast<size_t>(error.kind())));
+    PyErr_SetString(type.ptr(), error.what());
+  }
+}
+
+}  // namespace
+
+NB_MODULE(_native, m) {
+  nb::register_exception_translator(translate);
+  arrowmind::bindings::bind_base(m);
+  arrowmind::bindings::bind_qmatmul(m);
+}

@@ -1,0 +1,128 @@
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+
+#include <optional>
+
+#include "base/checked.h"
+#include "bindings/bindings.h"
+#include "kernels/qmatmul/qmatmul.h"
+
+namespace arrowmind::bindings {
+namespace {
+
+using qmatmul::Activation;
+using qmatmul::Weight;
+
+template <typename T>
+using Vector = nb::ndarray<const T, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+template <typename T>
+using Matrix = nb::ndarray<T, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+using AnyMatrix = nb::ndarray<nb::ro, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+using Bytes = nb::ndarray<const uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+
+Weight weight_type(const std::string& name) {
+  if (name == "fp32") return Weight::kF32;
+  if (name == "fp16") return Weight::kF16;
+  if (name == "int8") return Weight::kI8;
+  fail(ErrorKind::kInvalidArgument, "weight type '", name, "' is unknown; use fp32, fp16 or int8");
+}
+
+int64_t item_bytes(Weight weight) {
+  return weight == Weight::kF32 ? 4 : weight == Weight::kF16 ? 2 : 1;
+}
+
+void require(bool condition, const char* what) {
+  if (!condition) fail(ErrorKind::kInvalidArgument, "[qmatmul] ", what);
+}
+
+nb::ndarray<nb::numpy, uint8_t> pack(const std::string& type, AnyMatrix weights) {
+  const Weight weight = weight_type(type);
+  require(static_cast<int64_t>(weights.itemsize()) == item_bytes(weight), "weights have another item size");
+  const int64_t n = static_cast<int64_t>(weights.shape(0));
+  const int64_t k = static_cast<int64_t>(weights.shape(1));
+  const size_t size = static_cast<size_t>(qmatmul::packed_bytes(weight, n, k));
+  uint8_t* packed = new uint8_t[size];
+  nb::capsule owner(packed, [](void* p) noexcept { delete[] static_cast<uint8_t*>(p); });
+  {
+    nb::gil_scoped_release release;
+    qmatmul::pack(weight, n, k, weights.data(), packed);
+  }
+  return {packed, {size}, owner};
+}
+
+void unpack(const std::string& type, Bytes packed,
+            nb::ndarray<nb::ndim<2>, nb::c_contig, nb::device::cpu> out) {
+  const Weight weight = weight_type(type);
+  const int64_t n = static_cast<int64_t>(out.shape(0));
+  const int64_t k = static_cast<int64_t>(out.shape(1));
+  require(static_cast<int64_t>(out.itemsize()) == item_bytes(weight), "destination has another item size");
+  require(static_cast<int64_t>(packed.size()) == qmatmul::packed_bytes(weight, n, k),
+          "packed weights have another size than this shape needs");
+  nb::gil_scoped_release release;
+  qmatmul::unpack(weight, n, k, packed.data(), out.data());
+}
+
+// Runs one named row over whole matrices on this thread: for tests and benchmarks, which own the oracle.
+void run(const std::string& name, AnyMatrix a, int64_t k, Bytes w, Matrix<float> c,
+         std::optional<Vector<float>> a_scale, std::optional<Vector<int32_t>> a_sum,
+         std::optional<Vector<float>> w_scale, std::optional<Vector<float>> w_zero,
+         std::optional<Vector<int32_t>> w_sum, std::optional<Vector<float>> bias,
+         std::optional<Matrix<const float>> residual, bool gelu, int64_t repeat) {
+  const qmatmul::Row& row = kernel_by_name(qmatmul::rows(), name);
+  qmatmul::Params p;
+  p.m = static_cast<int64_t>(c.shape(0));
+  p.n = static_cast<int64_t>(c.shape(1));
+  p.k = k;
+  const int64_t padded_n = round_up(p.n, qmatmul::kPanel);
+  const int64_t a_item = row.activation == Activation::kF32 ? 4 : row.activation == Activation::kI16 ? 2 : 1;
+  require(static_cast<int64_t>(a.itemsize()) == a_item, "activations have another item size");
+  require(static_cast<int64_t>(a.shape(0)) == p.m, "activations and outputs differ in rows");
+  require(static_cast<int64_t>(a.shape(1)) >= k, "activation rows are shorter than k");
+  require(static_cast<int64_t>(a.shape(1)) % qmatmul::kQuad == 0 || row.activation == Activation::kF32,
+          "activation rows must be padded to a multiple of 4");
+  require(static_cast<int64_t>(w.size()) == qmatmul::packed_bytes(row.weight, p.n, k),
+          "packed weights: wrong size");
+  require(row.activation == Activation::kF32 || (a_scale && w_scale),
+          "integer forms need a_scale and w_scale");
+  const auto sized = [&](const auto& vector, int64_t size, const char* what) {
+    require(!vector || static_cast<int64_t>(vector->size()) >= size, what);
+    return vector ? vector->data() : nullptr;
+  };
+  p.a = a.data();
+  p.a_stride = static_cast<int64_t>(a.shape(1));
+  p.a_scale = sized(a_scale, p.m, "a_scale is too short");
+  p.a_sum = sized(a_sum, p.m, "a_sum is too short");
+  p.w = w.data();
+  p.w_scale = sized(w_scale, padded_n, "w_scale is too short");
+  p.w_zero = sized(w_zero, padded_n, "w_zero is too short");
+  p.w_sum = sized(w_sum, padded_n, "w_sum is too short");
+  p.bias = sized(bias, p.n, "bias is too short");
+  p.residual = sized(residual, p.m * p.n, "residual is too small");
+  p.residual_stride = p.n;
+  p.nonlinearity = gelu ? qmatmul::Nonlinearity::kGelu : qmatmul::Nonlinearity::kNone;
+  p.c = c.data();
+  p.c_stride = p.n;
+  p.n_end = p.n;
+  require(p.w_zero == nullptr || row.activation == Activation::kF32 || p.a_sum != nullptr,
+          "zero points need a_sum");
+  nb::gil_scoped_release release;
+  for (int64_t i = 0; i < repeat; ++i) row.run(p);
+}
+
+}  // namespace
+
+void bind_qmatmul(nb::module_& m) {
+  m.def("qmatmul_pack", &pack, nb::arg("type"), nb::arg("weights"),
+        "Row-major [n, k] weights -> the packed bytes every kernel of this weight type reads.");
+  m.def("qmatmul_unpack", &unpack, nb::arg("type"), nb::arg("packed"), nb::arg("out"),
+        "Packed bytes -> row-major [n, k], written to `out`.");
+  m.def("qmatmul_activation_limit", &qmatmul::activation_limit, nb::arg("k"),
+        "Largest int16 activation code whose dot product over k cannot overflow int32.");
+  m.def("qmatmul_run", &run, nb::arg("name"), nb::arg("a"), nb::arg("k"), nb::arg("w"), nb::arg("c"),
+        nb::arg("a_scale") = nb::none(), nb::arg("a_sum") = nb::none(), nb::arg("w_scale") = nb::none(),
+        nb::arg("w_zero") = nb::none(), nb::arg("w_sum") = nb::none(), nb::arg("bias") = nb::none(),
+        nb::arg("residual") = nb::none(), nb::arg("gelu") = false, nb::arg("repeat") = 1,
+        "Runs the named kernel row over whole matrices on this thread; for tests and benchmarks.");
+}
+
+}  // namespace arrowmind::bindings

@@ -1,0 +1,85 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "kernels/registry.h"
+
+namespace arrowmind::qmatmul {
+
+// C[m][n] = epilogue( sum_k A[m][k] * W[n][k] )       A: activations, W: weights of a linear layer [n_out,
+// n_in]
+//
+// Integer forms: A and W hold codes, and
+//   acc[m][n] = sum_k a[m][k] * w[n][k]                             exact in int32 (budget below)
+//   value     = (acc - a_sum[m] * w_zero[n]) * (a_scale[m] * w_scale[n])
+// Float forms: A is float32; W is float32, float16 or (int8 - w_zero) * w_scale.
+// Epilogue, in this order: + bias[n], GELU, + residual[m][n].
+//
+// Overflow budget of int32: |a| <= activation_limit(k) (int16) or 127 (int8), |w| <= 127:
+//   int8:  127 * 127 * k   < 2^31 for k <= 133,000
+//   int16: activation_limit(k) = min(32767, floor((2^31 - 1) / (127 * k)))
+// The result is the same bits for every kernel, batch and thread count: the integer sum is exact, float sums
+// run over k in order, one fused multiply-add each, and the epilogue is a fixed sequence of IEEE operations.
+
+enum class Activation : uint8_t { kF32, kI8, kI16 };
+enum class Weight : uint8_t { kF32, kF16, kI8 };
+enum class Nonlinearity : uint8_t { kNone, kGelu };
+
+// Packed weights, the same on disk and in memory for every ISA (K3), n padded with zeros to 16, 64-byte
+// aligned:
+//   kF32, kF16   panels of 16 outputs: [n / 16][k][16]                                   layout name "n16"
+//   kI8          panels of 16 outputs, k in fours, k padded with zeros to 4:
+//                [n / 16][k / 4][16][4]                                                  layout name "n16k4"
+// One row of 64 bytes of n16k4 is at once a zmm for vpdpbusd, four NEON sdot operands and a row of an AMX B
+// tile.
+constexpr int64_t kPanel = 16;
+constexpr int64_t kQuad = 4;
+
+struct Params {
+  int64_t m = 0, n = 0, k = 0;
+  const void* a = nullptr;  // [m, k] float32, int8 or int16; rows padded with zero codes to a multiple of 4
+  int64_t a_stride = 0;     // elements between rows
+  const float* a_scale = nullptr;   // [m], integer forms
+  const int32_t* a_sum = nullptr;   // [m] sum of a row's codes; needed when w_zero is set
+  const void* w = nullptr;          // packed, above
+  const float* w_scale = nullptr;   // [n padded to 16], int8 weights
+  const float* w_zero = nullptr;    // [n padded to 16] zero points (whole numbers), null when symmetric
+  const int32_t* w_sum = nullptr;   // [n padded to 16] sum over k of a column's codes, int8 weights
+  const float* bias = nullptr;      // [n] or null
+  const float* residual = nullptr;  // [m, n] or null; may be c itself
+  int64_t residual_stride = 0;
+  Nonlinearity nonlinearity = Nonlinearity::kNone;
+  float* c = nullptr;  // [m, n]
+  int64_t c_stride = 0;
+  // The part of the outputs this call computes; begin is a multiple of kPanel. Threads split n (and m).
+  int64_t n_begin = 0, n_end = 0;
+};
+
+using Function = void (*)(const Params&);
+
+struct Row {
+  KernelRow row;
+  Activation activation;
+  Weight weight;
+  int64_t min_m;  // fewest rows this kernel serves
+  float cost;     // relative time per multiply-add at large m; select() takes the cheapest that fits
+  Function run;
+};
+
+std::span<const Row> rows();
+
+// The kernel for a shape on this machine; decided by types, m and what the CPU can do.
+const Row& select(Activation activation, Weight weight, int64_t m);
+
+// Largest magnitude of an int16 activation code whose dot product over k cannot overflow int32.
+int32_t activation_limit(int64_t k);
+
+int64_t packed_bytes(Weight weight, int64_t n, int64_t k);
+
+// Row-major [n, k] -> packed. `source` and `packed` hold elements of the weight's type.
+void pack(Weight weight, int64_t n, int64_t k, const void* source, void* packed);
+// Packed -> row-major [n, k]; the inverse of pack().
+void unpack(Weight weight, int64_t n, int64_t k, const void* packed, void* destination);
+
+}  // namespace arrowmind::qmatmul

@@ -1,0 +1,65 @@
+#include "kernels/registry.h"
+
+#include <cstdlib>
+#include <mutex>
+#include <optional>
+
+#include "kernels/qmatmul/qmatmul.h"
+
+namespace arrowmind {
+namespace {
+
+template <typename Row>
+void append(std::vector<KernelRow>& all, std::span<const Row> rows) {
+  for (const Row& row : rows) all.push_back(row.row);
+}
+
+void check_forced(const std::string& name) {
+  for (const KernelRow& row : all_kernels()) {
+    if (row.name != name) continue;
+    if (isa_enabled(row.isa)) return;
+    fail(ErrorKind::kConfiguration, "ARROWMIND_KERNEL: '", name, "' needs ", isa_name(row.isa),
+         ", which this machine lacks or ARROWMIND_MAX_ISA forbids; `arrowmind doctor` lists what can run");
+  }
+  fail(ErrorKind::kConfiguration, "ARROWMIND_KERNEL: no kernel is called '", name,
+       "'; `arrowmind doctor` lists the names");
+}
+
+std::vector<std::string> read_forced() {
+  std::vector<std::string> names;
+  const char* text = std::getenv("ARROWMIND_KERNEL");
+  std::istringstream list(text == nullptr ? "" : text);
+  for (std::string name; std::getline(list, name, ',');) {
+    if (name.empty()) continue;
+    check_forced(name);
+    names.push_back(name);
+  }
+  return names;
+}
+
+std::mutex forced_mutex;
+std::optional<std::vector<std::string>> forced;
+
+}  // namespace
+
+std::vector<KernelRow> all_kernels() {
+  std::vector<KernelRow> all;
+  append(all, qmatmul::rows());
+  return all;
+}
+
+std::string forced_kernel(std::string_view op) {
+  const std::lock_guard<std::mutex> lock(forced_mutex);
+  if (!forced) forced = read_forced();
+  for (const std::string& name : *forced) {
+    if (name.starts_with(std::string(op) + "_")) return name;
+  }
+  return {};
+}
+
+void reload_forced_kernels() {
+  const std::lock_guard<std::mutex> lock(forced_mutex);
+  forced.reset();
+}
+
+}  // namespace arrowmind

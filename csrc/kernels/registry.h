@@ -1,0 +1,61 @@
+#pragma once
+
+#include <algorithm>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/cpu.h"
+#include "base/error.h"
+
+namespace arrowmind {
+
+// What every row of every kernels.inc has in common.
+struct KernelRow {
+  std::string_view op;    // folder under kernels/
+  std::string_view name;  // <op>_<operand types>_<tile>_<isa>, unique over all ops
+  Isa isa;
+  std::string_view detail;  // what tells this row from its sisters, for `doctor` and reports
+};
+
+// All rows of all ops, in table order (kernels.cc).
+std::vector<KernelRow> all_kernels();
+
+// The name in ARROWMIND_KERNEL if it forces a row of this op, else empty. Several names may be given,
+// separated by commas. Throws Error(kConfiguration) when a name is no row at all, or its ISA cannot run here.
+std::string forced_kernel(std::string_view op);
+
+// Reads ARROWMIND_KERNEL again. Only for tests.
+void reload_forced_kernels();
+
+// Picks from `rows` (each with .row and .cost) the cheapest that `fits` and may run here. A forced row wins
+// when it fits. `problem` describes the call for the error when nothing fits.
+template <typename Row, typename Fits>
+const Row& select_kernel(std::span<const Row> rows, std::string_view op, const Fits& fits,
+                         const std::string& problem) {
+  const std::string forced = forced_kernel(op);
+  const Row* best = nullptr;
+  for (const Row& row : rows) {
+    if (!fits(row)) continue;
+    if (!forced.empty() && row.row.name == forced) return row;
+    if (isa_enabled(row.row.isa) && (best == nullptr || row.cost < best->cost)) best = &row;
+  }
+  if (best == nullptr) fail(ErrorKind::kKernel, "[", op, "] no kernel for ", problem);
+  return *best;
+}
+
+// Row of this name, for tests and benchmarks. Throws Error(kKernel) when there is none or its ISA is not
+// enabled.
+template <typename Row>
+const Row& kernel_by_name(std::span<const Row> rows, std::string_view name) {
+  const auto found = std::find_if(rows.begin(), rows.end(), [&](const Row& r) { return r.row.name == name; });
+  if (found == rows.end()) fail(ErrorKind::kKernel, "no kernel is called '", name, "'");
+  if (!isa_enabled(found->row.isa)) {
+    fail(ErrorKind::kKernel, "kernel '", name, "' needs ", isa_name(found->row.isa),
+         ", which is not enabled here");
+  }
+  return *found;
+}
+
+}  // namespace arrowmind

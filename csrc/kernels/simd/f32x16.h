@@ -1,0 +1,79 @@
+#pragma once
+
+// Sixteen float32 lanes, the same IEEE operations in the same order on every ISA: a kernel body written once
+// with F32x16 gives the same bits everywhere (K4). Only +, -, *, /, fma, min, max, round-to-even and
+// conversions are here, each correctly rounded; sums over lanes fold in the fixed tree 16 -> 8 -> 4 -> 2
+// -> 1.
+//
+// Included only from csrc/kernels/<op>/<isa>.cc and the bodies those include. Everything lives in a namespace
+// named after the ISA, so that no copy compiled for wide instructions can be linked into baseline code.
+
+#include <cstdint>
+#include <cstring>
+
+#ifndef ARROWMIND_ISA
+#error "simd/f32x16.h is for kernel sources: cmake/isa.cmake defines ARROWMIND_ISA for them"
+#endif
+
+#if defined(__AVX512F__)
+#include "kernels/simd/f32x16_avx512.h"
+#elif defined(__AVX2__)
+#include "kernels/simd/f32x16_avx2.h"
+#else
+#include "kernels/simd/f32x16_scalar.h"
+#endif
+
+namespace arrowmind::ARROWMIND_ISA {
+
+inline F32x16 operator+(F32x16 a, F32x16 b) {
+  return add(a, b);
+}
+inline F32x16 operator-(F32x16 a, F32x16 b) {
+  return sub(a, b);
+}
+inline F32x16 operator*(F32x16 a, F32x16 b) {
+  return mul(a, b);
+}
+inline F32x16 operator/(F32x16 a, F32x16 b) {
+  return div(a, b);
+}
+
+// e^x by Cody-Waite reduction and a degree-6 polynomial, within 2 ulp; x is clamped to [-87.3, 88.3].
+inline F32x16 exp(F32x16 x) {
+  x = min(max(x, set1(-87.3f)), set1(88.3f));
+  const F32x16 n = round(x * set1(1.44269504088896341f));
+  F32x16 r = fma(n, set1(-0.693145751953125f), x);   // ln 2, high part: 16 bits, so that n * high is exact
+  r = fma(n, set1(-1.42860682030941723212e-6f), r);  // ln 2, low part
+  F32x16 p = set1(1.0f / 720);
+  p = fma(p, r, set1(1.0f / 120));
+  p = fma(p, r, set1(1.0f / 24));
+  p = fma(p, r, set1(1.0f / 6));
+  p = fma(p, r, set1(0.5f));
+  p = fma(p, r, set1(1.0f));
+  p = fma(p, r, set1(1.0f));
+  return scale_by_power_of_two(p, n);
+}
+
+// x * 0.5 * (1 + erf(x / sqrt 2)), the exact GELU of BERT. erf is x * P(x^2) / Q(x^2) on [-3.92, 3.92], where
+// 1 - erf is below float32's resolution; our own least-squares minimax fit, error 4.4e-8 before rounding.
+inline F32x16 gelu(F32x16 x) {
+  const F32x16 limit = set1(3.92f);
+  const F32x16 u = min(max(x * set1(0.70710678118654752f), set1(-3.92f)), limit);
+  const F32x16 z = u * u;
+  F32x16 p = set1(1.99035703e-08f);
+  p = fma(p, z, set1(-1.99373653e-06f));
+  p = fma(p, z, set1(0.000149064232f));
+  p = fma(p, z, set1(0.00397766102f));
+  p = fma(p, z, set1(0.0514133349f));
+  p = fma(p, z, set1(0.206237048f));
+  p = fma(p, z, set1(1.12837875f));
+  F32x16 q = set1(0.00102515647f);
+  q = fma(q, z, set1(0.0148993637f));
+  q = fma(q, z, set1(0.117615089f));
+  q = fma(q, z, set1(0.516101599f));
+  q = fma(q, z, set1(1.0f));
+  const F32x16 half = x * set1(0.5f);
+  return fma(half, u * (p / q), half);
+}
+
+}  // namespace arrowmind::ARROWMIND_ISA

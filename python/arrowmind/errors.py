@@ -1,0 +1,82 @@
+"""The one tree of errors. Every message names the thing, the value and the remedy.
+
+::
+
+    OptimizationError
+    ├── InvalidArgumentError (also ValueError)   a call was given something it cannot use
+    ├── ConfigurationError                       a setting in YAML, environment or argument
+    ├── DeviceError                              a device or instruction set that is not to be had
+    │   └── KernelError                          no kernel for the call
+    ├── WeightError                              a weight file or model folder
+    │   └── IntegrityError                       damaged: truncated, overlapping, checksum mismatch
+    ├── QuantizationError
+    │   └── PrecisionError                       a result below its precision threshold
+    ├── TokenizerError
+    └── MemoryStoreError
+        └── StoreVersionError                    a store written by a newer version
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ConfigurationError",
+    "DeviceError",
+    "IntegrityError",
+    "InvalidArgumentError",
+    "KernelError",
+    "MemoryStoreError",
+    "OptimizationError",
+    "PrecisionError",
+    "QuantizationError",
+    "StoreVersionError",
+    "TokenizerError",
+    "WeightError",
+]
+
+
+class OptimizationError(Exception):
+    """Root of everything ArrowMind raises on purpose."""
+
+
+class InvalidArgumentError(OptimizationError, ValueError):
+    """A call was given something it cannot use."""
+
+
+class ConfigurationError(OptimizationError):
+    """A setting in YAML, the environment or an argument is not usable."""
+
+
+class DeviceError(OptimizationError):
+    """A device or instruction set is not to be had."""
+
+
+class KernelError(DeviceError):
+    """No kernel serves the call."""
+
+
+class WeightError(OptimizationError):
+    """A weight file or model folder cannot be used."""
+
+
+class IntegrityError(WeightError):
+    """A file is damaged: truncated, overlapping, or its checksum does not match."""
+
+
+class QuantizationError(OptimizationError):
+    """Quantisation failed."""
+
+
+class PrecisionError(QuantizationError):
+    """A quantised model is below its precision threshold."""
+
+
+class TokenizerError(OptimizationError):
+    """A tokenizer cannot be loaded or used."""
+
+
+class MemoryStoreError(OptimizationError):
+    """A memory store cannot be opened, read or written."""
+
+
+class StoreVersionError(MemoryStoreError):
+    """The store was written by a newer version."""
