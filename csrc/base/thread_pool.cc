@@ -50,6 +50,8 @@ void register_fork_handler() {
 }
 
 struct Job {
+  Job(const ThreadPool::Body* job_body, int64_t count) : body(job_body), tasks(count) {}
+
   const ThreadPool::Body* body;
   int64_t tasks;
   std::atomic<int64_t> next{0};
@@ -175,7 +177,7 @@ ThreadPool::State* ThreadPool::current_state() {
 
 void ThreadPool::run(int64_t tasks, const Body& body) {
   if (tasks <= 0) return;
-  Job job{.body = &body, .tasks = tasks};
+  Job job(&body, tasks);
   const bool alone = threads_ == 1 || tasks == 1;
   State* state = alone ? nullptr : current_state();
   if (state != nullptr) state->post(&job);
