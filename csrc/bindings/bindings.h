@@ -10,5 +10,10 @@ namespace nb = nanobind;
 // One function per room; module.cc calls them all.
 void bind_base(nb::module_& m);
 void bind_qmatmul(nb::module_& m);
+void bind_attention(nb::module_& m);
+void bind_embed(nb::module_& m);
+void bind_norm(nb::module_& m);
+void bind_pool(nb::module_& m);
+void bind_quantise(nb::module_& m);
 
 }  // namespace arrowmind::bindings

@@ -30,4 +30,9 @@ NB_MODULE(_native, m) {
   nb::register_exception_translator(translate);
   arrowmind::bindings::bind_base(m);
   arrowmind::bindings::bind_qmatmul(m);
+  arrowmind::bindings::bind_attention(m);
+  arrowmind::bindings::bind_embed(m);
+  arrowmind::bindings::bind_norm(m);
+  arrowmind::bindings::bind_pool(m);
+  arrowmind::bindings::bind_quantise(m);
 }

@@ -4,7 +4,12 @@
 #include <mutex>
 #include <optional>
 
+#include "kernels/attention/attention.h"
+#include "kernels/embed/embed.h"
+#include "kernels/norm/norm.h"
+#include "kernels/pool/pool.h"
 #include "kernels/qmatmul/qmatmul.h"
+#include "kernels/quantise/quantise.h"
 
 namespace arrowmind {
 namespace {
@@ -45,6 +50,11 @@ std::optional<std::vector<std::string>> forced;
 std::vector<KernelRow> all_kernels() {
   std::vector<KernelRow> all;
   append(all, qmatmul::rows());
+  append(all, attention::rows());
+  append(all, embed::rows());
+  append(all, norm::rows());
+  append(all, pool::rows());
+  append(all, quantise::rows());
   return all;
 }
 

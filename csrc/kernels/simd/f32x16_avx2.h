@@ -39,6 +39,10 @@ inline void store_part(float* p, F32x16 a, int64_t count) {
   _mm256_maskstore_ps(p, detail::first_lanes(count), a.low);
   _mm256_maskstore_ps(p + 8, detail::first_lanes(count - 8), a.high);
 }
+inline F32x16 select_first(F32x16 a, F32x16 b, int64_t count) {
+  return {_mm256_blendv_ps(b.low, a.low, _mm256_castsi256_ps(detail::first_lanes(count))),
+          _mm256_blendv_ps(b.high, a.high, _mm256_castsi256_ps(detail::first_lanes(count - 8)))};
+}
 inline F32x16 load_f16(const uint16_t* p) {
   return {_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))),
           _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p + 8)))};
@@ -85,14 +89,13 @@ inline F32x16 round(F32x16 a) {
   return {_mm256_round_ps(a.low, kNearest), _mm256_round_ps(a.high, kNearest)};
 }
 namespace detail {
-inline __m256 power_of_two(__m256 n) {
-  return _mm256_castsi256_ps(
-      _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23));
+inline __m256 power_of_two(__m256 shifted) {
+  const __m256i exponent = _mm256_slli_epi32(_mm256_castps_si256(shifted), 23);
+  return _mm256_castsi256_ps(_mm256_add_epi32(exponent, _mm256_set1_epi32(0x3f800000)));
 }
 }  // namespace detail
-inline F32x16 scale_by_power_of_two(F32x16 a, F32x16 n) {
-  return {_mm256_mul_ps(a.low, detail::power_of_two(n.low)),
-          _mm256_mul_ps(a.high, detail::power_of_two(n.high))};
+inline F32x16 power_of_two(F32x16 shifted) {
+  return {detail::power_of_two(shifted.low), detail::power_of_two(shifted.high)};
 }
 inline float sum(F32x16 a) {
   const __m256 eight = _mm256_add_ps(a.low, a.high);
@@ -105,6 +108,62 @@ inline float reduce_max(F32x16 a) {
   const __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
   const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
   return _mm_cvtss_f32(_mm_max_ss(two, _mm_shuffle_ps(two, two, 1)));
+}
+namespace detail {
+inline __m256 max_magnitude(__m256 a, __m256 b) {
+  const __m256i magnitude = _mm256_castps_si256(_mm256_andnot_ps(_mm256_set1_ps(-0.0f), b));
+  return _mm256_castsi256_ps(_mm256_max_epi32(_mm256_castps_si256(a), magnitude));
+}
+inline __m128 max_bits(__m128 a, __m128 b) {
+  return _mm_castsi128_ps(_mm_max_epi32(_mm_castps_si128(a), _mm_castps_si128(b)));
+}
+}  // namespace detail
+inline F32x16 max_magnitude(F32x16 a, F32x16 b) {
+  return {detail::max_magnitude(a.low, b.low), detail::max_magnitude(a.high, b.high)};
+}
+inline float reduce_max_magnitude(F32x16 a) {
+  const __m256 eight = detail::max_magnitude(a.low, a.high);
+  const __m128 four = detail::max_bits(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  const __m128 two = detail::max_bits(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(detail::max_bits(two, _mm_shuffle_ps(two, two, 1)));
+}
+namespace detail {
+// 8 x 8: pairs, then fours, then halves.
+inline void transpose8(__m256 (&r)[8]) {
+  __m256 pair[8];
+  for (int i = 0; i < 8; i += 2) {
+    pair[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
+    pair[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
+  }
+  __m256 four[8];
+  for (int i = 0; i < 8; i += 4) {
+    for (int j = 0; j < 2; ++j) {
+      four[i + 2 * j] = _mm256_shuffle_ps(pair[i + j], pair[i + j + 2], 0x44);
+      four[i + 2 * j + 1] = _mm256_shuffle_ps(pair[i + j], pair[i + j + 2], 0xee);
+    }
+  }
+  for (int i = 0; i < 4; ++i) {
+    r[i] = _mm256_permute2f128_ps(four[i], four[i + 4], 0x20);
+    r[i + 4] = _mm256_permute2f128_ps(four[i], four[i + 4], 0x31);
+  }
+}
+}  // namespace detail
+inline void transpose(F32x16 (&rows)[16]) {
+  __m256 quarter[2][2][8];
+  for (int i = 0; i < 8; ++i) {
+    quarter[0][0][i] = rows[i].low;
+    quarter[0][1][i] = rows[i].high;
+    quarter[1][0][i] = rows[i + 8].low;
+    quarter[1][1][i] = rows[i + 8].high;
+  }
+  for (auto& half : quarter) {
+    detail::transpose8(half[0]);
+    detail::transpose8(half[1]);
+  }
+  for (int i = 0; i < 8; ++i) {
+    rows[i] = {quarter[0][0][i], quarter[1][0][i]};
+    rows[i + 8] = {quarter[0][1][i], quarter[1][1][i]};
+  }
 }
 namespace detail {
 // 16 lanes as int16, in order (packs works within 128-bit halves, hence the permutation).

@@ -1,6 +1,15 @@
 #pragma once
 
+// GCC 12 warns of its own _mm512_undefined_ps.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#endif
 #include <immintrin.h>
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
 
 #include <cstdint>
 #include <cstring>
@@ -34,6 +43,9 @@ inline F32x16 load_part(const float* p, int64_t count) {
 }
 inline void store_part(float* p, F32x16 a, int64_t count) {
   _mm512_mask_storeu_ps(p, detail::first_lanes(count), a.v);
+}
+inline F32x16 select_first(F32x16 a, F32x16 b, int64_t count) {
+  return {_mm512_mask_mov_ps(b.v, detail::first_lanes(count), a.v)};
 }
 inline F32x16 load_f16(const uint16_t* p) {
   return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
@@ -74,10 +86,9 @@ inline F32x16 sqrt(F32x16 a) {
 inline F32x16 round(F32x16 a) {
   return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
 }
-inline F32x16 scale_by_power_of_two(F32x16 a, F32x16 n) {
-  const __m512i bits =
-      _mm512_slli_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(n.v), _mm512_set1_epi32(127)), 23);
-  return {_mm512_mul_ps(a.v, _mm512_castsi512_ps(bits))};
+inline F32x16 power_of_two(F32x16 shifted) {
+  const __m512i exponent = _mm512_slli_epi32(_mm512_castps_si512(shifted.v), 23);
+  return {_mm512_castsi512_ps(_mm512_add_epi32(exponent, _mm512_set1_epi32(0x3f800000)))};
 }
 inline float sum(F32x16 a) {
   const __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(a.v), _mm512_extractf32x8_ps(a.v, 1));
@@ -90,6 +101,38 @@ inline float reduce_max(F32x16 a) {
   const __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
   const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
   return _mm_cvtss_f32(_mm_max_ss(two, _mm_shuffle_ps(two, two, 1)));
+}
+inline F32x16 max_magnitude(F32x16 a, F32x16 b) {
+  return {_mm512_castsi512_ps(
+      _mm512_max_epi32(_mm512_castps_si512(a.v), _mm512_castps_si512(_mm512_abs_ps(b.v))))};
+}
+inline float reduce_max_magnitude(F32x16 a) {
+  const int bits = _mm512_reduce_max_epi32(_mm512_castps_si512(a.v));
+  return _mm_cvtss_f32(_mm_castsi128_ps(_mm_cvtsi32_si128(bits)));
+}
+// Pairs, then fours within 128 bits, then the 128-bit parts themselves as a 4 x 4 matrix.
+inline void transpose(F32x16 (&rows)[16]) {
+  __m512 part[4][4];  // part[g][c]: column c of every four, of rows 4 g to 4 g + 3
+  for (int g = 0; g < 4; ++g) {
+    const __m512 low0 = _mm512_unpacklo_ps(rows[4 * g].v, rows[4 * g + 1].v);
+    const __m512 high0 = _mm512_unpackhi_ps(rows[4 * g].v, rows[4 * g + 1].v);
+    const __m512 low1 = _mm512_unpacklo_ps(rows[4 * g + 2].v, rows[4 * g + 3].v);
+    const __m512 high1 = _mm512_unpackhi_ps(rows[4 * g + 2].v, rows[4 * g + 3].v);
+    part[g][0] = _mm512_shuffle_ps(low0, low1, 0x44);
+    part[g][1] = _mm512_shuffle_ps(low0, low1, 0xee);
+    part[g][2] = _mm512_shuffle_ps(high0, high1, 0x44);
+    part[g][3] = _mm512_shuffle_ps(high0, high1, 0xee);
+  }
+  for (int c = 0; c < 4; ++c) {
+    const __m512 even01 = _mm512_shuffle_f32x4(part[0][c], part[1][c], 0x88);
+    const __m512 even23 = _mm512_shuffle_f32x4(part[2][c], part[3][c], 0x88);
+    const __m512 odd01 = _mm512_shuffle_f32x4(part[0][c], part[1][c], 0xdd);
+    const __m512 odd23 = _mm512_shuffle_f32x4(part[2][c], part[3][c], 0xdd);
+    rows[c] = {_mm512_shuffle_f32x4(even01, even23, 0x88)};
+    rows[c + 4] = {_mm512_shuffle_f32x4(odd01, odd23, 0x88)};
+    rows[c + 8] = {_mm512_shuffle_f32x4(even01, even23, 0xdd)};
+    rows[c + 12] = {_mm512_shuffle_f32x4(odd01, odd23, 0xdd)};
+  }
 }
 inline void store_i8(int8_t* p, F32x16 a) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(a.v)));

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -37,14 +38,19 @@ inline F32x16 load(const float* p) {
 inline void store(float* p, F32x16 a) {
   std::memcpy(p, a.lane, sizeof(a.lane));
 }
-// The first `count` lanes; the others are zero / not written.
+// The first `count` lanes (all from 16 on, none below 1); the others are zero / not written.
 inline F32x16 load_part(const float* p, int64_t count) {
   F32x16 r = zero();
-  for (int64_t i = 0; i < count; ++i) r.lane[i] = p[i];
+  for (int i = 0; i < 16 && i < count; ++i) r.lane[i] = p[i];
   return r;
 }
 inline void store_part(float* p, F32x16 a, int64_t count) {
-  for (int64_t i = 0; i < count; ++i) p[i] = a.lane[i];
+  for (int i = 0; i < 16 && i < count; ++i) p[i] = a.lane[i];
+}
+// The first `count` lanes of a, the others of b.
+inline F32x16 select_first(F32x16 a, F32x16 b, int64_t count) {
+  for (int i = 0; i < 16 && i < count; ++i) b.lane[i] = a.lane[i];
+  return b;
 }
 inline F32x16 load_f16(const uint16_t* p) {
   F32x16 r;
@@ -97,15 +103,12 @@ inline F32x16 round(F32x16 a) {
   for (float& lane : a.lane) lane = std::nearbyint(lane);
   return a;
 }
-// a * 2^n for whole n with a normal result.
-inline F32x16 scale_by_power_of_two(F32x16 a, F32x16 n) {
-  for (int i = 0; i < 16; ++i) {
-    const uint32_t bits = static_cast<uint32_t>(static_cast<int32_t>(n.lane[i]) + 127) << 23;
-    float factor;
-    std::memcpy(&factor, &bits, sizeof(factor));
-    a.lane[i] *= factor;
+// 2^n from n + kShifter (f32x16.h), whose low bits are n; -126 <= n <= 127. Anything else gives some float.
+inline F32x16 power_of_two(F32x16 shifted) {
+  for (float& lane : shifted.lane) {
+    lane = std::bit_cast<float>((std::bit_cast<uint32_t>(lane) << 23) + 0x3f800000u);
   }
-  return a;
+  return shifted;
 }
 inline float sum(F32x16 a) {
   for (int width = 8; width > 0; width /= 2) {
@@ -114,9 +117,31 @@ inline float sum(F32x16 a) {
   return a.lane[0];
 }
 inline float reduce_max(F32x16 a) {
-  float best = a.lane[0];
-  for (float lane : a.lane) best = lane > best ? lane : best;
+  for (int width = 8; width > 0; width /= 2) {
+    for (int i = 0; i < width; ++i) a.lane[i] = a.lane[i] > a.lane[i + width] ? a.lane[i] : a.lane[i + width];
+  }
+  return a.lane[0];
+}
+// The larger of a and |b| by their bits, for a >= 0: a NaN is larger than infinity and so never lost.
+inline F32x16 max_magnitude(F32x16 a, F32x16 b) {
+  return detail::each(a, abs(b), [](float x, float y) {
+    return std::bit_cast<int32_t>(x) > std::bit_cast<int32_t>(y) ? x : y;
+  });
+}
+inline float reduce_max_magnitude(F32x16 a) {
+  float best = 0.0f;
+  for (float lane : a.lane) best = std::bit_cast<int32_t>(lane) > std::bit_cast<int32_t>(best) ? lane : best;
   return best;
+}
+// Lane i of row j becomes lane j of row i.
+inline void transpose(F32x16 (&rows)[16]) {
+  for (int j = 0; j < 16; ++j) {
+    for (int i = 0; i < j; ++i) {
+      const float swapped = rows[j].lane[i];
+      rows[j].lane[i] = rows[i].lane[j];
+      rows[i].lane[j] = swapped;
+    }
+  }
 }
 // Whole numbers within the range of the type.
 inline void store_i8(int8_t* p, F32x16 a) {

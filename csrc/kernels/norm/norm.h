@@ -1,0 +1,47 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "kernels/quantise/quantise.h"
+#include "kernels/registry.h"
+
+namespace arrowmind::norm {
+
+// Layer norm of each row:
+//   mean = sum_k x[k] / width
+//   var  = sum_k (x[k] - mean)^2 / width              two passes
+//   y[k] = (x[k] - mean) * (1 / sqrt(var + eps)) * gamma[k] + beta[k]
+// and, in the same pass, the codes of y (quantise.h), so that the next matrix finds its activations ready.
+// Sums run in 64 lanes, element k in lane k mod 64, folded in one fixed tree: the same bits on every ISA.
+
+enum class Codes : uint8_t { kNone, kI8, kI16 };
+
+struct Params {
+  const float* x = nullptr;  // [rows, width]
+  int64_t x_stride = 0;      // elements between rows
+  float* y = nullptr;        // [rows, width]; may be x itself
+  int64_t y_stride = 0;
+  int64_t width = 0;
+  const float* gamma = nullptr;  // [width]
+  const float* beta = nullptr;   // [width]
+  float eps = 0.0f;
+  Codes codes = Codes::kNone;
+  quantise::Output out;        // used unless codes is kNone
+  int64_t begin = 0, end = 0;  // rows this call computes
+};
+
+using Function = void (*)(const Params&);
+
+struct Row {
+  KernelRow row;
+  float cost;  // relative time per element
+  Function run;
+};
+
+std::span<const Row> rows();
+
+// The fastest kernel on this machine; each serves every width and code type.
+const Row& select();
+
+}  // namespace arrowmind::norm
