@@ -10,6 +10,7 @@
 #include "kernels/pool/pool.h"
 #include "kernels/qmatmul/qmatmul.h"
 #include "kernels/quantise/quantise.h"
+#include "kernels/scan/scan.h"
 
 namespace arrowmind {
 namespace {
@@ -55,6 +56,7 @@ std::vector<KernelRow> all_kernels() {
   append(all, norm::rows());
   append(all, pool::rows());
   append(all, quantise::rows());
+  append(all, scan::rows());
   return all;
 }
 

@@ -1,0 +1,177 @@
+#include "kernels/scan/top.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cmath>
+#include <limits>
+
+#include "base/checked.h"
+
+namespace arrowmind::scan {
+namespace {
+
+constexpr int64_t kBlock = 4096;  // rows between two looks at the selection: 16 KiB of results, in L1
+constexpr int64_t kTaskRows = 8 * kBlock;  // rows a thread takes at once
+constexpr uint32_t kNanKey = std::numeric_limits<uint32_t>::max();
+
+// Order-reversing map of floats to unsigned numbers: a higher score is a smaller key.
+uint32_t key_of_score(float score) {
+  const uint32_t bits = std::bit_cast<uint32_t>(score);
+  const uint32_t ascending = (bits & 0x80000000u) != 0 ? ~bits : bits | 0x80000000u;
+  return score == score ? ~ascending : kNanKey;
+}
+
+float score_of_key(uint32_t key) {
+  if (key == kNanKey) return std::numeric_limits<float>::quiet_NaN();
+  const uint32_t ascending = ~key;
+  return std::bit_cast<float>((ascending & 0x80000000u) != 0 ? ascending & 0x7fffffffu : ~ascending);
+}
+
+float score(const Search& search, int64_t row, int32_t dot) {
+  return static_cast<float>(dot) * (search.scales[row] * search.query_scale);
+}
+
+// Keeps the `top` smallest of what it is shown. Candidates gather in a buffer that is cut back to `top` when
+// it holds twice as many: constant work per candidate, and after a few cuts hardly a row becomes one.
+class Selector {
+ public:
+  explicit Selector(int64_t top) : top_(static_cast<size_t>(top)) {}
+
+  uint32_t bound_key() const { return static_cast<uint32_t>(bound_ >> 32); }
+
+  void add(Ranked candidate) {
+    if (candidate >= bound_) return;
+    kept_.push_back(candidate);
+    if (kept_.size() >= 2 * top_ + 1024) cut();
+  }
+
+  std::vector<Ranked> take() {
+    cut();
+    return std::move(kept_);
+  }
+
+ private:
+  void cut() {
+    if (kept_.size() <= top_) return;
+    std::nth_element(kept_.begin(), kept_.begin() + static_cast<int64_t>(top_) - 1, kept_.end());
+    kept_.resize(top_);
+    bound_ = kept_.back();
+  }
+
+  size_t top_;
+  Ranked bound_ = std::numeric_limits<Ranked>::max();
+  std::vector<Ranked> kept_;
+};
+
+bool is_excluded(const Search& search, uint32_t row) {
+  return search.excluded != nullptr && ((search.excluded[row / 8] >> (row % 8)) & 1) != 0;
+}
+
+// The part of a search that one thread does between two looks at the selection.
+class BlockScan {
+ public:
+  BlockScan(const Search& search, Function kernel) : search_(search), kernel_(kernel) {}
+
+  void run(int64_t begin, int64_t count, Selector& selector) {
+    Params p = search_.params;
+    if (p.rows != nullptr) p.rows += begin;
+    p.first += begin;
+    p.count = count;
+    p.out = values_.data();
+    kernel_(p);
+    make_keys(p);
+    select(p, selector);
+  }
+
+ private:
+  static int64_t row_number(const Params& p, int64_t i) {
+    return p.rows != nullptr ? static_cast<int64_t>(p.rows[i]) : p.first + i;
+  }
+
+  void make_keys(const Params& p) {
+    if (search_.codes == Codes::kBits) {
+      for (int64_t i = 0; i < p.count; ++i) keys_[i] = static_cast<uint32_t>(values_[i]);
+    } else if (p.rows != nullptr) {
+      for (int64_t i = 0; i < p.count; ++i) keys_[i] = key_of_score(score(search_, p.rows[i], values_[i]));
+    } else {
+      for (int64_t i = 0; i < p.count; ++i) keys_[i] = key_of_score(score(search_, p.first + i, values_[i]));
+    }
+  }
+
+  // Most groups of sixteen hold no candidate, and asking the whole group at once is cheap.
+  void select(const Params& p, Selector& selector) const {
+    constexpr int64_t kGroup = 16;
+    for (int64_t i = 0; i < p.count; i += kGroup) {
+      const int64_t end = std::min(i + kGroup, p.count);
+      const uint32_t bound = selector.bound_key();
+      uint32_t best = kNanKey;
+      for (int64_t j = i; j < end; ++j) best = std::min(best, keys_[j]);
+      if (best > bound) continue;
+      for (int64_t j = i; j < end; ++j) {
+        if (keys_[j] > bound) continue;
+        const uint32_t row = static_cast<uint32_t>(row_number(p, j));
+        if (!is_excluded(search_, row)) selector.add(static_cast<Ranked>(keys_[j]) << 32 | row);
+      }
+    }
+  }
+
+  const Search& search_;
+  Function kernel_;
+  alignas(64) std::array<int32_t, kBlock> values_;
+  alignas(64) std::array<uint32_t, kBlock> keys_;
+};
+
+}  // namespace
+
+uint32_t row_of(Ranked ranked) {
+  return static_cast<uint32_t>(ranked);
+}
+
+int32_t distance_of(Ranked ranked) {
+  return static_cast<int32_t>(ranked >> 32);
+}
+
+float score_of(Ranked ranked) {
+  return score_of_key(static_cast<uint32_t>(ranked >> 32));
+}
+
+std::vector<Ranked> top_rows(const Search& search, ThreadPool& pool) {
+  if (search.top <= 0 || search.params.count <= 0) return {};
+  const int64_t top = std::min(search.top, search.params.count);
+  const Function kernel = select(search.codes).run;
+  std::vector<Selector> selectors(static_cast<size_t>(pool.threads()), Selector(top));
+  pool.run(ceil_div(search.params.count, kTaskRows), [&](int64_t task, int worker) {
+    BlockScan scan(search, kernel);
+    const int64_t end = std::min((task + 1) * kTaskRows, search.params.count);
+    for (int64_t begin = task * kTaskRows; begin < end; begin += kBlock) {
+      scan.run(begin, std::min(kBlock, end - begin), selectors[static_cast<size_t>(worker)]);
+    }
+  });
+  Selector all(top);
+  for (Selector& selector : selectors) {
+    for (const Ranked candidate : selector.take()) all.add(candidate);
+  }
+  std::vector<Ranked> best = all.take();
+  std::sort(best.begin(), best.end());
+  return best;
+}
+
+void dot_scores(const Search& search, float* out) {
+  const Function kernel = select(Codes::kI8).run;
+  std::array<int32_t, kBlock> dots;
+  for (int64_t begin = 0; begin < search.params.count; begin += kBlock) {
+    Params p = search.params;
+    if (p.rows != nullptr) p.rows += begin;
+    p.first += begin;
+    p.count = std::min(kBlock, search.params.count - begin);
+    p.out = dots.data();
+    kernel(p);
+    for (int64_t i = 0; i < p.count; ++i) {
+      const int64_t row = p.rows != nullptr ? static_cast<int64_t>(p.rows[i]) : p.first + i;
+      out[begin + i] = score(search, row, dots[static_cast<size_t>(i)]);
+    }
+  }
+}
+
+}  // namespace arrowmind::scan
