@@ -1,0 +1,42 @@
+"""Settings: dataclasses, filled from defaults, one YAML file, the environment and arguments.
+
+::
+
+    settings   the sections and their keys, as data
+    keys       one key: its name, type, limits, environment variable; text -> value
+    sources    YAML file and environment -> raw values with their origin
+    loader     the merge, in order of precedence, and what was wrong with it
+"""
+
+from __future__ import annotations
+
+from arrowmind.config.keys import Key, Origin, Problem, keys
+from arrowmind.config.loader import apply_native, find_config_file, load_config, read_config, report_problems
+from arrowmind.config.settings import (
+    Config,
+    DeviceSettings,
+    LogSettings,
+    MemorySettings,
+    ModelSettings,
+    PrecisionSettings,
+    QuantizationSettings,
+)
+
+__all__ = [
+    "Config",
+    "DeviceSettings",
+    "Key",
+    "LogSettings",
+    "MemorySettings",
+    "ModelSettings",
+    "Origin",
+    "PrecisionSettings",
+    "Problem",
+    "QuantizationSettings",
+    "apply_native",
+    "find_config_file",
+    "keys",
+    "load_config",
+    "read_config",
+    "report_problems",
+]

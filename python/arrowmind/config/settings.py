@@ -1,0 +1,154 @@
+"""The sections and their keys. A new key is one line here; file, environment and guide follow it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from arrowmind.config.keys import Origin, Problem, keys, setting
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = [
+    "Config",
+    "DeviceSettings",
+    "LogSettings",
+    "MemorySettings",
+    "ModelSettings",
+    "PrecisionSettings",
+    "QuantizationSettings",
+]
+
+_DEVICES = ("auto", "cuda", "rocm", "vulkan", "mps", "cpu", "arm")
+_ISAS = (
+    *("", "scalar", "avx2", "avx512", "avx512vnni", "avx512vbmi", "avx512bf16", "amxbf16", "amxint8"),
+    *("neon", "neondot", "neoni8mm", "sve"),
+)
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """The model that commands use when none is named."""
+
+    path: str = setting("models/minilm-int8", "Model folder used when a command names none.")
+
+
+@dataclass(frozen=True)
+class DeviceSettings:
+    """Where a model runs."""
+
+    name: str = setting(
+        "auto",
+        "Device that runs the model; auto takes the best that is there.",
+        choices=_DEVICES,
+        env="ARROWMIND_DEVICE",
+    )
+    fallback: str = setting(
+        "cpu",
+        "When the named device is not there: go on on the cpu (logged), or give an error.",
+        choices=("cpu", "error"),
+    )
+    threads: int = setting(0, "Threads of the native core; 0 means all processors.", low=0, high=1024)
+    max_isa: str = setting(
+        "",
+        "Widest instruction set to use; may only lower what the processor has. Empty means all.",
+        choices=_ISAS,
+        env="ARROWMIND_MAX_ISA",
+        refuse=True,
+    )
+    kernel: str = setting(
+        "",
+        "Kernels to force, separated by commas; `arrowmind doctor` lists the names. Empty means the best.",
+        env="ARROWMIND_KERNEL",
+        refuse=True,
+    )
+
+
+@dataclass(frozen=True)
+class QuantizationSettings:
+    """How `arrowmind quantize` turns numbers into codes."""
+
+    type: str = setting("int8", "Type of the codes.", choices=("int8",))
+    calibration: str = setting("ptq", "How ranges are found.", choices=("ptq",))
+    symmetric: bool = setting(True, "Codes centred on zero; false adds a zero point per channel.")
+    activation: str = setting(
+        "auto",
+        "Bits of the activations that meet the codes; auto chooses per tensor.",
+        choices=("auto", "int16", "int8"),
+    )
+    keep: tuple[str, ...] = setting((), "Layers that stay in floating point.")
+
+
+@dataclass(frozen=True)
+class PrecisionSettings:
+    """What a quantised model must reach, or it is refused."""
+
+    cosine_mean: float = setting(0.999, "Smallest mean cosine to the original embeddings.", low=-1, high=1)
+    cosine_min: float = setting(0.99, "Smallest cosine of any text.", low=-1, high=1)
+
+
+@dataclass(frozen=True)
+class MemorySettings:
+    """Where memories live and how they are found."""
+
+    path: str = setting("memory", "Store used when a command names none.")
+    top_k: int = setting(10, "Memories that a recall returns.", low=1, high=10_000)
+
+
+@dataclass(frozen=True)
+class LogSettings:
+    """What is logged, and how it looks."""
+
+    level: str = setting(
+        "warning", "Least important level that is logged.", choices=("debug", "info", "warning", "error")
+    )
+    format: str = setting(
+        "console", "Lines for people or one JSON object per line.", choices=("console", "json")
+    )
+
+
+@dataclass(frozen=True)
+class Config:
+    """All settings, with the origin of each and what was wrong on the way.
+
+    Attributes:
+        origins: Origin of every key that is not at its default.
+        problems: Values and keys that could not be used.
+        file: The YAML file that was read, empty if none.
+    """
+
+    model: ModelSettings = field(default_factory=ModelSettings)
+    device: DeviceSettings = field(default_factory=DeviceSettings)
+    quantization: QuantizationSettings = field(default_factory=QuantizationSettings)
+    precision: PrecisionSettings = field(default_factory=PrecisionSettings)
+    memory: MemorySettings = field(default_factory=MemorySettings)
+    log: LogSettings = field(default_factory=LogSettings)
+    origins: dict[str, Origin] = field(default_factory=dict, compare=False)
+    problems: tuple[Problem, ...] = field(default=(), compare=False)
+    file: str = field(default="", compare=False)
+
+    def get(self, key: str) -> Any:
+        """Value of a key by its full name, for instance `device.threads`.
+
+        Raises:
+            KeyError: there is no such key.
+        """
+        section, _, name = key.partition(".")
+        if key not in keys(Config):
+            raise KeyError(key)
+        return getattr(getattr(self, section), name)
+
+    def origin(self, key: str) -> Origin:
+        """Where the value of a key comes from.
+
+        Raises:
+            KeyError: there is no such key.
+        """
+        if key not in keys(Config):
+            raise KeyError(key)
+        return self.origins.get(key, Origin())
+
+    def items(self) -> Iterator[tuple[str, Any]]:
+        """Full name and value of every key."""
+        return ((key, self.get(key)) for key in keys(Config))

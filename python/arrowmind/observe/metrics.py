@@ -1,0 +1,176 @@
+"""Counters, gauges and histograms: a lock and an addition. Only rendering imports prometheus-client.
+
+Each metric is a constant of this module: a misspelt one is an error at import, not a second time series.
+"""
+
+from __future__ import annotations
+
+import bisect
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from arrowmind.errors import InvalidArgumentError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = [
+    "Counter",
+    "Gauge",
+    "Histogram",
+    "Metric",
+    "all_metrics",
+    "encode_seconds",
+    "fallback_events",
+    "memories",
+    "recall_seconds",
+    "render_metrics",
+    "reset_metrics",
+    "sentences",
+    "tokens",
+]
+
+# Label sets kept per metric; later ones are counted under "other", so that no caller can fill the memory.
+_MAX_SERIES = 256
+# 0.5 ms to 16 s, doubling: a single short sentence lies at the lower end, a large batch at the upper.
+_SECONDS = tuple(0.0005 * 2**step for step in range(16))
+
+
+class Metric:
+    """A named family of time series, one per combination of label values."""
+
+    kind = ""
+
+    def __init__(self, name: str, doc: str, labels: tuple[str, ...] = ()) -> None:
+        self.name = name
+        self.doc = doc
+        self.labels = labels
+        self._lock = threading.Lock()
+
+    def _series(self, known: object, labels: dict[str, str]) -> tuple[str, ...]:
+        if set(labels) != set(self.labels):
+            raise InvalidArgumentError(
+                f"metric {self.name} has the labels {list(self.labels)}, but was given {sorted(labels)}"
+            )
+        values = tuple(str(labels[name]) for name in self.labels)
+        full = isinstance(known, dict) and len(known) >= _MAX_SERIES and values not in known
+        return tuple("other" for _ in values) if full else values
+
+
+class Counter(Metric):
+    """A number that only grows."""
+
+    kind = "counter"
+
+    def __init__(self, name: str, doc: str, labels: tuple[str, ...] = ()) -> None:
+        super().__init__(name, doc, labels)
+        self._values: dict[tuple[str, ...], float] = {}
+
+    def add(self, amount: float = 1, **labels: str) -> None:
+        """Adds `amount`, which must not be negative."""
+        if amount < 0:
+            raise InvalidArgumentError(f"counter {self.name} only grows; it was given {amount}")
+        with self._lock:
+            series = self._series(self._values, labels)
+            self._values[series] = self._values.get(series, 0) + amount
+
+    def values(self) -> dict[tuple[str, ...], float]:
+        """Value of each series, by its label values."""
+        with self._lock:
+            return dict(self._values)
+
+    def zero(self) -> dict[tuple[str, ...], float]:
+        """What `values` stands for before the first event: without labels, one series at zero."""
+        return {} if self.labels else {(): 0}
+
+    def reset(self) -> None:
+        """Forgets all values."""
+        with self._lock:
+            self._values.clear()
+
+
+class Gauge(Counter):
+    """A number that goes up and down."""
+
+    kind = "gauge"
+
+    def set(self, value: float, **labels: str) -> None:
+        """Sets the value."""
+        with self._lock:
+            self._values[self._series(self._values, labels)] = value
+
+
+class Histogram(Metric):
+    """How often a measured value fell into each bucket."""
+
+    kind = "histogram"
+
+    def __init__(
+        self, name: str, doc: str, labels: tuple[str, ...] = (), bounds: tuple[float, ...] = _SECONDS
+    ) -> None:
+        super().__init__(name, doc, labels)
+        self.bounds = bounds
+        self._counts: dict[tuple[str, ...], list[int]] = {}
+        self._sums: dict[tuple[str, ...], float] = {}
+
+    def observe(self, value: float, **labels: str) -> None:
+        """Counts one measured value."""
+        with self._lock:
+            series = self._series(self._counts, labels)
+            counts = self._counts.setdefault(series, [0] * (len(self.bounds) + 1))
+            counts[bisect.bisect_left(self.bounds, value)] += 1
+            self._sums[series] = self._sums.get(series, 0.0) + value
+
+    @contextmanager
+    def time(self, **labels: str) -> Iterator[None]:
+        """Counts the seconds that the block took, also when it raises."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.observe(time.perf_counter() - start, **labels)
+
+    def values(self) -> dict[tuple[str, ...], tuple[list[int], float]]:
+        """Counts per bucket (the last is above all bounds) and sum of each series, by its label values."""
+        with self._lock:
+            return {series: (list(counts), self._sums[series]) for series, counts in self._counts.items()}
+
+    def zero(self) -> dict[tuple[str, ...], tuple[list[int], float]]:
+        """What `values` stands for before the first event."""
+        return {} if self.labels else {(): ([0] * (len(self.bounds) + 1), 0.0)}
+
+    def reset(self) -> None:
+        """Forgets all values."""
+        with self._lock:
+            self._counts.clear()
+            self._sums.clear()
+
+
+encode_seconds = Histogram("arrowmind_encode_seconds", "Duration of one call of encode.")
+sentences = Counter("arrowmind_sentences_total", "Texts encoded.")
+tokens = Counter("arrowmind_tokens_total", "Tokens encoded.")
+recall_seconds = Histogram("arrowmind_recall_seconds", "Duration of one recall.")
+memories = Gauge("arrowmind_memories", "Memories in a store.", ("store",))
+fallback_events = Counter(
+    "arrowmind_fallback_events_total", "Times something went another way than asked.", ("what", "reason")
+)
+
+
+def all_metrics() -> list[Counter | Histogram]:
+    """Every metric of this module, in order of declaration."""
+    return [value for value in globals().values() if isinstance(value, Counter | Histogram)]
+
+
+def reset_metrics() -> None:
+    """Forgets all values. For tests and for a process that begins anew after a fork."""
+    for metric in all_metrics():
+        metric.reset()
+
+
+def render_metrics() -> str:
+    """All metrics in the Prometheus text format."""
+    from arrowmind.observe.prometheus import render  # noqa: PLC0415  prometheus-client costs 0.1 s to import
+
+    return render(all_metrics())
