@@ -28,6 +28,7 @@ void translate(const std::exception_ptr& pointer, void* /*unused*/) {
 
 NB_MODULE(_native, m) {
   nb::register_exception_translator(translate);
+  arrowmind::bindings::bind_arrow(m);
   arrowmind::bindings::bind_base(m);
   arrowmind::bindings::bind_qmatmul(m);
   arrowmind::bindings::bind_attention(m);

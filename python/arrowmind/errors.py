@@ -11,6 +11,7 @@
     │   └── IntegrityError                       damaged: truncated, overlapping, checksum mismatch
     ├── QuantizationError
     │   └── PrecisionError                       a result below its precision threshold
+    ├── StorageError                             no room or no permission to write a file
     ├── TokenizerError
     └── MemoryStoreError
         └── StoreVersionError                    a store written by a newer version
@@ -28,6 +29,7 @@ __all__ = [
     "OptimizationError",
     "PrecisionError",
     "QuantizationError",
+    "StorageError",
     "StoreVersionError",
     "TokenizerError",
     "WeightError",
@@ -68,6 +70,10 @@ class QuantizationError(OptimizationError):
 
 class PrecisionError(QuantizationError):
     """A quantised model is below its precision threshold."""
+
+
+class StorageError(OptimizationError):
+    """A file cannot be written: no room, no permission, no folder."""
 
 
 class TokenizerError(OptimizationError):

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace arrowmind::arrow {
+
+// A regular file mapped read-only, of the size it had when it was opened.
+//
+// The mapping outlives the name: a file replaced by rename stays readable. A file truncated in place does
+// not: touching a page past its new end raises SIGBUS. ArrowMind never changes a published file, it writes a
+// new one and renames it over the old.
+class MappedFile {
+ public:
+  // Throws Error(kWeight) when the file cannot be opened, is not a regular file, or cannot be mapped.
+  static std::shared_ptr<const MappedFile> open(const std::string& path);
+  ~MappedFile();
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+
+  const std::string& path() const { return path_; }  // for messages: bytes that are not UTF-8 show as '?'
+  int64_t size() const { return size_; }
+  // Null for an empty file. Touching a byte makes its neighbourhood resident.
+  const uint8_t* data() const { return data_; }
+
+  // Copies [offset, offset + size) to private memory without touching the mapping. The caller has checked
+  // that the range lies inside the file. Throws Error(kIntegrity) when the file has become shorter.
+  std::vector<uint8_t> read(int64_t offset, int64_t size) const;
+
+ private:
+  MappedFile(std::string path, int descriptor) : path_(std::move(path)), descriptor_(descriptor) {}
+  void map();
+
+  std::string path_;
+  int descriptor_;
+  int64_t size_ = 0;
+  const uint8_t* data_ = nullptr;
+};
+
+}  // namespace arrowmind::arrow

@@ -1,0 +1,121 @@
+"""Files that appear whole or not at all: temporary name, fsync, rename, fsync of the folder."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import secrets
+import shutil
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from arrowmind.errors import StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["publish", "publish_bytes", "sweep_temporary"]
+
+_TEMPORARY = re.compile(r"\..+\.(?P<pid>\d+)-[0-9a-f]{16}\.tmp")
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+@contextlib.contextmanager
+def publish(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+    """Opens a temporary file beside ``path`` and, when the block ends well, puts it in the place of ``path``.
+
+    Whatever happens (an exception, a killed process, a power cut), ``path`` holds either what it held before
+    or the whole new content. A process that is killed leaves its temporary file behind, which
+    :func:`sweep_temporary` removes.
+
+    Yields:
+        A binary file, open for writing and reading.
+
+    Raises:
+        StorageError: the folder is missing or cannot be written, or the disk is full.
+    """
+    target = Path(path)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(8)}.tmp")
+    try:
+        with temporary.open("x+b") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(target)
+        _sync_folder(target.parent)
+    except OSError as error:
+        written = _remove(temporary)
+        if not _is_about(error, target, temporary):
+            raise
+        raise _storage_error(target, error, written) from error
+    except BaseException:
+        _remove(temporary)
+        raise
+
+
+def publish_bytes(path: str | os.PathLike[str], data: bytes | bytearray | memoryview) -> None:
+    """Publishes ``data`` as the content of ``path``; see :func:`publish`."""
+    with publish(path) as file:
+        file.write(data)
+
+
+def sweep_temporary(folder: str | os.PathLike[str]) -> list[Path]:
+    """Removes what killed processes of this machine left of their publications in ``folder``.
+
+    Returns:
+        The files removed. Those of running processes stay.
+    """
+    removed = []
+    for entry in Path(folder).iterdir():
+        match = _TEMPORARY.fullmatch(entry.name)
+        if match and not _is_running(int(match["pid"])):
+            entry.unlink(missing_ok=True)
+            removed.append(entry)
+    return removed
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove(temporary: Path) -> int:
+    """Removes the temporary file and returns the size it had, 0 when there was none."""
+    with contextlib.suppress(OSError):
+        size = temporary.stat().st_size
+        temporary.unlink()
+        return size
+    return 0
+
+
+def _is_about(error: OSError, target: Path, temporary: Path) -> bool:
+    """Whether the error is ours to explain; the block's own, about other files, passes unchanged."""
+    named = error.filename is None or Path(os.fsdecode(error.filename)) in (target, temporary, target.parent)
+    return named if error.filename is not None else error.errno in _NO_ROOM | {errno.EIO}
+
+
+def _storage_error(target: Path, error: OSError, written: int) -> StorageError:
+    if error.errno in _NO_ROOM:
+        free = shutil.disk_usage(target.parent).free
+        return StorageError(
+            f"{target}: no room for it ({error.strerror}): {written} bytes were written and removed again, "
+            f"{free} bytes are free in {target.parent}; free some space or choose another folder"
+        )
+    return StorageError(
+        f"{target}: cannot be written ({error.strerror}); is {target.parent} a folder you may write to?"
+    )
