@@ -5,7 +5,8 @@
 # Each ISA file is compiled with -DARROWMIND_ISA=<isa>: shared inline code lives in a namespace of that name, so
 # that the linker can never let baseline code run a copy compiled for wider instructions.
 
-set(ARROWMIND_ISA_COMMON -ffp-contract=off -fno-math-errno)
+# GCC 12 warns of uninitialised values inside its own AVX-512 headers.
+set(ARROWMIND_ISA_COMMON -ffp-contract=off -fno-math-errno -Wno-maybe-uninitialized -Wno-uninitialized)
 
 set(ARROWMIND_ISA_FLAGS_scalar -fno-tree-vectorize -fno-tree-slp-vectorize)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")

@@ -17,5 +17,6 @@ void bind_norm(nb::module_& m);
 void bind_pool(nb::module_& m);
 void bind_quantise(nb::module_& m);
 void bind_scan(nb::module_& m);
+void bind_plan(nb::module_& m);
 
 }  // namespace arrowmind::bindings

@@ -37,4 +37,5 @@ NB_MODULE(_native, m) {
   arrowmind::bindings::bind_pool(m);
   arrowmind::bindings::bind_quantise(m);
   arrowmind::bindings::bind_scan(m);
+  arrowmind::bindings::bind_plan(m);
 }

@@ -6,12 +6,14 @@
     format    how a record looks: a line for people, or one JSON object
     metrics   counters, gauges and histograms by name; render_metrics() in Prometheus text
     fallback  record_fallback(what, reason): every fallback is logged and counted
+    bar       the terminal's rendering of that, for library calls with show_progress=True
     progress  what long-running library code calls with (done, total, what)
 """
 
 from __future__ import annotations
 
 from arrowmind.observe import metrics
+from arrowmind.observe.bar import progress_bar
 from arrowmind.observe.fallback import record_fallback
 from arrowmind.observe.log import Logger, configure_logging, get_logger
 from arrowmind.observe.metrics import render_metrics
@@ -24,6 +26,7 @@ __all__ = [
     "get_logger",
     "metrics",
     "no_progress",
+    "progress_bar",
     "record_fallback",
     "render_metrics",
 ]

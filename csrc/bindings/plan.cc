@@ -1,0 +1,210 @@
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/error.h"
+#include "base/thread_pool.h"
+#include "bindings/bindings.h"
+#include "runtime/ops/attention.h"
+#include "runtime/ops/embed.h"
+#include "runtime/ops/linear.h"
+#include "runtime/ops/norm.h"
+#include "runtime/ops/pool.h"
+#include "runtime/ops/quantise.h"
+#include "runtime/plan.h"
+
+namespace arrowmind::bindings {
+namespace {
+
+using runtime::BufferType;
+using runtime::Plan;
+
+template <typename T>
+using Vector = nb::ndarray<const T, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+
+BufferType buffer_type(const std::string& name) {
+  if (name == "fp32") return BufferType::kF32;
+  if (name == "int8") return BufferType::kI8;
+  if (name == "int16") return BufferType::kI16;
+  fail(ErrorKind::kInvalidArgument, "buffer type '", name, "' is unknown; use fp32, int8 or int16");
+}
+
+qmatmul::Weight weight_type(const std::string& name) {
+  if (name == "fp32") return qmatmul::Weight::kF32;
+  if (name == "fp16") return qmatmul::Weight::kF16;
+  if (name == "int8") return qmatmul::Weight::kI8;
+  fail(ErrorKind::kWeight, "weight type '", name, "' is unknown; use fp32, fp16 or int8");
+}
+
+// Keeps a Python object alive from C++ that may drop it on a thread without the GIL.
+runtime::Keepalive keepalive(const nb::object& object) {
+  return {new nb::object(object), [](const void* held) {
+            nb::gil_scoped_acquire gil;
+            delete static_cast<const nb::object*>(held);
+          }};
+}
+
+// The pointer behind `key` of a tensor description, checked to hold at least `count` items; null for None.
+template <typename T>
+const T* pointer(Plan& plan, const nb::dict& tensor, const char* key, int64_t count) {
+  const nb::object value = nb::borrow(tensor[key]);
+  if (value.is_none()) return nullptr;
+  const Vector<T> array = nb::cast<Vector<T>>(value);
+  if (static_cast<int64_t>(array.size()) < count) {
+    fail(ErrorKind::kWeight, key, " holds ", array.size(), " values; ", count, " are needed");
+  }
+  plan.keep(keepalive(nb::cast(array)));
+  return array.data();
+}
+
+struct Shape {
+  int64_t rows, columns;
+};
+
+Shape shape_of(const nb::dict& tensor) {
+  const auto shape = nb::cast<std::vector<int64_t>>(tensor["shape"]);
+  if (shape.size() != 2 || shape[0] < 1 || shape[1] < 1 || shape[0] > INT32_MAX || shape[1] > INT32_MAX) {
+    fail(ErrorKind::kWeight, "a matrix has ", shape.size(), " dimensions or one that is out of range");
+  }
+  return {shape[0], shape[1]};
+}
+
+runtime::LinearWeights linear_weights(Plan& plan, const nb::dict& tensor) {
+  runtime::LinearWeights weights;
+  const Shape shape = shape_of(tensor);
+  weights.type = weight_type(nb::cast<std::string>(tensor["type"]));
+  weights.n = shape.rows;
+  weights.k = shape.columns;
+  weights.packed_bytes = qmatmul::packed_bytes(weights.type, weights.n, weights.k);
+  weights.packed = pointer<uint8_t>(plan, tensor, "codes", weights.packed_bytes);
+  const int64_t padded = round_up(weights.n, qmatmul::kPanel);
+  weights.scale = pointer<float>(plan, tensor, "scales", padded);
+  weights.zero = pointer<float>(plan, tensor, "zero_points", padded);
+  weights.sum = pointer<int32_t>(plan, tensor, "sums", padded);
+  weights.bias = pointer<float>(plan, tensor, "bias", weights.n);
+  return weights;
+}
+
+void linear(Plan& plan, const std::vector<nb::dict>& layers, int input, int output, int residual, bool gelu) {
+  std::vector<runtime::LinearWeights> weights;
+  for (const nb::dict& layer : layers) weights.push_back(linear_weights(plan, layer));
+  runtime::add_linear(plan, weights, {.input = input, .output = output, .residual = residual, .gelu = gelu});
+}
+
+int64_t element_bytes(embed::Element element) {
+  return element == embed::Element::kF32 ? 4 : element == embed::Element::kF16 ? 2 : 1;
+}
+
+embed::Table embed_table(Plan& plan, const nb::dict& tensor) {
+  const Shape shape = shape_of(tensor);
+  const std::string type = nb::cast<std::string>(tensor["type"]);
+  embed::Table table;
+  table.rows = shape.rows;
+  table.element = type == "fp32"   ? embed::Element::kF32
+                  : type == "fp16" ? embed::Element::kF16
+                                   : embed::Element::kI8;
+  table.data =
+      pointer<uint8_t>(plan, tensor, "codes", shape.rows * shape.columns * element_bytes(table.element));
+  table.scale = pointer<float>(plan, tensor, "scales", shape.rows);
+  table.zero = pointer<float>(plan, tensor, "zero_points", shape.rows);
+  if ((table.element == embed::Element::kI8) != (table.scale != nullptr)) {
+    fail(ErrorKind::kWeight, "a table of type ", type, ": int8 tables need scales, others have none");
+  }
+  return table;
+}
+
+void embed(Plan& plan, int output, const nb::dict& word, const nb::dict& position,
+           const std::optional<nb::dict>& token_type) {
+  runtime::EmbedTables tables;
+  tables.word = embed_table(plan, word);
+  tables.position = embed_table(plan, position);
+  if (token_type) tables.token_type = embed_table(plan, *token_type);
+  for (const nb::dict* table : {&word, &position, token_type ? &*token_type : &word}) {
+    if (shape_of(*table).columns != plan.columns(output)) {
+      fail(ErrorKind::kWeight, "an embedding table has ", shape_of(*table).columns, " columns; ",
+           plan.columns(output), " are needed");
+    }
+  }
+  runtime::add_embed(plan, tables, output);
+}
+
+void layer_norm(Plan& plan, int input, int output, const Vector<float>& gamma, const Vector<float>& beta,
+                float epsilon) {
+  const size_t columns = static_cast<size_t>(plan.columns(input));
+  if (gamma.size() != columns || beta.size() != columns) {
+    fail(ErrorKind::kWeight, "a layer norm of ", gamma.size(), " values meets ", columns, " columns");
+  }
+  plan.keep(keepalive(nb::cast(gamma)));
+  plan.keep(keepalive(nb::cast(beta)));
+  runtime::add_layer_norm(plan, {gamma.data(), beta.data(), epsilon}, input, output);
+}
+
+void pool(Plan& plan, int input, const std::string& kind) {
+  if (kind != "mean" && kind != "cls")
+    fail(ErrorKind::kInvalidArgument, "pooling '", kind, "'; use mean or cls");
+  runtime::add_pool(plan, input, kind == "mean" ? pool::Mode::kMean : pool::Mode::kFirst);
+}
+
+nb::ndarray<nb::numpy, float> run(Plan& plan, const Vector<int32_t>& token_ids,
+                                  const Vector<int32_t>& offsets, ThreadPool& threads, bool normalise,
+                                  int64_t micro_tokens) {
+  if (offsets.size() < 1)
+    fail(ErrorKind::kInvalidArgument, "offsets is empty; it needs sequences + 1 values");
+  const size_t sequences = offsets.size() - 1;
+  const size_t columns = static_cast<size_t>(plan.limits().output_columns);
+  auto result = std::make_unique<float[]>(sequences * columns);
+  float* output = result.get();
+  {
+    nb::gil_scoped_release release;
+    const runtime::Batch batch{token_ids.data(), offsets.data(), static_cast<int64_t>(sequences)};
+    runtime::validate(batch, static_cast<int64_t>(token_ids.size()), plan.limits().max_length,
+                      plan.limits().vocabulary);
+    plan.run(batch, {.micro_tokens = micro_tokens, .normalise = normalise}, threads, output);
+  }
+  nb::capsule owner(result.release(), [](void* p) noexcept { delete[] static_cast<float*>(p); });
+  return {output, {sequences, columns}, owner};
+}
+
+Plan* make_plan(int64_t vocabulary, int64_t max_length, int64_t output_columns) {
+  return new Plan({.vocabulary = vocabulary, .max_length = max_length, .output_columns = output_columns});
+}
+
+}  // namespace
+
+void bind_plan(nb::module_& m) {
+  nb::class_<ThreadPool>(m, "ThreadPool",
+                         "Threads that share work dynamically; safe under concurrent use and fork.")
+      .def(nb::init<int>(), nb::arg("threads"))
+      .def_prop_ro("threads", &ThreadPool::threads);
+
+  nb::class_<Plan>(m, "Plan", "A forward as a flat list of operators over buffers; see csrc/runtime/plan.h.")
+      .def(nb::new_(&make_plan), nb::arg("vocabulary"), nb::arg("max_length"), nb::arg("output_columns"))
+      .def(
+          "buffer",
+          [](Plan& plan, const std::string& type, int64_t columns) {
+            return plan.add_buffer(buffer_type(type), columns);
+          },
+          nb::arg("type"), nb::arg("columns"))
+      .def("columns", &Plan::columns, nb::arg("buffer"))
+      .def("embed", &embed, nb::arg("output"), nb::arg("word"), nb::arg("position"),
+           nb::arg("token_type") = nb::none())
+      .def("layer_norm", &layer_norm, nb::arg("input"), nb::arg("output"), nb::arg("gamma"), nb::arg("beta"),
+           nb::arg("epsilon"))
+      .def("quantise", &runtime::add_quantise, nb::arg("input"), nb::arg("output"))
+      .def("linear", &linear, nb::arg("layers"), nb::arg("input"), nb::arg("output"),
+           nb::arg("residual") = -1, nb::arg("gelu") = false)
+      .def("attention", &runtime::add_attention, nb::arg("input"), nb::arg("output"), nb::arg("heads"))
+      .def("pool", &pool, nb::arg("input"), nb::arg("kind"))
+      .def("finish", &Plan::finish)
+      .def("kernels", &Plan::kernels)
+      .def_prop_ro("scratch_bytes_per_token", &Plan::scratch_bytes_per_token)
+      .def("run", &run, nb::arg("token_ids"), nb::arg("offsets"), nb::arg("threads"), nb::arg("normalise"),
+           nb::arg("micro_tokens") = 128,
+           "Runs the forward over packed sequences without the GIL -> float32 [sequences, output_columns].");
+}
+
+}  // namespace arrowmind::bindings

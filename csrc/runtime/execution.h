@@ -1,0 +1,61 @@
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+#include "base/aligned_buffer.h"
+#include "base/checked.h"
+#include "base/thread_pool.h"
+#include "runtime/batch.h"
+
+namespace arrowmind::runtime {
+
+enum class BufferType : uint8_t { kF32, kI8, kI16 };
+
+constexpr int64_t bytes_of(BufferType type) {
+  return type == BufferType::kF32 ? 4 : type == BufferType::kI16 ? 2 : 1;
+}
+
+// Where one buffer of the plan lies during a forward: one row per token.
+struct Slot {
+  void* data = nullptr;    // [tokens, stride] of the buffer's type
+  int64_t stride = 0;      // elements between rows; codes are padded with zeros to a multiple of 4
+  float* scale = nullptr;  // [tokens], codes only
+  int32_t* sum = nullptr;  // [tokens], codes only
+
+  float* f32() const { return static_cast<float*>(data); }
+};
+
+// One forward of one micro-batch: the batch, its buffers, scratch memory, and how its work is spread.
+class Execution {
+ public:
+  Execution(const Batch& micro_batch, ThreadPool* pool) : batch(micro_batch), pool_(pool) {}
+
+  const Batch& batch;
+  const int32_t* positions = nullptr;  // [tokens] place of each token in its sequence
+  std::vector<Slot> slots;             // by buffer id
+  float* output = nullptr;             // [sequences, columns of the result]
+  bool normalise = false;              // results to unit length
+
+  int threads() const { return pool_ == nullptr ? 1 : pool_->threads(); }
+
+  // Runs body(begin, end, worker) over parts of [0, items), spread over the threads when there are any and
+  // each part is worth a barrier: at least `grain` items.
+  template <typename Body>
+  void spread(int64_t items, int64_t grain, const Body& body) const {
+    const int64_t parts = std::min<int64_t>(items / std::max<int64_t>(grain, 1), 4 * threads());
+    if (pool_ == nullptr || parts <= 1) {
+      if (items > 0) body(0, items, 0);
+      return;
+    }
+    pool_->run(parts, [&](int64_t part, int worker) {
+      body(items * part / parts, items * (part + 1) / parts, worker);
+    });
+  }
+
+ private:
+  ThreadPool* pool_;  // null: this forward runs on its own thread alone
+};
+
+}  // namespace arrowmind::runtime

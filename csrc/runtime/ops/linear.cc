@@ -1,0 +1,155 @@
+#include "runtime/ops/linear.h"
+
+#include <array>
+
+#include "base/checked.h"
+#include "base/error.h"
+
+namespace arrowmind::runtime {
+namespace {
+
+using qmatmul::Activation;
+using qmatmul::Params;
+
+// Kernels are chosen for each number of rows up to this one when the plan is built; more rows choose the
+// same.
+constexpr int64_t kChoices = 65;
+// Multiply-adds below which a part of a layer is not worth a barrier (about 2 us of one core).
+constexpr int64_t kGrain = 1 << 18;
+
+struct Layer {
+  Params params;  // everything but the rows
+  int64_t first_column;
+  std::array<const qmatmul::Row*, kChoices> choice;
+
+  const qmatmul::Row& row(int64_t m) const { return *choice[static_cast<size_t>(std::min(m, kChoices - 1))]; }
+};
+
+Activation activation_of(BufferType type) {
+  return type == BufferType::kF32   ? Activation::kF32
+         : type == BufferType::kI16 ? Activation::kI16
+                                    : Activation::kI8;
+}
+
+class Linear : public Op {
+ public:
+  Linear(std::vector<Layer> layers, const LinearOptions& options)
+      : layers_(std::move(layers)),
+        input_(options.input),
+        output_(options.output),
+        residual_(options.residual) {
+    reads = {input_};
+    if (residual_ >= 0) reads.push_back(residual_);
+    writes = {output_};
+  }
+
+  void run(const Execution& e) const override {
+    const int64_t m = e.batch.tokens();
+    int64_t panels = 0;
+    int64_t work = 0;
+    for (const Layer& layer : layers_) {
+      panels += ceil_div(layer.params.n, qmatmul::kPanel);
+      work += m * layer.params.n * layer.params.k;
+    }
+    const int64_t grain = std::max<int64_t>(1, panels * kGrain / std::max<int64_t>(work, 1));
+    e.spread(panels, grain, [&](int64_t begin, int64_t end, int) { run_panels(e, begin, end); });
+  }
+
+  std::vector<std::string> kernels() const override {
+    std::vector<std::string> names;
+    for (const Layer& layer : layers_) {
+      for (const qmatmul::Row* row : layer.choice) names.emplace_back(row->row.name);
+    }
+    return names;
+  }
+
+ private:
+  // Panels [begin, end) counted through all layers.
+  void run_panels(const Execution& e, int64_t begin, int64_t end) const {
+    for (const Layer& layer : layers_) {
+      const int64_t panels = ceil_div(layer.params.n, qmatmul::kPanel);
+      if (begin < panels && end > 0) run_layer(e, layer, std::max<int64_t>(begin, 0), std::min(end, panels));
+      begin -= panels;
+      end -= panels;
+    }
+  }
+
+  void run_layer(const Execution& e, const Layer& layer, int64_t panel_begin, int64_t panel_end) const {
+    const Slot& in = e.slots[static_cast<size_t>(input_)];
+    const Slot& out = e.slots[static_cast<size_t>(output_)];
+    Params p = layer.params;
+    p.m = e.batch.tokens();
+    p.a = in.data;
+    p.a_stride = in.stride;
+    p.a_scale = in.scale;
+    p.a_sum = in.sum;
+    p.c = out.f32() + layer.first_column;
+    p.c_stride = out.stride;
+    if (residual_ >= 0) {
+      const Slot& residual = e.slots[static_cast<size_t>(residual_)];
+      p.residual = residual.f32() + layer.first_column;
+      p.residual_stride = residual.stride;
+    }
+    p.n_begin = panel_begin * qmatmul::kPanel;
+    p.n_end = std::min(p.n, panel_end * qmatmul::kPanel);
+    layer.row(p.m).run(p);
+  }
+
+  std::vector<Layer> layers_;
+  int input_;
+  int output_;
+  int residual_;
+};
+
+void check(const LinearWeights& w, int64_t input_columns, bool codes) {
+  if (w.n < 1 || w.k != input_columns) {
+    fail(ErrorKind::kWeight, "a linear layer of shape [", w.n, ", ", w.k, "] meets an input of ",
+         input_columns, " columns; the weights do not belong to this configuration");
+  }
+  if (w.packed_bytes != qmatmul::packed_bytes(w.type, w.n, w.k)) {
+    fail(ErrorKind::kWeight, "a linear layer of shape [", w.n, ", ", w.k, "] has ", w.packed_bytes,
+         " bytes of packed weights; it needs ", qmatmul::packed_bytes(w.type, w.n, w.k));
+  }
+  const bool integer = w.type == qmatmul::Weight::kI8;
+  if (integer != (w.scale != nullptr) || (codes && !integer)) {
+    fail(ErrorKind::kWeight, "a linear layer of shape [", w.n, ", ", w.k,
+         "]: int8 weights need scales, and quantised activations need int8 weights");
+  }
+}
+
+Layer make_layer(const LinearWeights& w, Activation activation, bool gelu, int64_t first_column) {
+  Layer layer{};
+  layer.first_column = first_column;
+  layer.params.n = w.n;
+  layer.params.k = w.k;
+  layer.params.w = w.packed;
+  layer.params.w_scale = w.scale;
+  layer.params.w_zero = w.zero;
+  layer.params.w_sum = w.sum;
+  layer.params.bias = w.bias;
+  layer.params.nonlinearity = gelu ? qmatmul::Nonlinearity::kGelu : qmatmul::Nonlinearity::kNone;
+  for (int64_t m = 1; m < kChoices; ++m) {
+    layer.choice[static_cast<size_t>(m)] = &qmatmul::select(activation, w.type, m);
+  }
+  layer.choice[0] = layer.choice[1];
+  return layer;
+}
+
+}  // namespace
+
+void add_linear(Plan& plan, const std::vector<LinearWeights>& layers, const LinearOptions& options) {
+  plan.expect(options.input, plan.type(options.input), -1, "linear input");
+  const BufferType type = plan.type(options.input);
+  int64_t columns = 0;
+  std::vector<Layer> made;
+  for (const LinearWeights& weights : layers) {
+    check(weights, plan.columns(options.input), type != BufferType::kF32);
+    made.push_back(make_layer(weights, activation_of(type), options.gelu, columns));
+    columns += weights.n;
+  }
+  plan.expect(options.output, BufferType::kF32, columns, "linear output");
+  if (options.residual >= 0) plan.expect(options.residual, BufferType::kF32, columns, "linear residual");
+  plan.add_op(std::make_unique<Linear>(std::move(made), options));
+}
+
+}  // namespace arrowmind::runtime

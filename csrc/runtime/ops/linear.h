@@ -1,0 +1,33 @@
+#pragma once
+
+#include <vector>
+
+#include "kernels/qmatmul/qmatmul.h"
+#include "runtime/plan.h"
+
+namespace arrowmind::runtime {
+
+// A packed linear layer: shape, layout and meaning of the pointers as in kernels/qmatmul/qmatmul.h.
+struct LinearWeights {
+  qmatmul::Weight type = qmatmul::Weight::kF32;
+  int64_t n = 0;
+  int64_t k = 0;
+  const void* packed = nullptr;
+  int64_t packed_bytes = 0;
+  const float* scale = nullptr;  // [n padded to 16]
+  const float* zero = nullptr;   // [n padded to 16] or null
+  const int32_t* sum = nullptr;  // [n padded to 16]
+  const float* bias = nullptr;   // [n] or null
+};
+
+struct LinearOptions {
+  int input = -1;     // float32 or codes
+  int output = -1;    // float32
+  int residual = -1;  // float32 or -1; may be the output
+  bool gelu = false;
+};
+
+// output = epilogue(input x weights): several layers over one input write side by side (query | key | value).
+void add_linear(Plan& plan, const std::vector<LinearWeights>& layers, const LinearOptions& options);
+
+}  // namespace arrowmind::runtime

@@ -1,0 +1,61 @@
+#include "runtime/ops/quantise.h"
+
+#include "base/error.h"
+#include "kernels/qmatmul/qmatmul.h"
+#include "kernels/quantise/quantise.h"
+
+namespace arrowmind::runtime {
+namespace {
+
+constexpr int64_t kGrainTokens = 64;
+
+class Quantise : public Op {
+ public:
+  Quantise(quantise::Code code, int64_t width, int input, int output)
+      : kernel_(quantise::select(code)),
+        limit_(code == quantise::Code::kI8 ? quantise::kLimitI8 : qmatmul::activation_limit(width)),
+        width_(width),
+        input_(input),
+        output_(output) {
+    reads = {input};
+    writes = {output};
+  }
+
+  void run(const Execution& e) const override {
+    const Slot& in = e.slots[static_cast<size_t>(input_)];
+    const Slot& out = e.slots[static_cast<size_t>(output_)];
+    e.spread(e.batch.tokens(), kGrainTokens, [&](int64_t begin, int64_t end, int) {
+      quantise::Params p;
+      p.x = in.f32();
+      p.x_stride = in.stride;
+      p.width = width_;
+      p.begin = begin;
+      p.end = end;
+      p.out = {.codes = out.data, .stride = out.stride, .scale = out.scale, .sum = out.sum, .limit = limit_};
+      kernel_.run(p);
+    });
+  }
+
+  std::vector<std::string> kernels() const override { return {std::string(kernel_.row.name)}; }
+
+ private:
+  const quantise::Row& kernel_;
+  int32_t limit_;
+  int64_t width_;
+  int input_;
+  int output_;
+};
+
+}  // namespace
+
+void add_quantise(Plan& plan, int input, int output) {
+  plan.expect(input, BufferType::kF32, -1, "quantise input");
+  const BufferType type = plan.type(output);
+  if (type == BufferType::kF32)
+    fail(ErrorKind::kInvalidArgument, "quantise output: buffer ", output, " is float32");
+  plan.expect(output, type, plan.columns(input), "quantise output");
+  const quantise::Code code = type == BufferType::kI8 ? quantise::Code::kI8 : quantise::Code::kI16;
+  plan.add_op(std::make_unique<Quantise>(code, plan.columns(input), input, output));
+}
+
+}  // namespace arrowmind::runtime

@@ -1,0 +1,10 @@
+#pragma once
+
+#include "runtime/plan.h"
+
+namespace arrowmind::runtime {
+
+// Rows of a float32 buffer -> a buffer of int8 or int16 codes of as many columns.
+void add_quantise(Plan& plan, int input, int output);
+
+}  // namespace arrowmind::runtime

@@ -1,0 +1,168 @@
+#include "runtime/plan.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "base/checked.h"
+#include "base/error.h"
+
+namespace arrowmind::runtime {
+namespace {
+
+constexpr int64_t kMaxColumns = 1 << 20;
+// Scratch is laid out for a multiple of this many tokens, which keeps every buffer on a cache line: 4 bytes
+// x 16.
+constexpr int64_t kTokenRound = 16;
+
+// Ops [first, last] between which a buffer holds something.
+struct Life {
+  int64_t first = std::numeric_limits<int64_t>::max();
+  int64_t last = -1;
+
+  void touch(int64_t op) {
+    first = std::min(first, op);
+    last = std::max(last, op);
+  }
+  bool overlaps(const Life& other) const { return first <= other.last && other.first <= last; }
+};
+
+}  // namespace
+
+int Plan::add_buffer(BufferType type, int64_t columns) {
+  if (columns < 1 || columns > kMaxColumns) {
+    fail(ErrorKind::kInvalidArgument, "a buffer of ", columns, " columns; use 1 to ", kMaxColumns);
+  }
+  const bool codes = type != BufferType::kF32;
+  const int64_t stride = codes ? round_up(columns, 4) : columns;
+  const int64_t data = round_up(stride * bytes_of(type), 4);
+  buffers_.push_back({type, columns, stride, data + (codes ? 8 : 0)});
+  return static_cast<int>(buffers_.size()) - 1;
+}
+
+void Plan::expect(int id, BufferType type, int64_t columns, const char* what) const {
+  if (id < 0 || id >= static_cast<int>(buffers_.size())) {
+    fail(ErrorKind::kInvalidArgument, what, ": there is no buffer ", id);
+  }
+  const Buffer& buffer = buffers_[static_cast<size_t>(id)];
+  if (buffer.type != type || (columns >= 0 && buffer.columns != columns)) {
+    fail(ErrorKind::kInvalidArgument, what, ": buffer ", id, " has ", buffer.columns, " columns of ",
+         bytes_of(buffer.type), " bytes; this op needs ", columns, " columns of ", bytes_of(type), " bytes");
+  }
+}
+
+void Plan::add_op(std::unique_ptr<Op> op) {
+  if (finished_) fail(ErrorKind::kInvalidArgument, "the plan is finished; build a new one to add operators");
+  ops_.push_back(std::move(op));
+}
+
+void Plan::finish() {
+  if (finished_) return;
+  lay_out();
+  finished_ = true;
+}
+
+// First fit in the order of birth: a buffer takes the lowest place where it overlaps no living one. A forward
+// has about ten buffers, so the quadratic search is nothing.
+void Plan::lay_out() {
+  std::vector<Life> lives(buffers_.size());
+  for (size_t op = 0; op < ops_.size(); ++op) {
+    for (const int id : ops_[op]->reads) lives.at(static_cast<size_t>(id)).touch(static_cast<int64_t>(op));
+    for (const int id : ops_[op]->writes) lives.at(static_cast<size_t>(id)).touch(static_cast<int64_t>(op));
+  }
+  std::vector<size_t> order;
+  for (size_t id = 0; id < buffers_.size(); ++id) {
+    if (lives[id].last >= 0) order.push_back(id);
+  }
+  std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return lives[a].first < lives[b].first; });
+
+  std::vector<size_t> placed;  // sorted by offset
+  for (const size_t id : order) {
+    int64_t offset = 0;
+    for (const size_t other : placed) {
+      const Buffer& taken = buffers_[other];
+      if (!lives[id].overlaps(lives[other])) continue;
+      if (offset + buffers_[id].bytes_per_token <= taken.offset) break;
+      offset = std::max(offset, taken.offset + taken.bytes_per_token);
+    }
+    buffers_[id].offset = offset;
+    bytes_per_token_ = std::max(bytes_per_token_, offset + buffers_[id].bytes_per_token);
+    placed.push_back(id);
+    std::sort(placed.begin(), placed.end(),
+              [&](size_t a, size_t b) { return buffers_[a].offset < buffers_[b].offset; });
+  }
+}
+
+std::vector<Slot> Plan::slots(Scratch& scratch, int64_t tokens) const {
+  const int64_t rows = round_up(tokens, kTokenRound);
+  scratch.memory.resize(rows * bytes_per_token_ + AlignedBuffer::kAlignment);
+  std::vector<Slot> result;
+  for (const Buffer& buffer : buffers_) {
+    char* base = scratch.memory.as<char>() + rows * buffer.offset;
+    Slot slot{.data = base, .stride = buffer.stride};
+    if (buffer.type != BufferType::kF32) {
+      char* after = base + rows * (buffer.bytes_per_token - 8);
+      slot.scale = reinterpret_cast<float*>(after);
+      slot.sum = reinterpret_cast<int32_t*>(after + rows * 4);
+    }
+    result.push_back(slot);
+  }
+  return result;
+}
+
+std::unique_ptr<Plan::Scratch> Plan::borrow_scratch() {
+  const std::lock_guard<std::mutex> lock(scratch_mutex_);
+  if (free_scratch_.empty()) return std::make_unique<Scratch>();
+  std::unique_ptr<Scratch> scratch = std::move(free_scratch_.back());
+  free_scratch_.pop_back();
+  return scratch;
+}
+
+void Plan::return_scratch(std::unique_ptr<Scratch> scratch) {
+  const std::lock_guard<std::mutex> lock(scratch_mutex_);
+  free_scratch_.push_back(std::move(scratch));
+}
+
+void Plan::run_micro_batch(const Batch& batch, Range range, bool normalise, ThreadPool* pool, float* output) {
+  std::unique_ptr<Scratch> scratch = borrow_scratch();
+  const int32_t first = batch.offsets[range.begin];
+  scratch->offsets.clear();
+  scratch->positions.clear();
+  for (int64_t s = range.begin; s <= range.end; ++s) scratch->offsets.push_back(batch.offsets[s] - first);
+  for (int64_t s = range.begin; s < range.end; ++s) {
+    for (int32_t i = 0; i < batch.offsets[s + 1] - batch.offsets[s]; ++i) scratch->positions.push_back(i);
+  }
+  const Batch part{batch.token_ids + first, scratch->offsets.data(), range.end - range.begin};
+  Execution execution(part, pool);
+  execution.positions = scratch->positions.data();
+  execution.slots = slots(*scratch, part.tokens());
+  execution.output = output + range.begin * limits_.output_columns;
+  execution.normalise = normalise;
+  for (const std::unique_ptr<Op>& op : ops_) op->run(execution);
+  return_scratch(std::move(scratch));
+}
+
+void Plan::run(const Batch& batch, const RunOptions& options, ThreadPool& pool, float* output) {
+  if (!finished_) fail(ErrorKind::kInvalidArgument, "the plan is not finished; call finish() first");
+  const std::vector<Range> ranges = split(batch, options.micro_tokens);
+  const bool whole_per_thread = static_cast<int>(ranges.size()) >= 2 * pool.threads();
+  if (whole_per_thread) {
+    pool.run(static_cast<int64_t>(ranges.size()), [&](int64_t i, int) {
+      run_micro_batch(batch, ranges[static_cast<size_t>(i)], options.normalise, nullptr, output);
+    });
+    return;
+  }
+  ThreadPool* shared = pool.threads() > 1 ? &pool : nullptr;
+  for (const Range& range : ranges) run_micro_batch(batch, range, options.normalise, shared, output);
+}
+
+std::vector<std::string> Plan::kernels() const {
+  std::vector<std::string> names;
+  for (const std::unique_ptr<Op>& op : ops_) {
+    for (std::string& name : op->kernels()) {
+      if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(std::move(name));
+    }
+  }
+  return names;
+}
+
+}  // namespace arrowmind::runtime

@@ -1,0 +1,84 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "base/thread_pool.h"
+#include "runtime/op.h"
+
+namespace arrowmind::runtime {
+
+struct Limits {
+  int64_t vocabulary = 0;      // token ids are below this
+  int64_t max_length = 0;      // longest sequence
+  int64_t output_columns = 0;  // floats per sequence in the result
+};
+
+struct RunOptions {
+  int64_t micro_tokens = 128;  // tokens of a micro-batch, about
+  bool normalise = false;      // results to unit length
+};
+
+// A forward as a flat list of operators over buffers. Built once; run() is safe from several threads at once.
+class Plan {
+ public:
+  explicit Plan(Limits limits) : limits_(limits) {}
+
+  const Limits& limits() const { return limits_; }
+
+  // A buffer of `columns` values per token. Throws Error(kInvalidArgument) for a column count out of range.
+  int add_buffer(BufferType type, int64_t columns);
+  // Checks that buffer `id` exists with this type and column count (-1: any); `what` names it in the error.
+  void expect(int id, BufferType type, int64_t columns, const char* what) const;
+  BufferType type(int id) const { return buffers_.at(static_cast<size_t>(id)).type; }
+  int64_t columns(int id) const { return buffers_.at(static_cast<size_t>(id)).columns; }
+
+  void add_op(std::unique_ptr<Op> op);
+  void keep(Keepalive owner) { owners_.push_back(std::move(owner)); }
+
+  // Lays the buffers out; no op can be added afterwards.
+  void finish();
+
+  // Runs the forward over all sequences and writes output [sequences, output_columns].
+  // Micro-batches go to the pool's threads one by one; a batch too small for that is split inside the
+  // operators instead. The result does not depend on either.
+  void run(const Batch& batch, const RunOptions& options, ThreadPool& pool, float* output);
+
+  std::vector<std::string> kernels() const;
+  int64_t scratch_bytes_per_token() const { return bytes_per_token_; }
+
+ private:
+  struct Buffer {
+    BufferType type;
+    int64_t columns;
+    int64_t stride;           // elements between rows
+    int64_t bytes_per_token;  // data, and scale and sum of codes
+    int64_t offset = 0;       // bytes per token of scratch before it
+  };
+  struct Scratch {
+    AlignedBuffer memory;
+    std::vector<int32_t> positions;
+    std::vector<int32_t> offsets;
+  };
+
+  void lay_out();
+  std::vector<Slot> slots(Scratch& scratch, int64_t tokens) const;
+  void run_micro_batch(const Batch& batch, Range range, bool normalise, ThreadPool* pool, float* output);
+  std::unique_ptr<Scratch> borrow_scratch();
+  void return_scratch(std::unique_ptr<Scratch> scratch);
+
+  Limits limits_;
+  std::vector<Buffer> buffers_;
+  std::vector<std::unique_ptr<Op>> ops_;
+  std::vector<Keepalive> owners_;
+  bool finished_ = false;
+  int64_t bytes_per_token_ = 0;
+
+  std::mutex scratch_mutex_;
+  std::vector<std::unique_ptr<Scratch>> free_scratch_;
+};
+
+}  // namespace arrowmind::runtime

@@ -1,0 +1,7 @@
+"""Runs models: tokenise, batch, compile to a plan, execute."""
+
+from __future__ import annotations
+
+from arrowmind.engine.engine import ArrowEngine
+
+__all__ = ["ArrowEngine"]

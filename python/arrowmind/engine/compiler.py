@@ -1,0 +1,146 @@
+"""Compiles a model and its weights into a native plan: a flat list of operators over buffers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from arrowmind import _native
+from arrowmind.errors import WeightError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from arrowmind.models.spec import Attention, Block, Embedding, FeedForward, Linear, ModelSpec, Norm
+    from arrowmind.weights import Tensor, WeightFile
+
+__all__ = ["compile_plan"]
+
+# Layers over one input share one form of it: the widest that any of them asks for.
+_WIDTH = {"int8": 0, "int16": 1, "fp32": 2}
+
+
+def compile_plan(model: ModelSpec, weights: WeightFile, max_tokens: int) -> _native.Plan:
+    """The plan of `model` over `weights`.
+
+    Touches the bytes of the matrices the forward multiplies by, and checks them; tables that are only gathered from
+    stay untouched.
+
+    Raises:
+        WeightError: A tensor is missing or has another shape than the model needs.
+    """
+    return _Compiler(model, weights, max_tokens).compile()
+
+
+class _Compiler:
+    """Holds what every step needs: the plan, the weights and the residual stream."""
+
+    def __init__(self, model: ModelSpec, weights: WeightFile, max_tokens: int) -> None:
+        self._model = model
+        self._weights = weights
+        self._plan = _native.Plan(vocabulary=model.vocabulary, max_length=max_tokens, output_columns=model.hidden)
+        self._hidden = self._plan.buffer("fp32", model.hidden)
+        self._code_buffers: dict[tuple[str, int], int] = {}
+
+    def compile(self) -> _native.Plan:
+        self._embedding(self._model.embedding)
+        for block in self._model.blocks:
+            self._block(block)
+        self._plan.pool(self._hidden, kind=self._model.pooling.kind)
+        self._plan.finish()
+        return self._plan
+
+    def _embedding(self, embedding: Embedding) -> None:
+        columns = self._model.hidden
+        self._plan.embed(
+            self._hidden,
+            word=self._table(embedding.word, self._model.vocabulary, columns),
+            position=self._table(embedding.position, self._model.max_tokens, columns),
+            token_type=self._table(embedding.token_type, 1, columns) if embedding.token_type else None,
+        )
+        self._norm(embedding.norm)
+
+    def _block(self, block: Block) -> None:
+        self._attention(block.attention)
+        self._norm(block.attention_norm)
+        self._feed_forward(block.feed_forward)
+        self._norm(block.feed_forward_norm)
+
+    def _attention(self, attention: Attention) -> None:
+        hidden = self._model.hidden
+        joined = self._plan.buffer("fp32", 3 * hidden)
+        context = self._plan.buffer("fp32", hidden)
+        self._linear((attention.query, attention.key, attention.value), self._hidden, joined)
+        self._plan.attention(joined, context, heads=attention.heads)
+        self._linear((attention.output,), context, self._hidden, residual=self._hidden)
+
+    def _feed_forward(self, feed_forward: FeedForward) -> None:
+        width = self._tensor(feed_forward.up.weight).spec.shape[0]
+        inner = self._plan.buffer("fp32", width)
+        self._linear((feed_forward.up,), self._hidden, inner, gelu=feed_forward.activation == "gelu")
+        self._linear((feed_forward.down,), inner, self._hidden, residual=self._hidden)
+
+    def _norm(self, norm: Norm) -> None:
+        self._plan.layer_norm(
+            self._hidden,
+            self._hidden,
+            gamma=self._vector(norm.weight, self._model.hidden),
+            beta=self._vector(norm.bias, self._model.hidden),
+            epsilon=norm.epsilon,
+        )
+
+    def _linear(
+        self, layers: tuple[Linear, ...], source: int, output: int, *, residual: int = -1, gelu: bool = False
+    ) -> None:
+        """Layers over one input, their outputs side by side."""
+        tensors = [self._tensor(layer.weight) for layer in layers]
+        activation = max((tensor.spec.activation for tensor in tensors), key=_WIDTH.__getitem__)
+        self._plan.linear(
+            [self._layer(layer, tensor) for layer, tensor in zip(layers, tensors, strict=True)],
+            self._activations(source, activation),
+            output,
+            residual=residual,
+            gelu=gelu,
+        )
+
+    def _activations(self, source: int, activation: str) -> int:
+        """The buffer a matrix reads: `source` itself, or its codes."""
+        if activation == "fp32":
+            return source
+        columns = self._plan.columns(source)
+        codes = self._code_buffers.setdefault((activation, columns), -1)
+        if codes < 0:
+            codes = self._plan.buffer(activation, columns)
+            self._code_buffers[activation, columns] = codes
+        self._plan.quantise(source, codes)
+        return codes
+
+    def _layer(self, layer: Linear, tensor: Tensor) -> dict[str, object]:
+        tensor.verify()
+        n_out = tensor.spec.shape[0]
+        return {
+            "type": tensor.spec.quant_type,
+            "shape": tensor.spec.shape,
+            "codes": tensor.codes,
+            "scales": tensor.scales,
+            "zero_points": tensor.zero_points,
+            "sums": tensor.sums,
+            "bias": self._vector(layer.bias, n_out) if layer.bias else None,
+        }
+
+    def _table(self, name: str, rows: int, columns: int) -> dict[str, object]:
+        tensor = self._tensor(name)
+        shape = tensor.spec.shape
+        if len(shape) != 2 or shape[0] < rows or shape[1] != columns:
+            raise WeightError(f"{name} has shape {list(shape)}; the configuration needs at least [{rows}, {columns}]")
+        return {"type": tensor.spec.quant_type, "shape": shape, "codes": tensor.codes, "scales": tensor.scales}
+
+    def _vector(self, name: str, size: int) -> NDArray[np.float32]:
+        tensor = self._tensor(name)
+        if tensor.spec.shape != (size,):
+            raise WeightError(f"{name} has shape {list(tensor.spec.shape)}; the configuration needs [{size}]")
+        tensor.verify()
+        return tensor.to_float32()
+
+    def _tensor(self, name: str) -> Tensor:
+        return self._weights.tensor(name)

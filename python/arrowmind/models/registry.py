@@ -1,0 +1,52 @@
+"""Finds the file of a model family: every module of this folder that names `FAMILIES` and `build`."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Collection, Mapping
+from typing import Any, Protocol, cast
+
+import arrowmind.models
+from arrowmind.errors import WeightError
+from arrowmind.models.settings import ModelConfig
+from arrowmind.models.spec import ModelSpec, Pooling
+
+__all__ = ["build_model", "families"]
+
+
+class _Family(Protocol):
+    FAMILIES: tuple[str, ...]
+
+    def build(self, config: ModelConfig, names: Collection[str], pooling: Pooling) -> ModelSpec: ...
+
+
+def families() -> dict[str, _Family]:
+    """Family modules by the `model_type` they serve."""
+    found: dict[str, _Family] = {}
+    for info in pkgutil.iter_modules(arrowmind.models.__path__):
+        module = importlib.import_module(f"arrowmind.models.{info.name}")
+        for name in getattr(module, "FAMILIES", ()):
+            found[name] = cast("_Family", module)
+    return found
+
+
+def build_model(values: Mapping[str, Any], names: Collection[str], pooling: Pooling) -> ModelSpec:
+    """The model that a config.json describes.
+
+    Args:
+        values: The parsed config.json.
+        names: Names of the tensors in the weight file.
+        pooling: How token vectors become one vector.
+
+    Raises:
+        WeightError: The family is unknown, or the configuration does not fit.
+    """
+    config = ModelConfig(values)
+    known = families()
+    family = config.text("model_type")
+    if family not in known:
+        raise WeightError(
+            f"config.json: model_type {family!r} is not supported; known families: {', '.join(sorted(known))}"
+        )
+    return known[family].build(config, names, pooling)
