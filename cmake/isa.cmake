@@ -14,6 +14,10 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   set(ARROWMIND_ISA_FLAGS_x86_avx2 -mavx2 -mfma -mf16c -mpopcnt)
   set(ARROWMIND_ISA_FLAGS_x86_avx512 ${ARROWMIND_ISA_FLAGS_x86_avx2} -mavx512f -mavx512bw -mavx512dq -mavx512vl
                                      -mprefer-vector-width=512)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    # GCC's own AVX-512 headers set it off (bug 105593).
+    list(APPEND ARROWMIND_ISA_FLAGS_x86_avx512 -Wno-maybe-uninitialized -Wno-uninitialized)
+  endif()
   set(ARROWMIND_ISA_FLAGS_x86_avx512vnni ${ARROWMIND_ISA_FLAGS_x86_avx512} -mavx512vnni)
 else()
   set(ARROWMIND_ISAS scalar)

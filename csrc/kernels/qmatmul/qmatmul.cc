@@ -4,7 +4,9 @@
 #include <array>
 #include <cstring>
 
+#include "base/aligned_buffer.h"
 #include "base/checked.h"
+#include "kernels/qmatmul/scratch.h"
 
 namespace arrowmind::qmatmul {
 
@@ -56,6 +58,12 @@ const Row& select(Activation activation, Weight weight, int64_t m) {
   return select_kernel(rows(), "qmatmul", fits,
                        cat("activations ", kActivationNames.at(static_cast<size_t>(activation)), ", weights ",
                            kWeightNames.at(static_cast<size_t>(weight)), ", m=", m));
+}
+
+void* thread_scratch(int64_t bytes) {
+  thread_local AlignedBuffer buffer;
+  buffer.resize(bytes);
+  return buffer.as<void>();
 }
 
 int32_t activation_limit(int64_t k) {

@@ -1,0 +1,177 @@
+#pragma once
+
+// The loops around every vectorised kernel. A Form (integer_form.h, float_form.h) brings the register tile
+// and what its numbers look like; here is what all of them share:
+//
+//   for blocks of rows                      activations repacked once: [tile][k / 4][rows of the tile][4], so
+//                                           that a tile reads one stream whatever the stride of the matrix
+//     for groups of 1 or 2 panels           16 or 32 outputs
+//       for chunks of k                     a chunk of the panel stays in L1 while all row tiles use it;
+//                                           decoded to the tile's operand type once, when several tiles
+//                                           follow
+//         for row tiles                     sums stay in registers, and in `sums` between chunks
+//       epilogue of the group
+//
+// Chunks of k carry whole accumulators, so float sums keep their order.
+
+#include "kernels/qmatmul/epilogue.h"
+#include "kernels/qmatmul/qmatmul.h"
+#include "kernels/qmatmul/scratch.h"
+
+namespace arrowmind::ARROWMIND_ISA {
+
+using qmatmul::kPanel;
+using qmatmul::kQuad;
+using qmatmul::Params;
+
+constexpr int64_t smaller(int64_t a, int64_t b) {
+  return a < b ? a : b;
+}
+constexpr int64_t ceil_of(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
+
+// What a register tile works on.
+template <class Form>
+struct TileArgs {
+  const typename Form::Packed* a;  // [quads][rows][4]
+  const char* w;                   // packed weights of the group's first panel, or its decoded chunk
+  int64_t panel_bytes;             // from one packed panel to the next
+  int64_t quads;                   // whole fours of k
+  int64_t tail;                    // 0 to 3 k behind them; float forms only, codes are padded
+  typename Form::Vector* sums;     // [rows][panels][Form::kVectors]
+  bool first;                      // start from zero instead of `sums`
+  const float* w_zero;             // of the group, or null
+};
+
+template <class Form>
+using Tile = void (*)(const TileArgs<Form>&);
+
+// Splits `total` into `parts` that differ by at most one.
+struct EvenSplit {
+  int64_t base, extra;
+  EvenSplit(int64_t total, int64_t parts) : base(total / parts), extra(total % parts) {}
+  int64_t size(int64_t part) const { return base + (part < extra ? 1 : 0); }
+};
+
+template <class Form>
+class Blocking {
+ public:
+  explicit Blocking(const Params& params) : p_(params) {
+    quads_ = Form::kPadded ? ceil_of(p_.k, kQuad) : p_.k / kQuad;
+    tail_ = Form::kPadded ? 0 : p_.k % kQuad;
+    panel_bytes_ = Form::panel_bytes(p_.k);
+  }
+
+  void run() {
+    if (p_.m <= 0 || p_.n_begin >= p_.n_end) return;
+    const int64_t packed_row = (quads_ + 1) * kQuad;
+    const int64_t row_bytes = packed_row * static_cast<int64_t>(sizeof(typename Form::Packed));
+    // A block of activations stays in L2 beside the stream of weights.
+    constexpr int64_t kBlockBytes = 192 * 1024;
+    int64_t most = kBlockBytes / row_bytes / Form::kRows * Form::kRows;
+    most = most < Form::kRows ? Form::kRows : smaller(most, kMaxBlockRows);
+    const int64_t blocks = ceil_of(p_.m, most);
+    const EvenSplit split(p_.m, blocks);
+    char* scratch =
+        static_cast<char*>(qmatmul::thread_scratch(split.size(0) * row_bytes + 64 + kChunkBytes + kSumBytes));
+    sums_ = reinterpret_cast<typename Form::Vector*>(scratch);
+    chunk_ = scratch + kSumBytes;
+    a_ = reinterpret_cast<typename Form::Packed*>(chunk_ + kChunkBytes);
+    for (int64_t block = 0, m = 0; block < blocks; m += split.size(block), ++block) {
+      run_block(m, split.size(block));
+    }
+  }
+
+ private:
+  static constexpr int64_t kMaxBlockRows = ceil_of(96, Form::kRows) * Form::kRows;
+  static constexpr int64_t kVectorBytes = sizeof(typename Form::Vector);
+  static constexpr int64_t kSumBytes = kMaxBlockRows * Form::kMaxPanels * Form::kVectors * kVectorBytes;
+  // The last chunk may hold a tail beside its whole quads.
+  static constexpr int64_t kChunkBytes =
+      Form::kDecodes ? (Form::kChunkQuads + 1) * Form::decoded_quad_bytes() : 0;
+
+  void run_block(int64_t m, int64_t rows) {
+    const int64_t tiles = ceil_of(rows, Form::kRows);
+    const EvenSplit split(rows, tiles);
+    pack(m, split, tiles);
+    const int64_t last = ceil_of(p_.n_end, kPanel);
+    const int64_t wide = Form::panels(split.size(0));
+    for (int64_t panel = p_.n_begin / kPanel; panel < last;) {
+      const int64_t panels = last - panel >= wide ? wide : 1;
+      multiply(split, tiles, panel, panels);
+      for (int64_t row = 0; row < rows; ++row) finish_row(m, row, panel, panels);
+      panel += panels;
+    }
+  }
+
+  void pack(int64_t m, const EvenSplit& split, int64_t tiles) {
+    typename Form::Packed* out = a_;
+    const auto* a = static_cast<const typename Form::Code*>(p_.a) + m * p_.a_stride;
+    const int64_t quads = quads_ + (tail_ > 0 ? 1 : 0);
+    constexpr int64_t kRun = 16;  // quads of one row before the next: whole cache lines on both sides
+    for (int64_t tile = 0; tile < tiles; ++tile) {
+      const int64_t rows = split.size(tile);
+      for (int64_t quad = 0; quad < quads_; quad += kRun) {
+        for (int64_t row = 0; row < rows; ++row) {
+          Form::pack(a + row * p_.a_stride + quad * kQuad, smaller(kRun, quads_ - quad), rows,
+                     out + (quad * rows + row) * kQuad);
+        }
+      }
+      for (int64_t row = 0; row < rows && tail_ > 0; ++row) {
+        for (int64_t j = 0; j < tail_; ++j) {
+          out[(quads_ * rows + row) * kQuad + j] = a[row * p_.a_stride + quads_ * kQuad + j];
+        }
+      }
+      out += quads * rows * kQuad;
+      a += rows * p_.a_stride;
+    }
+  }
+
+  void multiply(const EvenSplit& split, int64_t tiles, int64_t panel, int64_t panels) {
+    const bool chunked = tiles > 1;
+    const bool decodes = Form::kDecodes && chunked;
+    const int64_t chunks = chunked ? ceil_of(quads_, Form::kChunkQuads) : 1;
+    const EvenSplit chunk_split(quads_, chunks < 1 ? 1 : chunks);
+    const int64_t all_quads = quads_ + (tail_ > 0 ? 1 : 0);
+    const char* w = static_cast<const char*>(p_.w) + panel * panel_bytes_;
+    TileArgs<Form> t{};
+    t.panel_bytes = panel_bytes_;
+    t.w_zero = p_.w_zero == nullptr ? nullptr : p_.w_zero + panel * kPanel;
+    for (int64_t chunk = 0, quad = 0; chunk < (chunks < 1 ? 1 : chunks); ++chunk) {
+      t.quads = chunk_split.size(chunk);
+      t.tail = quad + t.quads == quads_ ? tail_ : 0;
+      t.first = chunk == 0;
+      t.w = w + quad * Form::kQuadBytes;
+      if (decodes) {
+        Form::decode(t, panels, chunk_);
+        t.w = chunk_;
+      }
+      for (int64_t tile = 0, row = 0; tile < tiles; row += split.size(tile), ++tile) {
+        const int64_t rows = split.size(tile);
+        t.a = a_ + (row * all_quads + rows * quad) * kQuad;
+        t.sums = sums_ + row * panels * Form::kVectors;
+        Form::tile(rows, panels, decodes)(t);
+      }
+      quad += t.quads;
+    }
+  }
+
+  void finish_row(int64_t m, int64_t row, int64_t panel, int64_t panels) {
+    for (int64_t i = 0; i < panels; ++i) {
+      const int64_t n = (panel + i) * kPanel;
+      const F32x16 value = Form::value(p_, m + row, n, sums_ + (row * panels + i) * Form::kVectors);
+      finish(p_, m + row, n, panel_count(p_, n), value);
+    }
+  }
+
+  const Params& p_;
+  int64_t quads_ = 0;
+  int64_t tail_ = 0;
+  int64_t panel_bytes_ = 0;
+  typename Form::Vector* sums_ = nullptr;
+  char* chunk_ = nullptr;
+  typename Form::Packed* a_ = nullptr;
+};
+
+}  // namespace arrowmind::ARROWMIND_ISA

@@ -1,0 +1,107 @@
+#pragma once
+
+// Codes times codes, exact in int32. A Dot names the instructions of one ISA:
+//   Vector, kVectors   registers that hold the products of one quad of k for 16 outputs
+//   Code, Packed       activation codes as given, and as the tile reads them
+//   kRows, panels()    the register tile
+//   load, broadcast, dot, total
+
+#include "kernels/qmatmul/blocking.h"
+#include "kernels/qmatmul/tile_table.h"
+
+namespace arrowmind::ARROWMIND_ISA {
+
+template <class Dot>
+struct IntegerForm {
+  using Vector = typename Dot::Vector;
+  using Code = typename Dot::Code;
+  using Packed = typename Dot::Packed;
+  static constexpr bool kPadded = true;
+  static constexpr bool kDecodes = Dot::kDecodes;
+  static constexpr int kVectors = Dot::kVectors;
+  static constexpr int kRows = Dot::kRows;
+  static constexpr int kMaxPanels = Dot::kMaxPanels;
+  static constexpr int64_t kChunkQuads = Dot::kChunkQuads;
+  static constexpr int64_t kQuadBytes = kPanel * kQuad;
+
+  static int64_t panel_bytes(int64_t k) { return ceil_of(k, kQuad) * kQuadBytes; }
+  static constexpr int64_t decoded_quad_bytes() { return kMaxPanels * kVectors * sizeof(Vector); }
+  static constexpr int panels(int64_t rows) { return Dot::panels(rows); }
+
+  static void pack(const Code* in, int64_t quads, int64_t rows, Packed* out) {
+    Dot::pack(in, quads, rows * kQuad, out);
+  }
+
+  // Widens a chunk to [group of vectors][quad][vectors of the group], the order the tile reads.
+  static void decode(const TileArgs<IntegerForm>& t, int64_t panels, char* out) {
+    constexpr int kAtOnce = Dot::kDecodedAtOnce;
+    for (int64_t v = 0; v < panels * kVectors; v += kAtOnce) {
+      for (int64_t quad = 0; quad < t.quads; ++quad) {
+        for (int i = 0; i < kAtOnce; ++i) {
+          *reinterpret_cast<Vector*>(out) = Dot::load(weight_address(t, quad, v + i));
+          out += sizeof(Vector);
+        }
+      }
+    }
+  }
+
+  static F32x16 value(const Params& p, int64_t m, int64_t n, const Vector* sums) {
+    alignas(64) int32_t total[kPanel];
+    Dot::total(p, n, sums, total);
+    return dequantise(p, m, n, load_i32(total));
+  }
+
+  static Tile<IntegerForm> tile(int64_t rows, int64_t panels, bool decoded) {
+    return pick_tile<IntegerForm>(rows, panels, decoded);
+  }
+
+  static const char* weight_address(const TileArgs<IntegerForm>& t, int64_t quad, int64_t v) {
+    return t.w + v / kVectors * t.panel_bytes + quad * kQuadBytes + v % kVectors * (kQuadBytes / kVectors);
+  }
+
+  template <int R, int P, bool kDecoded>
+  static void run_tile(const TileArgs<IntegerForm>& t) {
+    constexpr int V = P * kVectors;
+    constexpr int T = kDecoded ? Dot::kDecodedAtOnce : smaller(V, Dot::at_once(R));
+    for (int v = 0; v < V; v += T) {
+      Vector acc[R][T];
+      Vector* sums = t.sums + v;
+#pragma GCC unroll 16
+      for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 16
+        for (int i = 0; i < T; ++i) acc[r][i] = t.first ? Dot::zero() : sums[r * V + i];
+      }
+      const Packed* a = t.a;
+      const char* decoded = t.w + v * t.quads * static_cast<int64_t>(sizeof(Vector));
+      const char* packed[T];
+      for (int i = 0; i < T; ++i) packed[i] = weight_address(t, 0, v + i);
+      for (int64_t quad = 0; quad < t.quads; ++quad) {
+        Vector w[T];
+#pragma GCC unroll 16
+        for (int i = 0; i < T; ++i) {
+          if (kDecoded) {
+            w[i] = *reinterpret_cast<const Vector*>(decoded + i * sizeof(Vector));
+          } else {
+            w[i] = Dot::load(packed[i / kVectors * kVectors] + quad * kQuadBytes +
+                             i % kVectors * (kQuadBytes / kVectors));
+          }
+        }
+#pragma GCC unroll 16
+        for (int r = 0; r < R; ++r) {
+          const Vector broadcast = Dot::broadcast(a + r * kQuad);
+#pragma GCC unroll 16
+          for (int i = 0; i < T; ++i) acc[r][i] = Dot::dot(acc[r][i], w[i], broadcast);
+        }
+        a += R * kQuad;
+        decoded += T * sizeof(Vector);
+      }
+#pragma GCC unroll 16
+      for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 16
+        for (int i = 0; i < T; ++i) sums[r * V + i] = acc[r][i];
+      }
+    }
+  }
+};
+
+}  // namespace arrowmind::ARROWMIND_ISA

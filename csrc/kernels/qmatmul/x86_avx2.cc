@@ -1,0 +1,90 @@
+// AVX2. Codes: sign-extension to 16 bits (vpmovsxbw), vpmaddwd with four activation codes broadcast as 64
+// bits, vpaddd. A register holds four outputs with two partial sums each:
+//
+//   w  | n0k0 n0k1 n0k2 n0k3 | n1k0 .. | n2k0 .. | n3k0 .. n3k3 |   16 x int16
+//   a  | k0   k1   k2   k3   | k0   .. | k0   .. | k0   .. k3   |
+//   acc| n0 (k0 k1), n0 (k2 k3) | n1 ..                         |    8 x int32
+//
+// Budget: each partial sum is bounded by the whole, see qmatmul.h; vpmaddwd itself cannot overflow, as its
+// only overflowing operands are four times -32768.
+
+#include <immintrin.h>
+
+#include <cstring>
+
+#include "kernels/qmatmul/float_form.h"
+#include "kernels/qmatmul/integer_form.h"
+
+namespace arrowmind::ARROWMIND_ISA {
+
+struct Maddwd {
+  using Vector = __m256i;
+  using Packed = int16_t;
+  static constexpr bool kDecodes = true;
+  static constexpr int kVectors = 4;
+  static constexpr int kDecodedAtOnce = 2;
+  static constexpr int kRows = 6;
+  static constexpr int kMaxPanels = 1;
+  // 128 quads of half a panel are 8 KB widened, and 6 KB of activations: together well inside L1.
+  static constexpr int64_t kChunkQuads = 128;
+  static constexpr int panels(int64_t /*rows*/) { return 1; }
+  static constexpr int at_once(int rows) { return rows <= 2 ? 4 : 2; }
+
+  static Vector zero() { return _mm256_setzero_si256(); }
+  static Vector load(const char* p) {
+    return _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  }
+  static Vector broadcast(const int16_t* p) {
+    return _mm256_broadcastq_epi64(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
+  }
+  static Vector dot(Vector acc, Vector w, Vector a) { return _mm256_add_epi32(acc, _mm256_madd_epi16(w, a)); }
+  static void total(const Params& /*p*/, int64_t /*n*/, const Vector* sums, int32_t* out) {
+    for (int i = 0; i < 2; ++i) {
+      const __m256i pairs = _mm256_hadd_epi32(sums[2 * i], sums[2 * i + 1]);
+      _mm256_store_si256(reinterpret_cast<__m256i*>(out + 8 * i), _mm256_permute4x64_epi64(pairs, 0xd8));
+    }
+  }
+};
+
+struct MaddwdI16 : Maddwd {
+  using Code = int16_t;
+  static void pack(const int16_t* in, int64_t quads, int64_t step, int16_t* out) {
+    for (int64_t quad = 0; quad < quads; ++quad) std::memcpy(out + quad * step, in + quad * kQuad, 8);
+  }
+};
+
+struct MaddwdI8 : Maddwd {
+  using Code = int8_t;
+  static void pack(const int8_t* in, int64_t quads, int64_t step, int16_t* out) {
+    for (int64_t quad = 0; quad < quads; ++quad) {
+      int32_t codes;
+      std::memcpy(&codes, in + quad * kQuad, 4);
+      _mm_storel_epi64(reinterpret_cast<__m128i*>(out + quad * step),
+                       _mm_cvtepi8_epi16(_mm_cvtsi32_si128(codes)));
+    }
+  }
+};
+
+}  // namespace arrowmind::ARROWMIND_ISA
+
+namespace arrowmind::qmatmul {
+
+namespace isa = arrowmind::ARROWMIND_ISA;
+
+void qmatmul_f32_f32_6x16_avx2(const Params& p) {
+  isa::Blocking<isa::FloatForm<isa::F32Weights>>(p).run();
+}
+void qmatmul_f32_f16_6x16_avx2(const Params& p) {
+  isa::Blocking<isa::FloatForm<isa::F16Weights>>(p).run();
+}
+void qmatmul_f32_i8_6x16_avx2(const Params& p) {
+  isa::Blocking<isa::FloatForm<isa::I8Weights>>(p).run();
+}
+void qmatmul_i16_i8_6x8x4_avx2(const Params& p) {
+  isa::Blocking<isa::IntegerForm<isa::MaddwdI16>>(p).run();
+}
+void qmatmul_i8_i8_6x8x4_avx2(const Params& p) {
+  isa::Blocking<isa::IntegerForm<isa::MaddwdI8>>(p).run();
+}
+
+}  // namespace arrowmind::qmatmul
