@@ -209,4 +209,4 @@ def _unknown_text(name: str, candidates: Iterable[str]) -> str:
     near = _near(name, candidates, cutoff=0.6)
     hint = f"did you mean {near[0]}?" if near else "`arrowmind config show` lists the keys"
     shown = name if len(name) <= 80 else f"{name[:80]}..."
-    return f"unknown key {shown!r} is ignored; {hint}"
+    return f"unknown key {shown!r}; {hint}"

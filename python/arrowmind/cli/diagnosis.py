@@ -1,0 +1,238 @@
+"""What `arrowmind doctor` finds out: one function per room, each giving findings."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import re
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import arrowmind
+from arrowmind.cli.render import bytes_text
+from arrowmind.errors import OptimizationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from arrowmind.cli.session import Session
+
+__all__ = ["BAD", "NOTE", "OK", "OPTIONAL", "REQUIRED", "Finding", "examine"]
+
+OK = "ok"
+NOTE = "note"
+BAD = "bad"
+
+# Distribution -> smallest version, as in pyproject.toml.
+REQUIRED = {
+    "flatbuffers": "25.2",
+    "nanobind-backend": "1.0",
+    "numpy": "1.26",
+    "prometheus-client": "0.20",
+    "psutil": "5.9",
+    "pyarrow": "24",
+    "pyyaml": "6",
+    "rich": "13",
+    "safetensors": "0.5",
+    "structlog": "24",
+    "tantivy": "0.22",
+    "tokenizers": "0.21",
+    "typer": "0.15",
+}
+# Distribution -> (the extra that brings it, what it is for).
+OPTIONAL = {
+    "ctranslate2": ("peers", "comparison in benchmarks"),
+    "onnx": ("peers", "comparison in benchmarks"),
+    "onnxruntime": ("peers", "comparison in benchmarks"),
+    "sentence-transformers": ("peers", "comparison in benchmarks"),
+    "torch": ("peers", "comparison in benchmarks"),
+}
+_ENOUGH_MEMORY = 256 * 10**6
+_ENOUGH_DISK = 500 * 10**6
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        room: Part of the machine or of ArrowMind.
+        name: What was looked at.
+        status: `ok`, `note` (worth knowing) or `bad` (something will not work).
+        text: What was found.
+        remedy: What to do about it, empty if nothing.
+    """
+
+    room: str
+    name: str
+    status: str
+    text: str
+    remedy: str = ""
+
+
+def examine(session: Session) -> list[Finding]:
+    """Everything, in the order it is printed. One failing room does not hide the others."""
+    rooms: list[Callable[[Session], Iterator[Finding]]] = [
+        _versions,
+        _processor,
+        _kernels,
+        _memory,
+        _disk,
+        _packages,
+        _configuration,
+        _contents,
+    ]
+    findings: list[Finding] = []
+    for room in rooms:
+        try:
+            findings.extend(room(session))
+        except (OptimizationError, OSError) as error:
+            findings.append(Finding(room.__name__.strip("_"), "look", BAD, str(error)))
+    return findings
+
+
+def _versions(_session: Session) -> Iterator[Finding]:
+    yield Finding("versions", "arrowmind", OK, f"{arrowmind.__version__} in {Path(arrowmind.__file__).parent}")
+    yield Finding("versions", "python", OK, f"{platform.python_version()} ({sys.executable})")
+    yield Finding("versions", "system", OK, f"{platform.system()} {platform.release()} {platform.machine()}")
+
+
+def _native() -> Any:
+    try:
+        return importlib.import_module("arrowmind._native")
+    except ImportError as error:
+        raise OptimizationError(
+            f"the native core is missing or does not load ({error}); build it with `pip install .` in the checkout"
+        ) from error
+
+
+def _processor(_session: Session) -> Iterator[Finding]:
+    native = _native()
+    yield Finding("processor", "name", OK, f"{native.cpu_brand()}, {native.available_cpus()} usable processors")
+    isas = native.isas()
+    yield Finding("processor", "instruction sets", OK, _names(isas, "enabled"))
+    absent = [isa["name"] for isa in isas if not isa["detected"]]
+    if absent:
+        yield Finding("processor", "not on this machine", OK, ", ".join(absent))
+    forbidden = [isa["name"] for isa in isas if isa["detected"] and not isa["enabled"]]
+    if forbidden:
+        text = f"{', '.join(forbidden)} ({os.environ.get('ARROWMIND_MAX_ISA')} is the widest allowed)"
+        yield Finding("processor", "switched off", NOTE, text, "unset ARROWMIND_MAX_ISA or device.max_isa")
+
+
+def _names(rows: list[dict[str, Any]], flag: str) -> str:
+    return ", ".join(row["name"] for row in rows if row[flag])
+
+
+def _kernels(_session: Session) -> Iterator[Finding]:
+    for op, rows in _by_op(_native().kernels()).items():
+        chosen = [row for row in rows if row["chosen"]]
+        for row in chosen:
+            slow = row["isa"] == "scalar"
+            remedy = "no fast kernel for this processor: results are right, but slow" if slow else ""
+            yield Finding("kernels", op, NOTE if slow else OK, f"{row['name']} ({row['detail']})", remedy)
+        if not chosen:
+            yield Finding("kernels", op, BAD, "no kernel can run", "raise or unset ARROWMIND_MAX_ISA")
+
+
+def _by_op(rows: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    ops: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        ops.setdefault(row["op"], []).append(row)
+    return ops
+
+
+def _memory(_session: Session) -> Iterator[Finding]:
+    import psutil  # noqa: PLC0415  only doctor needs it
+
+    memory = psutil.virtual_memory()
+    limit = _cgroup_limit()
+    total = memory.total if limit is None else min(memory.total, limit)
+    available = min(memory.available, total)
+    text = f"{bytes_text(available)} available of {bytes_text(total)}"
+    if limit is not None and limit < memory.total:
+        text += f" (this container's limit; the machine has {bytes_text(memory.total)})"
+    enough = available >= _ENOUGH_MEMORY
+    remedy = "" if enough else f"close other programs; {bytes_text(_ENOUGH_MEMORY)} should be free"
+    yield Finding("memory", "ram", OK if enough else NOTE, text, remedy)
+
+
+def _cgroup_limit() -> int | None:
+    for name in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        try:
+            text = Path(name).read_text(encoding="ascii").strip()
+        except OSError:
+            continue
+        return int(text) if text.isdigit() else None
+    return None
+
+
+def _disk(session: Session) -> Iterator[Finding]:
+    places = {"models": Path(session.config.model.path).parent, "memory": Path(session.config.memory.path)}
+    for name, place in places.items():
+        folder = next(folder for folder in (place.absolute(), *place.absolute().parents) if folder.exists())
+        free = shutil.disk_usage(folder).free
+        status, remedy = OK, ""
+        if free < _ENOUGH_DISK:
+            status, remedy = NOTE, f"free some space: converting a model needs {bytes_text(_ENOUGH_DISK)}"
+        if not os.access(folder, os.W_OK):
+            status, remedy = NOTE, f"{folder} cannot be written to; choose another folder"
+        yield Finding("disk", name, status, f"{bytes_text(free)} free at {folder}", remedy)
+
+
+def _packages(_session: Session) -> Iterator[Finding]:
+    for name, least in REQUIRED.items():
+        yield _package(name, _version(name), least)
+    for name, (extra, purpose) in OPTIONAL.items():
+        version = _version(name)
+        if version is None:
+            text = f"not installed (optional: {purpose})"
+            yield Finding("packages", name, NOTE, text, f"pip install 'arrowmind[{extra}]'")
+        else:
+            yield Finding("packages", name, OK, f"{version} (optional: {purpose})")
+
+
+def _package(name: str, version: str | None, least: str) -> Finding:
+    remedy = f"pip install '{name}>={least}'"
+    if version is None:
+        return Finding("packages", name, BAD, "not installed", remedy)
+    if _numbers(version) < _numbers(least):
+        return Finding("packages", name, BAD, f"{version} is older than {least}", remedy)
+    return Finding("packages", name, OK, version)
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d+", version)[:3])
+
+
+def _configuration(session: Session) -> Iterator[Finding]:
+    config = session.config
+    yield Finding("configuration", "file", OK, config.file or "none: defaults and environment only")
+    for problem in config.problems:
+        yield Finding("configuration", problem.key, BAD, str(problem), "`arrowmind config show` lists the keys")
+    if session.refusal is not None and not config.problems:
+        yield Finding("configuration", "refused", BAD, str(session.refusal))
+
+
+def _contents(session: Session) -> Iterator[Finding]:
+    model, store = Path(session.config.model.path), Path(session.config.memory.path)
+    if model.is_dir():
+        yield Finding("contents", "model", OK, str(model))
+    else:
+        remedy = "`arrowmind convert`, then `arrowmind quantize`, make one; or set model.path"
+        yield Finding("contents", "model", NOTE, f"{model} is not there", remedy)
+    text = str(store) if store.is_dir() else f"{store} is not there yet; `arrowmind remember` makes it"
+    yield Finding("contents", "store", OK, text)

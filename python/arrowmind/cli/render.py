@@ -1,0 +1,68 @@
+"""Text for terminals and pipes. Stored texts may hold anything, also what would steer a terminal."""
+
+from __future__ import annotations
+
+import sys
+import unicodedata
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+__all__ = ["bytes_text", "print_table", "printable", "write"]
+
+_KEPT = "\n\t"
+_CONTROL = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+# Format characters that scripts and emoji need: joiners and the soft hyphen.
+_HARMLESS = "\u200b\u200c\u200d\u00ad"
+
+
+def printable(text: str) -> str:
+    """The text with control characters, surrogates and direction overrides written as escapes."""
+    if text.isprintable():
+        return text
+    return "".join(_escaped(character) for character in text)
+
+
+def _escaped(character: str) -> str:
+    if character in _KEPT or character in _HARMLESS or unicodedata.category(character) not in _CONTROL:
+        return character
+    return (
+        character.encode("ascii", "backslashreplace").decode()
+        if ord(character) > 127
+        else repr(character)[1:-1]
+    )
+
+
+def write(text: str = "") -> None:
+    """Prints to stdout, safe for a terminal and for any encoding of it."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    sys.stdout.write(f"{printable(text)}\n".encode(encoding, "backslashreplace").decode(encoding))
+
+
+def print_table(rows: Iterable[Sequence[str]], headers: Sequence[str] = ()) -> None:
+    """Columns, as wide as they need to be; the last one wraps at the edge of a terminal, not in a pipe."""
+    from rich.console import Console  # noqa: PLC0415  costs 50 ms; most commands print lines
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    table = Table(box=None, show_header=bool(headers), pad_edge=False, padding=(0, 2, 0, 0))
+    rows = [list(row) for row in rows]
+    count = max([len(headers), *map(len, rows)])
+    for index in range(count):
+        table.add_column(headers[index] if headers else "", overflow="fold", no_wrap=index < count - 1)
+    for row in rows:
+        table.add_row(*(Text(printable(cell)) for cell in row))
+    console = Console(file=sys.stdout, highlight=False)
+    if not console.is_terminal:
+        console.width = 100_000
+    console.print(table)
+
+
+def bytes_text(count: float) -> str:
+    """A number of bytes for people, in powers of 1000: `22.7 MB`."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if abs(count) < 1000 or unit == "GB":
+            break
+        count /= 1000
+    return f"{count:.0f} {unit}" if unit == "B" or count >= 100 else f"{count:.1f} {unit}"
