@@ -1,6 +1,8 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/string_view.h>
 
+#include <algorithm>
+
 #include "base/cpu.h"
 #include "base/thread_pool.h"
 #include "bindings/bindings.h"
@@ -21,15 +23,29 @@ nb::list isas() {
   return list;
 }
 
+// Whether select() takes this row where it has the choice among all rows of its detail: the forced one, else
+// the cheapest that may run here.
+bool is_chosen(const KernelRow& row, const std::vector<KernelRow>& all) {
+  if (!isa_enabled(row.isa)) return false;
+  const std::string forced = forced_kernel(row.op);
+  const auto preferred = [&](const KernelRow& a) { return a.name == forced ? -1.0f : a.cost; };
+  return std::none_of(all.begin(), all.end(), [&](const KernelRow& other) {
+    return other.op == row.op && other.detail == row.detail && isa_enabled(other.isa) &&
+           preferred(other) < preferred(row);
+  });
+}
+
 nb::list kernels() {
   nb::list list;
-  for (const KernelRow& kernel : all_kernels()) {
+  const std::vector<KernelRow> all = all_kernels();
+  for (const KernelRow& kernel : all) {
     nb::dict row;
     row["op"] = kernel.op;
     row["name"] = kernel.name;
     row["isa"] = isa_name(kernel.isa);
     row["detail"] = kernel.detail;
     row["enabled"] = isa_enabled(kernel.isa);
+    row["chosen"] = is_chosen(kernel, all);
     list.append(row);
   }
   return list;
@@ -44,7 +60,7 @@ void reload_environment() {
 
 void bind_base(nb::module_& m) {
   m.def("isas", &isas, "Instruction sets of this architecture: name, detected, enabled; narrow to wide.");
-  m.def("kernels", &kernels, "Every kernel row: op, name, isa, detail, enabled.");
+  m.def("kernels", &kernels, "Every kernel row: op, name, isa, detail, enabled, chosen.");
   m.def("cpu_brand", &cpu_brand, "Name of the processor.");
   m.def("available_cpus", &available_cpus, "Processors this process may use.");
   m.def("reload_environment", &reload_environment,

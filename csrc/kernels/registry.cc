@@ -17,7 +17,10 @@ namespace {
 
 template <typename Row>
 void append(std::vector<KernelRow>& all, std::span<const Row> rows) {
-  for (const Row& row : rows) all.push_back(row.row);
+  for (const Row& row : rows) {
+    all.push_back(row.row);
+    all.back().cost = row.cost;
+  }
 }
 
 void check_forced(const std::string& name) {

@@ -17,6 +17,7 @@ struct KernelRow {
   std::string_view name;  // <op>_<operand types>_<tile>_<isa>, unique over all ops
   Isa isa;
   std::string_view detail;  // what tells this row from its sisters, for `doctor` and reports
+  float cost = 0;           // that of the op's row, filled in by all_kernels()
 };
 
 // All rows of all ops, in table order (kernels.cc).

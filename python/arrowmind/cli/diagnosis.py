@@ -98,7 +98,9 @@ def examine(session: Session) -> list[Finding]:
 
 
 def _versions(_session: Session) -> Iterator[Finding]:
-    yield Finding("versions", "arrowmind", OK, f"{arrowmind.__version__} in {Path(arrowmind.__file__).parent}")
+    yield Finding(
+        "versions", "arrowmind", OK, f"{arrowmind.__version__} in {Path(arrowmind.__file__).parent}"
+    )
     yield Finding("versions", "python", OK, f"{platform.python_version()} ({sys.executable})")
     yield Finding("versions", "system", OK, f"{platform.system()} {platform.release()} {platform.machine()}")
 
@@ -108,13 +110,15 @@ def _native() -> Any:
         return importlib.import_module("arrowmind._native")
     except ImportError as error:
         raise OptimizationError(
-            f"the native core is missing or does not load ({error}); build it with `pip install .` in the checkout"
+            f"the native core is missing or does not load ({error}); `pip install .` builds it"
         ) from error
 
 
 def _processor(_session: Session) -> Iterator[Finding]:
     native = _native()
-    yield Finding("processor", "name", OK, f"{native.cpu_brand()}, {native.available_cpus()} usable processors")
+    yield Finding(
+        "processor", "name", OK, f"{native.cpu_brand()}, {native.available_cpus()} usable processors"
+    )
     isas = native.isas()
     yield Finding("processor", "instruction sets", OK, _names(isas, "enabled"))
     absent = [isa["name"] for isa in isas if not isa["detected"]]
@@ -222,7 +226,9 @@ def _configuration(session: Session) -> Iterator[Finding]:
     config = session.config
     yield Finding("configuration", "file", OK, config.file or "none: defaults and environment only")
     for problem in config.problems:
-        yield Finding("configuration", problem.key, BAD, str(problem), "`arrowmind config show` lists the keys")
+        yield Finding(
+            "configuration", problem.key, BAD, str(problem), "`arrowmind config show` lists the keys"
+        )
     if session.refusal is not None and not config.problems:
         yield Finding("configuration", "refused", BAD, str(session.refusal))
 

@@ -41,22 +41,30 @@ def write(text: str = "") -> None:
 
 
 def print_table(rows: Iterable[Sequence[str]], headers: Sequence[str] = ()) -> None:
-    """Columns, as wide as they need to be; the last one wraps at the edge of a terminal, not in a pipe."""
+    """Columns, as wide as they need to be; on a terminal the last one wraps."""
+    cells = [[printable(cell) for cell in row] for row in ([headers] if headers else [])]
+    cells += [[printable(cell) for cell in row] for row in rows]
+    if sys.stdout.isatty():
+        _print_wrapped(cells, has_headers=bool(headers))
+        return
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for row in cells:
+        write("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _print_wrapped(rows: list[list[str]], *, has_headers: bool) -> None:
     from rich.console import Console  # noqa: PLC0415  costs 50 ms; most commands print lines
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    table = Table(box=None, show_header=bool(headers), pad_edge=False, padding=(0, 2, 0, 0))
-    rows = [list(row) for row in rows]
-    count = max([len(headers), *map(len, rows)])
+    table = Table(box=None, show_header=has_headers, pad_edge=False, padding=(0, 2, 0, 0))
+    count = max(map(len, rows), default=0)
     for index in range(count):
-        table.add_column(headers[index] if headers else "", overflow="fold", no_wrap=index < count - 1)
-    for row in rows:
-        table.add_row(*(Text(printable(cell)) for cell in row))
-    console = Console(file=sys.stdout, highlight=False)
-    if not console.is_terminal:
-        console.width = 100_000
-    console.print(table)
+        header = rows[0][index] if has_headers else ""
+        table.add_column(Text(header), overflow="fold", no_wrap=index < count - 1)
+    for row in rows[has_headers:]:
+        table.add_row(*map(Text, row))
+    Console(file=sys.stdout, highlight=False).print(table)
 
 
 def bytes_text(count: float) -> str:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from arrowmind.config import Config, apply_native, read_config, report_problems
 from arrowmind.errors import ConfigurationError
-from arrowmind.observe import configure_logging, no_progress
+from arrowmind.observe import configure_logging, progress_bar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
 
     from arrowmind.observe import Progress
 
@@ -43,16 +43,10 @@ class Session:
         else:
             text()
 
-    @contextmanager
-    def progress(self) -> Iterator[Progress]:
-        """Something to hand to long-running library code; a bar on stderr if that is a terminal."""
-        if self.quiet or sys.stderr is None or not sys.stderr.isatty():
-            yield no_progress
-            return
-        from arrowmind.cli.progress import bars  # noqa: PLC0415  rich costs 50 ms
-
-        with bars() as progress:
-            yield progress
+    def progress(self) -> AbstractContextManager[Progress]:
+        """Something to hand to long-running library code; bars on stderr if that is a terminal."""
+        visible = not self.quiet and sys.stderr is not None and sys.stderr.isatty()
+        return progress_bar(enabled=visible)
 
 
 def open_session(

@@ -7,17 +7,16 @@
     metrics   counters, gauges and histograms by name; render_metrics() in Prometheus text
     fallback  record_fallback(what, reason): every fallback is logged and counted
     bar       the terminal's rendering of that, for library calls with show_progress=True
-    progress  what long-running library code calls with (done, total, what)
+    progress  what long-running library code calls with (done, total, what); bars draws it
 """
 
 from __future__ import annotations
 
 from arrowmind.observe import metrics
-from arrowmind.observe.bar import progress_bar
 from arrowmind.observe.fallback import record_fallback
 from arrowmind.observe.log import Logger, configure_logging, get_logger
 from arrowmind.observe.metrics import render_metrics
-from arrowmind.observe.progress import Progress, no_progress
+from arrowmind.observe.progress import Progress, no_progress, progress_bar
 
 __all__ = [
     "Logger",

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
 
-__all__ = ["Progress", "no_progress"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Progress", "no_progress", "progress_bar"]
 
 
 class Progress(Protocol):
@@ -16,3 +20,19 @@ class Progress(Protocol):
 
 def no_progress(done: int, total: int, what: str) -> None:
     """Says nothing."""
+
+
+@contextmanager
+def progress_bar(*, enabled: bool = True) -> Iterator[Progress]:
+    """A `Progress` that draws bars on stderr, one for each `what`, gone at the end; or says nothing.
+
+    Args:
+        enabled: False gives `no_progress`.
+    """
+    if not enabled:
+        yield no_progress
+        return
+    from arrowmind.observe.bars import bars  # noqa: PLC0415  rich costs 50 ms
+
+    with bars() as progress:
+        yield progress

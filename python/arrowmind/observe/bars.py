@@ -1,4 +1,4 @@
-"""Progress bars on stderr: rate and time left of everything that library code reports."""
+"""Progress bars: rate and time left of everything that library code reports. Imported when one is drawn."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from rich.progress import Task
 
-    from arrowmind import observe
+    from arrowmind.observe import progress
 
 __all__ = ["bars"]
 
@@ -34,7 +34,7 @@ class _Rate(ProgressColumn):
 
 
 @contextmanager
-def bars(console: Console | None = None) -> Iterator[observe.Progress]:
+def bars(console: Console | None = None) -> Iterator[progress.Progress]:
     """A `Progress` that draws one bar for each `what`."""
     columns = (
         TextColumn("{task.description}", markup=False),

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import importlib.metadata
+import re
+from pathlib import Path
+
+import pytest
+
+from arrowmind.cli import diagnosis
+from arrowmind.cli.diagnosis import OPTIONAL, REQUIRED
+
+native = pytest.importorskip("arrowmind._native")
+PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
+
+
+def findings(outcome, room):
+    return {row["name"]: row for row in outcome.json["findings"] if row["room"] == room}
+
+
+def test_all_is_well_here(call):
+    outcome = call("doctor", "--json")
+    assert outcome.code == 0, outcome.stdout
+    assert outcome.json["healthy"]
+    rooms = {row["room"] for row in outcome.json["findings"]}
+    assert rooms == {
+        *("versions", "processor", "kernels", "memory", "disk", "packages", "configuration", "contents"),
+    }
+    assert native.cpu_brand() in findings(outcome, "processor")["name"]["text"]
+
+
+def test_every_op_has_a_chosen_kernel(call):
+    rows = [row for row in call("doctor", "--json").json["findings"] if row["room"] == "kernels"]
+    assert {row["name"] for row in rows} == {row["op"] for row in native.kernels()}
+    chosen = [row["name"] for row in native.kernels() if row["chosen"]]
+    assert [row["text"].split()[0] for row in rows] == sorted(
+        chosen, key=[row["text"].split()[0] for row in rows].index
+    )
+
+
+def test_the_forced_kernel_is_the_chosen_one(call):
+    name = next(row["name"] for row in native.kernels() if row["isa"] == "scalar")
+    rows = call("doctor", "--json", "--set", f"device.kernel={name}").json["findings"]
+    assert any(row["text"].startswith(name) for row in rows if row["room"] == "kernels")
+
+
+def test_lowered_instruction_sets_are_noted(shell):
+    outcome = shell("doctor", "--json", env={"ARROWMIND_MAX_ISA": "scalar"})
+    assert findings(outcome, "processor")["instruction sets"]["text"] == "scalar"
+    assert all("_scalar" in row["text"] for row in findings(outcome, "kernels").values())
+
+
+@pytest.mark.parametrize(
+    ("env", "room", "part"),
+    [
+        ({"ARROWMIND_MAX_ISA": "avx3"}, "configuration", "device.max_isa"),
+        ({"ARROWMIND_KERNEL": "nothing"}, "kernels", "no kernel is called 'nothing'"),
+        ({"ARROWMIND_DEVICE_THREADS": "x"}, "configuration", "device.threads"),
+        ({"ARROWMIND_CONFIG": "/missing.yaml"}, "configuration", "missing.yaml"),
+    ],
+)
+def test_bad_settings_are_found(shell, env, room, part):
+    outcome = shell("doctor", "--json", env=env)
+    assert outcome.code == 1
+    bad = [row for row in outcome.json["findings"] if row["status"] == "bad"]
+    assert any(row["room"] == room and part in row["text"] for row in bad)
+
+
+def test_missing_and_old_packages(call, monkeypatch):
+    real = importlib.metadata.version
+
+    def version(name):
+        if name in ("pyarrow", "torch"):
+            raise importlib.metadata.PackageNotFoundError(name)
+        return "1.0" if name == "numpy" else real(name)
+
+    monkeypatch.setattr(diagnosis.importlib.metadata, "version", version)
+    outcome = call("doctor", "--json")
+    packages = findings(outcome, "packages")
+    assert outcome.code == 1
+    assert packages["pyarrow"]["remedy"] == "pip install 'pyarrow>=24'"
+    assert "older than 1.26" in packages["numpy"]["text"]
+    assert (packages["torch"]["status"], packages["torch"]["remedy"]) == (
+        "note",
+        "pip install 'arrowmind[peers]'",
+    )
+
+
+def test_the_tables_are_those_of_the_project_file():
+    text = PYPROJECT.read_text()
+    required = re.search(r"^dependencies = \[(.*?)^\]", text, re.M | re.S).group(1)
+    assert dict(re.findall(r'"([\w-]+)>=([\d.]+)"', required)) == REQUIRED
+    for name, (extra, _) in OPTIONAL.items():
+        line = re.search(rf"^{extra} = \[(.*)\]", text, re.M).group(1)
+        assert re.search(rf'"{name}[>=]=', line)
+
+
+def test_as_text(call):
+    outcome = call("doctor")
+    assert "\nkernels\n" in outcome.stdout
+    assert outcome.stdout.endswith("All is well.\n")
+    assert all(line == line.rstrip() for line in outcome.stdout.splitlines())
