@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <optional>
@@ -15,11 +16,18 @@
 namespace arrowmind::arrow::flatbuffer {
 
 // The buffer, what it is for messages, and how much may still be read from it. The budgets bound the work on
-// buffers that name one table or string many times over, which would otherwise unfold exponentially: a sound
-// writer stores a table in at least 4 bytes and seldom shares a string.
+// buffers that name one table or string many times over, which would otherwise unfold exponentially. Where
+// nothing is shared, a table takes at least 8 bytes with the offset that names it, and a string its
+// characters.
 struct Buffer {
+  static constexpr int64_t kTableLimit = 1 << 20;
+
   Buffer(const uint8_t* bytes, int64_t byte_count, std::string name)
-      : data(bytes), size(byte_count), what(std::move(name)), tables_left(size), text_left(4 * size) {}
+      : data(bytes),
+        size(byte_count),
+        what(std::move(name)),
+        tables_left(std::min(size / 8 + 1, kTableLimit)),
+        text_left(size) {}
 
   const uint8_t* data;
   int64_t size;

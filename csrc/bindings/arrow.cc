@@ -5,10 +5,8 @@
 #include <memory>
 #include <string>
 
-#include "arrow/c_data.h"
-#include "arrow/file.h"
 #include "base/crc32c.h"
-#include "bindings/bindings.h"
+#include "bindings/arrow_handles.h"
 
 namespace arrowmind::bindings {
 namespace {
@@ -19,14 +17,9 @@ using arrow::Column;
 using arrow::Layout;
 using arrow::TypeId;
 using AnyArray = nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu>;
-using NumpyArray = nb::ndarray<nb::numpy, nb::ro>;
 
 struct FileHandle {
   std::shared_ptr<const ArrowFile> file;
-};
-
-struct BatchHandle {
-  std::shared_ptr<const Batch> batch;
 };
 
 struct ColumnHandle {
@@ -61,43 +54,12 @@ const std::string& path_of(const Batch& batch) {
 
 // --- numbers
 
-nb::dlpack::dtype dtype_of(TypeId type) {
-  switch (type) {
-    case TypeId::kInt8:
-      return nb::dtype<int8_t>();
-    case TypeId::kInt16:
-      return nb::dtype<int16_t>();
-    case TypeId::kInt32:
-      return nb::dtype<int32_t>();
-    case TypeId::kInt64:
-    case TypeId::kTimestamp:
-      return nb::dtype<int64_t>();
-    case TypeId::kUInt16:
-      return nb::dtype<uint16_t>();
-    case TypeId::kUInt32:
-      return nb::dtype<uint32_t>();
-    case TypeId::kUInt64:
-      return nb::dtype<uint64_t>();
-    case TypeId::kFloat16:
-      return {static_cast<uint8_t>(nb::dlpack::dtype_code::Float), 16, 1};
-    case TypeId::kFloat32:
-      return nb::dtype<float>();
-    case TypeId::kFloat64:
-      return nb::dtype<double>();
-    default:
-      return nb::dtype<uint8_t>();
-  }
-}
-
 NumpyArray unpack_bits(const arrow::Bytes& bits, int64_t length) {
-  const auto values = std::make_shared<std::vector<uint8_t>>(static_cast<size_t>(length));
+  std::vector<uint8_t> values(static_cast<size_t>(length));
   for (int64_t i = 0; i < length; ++i) {
-    (*values)[static_cast<size_t>(i)] = (bits.data()[i >> 3] >> (i & 7)) & 1;
+    values[static_cast<size_t>(i)] = (bits.data()[i >> 3] >> (i & 7)) & 1;
   }
-  const nb::capsule owner(new std::shared_ptr(values), [](void* p) noexcept {
-    delete static_cast<std::shared_ptr<std::vector<uint8_t>>*>(p);
-  });
-  return NumpyArray(values->data(), {static_cast<size_t>(length)}, owner, {}, nb::dtype<bool>());
+  return own(std::move(values), nb::dtype<bool>());
 }
 
 // A view of the mapping that keeps `self`, and so the mapping, alive.
@@ -105,35 +67,58 @@ template <typename Handle>
 NumpyArray view(const Handle& self, arrow::FileRange values, std::initializer_list<size_t> shape,
                 nb::dlpack::dtype dtype) {
   static constexpr uint64_t kNothing = 0;
-  const void* data =
-      values.size == 0 ? &kNothing : static_cast<const void*>(self.batch->mapping()->data() + values.offset);
+  const void* data = &kNothing;
+  if (values.size > 0) data = self.batch->mapping()->data() + values.offset;
   return NumpyArray(data, shape, nb::find(self), {}, dtype);
+}
+
+NumpyArray bools(const ColumnHandle& self) {
+  const int64_t length = self.column->length;
+  const arrow::FileRange bits = {self.column->values.offset, length / 8 + (length % 8 != 0)};
+  return unpack_bits(arrow::Bytes(self.batch->mapping(), bits), length);
+}
+
+NumpyArray fixed_lists(const ColumnHandle& self) {
+  const Column& child = self.column->children[0];
+  const bool is_number = child.field->info().layout == Layout::kFixed && child.field->width == 0;
+  if (!is_number || child.null_count > 0)
+    wrong_type(self, "fixed-size lists of numbers without nulls inside");
+  const size_t rows = static_cast<size_t>(self.column->length);
+  const size_t width = static_cast<size_t>(self.column->field->width);
+  return view(self, child.values, {rows, width}, dtype_of(child.field->type));
 }
 
 NumpyArray column_numbers(const ColumnHandle& self) {
   const Column& column = *self.column;
   const size_t rows = static_cast<size_t>(column.length);
-  const size_t width = static_cast<size_t>(column.field->width);
   switch (column.field->info().layout) {
-    case Layout::kBits: {
-      const int64_t size = column.length / 8 + (column.length % 8 != 0);
-      return unpack_bits(arrow::Bytes(self.batch->mapping(), {column.values.offset, size}), column.length);
-    }
-    case Layout::kFixed: {
-      const bool is_binary = column.field->type == TypeId::kFixedSizeBinary;
-      if (is_binary) return view(self, column.values, {rows, width}, nb::dtype<uint8_t>());
-      return view(self, column.values, {rows}, dtype_of(column.field->type));
-    }
-    case Layout::kFixedList: {
-      const Column& child = column.children[0];
-      const bool is_number = child.field->info().layout == Layout::kFixed && child.field->width == 0;
-      if (!is_number || child.null_count > 0) break;
-      return view(self, child.values, {rows, width}, dtype_of(child.field->type));
-    }
+    case Layout::kBits:
+      return bools(self);
+    case Layout::kFixedList:
+      return fixed_lists(self);
+    case Layout::kFixed:
+      if (column.field->type != TypeId::kFixedSizeBinary) {
+        return view(self, column.values, {rows}, dtype_of(column.field->type));
+      }
+      return view(self, column.values, {rows, static_cast<size_t>(column.field->width)},
+                  nb::dtype<uint8_t>());
     default:
-      break;
+      wrong_type(self, "a column of numbers");
   }
-  wrong_type(self, "a column of numbers without nulls inside");
+}
+
+// Scalars for a Python list: read beside the mapping while they are few, so that no page becomes resident.
+nb::object column_values(const ColumnHandle& self) {
+  const Column& column = *self.column;
+  const TypeId type = column.field->type;
+  const int64_t size = column.length * column.field->value_bytes();
+  const bool is_scalar = column.field->info().layout == Layout::kFixed && type != TypeId::kFixedSizeBinary;
+  if (!is_scalar || size > arrow::Bytes::kPrivateLimit)
+    return nb::cast(column_numbers(self)).attr("tolist")();
+  const std::vector<uint8_t> bytes = self.batch->mapping()->read(column.values.offset, size);
+  const NumpyArray array(bytes.data(), {static_cast<size_t>(column.length)}, nb::handle(), {},
+                         dtype_of(type));
+  return nb::cast(array, nb::rv_policy::copy).attr("tolist")();
 }
 
 NumpyArray column_validity(const ColumnHandle& self) {
@@ -144,12 +129,11 @@ NumpyArray column_validity(const ColumnHandle& self) {
 NumpyArray column_offsets(const ColumnHandle& self) {
   if (self.column->field->info().offset_bytes == 0) wrong_type(self, "a column with offsets");
   const arrow::Offsets offsets(self.batch->mapping(), *self.column);
-  const size_t count = static_cast<size_t>(self.column->length) + 1;
-  int64_t* values = new int64_t[count]();
-  const nb::capsule owner(values, [](void* p) noexcept { delete[] static_cast<int64_t*>(p); });
-  for (size_t i = 0; i < count && self.column->length > 0; ++i)
-    values[i] = offsets.at(static_cast<int64_t>(i));
-  return NumpyArray(values, {count}, owner, {}, nb::dtype<int64_t>());
+  std::vector<int64_t> values(static_cast<size_t>(self.column->length) + 1);
+  if (self.column->length > 0) {
+    for (size_t i = 0; i < values.size(); ++i) values[i] = offsets.at(static_cast<int64_t>(i));
+  }
+  return own(std::move(values), nb::dtype<int64_t>());
 }
 
 // --- text and binary
@@ -164,11 +148,9 @@ BinaryHandle column_binary(const ColumnHandle& self) {
   return binary;
 }
 
-PyObject* decode(const ColumnHandle& self, const char* text, int64_t size, int64_t row) {
-  PyObject* string = PyUnicode_DecodeUTF8(text, size, nullptr);
-  if (string != nullptr) return string;
-  if (PyErr_ExceptionMatches(PyExc_UnicodeDecodeError) == 0) throw nb::python_error();
-  PyErr_Clear();
+nb::object decode(const ColumnHandle& self, std::string_view text, int64_t row) {
+  PyObject* string = decode_utf8(text);
+  if (string != nullptr) return nb::steal(string);
   fail(ErrorKind::kIntegrity, path_of(*self.batch), ": column '", self.column->field->name, "' row ", row,
        " is not UTF-8; the file is damaged, restore or rewrite it");
 }
@@ -186,8 +168,8 @@ nb::list column_strings(const ColumnHandle& self) {
       continue;
     }
     const int64_t begin = binary.offsets.at(i);
-    const char* first = reinterpret_cast<const char*>(text.data()) + begin;
-    strings.append(nb::steal(decode(self, first, binary.offsets.at(i + 1) - begin, i)));
+    const size_t size = static_cast<size_t>(binary.offsets.at(i + 1) - begin);
+    strings.append(decode(self, {reinterpret_cast<const char*>(text.data()) + begin, size}, i));
   }
   return strings;
 }
@@ -204,35 +186,6 @@ int64_t binary_index(const BinaryHandle& self, int64_t i) {
 NumpyArray binary_item(const BinaryHandle& self, int64_t i) {
   const arrow::FileRange range = self.range(binary_index(self, i));
   return view(self, range, {static_cast<size_t>(range.size)}, nb::dtype<uint8_t>());
-}
-
-// --- Arrow C Data interface
-
-template <typename Struct>
-nb::object make_capsule(std::unique_ptr<Struct> exported, const char* name) {
-  PyObject* capsule = PyCapsule_New(exported.get(), name, [](PyObject* object) {
-    Struct* held = static_cast<Struct*>(PyCapsule_GetPointer(object, PyCapsule_GetName(object)));
-    if (held->release != nullptr) held->release(held);
-    delete held;
-  });
-  if (capsule == nullptr) throw nb::python_error();
-  exported.release();
-  return nb::steal(capsule);
-}
-
-nb::object batch_c_schema(const BatchHandle& self) {
-  auto schema = std::make_unique<ArrowSchema>();
-  arrow::export_schema(self.batch->schema(), schema.get());
-  return make_capsule(std::move(schema), "arrow_schema");
-}
-
-nb::tuple batch_c_array(const BatchHandle& self, const nb::object& /*requested_schema*/) {
-  auto array = std::make_unique<ArrowArray>();
-  {
-    nb::gil_scoped_release release;
-    arrow::export_batch(*self.batch, array.get());
-  }
-  return nb::make_tuple(batch_c_schema(self), make_capsule(std::move(array), "arrow_array"));
 }
 
 // --- file
@@ -279,6 +232,7 @@ void bind_columns(nb::module_& m) {
       .def_prop_ro("null_count", [](const ColumnHandle& self) { return self.column->null_count; })
       .def("__len__", [](const ColumnHandle& self) { return self.column->length; })
       .def("numbers", &column_numbers, "Read-only view of the mapping; a copy for bool.")
+      .def("tolist", &column_values)
       .def("validity", &column_validity, "bool per row; empty when every value is present.")
       .def("offsets", &column_offsets, "int64 [rows + 1], a checked copy.")
       .def("strings", &column_strings)
@@ -299,8 +253,45 @@ void bind_columns(nb::module_& m) {
 
 }  // namespace
 
+nb::dlpack::dtype dtype_of(TypeId type) {
+  switch (type) {
+    case TypeId::kInt8:
+      return nb::dtype<int8_t>();
+    case TypeId::kInt16:
+      return nb::dtype<int16_t>();
+    case TypeId::kInt32:
+      return nb::dtype<int32_t>();
+    case TypeId::kInt64:
+    case TypeId::kTimestamp:
+      return nb::dtype<int64_t>();
+    case TypeId::kUInt16:
+      return nb::dtype<uint16_t>();
+    case TypeId::kUInt32:
+      return nb::dtype<uint32_t>();
+    case TypeId::kUInt64:
+      return nb::dtype<uint64_t>();
+    case TypeId::kFloat16:
+      return {static_cast<uint8_t>(nb::dlpack::dtype_code::Float), 16, 1};
+    case TypeId::kFloat32:
+      return nb::dtype<float>();
+    case TypeId::kFloat64:
+      return nb::dtype<double>();
+    default:
+      return nb::dtype<uint8_t>();
+  }
+}
+
+PyObject* decode_utf8(std::string_view text) {
+  PyObject* string = PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), nullptr);
+  if (string != nullptr) return string;
+  if (PyErr_ExceptionMatches(PyExc_UnicodeDecodeError) == 0) throw nb::python_error();
+  PyErr_Clear();
+  return nullptr;
+}
+
 void bind_arrow(nb::module_& m) {
   bind_columns(m);
+  bind_arrow_import(m);
   nb::class_<BatchHandle>(m, "ArrowBatch", "One record batch of a mapped file.")
       .def_prop_ro("num_rows", [](const BatchHandle& self) { return self.batch->length; })
       .def("column", &batch_column, nb::arg("name"))

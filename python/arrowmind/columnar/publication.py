@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import re
 import secrets
@@ -20,6 +21,7 @@ __all__ = ["publish", "publish_bytes", "sweep_temporary"]
 
 _TEMPORARY = re.compile(r"\..+\.(?P<pid>\d+)-[0-9a-f]{16}\.tmp")
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_WRITE_ERRORS = _NO_ROOM | {errno.EIO, errno.EROFS}
 
 
 @contextlib.contextmanager
@@ -40,6 +42,7 @@ def publish(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     temporary = target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(8)}.tmp")
     try:
         with temporary.open("x+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # tells sweep_temporary that the writer lives
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -47,7 +50,7 @@ def publish(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
         _sync_folder(target.parent)
     except OSError as error:
         written = _remove(temporary)
-        if not _is_about(error, target, temporary):
+        if _is_foreign(error, target, temporary):
             raise
         raise _storage_error(target, error, written) from error
     except BaseException:
@@ -62,7 +65,7 @@ def publish_bytes(path: str | os.PathLike[str], data: bytes | bytearray | memory
 
 
 def sweep_temporary(folder: str | os.PathLike[str]) -> list[Path]:
-    """Removes what killed processes of this machine left of their publications in ``folder``.
+    """Removes what killed processes left of their publications in ``folder``.
 
     Returns:
         The files removed. Those of running processes stay.
@@ -70,7 +73,7 @@ def sweep_temporary(folder: str | os.PathLike[str]) -> list[Path]:
     removed = []
     for entry in Path(folder).iterdir():
         match = _TEMPORARY.fullmatch(entry.name)
-        if match and not _is_running(int(match["pid"])):
+        if match and not _is_running(int(match["pid"])) and not _is_locked(entry):
             entry.unlink(missing_ok=True)
             removed.append(entry)
     return removed
@@ -84,6 +87,18 @@ def _is_running(pid: int) -> bool:
     except (PermissionError, OverflowError):
         return True
     return True
+
+
+def _is_locked(temporary: Path) -> bool:
+    """Whether a writer holds the file: true across containers, whose process numbers differ."""
+    try:
+        with temporary.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
 
 
 def _sync_folder(folder: Path) -> None:
@@ -103,10 +118,11 @@ def _remove(temporary: Path) -> int:
     return 0
 
 
-def _is_about(error: OSError, target: Path, temporary: Path) -> bool:
-    """Whether the error is ours to explain; the block's own, about other files, passes unchanged."""
-    named = error.filename is None or Path(os.fsdecode(error.filename)) in (target, temporary, target.parent)
-    return named if error.filename is not None else error.errno in _NO_ROOM | {errno.EIO}
+def _is_foreign(error: OSError, target: Path, temporary: Path) -> bool:
+    """Whether the error comes from what the caller's block did with other files."""
+    if error.filename is None:
+        return error.errno not in _WRITE_ERRORS
+    return Path(os.fsdecode(error.filename)) not in (target, temporary, target.parent)
 
 
 def _storage_error(target: Path, error: OSError, written: int) -> StorageError:

@@ -79,7 +79,7 @@ class ArrowFile:
 
     def batch(self, i: int) -> Batch:
         """Reads the metadata of batch ``i``, 0 <= i < ``num_batches``."""
-        return Batch(self._open_file().batch(i))
+        return Batch(self._open_file().batch(i), self.path)
 
     def close(self) -> None:
         """Lets go of the mapping. Closing twice does nothing."""
@@ -101,8 +101,9 @@ class Batch:
     for a damaged column.
     """
 
-    def __init__(self, native: _native.ArrowBatch) -> None:
+    def __init__(self, native: _native.ArrowBatch, path: str) -> None:
         self._native = native
+        self._path = path
 
     @property
     def num_rows(self) -> int:
@@ -128,7 +129,7 @@ class Batch:
         column = self._native.column(name)
         if column.null_count > 0 and not allow_nulls:
             raise WeightError(
-                f"column {name!r} has {column.null_count} missing values; "
+                f"{self._path}: column {name!r} has {column.null_count} missing values; "
                 "pass allow_nulls=True and ask validity() where they are"
             )
         return column.numbers()
@@ -175,7 +176,7 @@ def _values(column: _native.ArrowColumn) -> list[Any]:
         return column.strings()
     if column.type.startswith("list<"):
         return _lists(column)
-    values: list[Any] = column.numbers().tolist()
+    values: list[Any] = column.tolist()
     if column.null_count > 0:
         values = [value if valid else None for value, valid in zip(values, column.validity(), strict=True)]
     return values

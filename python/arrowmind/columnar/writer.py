@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -44,12 +44,12 @@ class ArrowWriter:
         """Writes the head of the file.
 
         Args:
-            file: a buffered binary file, empty and at its start.
+            file: a buffered binary file at its start.
             fields: the columns.
             metadata: key-value pairs of the schema.
 
         Raises:
-            InvalidArgumentError: two fields share a name.
+            InvalidArgumentError: two fields share a name, or a name or the metadata is not text.
         """
         from arrowmind.columnar import ipc_metadata  # noqa: PLC0415  (needs flatbuffers)
 
@@ -62,7 +62,8 @@ class ArrowWriter:
         self._metadata = dict(metadata or {})
         self._blocks: list[ipc_metadata.Block] = []
         self._position = 0
-        self._closed = False
+        self._state: Literal["open", "closed", "broken"] = "open"
+        _check_text(self._fields, self._metadata)
         self._write(_MAGIC.ljust(8, b"\0"))
         self._write_message(self._ipc.schema_message(self._fields, self._metadata), 8)
 
@@ -77,10 +78,11 @@ class ArrowWriter:
 
         Raises:
             InvalidArgumentError: columns are missing, unknown, of unequal length, or hold values that do not
-                fit. Nothing is written then, except when a :class:`Deferred` does not keep its size.
+                fit; nothing is written then. Or a :class:`Deferred` does not keep its size; this, like any
+                error while writing, leaves the writer unusable.
         """
-        if self._closed:
-            raise InvalidArgumentError("the writer is closed; open another")
+        if self._state != "open":
+            raise InvalidArgumentError(f"the writer is {self._state}; write a new file")
         expected = {field.name for field in self._fields}
         if columns.keys() != expected:
             raise InvalidArgumentError(f"columns {sorted(columns)} given, {sorted(expected)} needed")
@@ -91,7 +93,9 @@ class ArrowWriter:
             raise InvalidArgumentError(f"columns {[*columns]} differ in length: {lengths}")
         buffers = [buffer for column in encoded for buffer in column.buffers]
         nodes = [node for column in encoded for node in column.nodes]
+        self._state = "broken"  # unless the batch is written to its end
         self._write_batch(next(iter(rows), 0), nodes, buffers)
+        self._state = "open"
 
     def _write_batch(self, rows: int, nodes: list[tuple[int, int]], buffers: list[EncodedBuffer]) -> None:
         places = []
@@ -114,10 +118,16 @@ class ArrowWriter:
         self._blocks.append(self._ipc.Block(offset, body - offset, body_bytes))
 
     def close(self) -> None:
-        """Writes the footer. The file stays open. Closing twice does nothing."""
-        if self._closed:
+        """Writes the footer. The file stays open. Closing twice does nothing.
+
+        Raises:
+            InvalidArgumentError: an earlier write failed, so that the file cannot be completed.
+        """
+        if self._state == "closed":
             return
-        self._closed = True
+        if self._state == "broken":
+            raise InvalidArgumentError("a batch was not written to its end; write a new file")
+        self._state = "closed"
         self._write(_CONTINUATION + bytes(4))
         footer = self._ipc.footer(self._fields, self._metadata, self._blocks)
         self._write(footer + len(footer).to_bytes(4, "little") + _MAGIC)
@@ -130,7 +140,7 @@ class ArrowWriter:
     ) -> None:
         if kind is None:
             self.close()
-        self._closed = True
+        self._state = "closed"
 
     def _write(self, data: Buffer) -> None:
         view = as_bytes_view(data)
@@ -159,13 +169,19 @@ class ArrowWriter:
             self._write(piece)
         size = self._position - start
         if size != value.size:
-            self._closed = True
             raise InvalidArgumentError(
                 f"a deferred value declared {value.size} bytes and produced {size}; write the file again"
             )
 
     def _pad_to(self, position: int) -> None:
         self._write(bytes(position - self._position))
+
+
+def _check_text(fields: Sequence[Field], metadata: Mapping[str, str]) -> None:
+    texts = [*metadata.items(), *(pair for field in fields for pair in field.metadata.items())]
+    for text in [*(field.name for field in fields), *(text for pair in texts for text in pair)]:
+        if not isinstance(text, str) or any("\ud800" <= character <= "\udfff" for character in text):
+            raise InvalidArgumentError(f"{text!r} in the names or the metadata is not text; give a str")
 
 
 def _pieces(value: Deferred) -> Iterable[Buffer]:

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <memory>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "arrow/file.h"
+#include "bindings/bindings.h"
+
+// What arrow.cc and arrow_c_data.cc share.
+namespace arrowmind::bindings {
+
+using NumpyArray = nb::ndarray<nb::numpy, nb::ro>;
+
+struct BatchHandle {
+  std::shared_ptr<const arrow::Batch> batch;
+};
+
+nb::dlpack::dtype dtype_of(arrow::TypeId type);
+
+// A new reference to a str, or null when the text is not UTF-8.
+PyObject* decode_utf8(std::string_view text);
+
+// An array that owns its values.
+template <typename T>
+NumpyArray own(std::vector<T> values, nb::dlpack::dtype dtype) {
+  auto* held = new std::vector<T>(std::move(values));
+  const nb::capsule owner(held, [](void* p) noexcept { delete static_cast<std::vector<T>*>(p); });
+  return NumpyArray(held->data(), {held->size()}, owner, {}, dtype);
+}
+
+nb::object batch_c_schema(const BatchHandle& self);
+nb::tuple batch_c_array(const BatchHandle& self, const nb::object& requested_schema);
+void bind_arrow_import(nb::module_& m);
+
+}  // namespace arrowmind::bindings
