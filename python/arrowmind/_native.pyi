@@ -54,3 +54,15 @@ def import_arrow_array(schema: object, array: object) -> npt.NDArray[np.generic]
 def import_arrow_stream(stream: object) -> list[npt.NDArray[np.generic] | list[str | None]]: ...
 def crc32c(data: bytes | bytearray | memoryview | npt.NDArray[np.generic], crc: int = 0) -> int:
     """CRC-32C of the bytes of a contiguous buffer, continuing from ``crc``."""
+
+# --- qmatmul
+
+def qmatmul_pack(type: str, weights: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:  # noqa: A002
+    """Row-major [n, k] weights -> the packed bytes every kernel of this weight type reads."""
+
+def qmatmul_unpack(
+    type: str,  # noqa: A002
+    packed: npt.NDArray[np.uint8],
+    out: npt.NDArray[np.generic],
+) -> None:
+    """Packed bytes -> row-major [n, k], written to `out`."""

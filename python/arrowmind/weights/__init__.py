@@ -1,0 +1,42 @@
+"""Weights: tensors and how they are stored; native, Parquet and Hugging Face files; conversion; integrity.
+
+::
+
+    formats, roles, tensor       types, layouts, what a tensor is for; a tensor with its buffers
+    schema, file, writer         weights.arrow
+    parquet, parquet_source      Parquet schemas V1 and V2
+    shards, configuration,
+    huggingface, export          Hugging Face folders, both ways
+    source, opening              what all of them offer; opens any of them
+    folder, manifest             folders that appear whole, and what is in them
+    convert, verify              what `arrowmind convert` and `arrowmind verify` do
+"""
+
+from __future__ import annotations
+
+from arrowmind.weights.convert import ConvertReport, convert_model
+from arrowmind.weights.file import WeightFile
+from arrowmind.weights.huggingface import HuggingFaceModel
+from arrowmind.weights.opening import open_weights
+from arrowmind.weights.parquet import write_parquet
+from arrowmind.weights.parquet_source import ParquetWeights
+from arrowmind.weights.source import WeightSource
+from arrowmind.weights.tensor import Tensor, TensorSpec
+from arrowmind.weights.verify import VerifyReport, verify_model
+from arrowmind.weights.writer import write_weights
+
+__all__ = [
+    "ConvertReport",
+    "HuggingFaceModel",
+    "ParquetWeights",
+    "Tensor",
+    "TensorSpec",
+    "VerifyReport",
+    "WeightFile",
+    "WeightSource",
+    "convert_model",
+    "open_weights",
+    "verify_model",
+    "write_parquet",
+    "write_weights",
+]

@@ -1,0 +1,54 @@
+"""Any weights -> one safetensors file, tensor by tensor."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from arrowmind.columnar import publish
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable
+
+    from arrowmind.weights.source import WeightSource
+
+__all__ = ["write_safetensors"]
+
+_DTYPES = {"fp32": ("F32", 4), "fp16": ("F16", 2), "int8": ("F32", 4)}
+
+
+def write_safetensors(
+    source: WeightSource, path: str | os.PathLike[str], *, progress: Callable[[int], None] | None = None
+) -> None:
+    """Writes all tensors as floats: fp32 and fp16 as they are, codes as the real values they stand for.
+
+    Args:
+        source: where the tensors are.
+        path: the file; it appears whole or not at all.
+        progress: called with the bytes of each tensor written.
+    """
+    with publish(path) as file:
+        header = _header(source)
+        file.write(len(header).to_bytes(8, "little") + header)
+        for name in source.names():
+            tensor = source.tensor(name)
+            coded = tensor.scales is not None
+            values = np.ascontiguousarray(tensor.to_float32() if coded else tensor.values())
+            file.write(values.reshape(-1).view(np.uint8).data)
+            if progress is not None:
+                progress(tensor.spec.codes_bytes)
+
+
+def _header(source: WeightSource) -> bytes:
+    header: dict[str, object] = {"__metadata__": {"format": "pt"}}
+    end = 0
+    for name in source.names():
+        spec = source.spec(name)
+        dtype, item = _DTYPES[spec.quant_type]
+        start, end = end, end + int(np.prod(spec.shape, dtype=np.int64)) * item
+        header[name] = {"dtype": dtype, "shape": list(spec.shape), "data_offsets": [start, end]}
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    return text.ljust(-(-len(text) // 8) * 8)

@@ -1,0 +1,211 @@
+"""weights.arrow: mapped, checked, read tensor by tensor."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from arrowmind.columnar import ArrowFile, crc32c
+from arrowmind.errors import IntegrityError, WeightError
+from arrowmind.weights.formats import number_type
+from arrowmind.weights.roles import join_name
+from arrowmind.weights.schema import check_format, check_index, decode_documents, fingerprint
+from arrowmind.weights.source import WeightSource
+from arrowmind.weights.tensor import BUFFERS, Checksums, Tensor, TensorSpec
+
+if TYPE_CHECKING:
+    import os
+
+    import numpy.typing as npt
+
+    from arrowmind.columnar import Batch
+
+__all__ = ["WeightFile"]
+
+_BUFFER_ALIGNMENT = 64  # what kernels need; the writer gives 4096
+_MAX_CODE = 127
+
+
+class WeightFile(WeightSource):
+    """A native weight file. Tensors are views of its read-only mapping; nothing is copied.
+
+    Opening checks the index: names, types, shapes and sizes against each other and against a checksum. Asking
+    for a tensor checks its scales; its codes are checked by :meth:`Tensor.verify`, so that opening a large
+    model does not read it.
+
+    Example::
+
+        with WeightFile.open("models/minilm-int8/weights.arrow") as weights:
+            table = weights.tensor("embeddings.word_embeddings.weight").to_float32()
+    """
+
+    kind = "native"
+
+    def __init__(self, path: Path, file: ArrowFile) -> None:
+        self.path = path
+        self._file = file
+        check_format(file.metadata, file.fields, str(path))
+        if file.num_batches != 1:
+            raise IntegrityError(f"{path}: has {file.num_batches} record batches, not one; convert again")
+        self._batch = file.batch(0)
+        specs = _read_specs(self._batch, str(path))
+        self._checksums = _read_checksums(self._batch)
+        check_index(file.metadata, specs, self._checksums, str(path))
+        self._documents = decode_documents(file.metadata, str(path))
+        self._rows = {spec.name: row for row, spec in enumerate(specs)}
+        self._specs = specs
+        if len(self._rows) != len(specs):
+            twice = Counter(spec.name for spec in specs).most_common(1)[0][0]
+            raise IntegrityError(f"{path}: has tensor {twice!r} more than once; convert the model again")
+        self._tensors: dict[str, Tensor] = {}
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> WeightFile:
+        """Maps the file at ``path`` and checks its index.
+
+        Raises:
+            WeightError: the file is missing or is no weight file of a version this one reads.
+            IntegrityError: the file is damaged.
+        """
+        file = ArrowFile.open(path)
+        try:
+            return cls(Path(path), file)
+        except BaseException:
+            file.close()
+            raise
+
+    @property
+    def documents(self) -> dict[str, dict[str, Any]]:  # noqa: D102
+        return self._documents
+
+    @property
+    def fingerprint(self) -> str:  # noqa: D102
+        return fingerprint(self._specs, self._checksums)
+
+    @property
+    def size(self) -> int:
+        """Size of the file in bytes."""
+        return self._file.size
+
+    def names(self) -> list[str]:  # noqa: D102
+        return list(self._rows)
+
+    def spec(self, name: str) -> TensorSpec:  # noqa: D102
+        return self._specs[self._row(name)]
+
+    def offset(self, name: str) -> int:
+        """File offset of a tensor's codes in bytes."""
+        return self._batch.binary("codes").offset(self._row(name))
+
+    def tensor(self, name: str) -> Tensor:  # noqa: D102
+        row = self._row(name)
+        known = self._tensors.get(name)
+        return known or self._tensors.setdefault(name, self._read(row))
+
+    def verify(self) -> None:
+        """Reads every byte: checksums of all buffers, and sums against the codes they sum.
+
+        Raises:
+            IntegrityError: naming the first tensor that is damaged.
+        """
+        for name in self._rows:
+            tensor = self.tensor(name)
+            tensor.verify()
+            if tensor.sums is not None:
+                sums = tensor.values().sum(axis=1, dtype=np.int32)
+                if not np.array_equal(sums, tensor.sums[: sums.size]):
+                    raise self._damaged(tensor.spec, "its sums are not those of its codes")
+
+    def close(self) -> None:  # noqa: D102
+        self._tensors.clear()
+        self._file.close()
+
+    def _row(self, name: str) -> int:
+        if name not in self._rows:
+            raise self.missing(name)
+        return self._rows[name]
+
+    def _read(self, row: int) -> Tensor:
+        spec, checksums = self._specs[row], self._checksums[row]
+        codes = self._batch.binary("codes")
+        if codes.offset(row) % _BUFFER_ALIGNMENT:
+            raise self._damaged(spec, f"its codes start at {codes.offset(row)}, not at a multiple of 64")
+        stored = codes[row]
+        if not 0 <= stored.size - spec.codes_bytes < 4096:
+            raise self._damaged(spec, f"{stored.size} bytes of codes are stored, {spec.codes_bytes} needed")
+        coded = number_type(spec.quant_type).coded
+        scales = self._small(row, "scales", np.dtype("<f4"), required=coded)
+        zero_points = self._small(row, "zero_points", np.dtype("<f4"), required=None if coded else False)
+        sums = self._small(row, "sums", np.dtype("<i4"), required=coded and spec.layout != "row")
+        self._check_range(spec, scales, zero_points)
+        return Tensor(spec, stored[: spec.codes_bytes], scales, zero_points, sums, checksums)
+
+    def _small(self, row: int, column: str, dtype: np.dtype[Any], *, required: bool | None) -> Any:
+        """A buffer with one entry per row, its checksum compared; None where it is rightly absent."""
+        spec = self._specs[row]
+        stored = self._batch.binary(column)[row]
+        if not stored.size and not required:
+            return None
+        expected = spec.padded_rows * dtype.itemsize
+        if required is False or stored.size != expected:
+            needed = 0 if required is False else expected
+            raise self._damaged(spec, f"{stored.size} bytes of {column} are stored, {needed} needed")
+        found, written = crc32c(stored), self._checksums[row][BUFFERS.index(column)]
+        if found != written:
+            raise self._damaged(spec, f"checksum of its {column} is {found:08x}, {written:08x} was written")
+        return stored.view(dtype)
+
+    def _check_range(
+        self,
+        spec: TensorSpec,
+        scales: npt.NDArray[np.float32] | None,
+        zero_points: npt.NDArray[np.float32] | None,
+    ) -> None:
+        if scales is not None and not (np.isfinite(scales).all() and (scales >= 0).all()):
+            raise self._damaged(spec, "a scale is not a finite positive number")
+        if zero_points is not None:
+            whole = np.isfinite(zero_points).all() and (zero_points == np.rint(zero_points)).all()
+            if not whole or np.abs(zero_points).max() > _MAX_CODE:
+                raise self._damaged(spec, f"a zero point is no whole number in [-{_MAX_CODE}, {_MAX_CODE}]")
+
+    def _damaged(self, spec: TensorSpec, what: str) -> IntegrityError:
+        return IntegrityError(
+            f"{self.path}: tensor {spec.name!r}: {what}; the file is damaged: convert or copy it again"
+        )
+
+
+def _read_specs(batch: Batch, path: str) -> list[TensorSpec]:
+    columns = [batch.strings(name) for name in ("name", "layer_name", "weight_name", "quant_type")]
+    layouts, activations = batch.strings("layout"), batch.strings("activation")
+    shapes, axes = batch.lists("shape"), batch.numbers("quant_axis").tolist()
+    sizes = batch.numbers("codes_bytes").tolist()
+    specs = []
+    for row, (name, layer, weight, kind) in enumerate(zip(*columns, strict=True)):
+        texts, shape = (name, layer, weight, kind, layouts[row], activations[row]), shapes[row]
+        if None in texts or shape is None or not name:
+            raise IntegrityError(f"{path}: row {row} lacks a name or a value; convert the model again")
+        spec = TensorSpec(name, str(kind), tuple(shape), str(layouts[row]), axes[row], str(activations[row]))
+        _check_spec(spec, join_name(str(layer), str(weight)), sizes[row], path)
+        specs.append(spec)
+    return specs
+
+
+def _check_spec(spec: TensorSpec, joined: str, codes_bytes: int, path: str) -> None:
+    try:
+        spec.check()
+    except WeightError as error:
+        raise IntegrityError(f"{path}: {error}") from error
+    if joined != spec.name:
+        raise IntegrityError(f"{path}: tensor {spec.name!r}: its layer and weight names say {joined!r}")
+    if codes_bytes != spec.codes_bytes:
+        raise IntegrityError(
+            f"{path}: tensor {spec.name!r}: {codes_bytes} bytes of codes are declared; {spec.quant_type} "
+            f"{spec.layout} {list(spec.shape)} has {spec.codes_bytes}; convert the model again"
+        )
+
+
+def _read_checksums(batch: Batch) -> list[Checksums]:
+    return [(a, b, c, d) for a, b, c, d in batch.numbers("checksums").tolist()]

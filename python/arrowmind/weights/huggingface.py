@@ -1,0 +1,79 @@
+"""A Hugging Face folder as a source of tensors: safetensors, config.json, tokenizer.json."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from arrowmind.errors import WeightError
+from arrowmind.observe import get_logger
+from arrowmind.weights.configuration import read_configuration
+from arrowmind.weights.formats import number_type
+from arrowmind.weights.roles import role_of, storage_order
+from arrowmind.weights.shards import Shards
+from arrowmind.weights.source import WeightSource
+from arrowmind.weights.tensor import Tensor, TensorSpec, float_tensor
+
+if TYPE_CHECKING:
+    import os
+
+__all__ = ["HuggingFaceModel"]
+
+_log = get_logger("arrowmind.weights")
+_INTEGERS = ("I64", "I32", "U8", "BOOL")  # index buffers such as position_ids, not weights
+
+
+class HuggingFaceModel(WeightSource):
+    """The tensors of a Hugging Face folder, packed when asked for."""
+
+    kind = "huggingface"
+
+    def __init__(self, path: Path) -> None:
+        if not path.is_dir():
+            raise WeightError(f"{path} is not a folder; give a folder with model.safetensors and config.json")
+        self.path = path
+        self._shards = Shards(path)
+        self._documents = {"model": read_configuration(path), "quantization": {}, "precision": {}}
+        names = self._shards.names()
+        skipped = [name for name in names if self._shards.dtype(name) in _INTEGERS]
+        if skipped:
+            _log.info("integer buffers are not weights and are left out", path=str(path), names=skipped)
+        self._names = sorted(set(names) - set(skipped), key=storage_order)
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> HuggingFaceModel:
+        """Opens the folder at ``path``; reads headers only.
+
+        Raises:
+            WeightError: a file is missing, or the model cannot be converted.
+            IntegrityError: a file is damaged.
+        """
+        return cls(Path(path))
+
+    @property
+    def documents(self) -> dict[str, dict[str, Any]]:  # noqa: D102
+        return self._documents
+
+    @property
+    def paths(self) -> list[Path]:
+        """The safetensors files."""
+        return self._shards.paths
+
+    def names(self) -> list[str]:  # noqa: D102
+        return list(self._names)
+
+    def spec(self, name: str) -> TensorSpec:  # noqa: D102
+        if name not in self._names:
+            raise self.missing(name)
+        shape = self._shards.shape(name)
+        kind = "fp16" if self._shards.dtype(name) == "F16" else "fp32"
+        layout = number_type(kind).packed if role_of(name, shape) == "linear" else "row"
+        return TensorSpec(name, kind, shape, layout)
+
+    def tensor(self, name: str) -> Tensor:  # noqa: D102
+        if name not in self._names:
+            raise self.missing(name)
+        return float_tensor(name, self._shards.values(name)).for_kernels()
+
+    def close(self) -> None:  # noqa: D102
+        self._shards.close()

@@ -1,0 +1,71 @@
+"""Opens weights of any kind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from arrowmind.errors import WeightError
+from arrowmind.observe import get_logger
+from arrowmind.weights import schema
+from arrowmind.weights.file import WeightFile
+from arrowmind.weights.huggingface import HuggingFaceModel
+from arrowmind.weights.parquet_source import ParquetWeights
+
+if TYPE_CHECKING:
+    import os
+
+    from arrowmind.weights.source import WeightSource
+
+__all__ = ["PARQUET_NAME", "open_weights"]
+
+PARQUET_NAME = "weights.parquet"
+
+_log = get_logger("arrowmind.weights")
+_PARQUET_NAMES = (PARQUET_NAME, "weights_int8.parquet")
+_ARROW_MAGIC, _PARQUET_MAGIC = b"ARROW1", b"PAR1"
+
+
+def open_weights(path: str | os.PathLike[str]) -> WeightSource:
+    """Opens the weights at ``path``; their kind is logged.
+
+    Args:
+        path: a model folder (weights.arrow is taken before weights.parquet, and that before safetensors), or
+            one weights.arrow or Parquet file.
+
+    Raises:
+        WeightError: there are no weights, or not of a kind this version reads.
+        IntegrityError: they are damaged.
+    """
+    source = _open(Path(path))
+    _log.info("weights opened", path=str(source.path), kind=source.kind, tensors=len(source.names()))
+    return source
+
+
+def _open(path: Path) -> WeightSource:
+    if path.is_dir():
+        return _open_folder(path)
+    try:
+        with path.open("rb") as file:
+            magic = file.read(len(_ARROW_MAGIC))
+    except OSError as error:
+        raise WeightError(f"{path} cannot be opened ({error.strerror}); give a model folder") from error
+    if magic == _ARROW_MAGIC:
+        return WeightFile.open(path)
+    if magic.startswith(_PARQUET_MAGIC):
+        return ParquetWeights.open(path)
+    raise WeightError(f"{path} is neither an Arrow nor a Parquet file; give a model folder or one of those")
+
+
+def _open_folder(folder: Path) -> WeightSource:
+    if (folder / schema.FILE_NAME).exists():
+        return WeightFile.open(folder / schema.FILE_NAME)
+    for name in _PARQUET_NAMES:
+        if (folder / name).exists():
+            return ParquetWeights.open(folder / name)
+    if any(folder.glob("*.safetensors")):
+        return HuggingFaceModel.open(folder)
+    raise WeightError(
+        f"{folder} holds no weights; {schema.FILE_NAME}, {PARQUET_NAME} or model.safetensors is needed "
+        "(`arrowmind convert` makes the first)"
+    )

@@ -1,0 +1,45 @@
+"""What a tensor is for, by its name and shape; decides its layout and whether it is quantised."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+__all__ = ["Role", "join_name", "role_of", "split_name", "storage_order"]
+
+Role = Literal["linear", "table", "vector"]
+
+_TABLE = re.compile(r"embed|\bwte\b|\bwpe\b")
+# Query, key and value of one block follow each other, so that their panels can be read as one matrix.
+_PROJECTION_ORDER = {"query": "0", "q_proj": "0", "key": "1", "k_proj": "1", "value": "2", "v_proj": "2"}
+
+
+def role_of(name: str, shape: tuple[int, ...]) -> Role:
+    """The role of a tensor.
+
+    Returns:
+        ``linear`` for the matrix [n_out, n_in] of a linear layer, ``table`` for one whose rows are looked up,
+        ``vector`` for everything else (biases, norms).
+    """
+    if len(shape) != 2 or not name.endswith("weight"):
+        return "vector"
+    return "table" if _TABLE.search(name) else "linear"
+
+
+def split_name(name: str) -> tuple[str, str]:
+    """``encoder.layer.0.output.dense.weight`` -> (``encoder.layer.0.output.dense``, ``weight``)."""
+    layer, _, weight = name.rpartition(".")
+    return layer, weight
+
+
+def join_name(layer: str, weight: str) -> str:
+    """The inverse of :func:`split_name`."""
+    return f"{layer}.{weight}" if layer else weight
+
+
+def storage_order(name: str) -> tuple[object, ...]:
+    """Sort key of tensors in a file: matrices of one block side by side, numbers by value, vectors last."""
+    layer, weight = split_name(name)
+    parts = [_PROJECTION_ORDER.get(part, part) for part in layer.split(".")]
+    natural = tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts)
+    return (weight != "weight", natural, weight)

@@ -1,0 +1,113 @@
+"""What every kind of weight file offers, whatever it is stored in."""
+
+from __future__ import annotations
+
+import difflib
+from abc import ABC, abstractmethod
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from arrowmind.errors import WeightError
+from arrowmind.weights.schema import fingerprint
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+    from arrowmind.weights.tensor import Tensor, TensorSpec
+
+__all__ = ["WeightSource"]
+
+
+class WeightSource(ABC):
+    """Tensors by name. Opening reads headers only; a tensor's bytes are read when it is asked for.
+
+    Attributes:
+        path: the file or folder.
+        kind: ``native``, ``parquet-v1``, ``parquet-v2`` or ``huggingface``.
+    """
+
+    path: Path
+    kind: str
+
+    @abstractmethod
+    def names(self) -> list[str]:
+        """Names of all tensors, in file order."""
+
+    @abstractmethod
+    def spec(self, name: str) -> TensorSpec:
+        """Description of one tensor.
+
+        Raises:
+            WeightError: there is no tensor of this name.
+        """
+
+    @abstractmethod
+    def tensor(self, name: str) -> Tensor:
+        """One tensor in the layout that kernels read.
+
+        Raises:
+            WeightError: there is no tensor of this name, or it cannot be used.
+            IntegrityError: it is damaged.
+        """
+
+    @property
+    @abstractmethod
+    def documents(self) -> dict[str, dict[str, Any]]:
+        """JSON objects that travel with the weights: ``model``, ``quantization``, ``precision``."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Lets go of the file. Arrays taken from it stay valid."""
+
+    @property
+    def model(self) -> dict[str, Any]:
+        """The model's configuration, as in config.json; empty when the file holds none."""
+        return self.documents["model"]
+
+    @property
+    def precision(self) -> dict[str, Any]:
+        """The report of the precision check; empty when there was none."""
+        return self.documents["precision"]
+
+    @property
+    def fingerprint(self) -> str:
+        """Hex digest over all tensors, the same in every kind of file; reads them all unless it is native."""
+        tensors = [self.tensor(name) for name in self.names()]
+        return fingerprint([t.spec for t in tensors], [t.checksums() for t in tensors])
+
+    def verify(self) -> None:
+        """Reads every byte and compares checksums.
+
+        Raises:
+            IntegrityError: naming the first tensor that is damaged.
+        """
+        for name in self.names():
+            self.tensor(name).verify()
+
+    def describe(self) -> dict[str, Any]:
+        """Facts for people: kind, tensors, parameters, bytes, types."""
+        specs = [self.spec(name) for name in self.names()]
+        return {
+            "kind": self.kind,
+            "path": str(self.path),
+            "tensors": len(specs),
+            "bytes": sum(spec.codes_bytes for spec in specs),
+            "quant_types": dict(Counter(spec.quant_type for spec in specs)),
+            "activations": dict(Counter(spec.activation for spec in specs)),
+            "quantization": self.documents["quantization"],
+        }
+
+    def missing(self, name: str) -> WeightError:
+        """The error for a name that is not there, with the nearest that are."""
+        near = difflib.get_close_matches(name, self.names(), n=3)
+        hint = f"; did you mean {', '.join(near)}?" if near else f"; it has {len(self.names())} tensors"
+        return WeightError(f"{self.path}: has no tensor {name!r}{hint}")
+
+    def __enter__(self) -> WeightSource:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,273 @@
+"""A tensor as the kernels read it: a description, packed codes, and one scale per output."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from arrowmind.columnar import crc32c
+from arrowmind.errors import IntegrityError, WeightError
+from arrowmind.weights.formats import (
+    ACTIVATIONS,
+    PANEL,
+    encoded_bytes,
+    layout_of,
+    number_type,
+    pack,
+    padded,
+    unpack,
+)
+from arrowmind.weights.roles import role_of, split_name
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+__all__ = ["BUFFERS", "Checksums", "Tensor", "TensorSpec", "float_tensor", "int8_tensor"]
+
+BUFFERS = ("codes", "scales", "zero_points", "sums")
+"""Names of a tensor's buffers, in the order of its checksums."""
+
+Checksums = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """What a tensor is, without its bytes.
+
+    Attributes:
+        name: key in the model, for instance ``encoder.layer.0.output.dense.weight``.
+        quant_type: ``fp32``, ``fp16`` or ``int8``.
+        shape: as in the original; [n_out, n_in] for a linear layer.
+        layout: ``row``, ``n16`` or ``n16k4``.
+        quant_axis: 0 when every row has its own scale, -1 when one scale serves all or none is needed.
+        activation: how activations meet this matrix: ``fp32``, ``int16`` or ``int8``.
+    """
+
+    name: str
+    quant_type: str
+    shape: tuple[int, ...]
+    layout: str = "row"
+    quant_axis: int = -1
+    activation: str = "fp32"
+
+    @property
+    def layer_name(self) -> str:
+        """The name up to its last dot."""
+        return split_name(self.name)[0]
+
+    @property
+    def weight_name(self) -> str:
+        """The name after its last dot."""
+        return split_name(self.name)[1]
+
+    @property
+    def codes_bytes(self) -> int:
+        """Bytes of the codes, padding of the layout included."""
+        return encoded_bytes(self.quant_type, self.layout, self.shape)
+
+    @property
+    def rows(self) -> int:
+        """Rows with a scale of their own."""
+        return self.shape[0] if self.shape else 1
+
+    @property
+    def padded_rows(self) -> int:
+        """Entries of scales, zero points and sums."""
+        return padded(self.rows, PANEL)
+
+    def check(self) -> None:
+        """Raises WeightError, naming the tensor, unless the attributes go together."""
+        try:
+            self._check()
+        except WeightError as error:
+            raise type(error)(f"tensor {self.name!r}: {error}") from error
+
+    def _check(self) -> None:
+        coded = number_type(self.quant_type).coded
+        layout_of(self.layout, self.quant_type)
+        if any(size < 1 for size in self.shape):
+            raise WeightError(f"shape {list(self.shape)} has a dimension below 1")
+        if coded and not self.shape:
+            raise WeightError(f"a scalar cannot be {self.quant_type}; keep it in fp32")
+        if self.quant_axis not in ((0, -1) if coded else (-1,)):
+            raise WeightError(f"quant_axis {self.quant_axis} does not go with {self.quant_type}; use 0 or -1")
+        integer_product = coded and self.layout != "row"
+        if self.activation not in (ACTIVATIONS if integer_product else ("fp32",)):
+            raise WeightError(
+                f"activation {self.activation!r} does not go with {self.quant_type} in layout {self.layout}"
+            )
+        encoded_bytes(self.quant_type, self.layout, self.shape)
+
+
+class Tensor:
+    """A tensor with its buffers. Arrays are read-only and, from a weight file, views of its mapping.
+
+    Attributes:
+        spec: what it is.
+        codes: uint8 [spec.codes_bytes], elements in ``spec.layout``.
+        scales: float32 [n padded to 16] of coded types, else None. Value = (code - zero point) * scale.
+        zero_points: float32 [n padded to 16], whole numbers; None when symmetric.
+        sums: int32 [n padded to 16], sum of each row's codes; packed coded matrices only.
+    """
+
+    __slots__ = ("_checksums", "_verified", "codes", "scales", "spec", "sums", "zero_points")
+
+    def __init__(
+        self,
+        spec: TensorSpec,
+        codes: npt.NDArray[np.uint8],
+        scales: npt.NDArray[np.float32] | None = None,
+        zero_points: npt.NDArray[np.float32] | None = None,
+        sums: npt.NDArray[np.int32] | None = None,
+        checksums: Checksums | None = None,
+    ) -> None:
+        self.spec = spec
+        self.codes = codes
+        self.scales = scales
+        self.zero_points = zero_points
+        self.sums = sums
+        self._checksums = checksums
+        self._verified = checksums is None
+
+    def buffers(self) -> tuple[npt.NDArray[Any] | None, ...]:
+        """Codes, scales, zero points and sums; None for what this tensor does not have."""
+        return self.codes, self.scales, self.zero_points, self.sums
+
+    def checksums(self) -> Checksums:
+        """CRC-32C of each buffer as stored, 0 for what is absent; read from the file if it is from one."""
+        if self._checksums is not None:
+            return self._checksums
+        codes, scales, zero_points, sums = (
+            0 if buffer is None else crc32c(np.ascontiguousarray(buffer)) for buffer in self.buffers()
+        )
+        return codes, scales, zero_points, sums
+
+    def verify(self) -> None:
+        """Reads the codes and compares their checksum; does nothing the second time.
+
+        Raises:
+            IntegrityError: the codes are not those that were written.
+        """
+        if self._verified or self._checksums is None:
+            return
+        found = crc32c(self.codes)
+        if found != self._checksums[0]:
+            raise IntegrityError(
+                f"tensor {self.spec.name!r}: checksum of its codes is {found:08x}, {self._checksums[0]:08x} "
+                "was written; the file is damaged: convert or copy it again"
+            )
+        self._verified = True
+
+    def values(self) -> npt.NDArray[Any]:
+        """Elements in row-major order: ``spec.shape``, float32, float16 or int8 codes."""
+        return unpack(self.spec.quant_type, self.spec.layout, self.spec.shape, self.codes)
+
+    def to_float32(self) -> npt.NDArray[np.float32]:
+        """The tensor's real values, float32 in ``spec.shape``."""
+        values = self.values()
+        if self.scales is None:
+            return values.astype(np.float32)
+        rows = values.reshape(self.spec.rows, -1).astype(np.float32)
+        if self.zero_points is not None:
+            rows -= self.zero_points[: self.spec.rows, None]
+        rows *= self.scales[: self.spec.rows, None]
+        return rows.reshape(self.spec.shape)
+
+    def for_kernels(self, activation: str | None = None) -> Tensor:
+        """The same tensor in the layout that kernels read: packed for a linear layer, else row-major.
+
+        Args:
+            activation: how activations meet an int8 linear layer; None keeps what the tensor says.
+        """
+        kind = number_type(self.spec.quant_type)
+        linear = role_of(self.spec.name, self.spec.shape) == "linear"
+        layout = kind.packed if linear else "row"
+        if activation is None:
+            activation = self.spec.activation
+        spec = replace(self.spec, layout=layout, activation=activation if linear and kind.coded else "fp32")
+        if layout == self.spec.layout:
+            return Tensor(spec, self.codes, self.scales, self.zero_points, self.sums, self._checksums)
+        values = self.values()
+        if kind.coded:
+            return _coded_tensor(spec, values, self.scales, self.zero_points)
+        return Tensor(spec, pack(kind.name, layout, values))
+
+
+def float_tensor(name: str, values: npt.NDArray[Any]) -> Tensor:
+    """A tensor of float32 or float16 values in row-major order; the values are not copied.
+
+    Raises:
+        WeightError: the values have another type, or one of them is NaN or infinite.
+    """
+    names = {np.dtype(np.float32): "fp32", np.dtype(np.float16): "fp16"}
+    if values.dtype not in names:
+        raise WeightError(f"tensor {name!r}: type {values.dtype} is not float32 or float16; convert it first")
+    if not np.isfinite(values).all():
+        raise WeightError(f"tensor {name!r}: holds NaN or infinity; train or download it again")
+    spec = TensorSpec(name, names[values.dtype], tuple(values.shape))
+    spec.check()
+    return Tensor(spec, pack(spec.quant_type, "row", values))
+
+
+def int8_tensor(
+    name: str,
+    codes: npt.NDArray[np.int8],
+    scales: npt.NDArray[np.float32],
+    zero_points: npt.NDArray[np.float32] | None = None,
+    *,
+    quant_axis: int = 0,
+    activation: str = "int16",
+) -> Tensor:
+    """A tensor of int8 codes in the layout that kernels read.
+
+    Args:
+        name: its key.
+        codes: in the tensor's shape, row-major.
+        scales: [rows], or [1] when ``quant_axis`` is -1.
+        zero_points: like ``scales``; None when symmetric.
+        quant_axis: 0 for a scale per row, -1 for one scale.
+        activation: for a linear layer, how activations meet it.
+    """
+    linear = role_of(name, codes.shape) == "linear"
+    spec = TensorSpec(
+        name,
+        "int8",
+        codes.shape,
+        number_type("int8").packed if linear else "row",
+        quant_axis,
+        activation if linear else "fp32",
+    )
+    spec.check()
+    return _coded_tensor(spec, codes, scales, zero_points)
+
+
+def _coded_tensor(
+    spec: TensorSpec,
+    values: npt.NDArray[Any],
+    scales: npt.NDArray[np.float32] | None,
+    zero_points: npt.NDArray[np.float32] | None,
+) -> Tensor:
+    if scales is None:
+        raise WeightError(f"tensor {spec.name!r}: {spec.quant_type} needs scales")
+    sums = None
+    if spec.layout != "row":
+        sums = _per_row(spec, values.sum(axis=1, dtype=np.int32))
+    codes = pack(spec.quant_type, spec.layout, values)
+    return Tensor(spec, codes, _per_row(spec, scales), _per_row(spec, zero_points), sums)
+
+
+def _per_row(spec: TensorSpec, entries: npt.NDArray[Any] | None) -> Any:
+    """One entry per row, then zeros up to ``spec.padded_rows``; one for a whole tensor is repeated."""
+    if entries is None:
+        return None
+    if entries.shape == (1,) and spec.quant_axis == -1:
+        entries = np.repeat(entries, spec.rows)
+    if entries.ndim != 1 or entries.size not in (spec.rows, spec.padded_rows):
+        raise WeightError(
+            f"tensor {spec.name!r}: {spec.rows} scales and zero points are needed, {entries.size} are given"
+        )
+    result = np.zeros(spec.padded_rows, dtype=entries.dtype)
+    result[: spec.rows] = entries[: spec.rows]
+    return result
