@@ -18,5 +18,6 @@ void bind_pool(nb::module_& m);
 void bind_quantise(nb::module_& m);
 void bind_scan(nb::module_& m);
 void bind_plan(nb::module_& m);
+void bind_simd(nb::module_& m);
 
 }  // namespace arrowmind::bindings

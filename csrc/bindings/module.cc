@@ -38,4 +38,5 @@ NB_MODULE(_native, m) {
   arrowmind::bindings::bind_quantise(m);
   arrowmind::bindings::bind_scan(m);
   arrowmind::bindings::bind_plan(m);
+  arrowmind::bindings::bind_simd(m);
 }

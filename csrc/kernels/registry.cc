@@ -11,6 +11,7 @@
 #include "kernels/qmatmul/qmatmul.h"
 #include "kernels/quantise/quantise.h"
 #include "kernels/scan/scan.h"
+#include "kernels/simd/simd.h"
 
 namespace arrowmind {
 namespace {
@@ -60,6 +61,7 @@ std::vector<KernelRow> all_kernels() {
   append(all, pool::rows());
   append(all, quantise::rows());
   append(all, scan::rows());
+  append(all, simd::rows());
   return all;
 }
 

@@ -59,41 +59,41 @@ inline F32x16 exp(F32x16 x) {
   return p * power_of_two(shifted);
 }
 
-// 2^x for x <= 0 within 2 ulp, at least 2^-126; a NaN stays one. Our own minimax polynomial, relative error
-// 1.1e-7 before rounding.
+// 2^x for x <= 0 within 2 ulp, exact for whole x, at least 2^-126; a NaN stays one. Our own minimax
+// polynomial, its last bits searched for the smallest error after rounding, 1.91 ulp.
 inline F32x16 exp2_not_positive(F32x16 x) {
   x = max(set1(-126.0f), x);
   const F32x16 shifted = x + set1(kShifter);
   const F32x16 r = x - (shifted - set1(kShifter));
-  F32x16 p = set1(0.00132638775f);
-  p = fma(p, r, set1(0.00967212114f));
-  p = fma(p, r, set1(0.0555072688f));
-  p = fma(p, r, set1(0.24022229f));
-  p = fma(p, r, set1(0.693147004f));
+  F32x16 p = set1(0.00132646225f);
+  p = fma(p, r, set1(0.00967148785f));
+  p = fma(p, r, set1(0.0555075221f));
+  p = fma(p, r, set1(0.240222424f));
+  p = fma(p, r, set1(0.693146944f));
   p = fma(p, r, set1(1.0f));
   return p * power_of_two(shifted);
 }
 
-// x * 0.5 * (1 + erf(x / sqrt 2)), the exact GELU of BERT. erf is x * P(x^2) / Q(x^2) on [-3.92, 3.92], where
-// 1 - erf is below float32's resolution; our own least-squares minimax fit, error 4.4e-8 before rounding.
+// x * Phi(x), the exact GELU of BERT, within 5e-7 * max(1, |x|); a NaN stays one, -infinity gives what -5.1
+// gives. Phi(x) = 1/2 + x * P(x^2) / Q(x^2) on [-5.1, 5.1], beyond which it is 0 or 1 within the bound. Our
+// own minimax fit of x * Phi(x), error 6.2e-8 before rounding. Measured against one polynomial of degree 12
+// in x^2 (Cascade Lake): the division hides behind the other operations, 15 % faster with AVX2.
 inline F32x16 gelu(F32x16 x) {
-  const F32x16 limit = set1(3.92f);
-  const F32x16 u = min(max(x * set1(0.70710678118654752f), set1(-3.92f)), limit);
+  const F32x16 low = max(set1(-5.1f), x);
+  const F32x16 u = min(set1(5.1f), low);
   const F32x16 z = u * u;
-  F32x16 p = set1(1.99035703e-08f);
-  p = fma(p, z, set1(-1.99373653e-06f));
-  p = fma(p, z, set1(0.000149064232f));
-  p = fma(p, z, set1(0.00397766102f));
-  p = fma(p, z, set1(0.0514133349f));
-  p = fma(p, z, set1(0.206237048f));
-  p = fma(p, z, set1(1.12837875f));
-  F32x16 q = set1(0.00102515647f);
-  q = fma(q, z, set1(0.0148993637f));
-  q = fma(q, z, set1(0.117615089f));
-  q = fma(q, z, set1(0.516101599f));
+  F32x16 p = set1(-1.57233657e-08f);
+  p = fma(p, z, set1(5.11408143e-06f));
+  p = fma(p, z, set1(0.000387419859f));
+  p = fma(p, z, set1(0.00590981869f));
+  p = fma(p, z, set1(0.0579144135f));
+  p = fma(p, z, set1(0.398941338f));
+  F32x16 q = set1(0.00013043599f);
+  q = fma(q, z, set1(0.0031043936f));
+  q = fma(q, z, set1(0.0418029651f));
+  q = fma(q, z, set1(0.311825186f));
   q = fma(q, z, set1(1.0f));
-  const F32x16 half = x * set1(0.5f);
-  return fma(half, u * (p / q), half);
+  return low * fma(u, p / q, set1(0.5f));
 }
 
 }  // namespace arrowmind::ARROWMIND_ISA
