@@ -66,3 +66,38 @@ def qmatmul_unpack(
     out: npt.NDArray[np.generic],
 ) -> None:
     """Packed bytes -> row-major [n, k], written to `out`."""
+
+# --- scan
+
+def scan_top_bits(
+    codes: npt.NDArray[np.uint8],
+    query: npt.NDArray[np.uint8],
+    top: int,
+    rows: npt.NDArray[np.uint32] | None = None,
+    excluded: npt.NDArray[np.uint8] | None = None,
+    threads: int = 1,
+) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int32]]: ...
+def scan_top_dot(
+    codes: npt.NDArray[np.int8],
+    scales: npt.NDArray[np.float32],
+    query: npt.NDArray[np.float32],
+    top: int,
+    rows: npt.NDArray[np.uint32] | None = None,
+    excluded: npt.NDArray[np.uint8] | None = None,
+    threads: int = 1,
+) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.float32]]: ...
+def scan_dot(
+    codes: npt.NDArray[np.int8],
+    scales: npt.NDArray[np.float32],
+    query: npt.NDArray[np.float32],
+    rows: npt.NDArray[np.uint32] | None = None,
+) -> npt.NDArray[np.float32]: ...
+def scan_sign_codes(vectors: npt.NDArray[np.float32], seed: int) -> npt.NDArray[np.uint8]: ...
+def scan_query_limit(dim: int) -> int: ...
+def scan_run(
+    name: str,
+    codes: npt.NDArray[np.uint8] | npt.NDArray[np.int8],
+    query: npt.NDArray[np.uint8] | npt.NDArray[np.int16],
+    rows: npt.NDArray[np.uint32] | None = None,
+    repeat: int = 1,
+) -> npt.NDArray[np.int32]: ...

@@ -1,0 +1,81 @@
+"""From two rankings to one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from arrowmind.memory.settings import RecallSettings
+
+__all__ = ["Candidate", "Fused", "fuse"]
+
+
+@dataclass
+class Candidate:
+    """A memory that one of the legs proposed, and what is known of it.
+
+    Attributes:
+        id: its id.
+        cosine: cosine of its best window; None while unknown, or in a recall without meaning.
+        window: that window.
+        vector_rank: place by cosine, from 1; None if the vector leg did not propose it.
+        bm25: score of its words; 0 if the text leg did not propose it.
+        text_rank: place by BM25, from 1; None if the text leg did not propose it.
+    """
+
+    id: int
+    cosine: float | None = None
+    window: int = 0
+    vector_rank: int | None = None
+    bm25: float = 0.0
+    text_rank: int | None = None
+
+
+@dataclass(frozen=True)
+class Fused:
+    """A candidate with its score, which is the sum of the two shares."""
+
+    candidate: Candidate
+    vector_share: float
+    text_share: float
+
+    @property
+    def score(self) -> float:
+        """0 to 1."""
+        return self.vector_share + self.text_share
+
+
+def fuse(candidates: Iterable[Candidate], settings: RecallSettings) -> list[Fused]:
+    """Candidates with their scores, best first; equal ones by cosine, then lower id first."""
+    listed = list(candidates)
+    total = settings.vector_weight + settings.text_weight
+    vector_weight, text_weight = settings.vector_weight / total, settings.text_weight / total
+    best_bm25 = max((candidate.bm25 for candidate in listed), default=0.0)
+    fused = [
+        Fused(
+            candidate,
+            vector_weight * _vector_part(candidate, settings),
+            text_weight * _text_part(candidate, settings, best_bm25),
+        )
+        for candidate in listed
+    ]
+    return sorted(fused, key=lambda item: (-item.score, -(item.candidate.cosine or 0.0), item.candidate.id))
+
+
+def _vector_part(candidate: Candidate, settings: RecallSettings) -> float:
+    if settings.fusion == "rank":
+        return _reciprocal(candidate.vector_rank, settings.rank_offset)
+    return max(candidate.cosine or 0.0, 0.0)
+
+
+def _text_part(candidate: Candidate, settings: RecallSettings, best: float) -> float:
+    if settings.fusion == "rank":
+        return _reciprocal(candidate.text_rank, settings.rank_offset)
+    return candidate.bm25 / best if best > 0 else 0.0
+
+
+def _reciprocal(rank: int | None, offset: float) -> float:
+    return 0.0 if rank is None else (1 + offset) / (rank + offset)

@@ -1,0 +1,190 @@
+"""Work on the files of a store: one process at a time, nothing a caller waits for unless asked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from arrowmind.columnar import sweep_temporary
+from arrowmind.memory import catalogue as tables
+from arrowmind.memory.compaction import (
+    crowded_segments,
+    erase_leftovers,
+    remove_orphans,
+    rewrite,
+    spoilt_segments,
+    wasteful_segments,
+)
+from arrowmind.memory.flushing import flush_pending, write_batch
+from arrowmind.memory.indexing import rebuild_index, stale_records, update_index
+from arrowmind.memory.lock import hold_lock, try_lock
+from arrowmind.memory.paths import size_of
+from arrowmind.memory.records import CompactionReport
+from arrowmind.memory.segment import SegmentWriter
+from arrowmind.memory.snapshot import Filter
+from arrowmind.memory.text_index import IndexDamagedError, TextIndex, remove_generations
+from arrowmind.memory.times import now_microseconds
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from contextlib import AbstractContextManager
+
+    from arrowmind.memory.catalogue import Catalogue, NewRecord, SegmentRow
+    from arrowmind.memory.paths import StorePaths
+    from arrowmind.memory.session import SessionHolder
+    from arrowmind.memory.settings import StoreSettings
+    from arrowmind.memory.snapshot import Snapshot
+
+__all__ = ["Keeper"]
+
+
+class Keeper:
+    """Flushes, merges, indexes, compacts and sweeps one store."""
+
+    def __init__(
+        self, catalogue: Catalogue, paths: StorePaths, sessions: SessionHolder, settings: StoreSettings
+    ) -> None:
+        self._catalogue = catalogue
+        self._paths = paths
+        self._sessions = sessions
+        self._settings = settings
+
+    def store_batch(self, records: Sequence[NewRecord]) -> list[int] | None:
+        """Stores many memories as a segment of their own; None if another process holds the lock."""
+        with try_lock(self._paths.lock) as taken:
+            if not taken:
+                return None
+            return write_batch(self._catalogue, self._writer(), records, self._settings.batch_rows)
+
+    def tidy(self) -> None:
+        """Flushes, indexes and merges as far as it is due; does nothing while another process does it."""
+        with try_lock(self._paths.lock) as taken:
+            if taken:
+                self._flush_if_due()
+                self._update_index()
+                while group := crowded_segments(self._snapshot(), self._settings):
+                    self._rewrite(group)
+
+    def reclaim(self) -> None:
+        """Rewrites segments of which much is forgotten; does nothing while another process works on them."""
+        with try_lock(self._paths.lock) as taken:
+            if not taken:
+                return
+            wasteful = wasteful_segments(self._snapshot(), _now(), self._settings)
+            removed = [id_ for segment in wasteful for id_ in self._rewrite([segment])]
+            if removed:
+                self._forget_in_index(removed)
+
+    def flush(self) -> None:
+        """Makes segments of everything that waits and indexes it; waits for the lock."""
+        with self._locked():
+            flush_pending(self._catalogue, self._writer(), self._snapshot(), self._settings.batch_rows)
+            self._update_index()
+
+    def compact(self) -> CompactionReport:
+        """Removes every byte of what was forgotten or has expired, and merges small segments."""
+        with self._locked():
+            before = size_of(self._paths.root)
+            expired = self._drop_expired_pending()
+            groups = self._compaction_groups()
+            removed = [id_ for group in groups for id_ in self._rewrite(group)]
+            snapshot = self._snapshot()
+            missing = any(block.segment and not block.segment.indexed for block in snapshot.blocks)
+            if stale_records(snapshot) or missing:
+                rebuild_index(self._catalogue, self._paths.index, snapshot)
+            self._sweep_files(older_than_seconds=self._settings.orphan_seconds)
+            erase_leftovers(self._catalogue, self._settings.busy_seconds)
+            after = size_of(self._paths.root)
+        return CompactionReport(len(removed) + expired, sum(map(len, groups)), before, after)
+
+    def repair_index(self) -> None:
+        """Builds the text index again, unless another process has done so meanwhile."""
+        with self._locked():
+            snapshot = self._snapshot()
+            if snapshot.text_index is not None and not self._is_index_sound(snapshot):
+                rebuild_index(self._catalogue, self._paths.index, snapshot)
+
+    def sweep(self) -> None:
+        """Removes what killed processes left behind; does nothing while another process writes."""
+        with try_lock(self._paths.lock) as taken:
+            if taken:
+                self._sweep_files(self._settings.orphan_seconds)
+
+    def has_leftovers(self) -> bool:
+        """Whether there are files that the catalogue does not name."""
+        with self._catalogue.reading() as db:
+            named = {segment.name for segment in tables.segments(db)}
+            index = tables.text_index(db)
+        generations = {index.generation} if index else set()
+        present = {entry.name for entry in self._paths.segments.iterdir()}
+        return bool(present - named or {entry.name for entry in self._paths.index.iterdir()} - generations)
+
+    def _locked(self) -> AbstractContextManager[None]:
+        return hold_lock(self._paths.lock, self._settings.busy_seconds)
+
+    def _snapshot(self) -> Snapshot:
+        return self._sessions.current.snapshot()
+
+    def _writer(self) -> SegmentWriter:
+        with self._catalogue.reading() as db:
+            settings = tables.settings(db)
+        return SegmentWriter(
+            self._paths.segments, str(settings["store"]), str(settings["encoder"]), int(settings["dimension"])
+        )
+
+    def _flush_if_due(self) -> None:
+        with self._catalogue.reading() as db:
+            waiting = tables.pending_vectors(db)
+        if waiting >= self._settings.flush_rows:
+            flush_pending(self._catalogue, self._writer(), self._snapshot(), self._settings.batch_rows)
+
+    def _rewrite(self, segments: Sequence[SegmentRow]) -> list[int]:
+        return rewrite(
+            self._catalogue, self._writer(), self._snapshot(), segments, _now(), self._settings.batch_rows
+        )
+
+    def _update_index(self) -> None:
+        update_index(self._catalogue, self._paths.index, self._snapshot())
+
+    def _forget_in_index(self, removed: list[int]) -> None:
+        snapshot = self._snapshot()
+        if snapshot.text_index is None:
+            return
+        if stale_records(snapshot) > self._settings.dead_share * snapshot.text_index.records:
+            rebuild_index(self._catalogue, self._paths.index, snapshot)
+        else:
+            update_index(self._catalogue, self._paths.index, snapshot, removed)
+
+    def _compaction_groups(self) -> list[list[SegmentRow]]:
+        """Small segments together, and each larger one that holds anything forgotten."""
+        snapshot = self._snapshot()
+        unique = {block.segment.id: block.segment for block in snapshot.blocks if block.segment}
+        small = [segment for segment in unique.values() if segment.vectors < self._settings.batch_rows]
+        spoilt = spoilt_segments(snapshot, _now())
+        large = [[segment] for segment in spoilt if segment not in small]
+        return [*([small] if len(small) > 1 or (small and small[0] in spoilt) else []), *large]
+
+    def _drop_expired_pending(self) -> int:
+        with self._catalogue.writing() as db:
+            expired = tables.delete_pending(db, tables.expired_pending(db, now_microseconds()))
+            tables.delete_accesses(db, expired)
+            if expired:
+                tables.touch_layout(db)
+        return len(expired)
+
+    def _is_index_sound(self, snapshot: Snapshot) -> bool:
+        row = snapshot.text_index
+        try:
+            return row is not None and TextIndex(self._paths.index / row.generation).records == row.records
+        except IndexDamagedError:
+            return False
+
+    def _sweep_files(self, older_than_seconds: float) -> None:
+        snapshot = self._snapshot()
+        named = {block.segment.name for block in snapshot.blocks if block.segment}
+        sweep_temporary(self._paths.segments)
+        remove_orphans(self._paths.segments, named, older_than_seconds)
+        remove_generations(self._paths.index, snapshot.text_index.generation if snapshot.text_index else None)
+
+
+def _now() -> Filter:
+    return Filter(now_microseconds())

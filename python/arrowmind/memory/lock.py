@@ -1,0 +1,63 @@
+"""The lock that one process at a time holds while it writes segments or the text index."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+from typing import TYPE_CHECKING
+
+from arrowmind.errors import MemoryStoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["hold_lock", "try_lock"]
+
+_POLL_SECONDS = 0.02
+
+
+@contextlib.contextmanager
+def try_lock(path: Path) -> Iterator[bool]:
+    """Takes the lock if nobody has it; yields whether it did. The kernel frees it when a holder dies."""
+    descriptor = _open(path)
+    try:
+        yield _take(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def hold_lock(path: Path, timeout_seconds: float) -> Iterator[None]:
+    """Waits for the lock and holds it.
+
+    Raises:
+        MemoryStoreError: another process or thread has held it for longer than the timeout.
+    """
+    descriptor = _open(path)
+    try:
+        deadline = time.monotonic() + timeout_seconds
+        while not _take(descriptor):
+            if time.monotonic() > deadline:
+                raise MemoryStoreError(
+                    f"{path.parent}: another process has been rewriting the store for {timeout_seconds:g} s; "
+                    "wait for it to end, then try again"
+                )
+            time.sleep(_POLL_SECONDS)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _open(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+
+
+def _take(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,198 @@
+"""What a store gives back."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = [
+    "CompactionReport",
+    "Explanation",
+    "Hit",
+    "Record",
+    "StoreStats",
+    "TextMatch",
+    "VectorMatch",
+    "VerifyReport",
+]
+
+
+@dataclass(frozen=True)
+class Record:
+    """One memory.
+
+    Attributes:
+        id: number of the memory in its store, never used again.
+        text: the text, as it was remembered.
+        category: its category, if it has one.
+        metadata: JSON values that were stored with it.
+        timestamp: when it happened, in UTC.
+        expires: when it is forgotten by itself, in UTC, if ever.
+        access_count: how often it was recalled.
+        last_access: when it was recalled last, in UTC.
+    """
+
+    id: int
+    text: str
+    category: str | None
+    metadata: Mapping[str, Any]
+    timestamp: datetime
+    expires: datetime | None = None
+    access_count: int = 0
+    last_access: datetime | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record as JSON values; moments in ISO 8601."""
+        return _json_values(asdict(self))
+
+
+@dataclass(frozen=True)
+class VectorMatch:
+    """What the meaning of a memory contributed.
+
+    Attributes:
+        cosine: cosine of query and memory (its best window), -1 to 1.
+        rank: place among all memories by cosine, from 1; None below the depth of the search.
+        window: number of the window that matched best; a short text has the window 0 only.
+    """
+
+    cosine: float
+    rank: int | None
+    window: int
+
+
+@dataclass(frozen=True)
+class TextMatch:
+    """What the words of a memory contributed.
+
+    Attributes:
+        bm25: the BM25 score, 0 or more; comparable within one recall only.
+        rank: place among all memories by BM25, from 1.
+        terms: terms of the query that the memory holds, in the form they are indexed in.
+    """
+
+    bm25: float
+    rank: int
+    terms: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Where the score of a hit comes from: ``score = vector_share + text_share``."""
+
+    vector: VectorMatch | None
+    text: TextMatch | None
+    vector_share: float
+    text_share: float
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One memory that was recalled.
+
+    Attributes:
+        id: its id.
+        text: its text.
+        score: 0 to 1; orders the hits of one recall. With weights v and t of meaning and words,
+            ``(v * max(cosine, 0) + t * bm25 / best bm25) / (v + t)`` with the fusion ``"score"``; with
+            ``"rank"`` each leg gives ``weight * (1 + k) / (rank + k)`` instead.
+            For a measure that means the same in every recall use ``explain.vector.cosine``.
+        record: the whole memory.
+        explain: the parts of the score.
+    """
+
+    id: int
+    text: str
+    score: float
+    record: Record
+    explain: Explanation
+
+    def to_dict(self) -> dict[str, Any]:
+        """The hit as JSON values."""
+        return _json_values(asdict(self))
+
+
+@dataclass(frozen=True)
+class StoreStats:
+    """Size and state of a store.
+
+    Attributes:
+        path: folder of the store.
+        records: memories that can be recalled.
+        vectors: their vectors; a long text has several.
+        pending: memories that wait in the catalogue for a segment.
+        segments: segment files.
+        forgotten: memories that were forgotten and whose bytes `compact` has not removed yet.
+        indexed: memories in the text index; the others are searched in memory.
+        dimension: of the vectors; None while the store is empty.
+        encoder: fingerprint of the encoder that makes them.
+        bytes: total size on disk, by part: ``catalogue``, ``segments``, ``index``.
+        categories: memories per category.
+    """
+
+    path: str
+    records: int
+    vectors: int
+    pending: int
+    segments: int
+    forgotten: int
+    indexed: int
+    dimension: int | None
+    encoder: str | None
+    bytes: Mapping[str, int]
+    categories: Mapping[str, int]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The figures as JSON values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class VerifyReport:
+    """What `verify` found.
+
+    Attributes:
+        records: memories that were read and checked.
+        segments: segment files that were read and checked.
+        problems: one sentence each; empty when the store is sound.
+    """
+
+    records: int
+    segments: int
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.problems
+
+
+@dataclass(frozen=True)
+class CompactionReport:
+    """What `compact` did.
+
+    Attributes:
+        removed: memories whose bytes were removed.
+        rewritten: segments that were rewritten or merged.
+        bytes_before: size of the store on disk before.
+        bytes_after: size after.
+    """
+
+    removed: int
+    rewritten: int
+    bytes_before: int
+    bytes_after: int
+
+
+def _json_values(values: dict[str, Any]) -> dict[str, Any]:
+    converted: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, datetime):
+            converted[key] = value.isoformat()
+        else:
+            converted[key] = _json_values(value) if key in ("record", "explain") else value
+    return converted

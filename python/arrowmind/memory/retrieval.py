@@ -1,0 +1,117 @@
+"""One recall: two legs, fusion, and the memories behind the best candidates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from arrowmind.memory.bm25 import matched_terms
+from arrowmind.memory.fusion import Candidate, Fused, fuse
+from arrowmind.memory.records import Explanation, Hit, Record, TextMatch, VectorMatch
+from arrowmind.memory.times import from_microseconds, from_optional
+from arrowmind.memory.vector_search import cosines_of, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from arrowmind.memory.rows import Content
+    from arrowmind.memory.settings import RecallSettings
+    from arrowmind.memory.snapshot import Filter, Snapshot
+
+    FloatArray = npt.NDArray[np.float32]
+    Accesses = Callable[[int], tuple[int, int]]
+    TextLeg = Callable[[Snapshot, list[str], int, Filter], list[tuple[int, float]]]
+
+__all__ = ["Question", "make_record", "rank", "to_hits"]
+
+# Beyond this many characters the terms of a hit are not looked up for its explanation.
+_EXPLAINED_CHARACTERS = 100_000
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of a store.
+
+    Attributes:
+        vector: float32 [dimension] of length 1; None leaves meaning out.
+        terms: distinct terms; empty leaves words out.
+        top_k: how many hits.
+        wanted: which memories.
+    """
+
+    vector: FloatArray | None
+    terms: list[str]
+    top_k: int
+    wanted: Filter
+
+
+def rank(snapshot: Snapshot, question: Question, text_leg: TextLeg, settings: RecallSettings) -> list[Fused]:
+    """The best candidates of both legs."""
+    depth = max(settings.depth, 4 * question.top_k)
+    candidates: dict[int, Candidate] = {}
+    if question.vector is not None and settings.vector_weight > 0:
+        found = nearest(snapshot, question.vector, depth, question.wanted, settings)
+        for place, item in enumerate(found, start=1):
+            candidates[item.id] = Candidate(item.id, item.cosine, item.window, place)
+    if question.terms and settings.text_weight > 0:
+        scored = text_leg(snapshot, question.terms, depth, question.wanted)
+        for place, (id_, bm25) in enumerate(scored, start=1):
+            candidate = candidates.setdefault(id_, Candidate(id_))
+            candidate.bm25, candidate.text_rank = bm25, place
+    if question.vector is not None:
+        _complete(snapshot, question.vector, candidates)
+    return fuse(candidates.values(), settings)[: question.top_k]
+
+
+def _complete(snapshot: Snapshot, vector: FloatArray, candidates: dict[int, Candidate]) -> None:
+    """Cosines of candidates that only the text leg found."""
+    missing = [id_ for id_, candidate in candidates.items() if candidate.cosine is None]
+    for id_, item in cosines_of(snapshot, vector, missing).items():
+        candidates[id_].cosine, candidates[id_].window = item.cosine, item.window
+
+
+def to_hits(snapshot: Snapshot, ranked: list[Fused], question: Question, accesses: Accesses) -> list[Hit]:
+    """Hits with their memories.
+
+    Raises:
+        MemoryStoreError: one of them is damaged.
+    """
+    hits = []
+    for fused in ranked:
+        place = snapshot.find(fused.candidate.id)
+        if place is None:
+            continue
+        content = place[0].rows.content(place[1])
+        record = make_record(content, snapshot, accesses(content.id))
+        explanation = _explain(fused, content.text, question)
+        hits.append(Hit(record.id, record.text, fused.score, record, explanation))
+    return hits
+
+
+def make_record(content: Content, snapshot: Snapshot, access: tuple[int, int]) -> Record:
+    """A memory as it is given to the caller."""
+    count, last = access
+    return Record(
+        id=content.id,
+        text=content.text,
+        category=snapshot.categories.get(content.category),
+        metadata=content.metadata,
+        timestamp=from_microseconds(content.timestamp),
+        expires=from_optional(content.expires),
+        access_count=count,
+        last_access=from_optional(last),
+    )
+
+
+def _explain(fused: Fused, text: str, question: Question) -> Explanation:
+    candidate = fused.candidate
+    vector, words = None, None
+    if candidate.cosine is not None:
+        vector = VectorMatch(candidate.cosine, candidate.vector_rank, candidate.window)
+    if candidate.text_rank is not None:
+        matched = matched_terms(text[:_EXPLAINED_CHARACTERS], question.terms)
+        words = TextMatch(candidate.bm25, candidate.text_rank, matched)
+    return Explanation(vector, words, fused.vector_share, fused.text_share)

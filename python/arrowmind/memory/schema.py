@@ -1,0 +1,136 @@
+"""The tables of the catalogue, and opening a connection to them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import sqlite3
+from typing import TYPE_CHECKING
+
+from arrowmind.errors import MemoryStoreError, StoreVersionError
+from arrowmind.memory.times import now_microseconds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["APPLICATION_ID", "SCHEMA_VERSION", "connect", "create_tables", "explained", "is_created"]
+
+SCHEMA_VERSION = 1
+APPLICATION_ID = 0x41524D4D
+"""Says in the head of the SQLite file that it is a catalogue of memories."""
+
+_TABLES = """
+CREATE TABLE setting (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE category (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE pending (
+    id INTEGER PRIMARY KEY, text BLOB NOT NULL, category INTEGER NOT NULL, metadata BLOB NOT NULL,
+    timestamp INTEGER NOT NULL, expires INTEGER NOT NULL, windows INTEGER NOT NULL, vectors BLOB NOT NULL
+);
+CREATE TABLE segment (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, records INTEGER NOT NULL,
+    vectors INTEGER NOT NULL, first_id INTEGER NOT NULL, last_id INTEGER NOT NULL, bytes INTEGER NOT NULL,
+    checksum INTEGER NOT NULL, indexed INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE tombstone (id INTEGER PRIMARY KEY, segment INTEGER NOT NULL, vectors INTEGER NOT NULL);
+CREATE TABLE text_index (generation TEXT PRIMARY KEY, records INTEGER NOT NULL, terms INTEGER NOT NULL);
+CREATE TABLE access (id INTEGER PRIMARY KEY, count INTEGER NOT NULL, last INTEGER NOT NULL);
+"""
+
+
+def connect(path: Path, busy_seconds: float, *, durable: bool = True) -> sqlite3.Connection:
+    """A connection in autocommit mode; transactions are begun by hand.
+
+    Args:
+        path: the catalogue.
+        busy_seconds: how long to wait for the lock of another writer.
+        durable: a commit returns when it is on disk. False only for what may be lost.
+    """
+    # mode=rw: a store whose catalogue vanished must not come back as an empty one.
+    uri = f"{path.absolute().as_uri()}?mode=rw"
+    db = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=busy_seconds, check_same_thread=False)
+    try:
+        db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+        db.execute("PRAGMA secure_delete = ON")
+        db.execute("PRAGMA temp_store = MEMORY")
+        db.execute("PRAGMA trusted_schema = OFF")
+    except sqlite3.Error:
+        db.close()
+        raise
+    return db
+
+
+def is_created(db: sqlite3.Connection, path: Path) -> bool:
+    """Whether the tables are there.
+
+    Raises:
+        StoreVersionError: a newer version made them.
+        MemoryStoreError: the file is no catalogue.
+    """
+    application = db.execute("PRAGMA application_id").fetchone()[0]
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    tables = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+    if application == 0 and version == 0 and tables == 0:
+        return False
+    if application != APPLICATION_ID:
+        raise MemoryStoreError(f"{path}: is an SQLite database of something else; choose another folder")
+    if version > SCHEMA_VERSION:
+        raise StoreVersionError(
+            f"{path}: the store has schema version {version}, this package reads up to {SCHEMA_VERSION}; "
+            "upgrade arrowmind"
+        )
+    return True
+
+
+def create_tables(path: Path, busy_seconds: float) -> None:
+    """Makes the catalogue, durably, or completes a half-made one. The caller holds the lock of the store."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    os.close(descriptor)
+    with contextlib.closing(connect(path, busy_seconds)) as db:
+        if is_created(db, path):
+            return
+        # Both need an empty database: pages can be given back later, and readers do not wait for a writer.
+        db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("BEGIN IMMEDIATE")
+        for statement in filter(str.strip, _TABLES.split(";")):
+            db.execute(statement)
+        db.execute("INSERT INTO counter VALUES ('next_id', 1), ('layout', 1), ('pending_vectors', 0)")
+        made = [("store", secrets.token_hex(16)), ("created", now_microseconds())]
+        db.executemany("INSERT INTO setting VALUES (?, ?)", made)
+        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        db.execute("COMMIT")
+    for folder in (path.parent, path.parent.parent):
+        _sync_folder(folder)
+
+
+@contextlib.contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turns the errors of SQLite into ours, with what to do about them."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise MemoryStoreError(f"{path}: {_explain(str(error), path)}") from error
+
+
+def _explain(message: str, path: Path) -> str:
+    if "locked" in message or "busy" in message:
+        return f"another process is writing and did not finish in time ({message}); try again"
+    if "full" in message or "disk I/O error" in message:
+        return f"nothing more can be written ({message}); free some space: what is stored stays readable"
+    if "malformed" in message or "not a database" in message:
+        return f"is damaged ({message}); restore the folder {path.parent} from a backup"
+    if "readonly" in message or "unable to open" in message:
+        return f"cannot be opened for writing ({message}); is {path.parent} a folder you may write to?"
+    return message
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,56 @@
+"""What one process holds of an open store. A forked child makes its own."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING
+
+from arrowmind.memory.access import AccessLog
+from arrowmind.memory.snapshot import Snapshot, SnapshotReader
+from arrowmind.memory.text_search import TextSearcher
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from arrowmind.memory.catalogue import Catalogue
+    from arrowmind.memory.paths import StorePaths
+
+__all__ = ["Session", "SessionHolder"]
+
+
+class Session:
+    """Mapped segments, the open text index, access counters."""
+
+    def __init__(self, catalogue: Catalogue, paths: StorePaths) -> None:
+        self.pid = os.getpid()
+        self.texts = TextSearcher(paths.index)
+        self.accesses = AccessLog(paths.catalogue)
+        self._reader = SnapshotReader(catalogue, paths.segments)
+        self._lock = threading.Lock()
+
+    def snapshot(self) -> Snapshot:
+        """The present state of the store."""
+        with self._lock:
+            return self._reader.read()
+
+    def snapshot_in(self, db: sqlite3.Connection) -> Snapshot:
+        """The state as a transaction sees it."""
+        with self._lock:
+            return self._reader.read_in(db)
+
+
+class SessionHolder:
+    """Gives each process its own session: locks and index threads do not survive a fork."""
+
+    def __init__(self, catalogue: Catalogue, paths: StorePaths) -> None:
+        self._catalogue = catalogue
+        self._paths = paths
+        self._session = Session(catalogue, paths)
+
+    @property
+    def current(self) -> Session:
+        """The session of this process."""
+        if self._session.pid != os.getpid():
+            self._session = Session(self._catalogue, self._paths)
+        return self._session

@@ -1,0 +1,76 @@
+"""What a store does when, and how recall weighs its parts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from arrowmind.errors import InvalidArgumentError
+
+__all__ = ["RecallSettings", "StoreSettings"]
+
+
+@dataclass(frozen=True)
+class RecallSettings:
+    """How recall finds and ranks; docs/design/0003-memory-store.md tells what was measured.
+
+    Attributes:
+        fusion: ``"score"`` adds cosine and relative BM25; ``"rank"`` adds reciprocal ranks.
+        vector_weight: weight of the meaning; 0 leaves it out.
+        text_weight: weight of the words; 0 leaves them out.
+        rank_offset: the k of reciprocal rank fusion: the larger, the less the first places stand out.
+        depth: memories each leg hands to the fusion, at least; never fewer than ``4 * top_k``.
+        full_scan_rows: up to this many vectors every one is compared in INT8; above, one-bit codes choose.
+        oversample: one-bit candidates per memory that the vector leg must deliver.
+        threads: threads of one search.
+    """
+
+    fusion: str = "score"
+    vector_weight: float = 1.0
+    text_weight: float = 0.5
+    rank_offset: float = 2.0
+    depth: int = 100
+    full_scan_rows: int = 65_536
+    oversample: int = 20
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        _require_positive(self, "rank_offset", "depth", "oversample", "threads")
+        if self.fusion not in ("score", "rank"):
+            raise InvalidArgumentError(f"fusion={self.fusion!r}: give 'score' or 'rank'")
+        if min(self.vector_weight, self.text_weight) < 0 or self.vector_weight + self.text_weight <= 0:
+            raise InvalidArgumentError(
+                f"weights vector={self.vector_weight}, text={self.text_weight}: give numbers of at least 0, "
+                "not both 0"
+            )
+
+
+@dataclass(frozen=True)
+class StoreSettings:
+    """When a store moves memories from the catalogue to segments, and segments together.
+
+    Attributes:
+        flush_rows: vectors waiting in the catalogue that make a new segment.
+        batch_rows: vectors in one record batch of a segment, at most (one memory is never split).
+        merge_count: segments of about equal size that are merged into one.
+        dead_share: share of forgotten vectors above which a segment is rewritten on its own.
+        orphan_seconds: age from which a file that nothing names is removed.
+        busy_seconds: how long a call waits for another process before it gives up.
+    """
+
+    flush_rows: int = 2048
+    batch_rows: int = 65_536
+    merge_count: int = 8
+    dead_share: float = 0.3
+    orphan_seconds: float = 60.0
+    busy_seconds: float = 30.0
+
+    def __post_init__(self) -> None:
+        _require_positive(self, "flush_rows", "batch_rows", "dead_share", "busy_seconds")
+        if self.merge_count < 2:
+            raise InvalidArgumentError(f"merge_count={self.merge_count}: give at least 2")
+
+
+def _require_positive(settings: object, *names: str) -> None:
+    for name in names:
+        if not getattr(settings, name) > 0:
+            raise InvalidArgumentError(f"{name}={getattr(settings, name)}: give a number above 0")

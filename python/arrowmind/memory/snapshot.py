@@ -1,0 +1,239 @@
+"""What a store holds at one moment, as a reader sees it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from arrowmind.errors import MemoryStoreError
+from arrowmind.memory import catalogue as tables
+from arrowmind.memory.rows import Rows, concatenate, rows_of_pending
+from arrowmind.memory.segment import open_segment
+from arrowmind.memory.times import NEVER
+
+if TYPE_CHECKING:
+    import sqlite3
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from arrowmind.memory.catalogue import Catalogue, IndexRow, SegmentRow
+
+__all__ = ["Block", "Filter", "Snapshot", "SnapshotReader"]
+
+_PENDING = "the catalogue"
+_ATTEMPTS = 5
+
+
+@dataclass(frozen=True)
+class Filter:
+    """What a recall leaves out.
+
+    Attributes:
+        now: memories that expired by then are left out, microseconds.
+        category: only this one, if given.
+        since: only memories from then on, microseconds, if given.
+        until: only memories before then, microseconds, if given.
+    """
+
+    now: int
+    category: int | None = None
+    since: int | None = None
+    until: int | None = None
+
+    def excluded(self, rows: Rows) -> npt.NDArray[np.bool_] | None:
+        """Which rows are left out; None when none is."""
+        masks = []
+        if rows.first_expiry != NEVER and rows.first_expiry <= self.now:
+            masks.append((rows.expires != NEVER) & (rows.expires <= self.now))
+        if self.category is not None:
+            masks.append(rows.categories != self.category)
+        if self.since is not None:
+            masks.append(rows.timestamps < self.since)
+        if self.until is not None:
+            masks.append(rows.timestamps >= self.until)
+        return np.logical_or.reduce(masks) if masks else None
+
+    def admits(self, rows: Rows, row: int) -> bool:
+        """Whether one memory is looked for."""
+        expires, timestamp = int(rows.expires[row]), int(rows.timestamps[row])
+        return (
+            (expires == NEVER or expires > self.now)
+            and (self.category is None or int(rows.categories[row]) == self.category)
+            and (self.since is None or timestamp >= self.since)
+            and (self.until is None or timestamp < self.until)
+        )
+
+
+@dataclass(frozen=True)
+class Block:
+    """Rows that are searched together, and which of them are forgotten.
+
+    Attributes:
+        rows: the rows.
+        dead: bool [n], or None when none is forgotten.
+        segment: where they lie; None for the catalogue.
+    """
+
+    rows: Rows
+    dead: npt.NDArray[np.bool_] | None
+    segment: SegmentRow | None
+
+    def excluded(self, wanted: Filter) -> npt.NDArray[np.bool_] | None:
+        """Which rows a search leaves out; None when none is."""
+        filtered = wanted.excluded(self.rows)
+        if self.dead is None or filtered is None:
+            return self.dead if filtered is None else filtered
+        return self.dead | filtered
+
+    def bitmap(self, wanted: Filter) -> npt.NDArray[np.uint8] | None:
+        """The same for the scan kernels, one bit per row."""
+        if wanted.excluded(self.rows) is None:
+            return self._dead_bitmap
+        excluded = self.excluded(wanted)
+        return None if excluded is None else np.packbits(excluded, bitorder="little")
+
+    @cached_property
+    def _dead_bitmap(self) -> npt.NDArray[np.uint8] | None:
+        return None if self.dead is None else np.packbits(self.dead, bitorder="little")
+
+    def is_live(self, row: int) -> bool:
+        """Whether the memory of this row is not forgotten."""
+        return self.dead is None or not self.dead[row]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One consistent state of the store.
+
+    Attributes:
+        layout: changes with everything but new pending rows.
+        blocks: all rows; the last block is the catalogue's.
+        last_pending: highest id in the catalogue.
+        categories: names by number.
+        text_index: the index in use.
+        dimension: of the vectors; 0 while there are none.
+    """
+
+    layout: int
+    blocks: tuple[Block, ...]
+    last_pending: int
+    categories: dict[int, str]
+    text_index: IndexRow | None
+    dimension: int
+
+    @property
+    def pending(self) -> Block:
+        """The rows in the catalogue."""
+        return self.blocks[-1]
+
+    @property
+    def vectors(self) -> int:
+        """Rows of all blocks, forgotten ones too."""
+        return sum(len(block.rows) for block in self.blocks)
+
+    def find(self, id_: int) -> tuple[Block, int] | None:
+        """Block and first row of a memory that is not forgotten."""
+        for block in self.blocks:
+            row = block.rows.find(id_)
+            if row is not None and block.is_live(row):
+                return block, row
+        return None
+
+
+class SnapshotReader:
+    """Reads snapshots, sharing with the last one whatever did not change. Not safe for use by two threads."""
+
+    def __init__(self, catalogue: Catalogue, folder: Path) -> None:
+        self._catalogue = catalogue
+        self._folder = folder
+        self._last: Snapshot | None = None
+        self._mapped: dict[str, list[Rows]] = {}
+
+    def read(self) -> Snapshot:
+        """The present state.
+
+        Raises:
+            MemoryStoreError: the catalogue or a segment is damaged or missing.
+        """
+        for _ in range(_ATTEMPTS - 1):
+            # Between the read of the catalogue and the mapping another process may have compacted.
+            with contextlib.suppress(FileNotFoundError):
+                return self._read_once()
+        try:
+            return self._read_once()
+        except FileNotFoundError as error:
+            raise MemoryStoreError(
+                f"segment {error.filename or error} is missing; restore the store from a backup"
+            ) from error
+
+    def read_in(self, db: sqlite3.Connection) -> Snapshot:
+        """The state as a transaction of the caller sees it, which may hold changes of its own.
+
+        Raises:
+            FileNotFoundError: a segment is gone.
+        """
+        self._last = self._current(db)
+        return self._last
+
+    def _read_once(self) -> Snapshot:
+        with self._catalogue.reading() as db:
+            return self.read_in(db)
+
+    def _current(self, db: sqlite3.Connection) -> Snapshot:
+        last = self._last
+        layout = tables.layout(db)
+        if last is None or layout != last.layout:
+            return self._read_all(db, layout)
+        if tables.last_pending(db) == last.last_pending:
+            return last
+        return self._with_new_pending(db, last)
+
+    def _with_new_pending(self, db: sqlite3.Connection, last: Snapshot) -> Snapshot:
+        dimension = last.dimension or int(tables.settings(db).get("dimension", 0))
+        new = rows_of_pending(tables.pending_after(db, last.last_pending), dimension, _PENDING)
+        known = [last.pending.rows] if len(last.pending.rows) else []
+        joined = concatenate([(rows, None) for rows in [*known, new]], signs=False)
+        blocks = (*last.blocks[:-1], Block(joined, None, None))
+        last_pending = int(joined.ids[-1])
+        categories = tables.categories(db)
+        return replace(
+            last, blocks=blocks, last_pending=last_pending, categories=categories, dimension=dimension
+        )
+
+    def _read_all(self, db: sqlite3.Connection, layout: int) -> Snapshot:
+        dimension = int(tables.settings(db).get("dimension", 0))
+        segments = tables.segments(db)
+        self._map(segments, dimension)
+        dead = defaultdict(list)
+        for id_, segment in tables.tombstones(db):
+            dead[segment].append(id_)
+        blocks = [
+            Block(rows, _mark(rows, dead[segment.id]), segment)
+            for segment in segments
+            for rows in self._mapped[segment.name]
+        ]
+        pending = rows_of_pending(tables.pending_after(db, 0), dimension, _PENDING)
+        blocks.append(Block(pending, None, None))
+        last_pending = int(pending.ids[-1]) if len(pending) else 0
+        categories = tables.categories(db)
+        return Snapshot(layout, tuple(blocks), last_pending, categories, tables.text_index(db), dimension)
+
+    def _map(self, segments: list[SegmentRow], dimension: int) -> None:
+        mapped = {}
+        for segment in segments:
+            known = self._mapped.get(segment.name)
+            mapped[segment.name] = known or open_segment(self._folder / segment.name, segment, dimension)
+        self._mapped = mapped
+
+
+def _mark(rows: Rows, dead_ids: list[int]) -> npt.NDArray[np.bool_] | None:
+    if not dead_ids:
+        return None
+    dead: npt.NDArray[np.bool_] = np.isin(rows.ids, np.array(dead_ids, dtype=np.int64))
+    return dead if dead.any() else None

@@ -1,0 +1,108 @@
+"""The text leg: which memories share words with a query.
+
+The index answers for most of them, postings in memory for the newest.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from arrowmind.memory.bm25 import Postings
+from arrowmind.memory.text_index import IndexDamagedError, TextIndex
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from arrowmind.memory.catalogue import IndexRow
+    from arrowmind.memory.snapshot import Filter, Snapshot
+
+__all__ = ["TextSearcher"]
+
+
+class TextSearcher:
+    """Keeps an open index and the postings of what is not in it, and follows the snapshots it is given."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._row: IndexRow | None = None
+        self._index: TextIndex | None = None
+        self._postings = Postings()
+
+    def search(
+        self, snapshot: Snapshot, query: list[str], depth: int, wanted: Filter
+    ) -> list[tuple[int, float]]:
+        """(id, BM25) of the best live memories, best first.
+
+        Raises:
+            IndexDamagedError: the index has to be built again.
+        """
+        if not query:
+            return []
+        with self._lock:
+            self._follow(snapshot)
+            frequencies = self._index.frequencies(query) if self._index else {}
+            scored = self._postings.scores(
+                query,
+                frequencies,
+                self._index.records if self._index else 0,
+                self._row.terms if self._row else 0,
+            )
+            found = {id_: score for id_, score in scored.items() if _is_wanted(snapshot, id_, wanted)}
+            for id_, score in self._indexed(snapshot, query, depth, wanted):
+                found.setdefault(id_, score)
+        return sorted(found.items(), key=lambda item: (-item[1], item[0]))[:depth]
+
+    def reset(self) -> None:
+        """Opens the index again at the next search."""
+        with self._lock:
+            self._row, self._index = None, None
+
+    def _indexed(
+        self, snapshot: Snapshot, query: list[str], depth: int, wanted: Filter
+    ) -> list[tuple[int, float]]:
+        if self._index is None or self._index.records == 0:
+            return []
+        limit = depth
+        while True:
+            hits = self._index.search(query, min(limit, self._index.records), wanted)
+            live = [(id_, score) for id_, score in hits if _is_wanted(snapshot, id_, wanted)]
+            # Forgotten and expired memories stay in the index for a while: look past them.
+            if len(live) >= depth or len(hits) < limit:
+                return live
+            limit *= 4
+
+    def _follow(self, snapshot: Snapshot) -> None:
+        row = snapshot.text_index
+        if row != self._row or (row is not None and self._index is None):
+            self._open(row)
+        for block in snapshot.blocks:
+            if block.segment is None or not block.segment.indexed:
+                self._add(block.rows.ids[block.rows.first_rows].tolist(), snapshot)
+
+    def _open(self, row: IndexRow | None) -> None:
+        same = self._row is not None and row is not None and self._row.generation == row.generation
+        if row is None:
+            self._index = None
+        elif same and self._index is not None:
+            self._index.reload()
+        else:
+            self._index = TextIndex(self._folder / row.generation)
+            if self._index.records < row.records:
+                raise IndexDamagedError(
+                    f"{self._index.folder}: holds {self._index.records} memories, not {row.records}"
+                )
+        self._row = row
+        self._postings = Postings()
+
+    def _add(self, ids: list[int], snapshot: Snapshot) -> None:
+        for id_ in ids:
+            if id_ not in self._postings and (place := snapshot.find(id_)) is not None:
+                block, first = place
+                self._postings.add(id_, block.rows.text(first))
+
+
+def _is_wanted(snapshot: Snapshot, id_: int, wanted: Filter) -> bool:
+    place = snapshot.find(id_)
+    return place is not None and wanted.admits(place[0].rows, place[1])

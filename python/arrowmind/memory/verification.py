@@ -1,0 +1,115 @@
+"""Reads a whole store and checks it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from arrowmind.errors import MemoryStoreError
+from arrowmind.memory import catalogue as tables
+from arrowmind.memory.records import VerifyReport
+from arrowmind.memory.rows import rows_of_pending
+from arrowmind.memory.segment import file_checksum, open_segment
+from arrowmind.memory.text_index import IndexDamagedError, TextIndex
+from arrowmind.memory.vectors import sign_codes
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    import numpy.typing as npt
+
+    from arrowmind.memory.catalogue import Catalogue, SegmentRow
+    from arrowmind.memory.paths import StorePaths
+    from arrowmind.memory.rows import Rows
+
+__all__ = ["verify_store"]
+
+
+def verify_store(paths: StorePaths, catalogue: Catalogue) -> VerifyReport:
+    """Checks the catalogue, every byte of every segment, what is derived from them, and the text index."""
+    problems: list[str] = []
+    ids: list[npt.NDArray[np.int64]] = []
+    # One read transaction: nothing that the catalogue names can vanish from its view, though files may.
+    with catalogue.reading() as db:
+        problems += _check_tables(db)
+        dimension = int(tables.settings(db).get("dimension", 0))
+        segments = tables.segments(db)
+        for segment in segments:
+            found = _check_segment(paths, segment, dimension, problems)
+            if found is not None:
+                ids.append(found)
+        pending = rows_of_pending(tables.pending_after(db, 0), dimension, "the catalogue")
+        ids.append(pending.ids[pending.first_rows])
+        problems += _check_ids(db, np.concatenate(ids))
+        problems += _check_index(db, paths)
+    return VerifyReport(sum(map(len, ids)), len(segments), problems)
+
+
+def _check_tables(db: sqlite3.Connection) -> list[str]:
+    lines = [str(row[0]) for row in db.execute("PRAGMA integrity_check(20)")]
+    return [] if lines == ["ok"] else [f"catalogue: {line}" for line in lines]
+
+
+def _check_segment(
+    paths: StorePaths, segment: SegmentRow, dimension: int, problems: list[str]
+) -> npt.NDArray[np.int64] | None:
+    """Adds what is wrong to ``problems``; returns the ids in the segment, or None if it cannot be read."""
+    path = paths.segments / segment.name
+    try:
+        blocks = open_segment(path, segment, dimension)
+    except FileNotFoundError:
+        problems.append(f"segment {segment.name} is missing")
+        return None
+    except MemoryStoreError as error:
+        problems.append(str(error))
+        return None
+    if file_checksum(path) != segment.checksum:
+        problems.append(f"segment {segment.name}: checksum mismatch")
+    problems += [problem for rows in blocks for problem in _check_rows(rows)]
+    ids = np.concatenate([rows.ids[rows.first_rows] for rows in blocks])
+    if len(ids) != segment.records:
+        problems.append(f"segment {segment.name}: has {len(ids)} memories, not {segment.records}")
+    return ids
+
+
+def _check_rows(rows: Rows) -> list[str]:
+    problems = []
+    if np.any(np.diff(rows.ids) < 0):
+        problems.append(f"segment {rows.name}: ids do not ascend")
+    if rows.signs is not None and not np.array_equal(rows.signs, sign_codes(rows.codes)):
+        problems.append(f"segment {rows.name}: one-bit codes do not follow from the vectors")
+    for row in rows.first_rows.tolist():
+        try:
+            rows.content(row)
+        except (MemoryStoreError, ValueError) as error:
+            problems.append(str(error))
+    return problems
+
+
+def _check_ids(db: sqlite3.Connection, ids: npt.NDArray[np.int64]) -> list[str]:
+    problems = []
+    unique, counts = np.unique(ids, return_counts=True)
+    problems += [f"memory {id_} is stored twice" for id_ in unique[counts > 1][:20].tolist()]
+    known = {segment.id for segment in tables.segments(db)}
+    lost = [id_ for id_, segment in tables.tombstones(db) if segment not in known]
+    problems += [f"forgotten memory {id_} lies in no segment" for id_ in lost[:20]]
+    pending = sum(row.windows for row in tables.pending_after(db, 0))
+    if pending != tables.pending_vectors(db):
+        problems.append(
+            f"{pending} vectors wait in the catalogue, its counter says {tables.pending_vectors(db)}"
+        )
+    return problems
+
+
+def _check_index(db: sqlite3.Connection, paths: StorePaths) -> list[str]:
+    row = tables.text_index(db)
+    if row is None:
+        return []
+    try:
+        records = TextIndex(paths.index / row.generation).records
+    except IndexDamagedError as error:
+        return [f"{error} (recall builds it again)"]
+    if records == row.records:
+        return []
+    return [f"the text index holds {records} memories, not {row.records} (recall builds it again)"]

@@ -1,0 +1,36 @@
+"""An encoder that needs no model: words hashed to random directions, summed."""
+
+from __future__ import annotations
+
+import re
+import zlib
+
+import numpy as np
+
+
+class FakeEncoder:
+    """Bag of words; texts that share words are near each other."""
+
+    def __init__(self, dimension: int = 64, name: str = "fake") -> None:
+        self.dimension = dimension
+        self.fingerprint = f"{name}-{dimension}"
+        self.calls = 0
+
+    def encode(self, texts: list[str]) -> np.ndarray:
+        self.calls += 1
+        vectors = np.array([self._vector(text) for text in texts], np.float32).reshape(-1, self.dimension)
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
+
+    def _vector(self, text: str) -> np.ndarray:
+        words = re.findall(r"\w+", text.lower())[:256]
+        return sum((self._direction(word) for word in words), np.zeros(self.dimension, np.float32))
+
+    def _direction(self, word: str) -> np.ndarray:
+        seed = zlib.crc32(word.encode("utf-8", "surrogatepass"))
+        return np.random.default_rng(seed).standard_normal(self.dimension).astype(np.float32)
+
+    def windows(self, text: str, max_tokens: int = 256) -> list[str]:
+        words = text.split()
+        pieces = [" ".join(words[i : i + max_tokens]) for i in range(0, len(words), max_tokens)]
+        return pieces or [text]
