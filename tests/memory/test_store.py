@@ -156,9 +156,8 @@ def test_access_counters(tmp_path, encoder):
         store.recall("the key", 1)
         assert store.get(key).access_count == 4
         store.forget(key)
-    with MemoryStore(tmp_path / "s", encoder) as store:
-        with store._catalogue.reading() as db:
-            assert db.execute("SELECT count(*) FROM access").fetchone() == (0,)
+    with MemoryStore(tmp_path / "s", encoder) as store, store._catalogue.reading() as db:
+        assert db.execute("SELECT count(*) FROM access").fetchone() == (0,)
 
 
 def test_vectors_from_the_caller(tmp_path):
