@@ -68,7 +68,7 @@ class Blocking {
     const int64_t packed_row = (quads_ + 1) * kQuad;
     const int64_t row_bytes = packed_row * static_cast<int64_t>(sizeof(typename Form::Packed));
     // A block of activations stays in L2 beside the stream of weights.
-    constexpr int64_t kBlockBytes = 192 * 1024;
+    constexpr int64_t kBlockBytes = 256 * 1024;
     int64_t most = kBlockBytes / row_bytes / Form::kRows * Form::kRows;
     most = most < Form::kRows ? Form::kRows : smaller(most, kMaxBlockRows);
     const int64_t blocks = ceil_of(p_.m, most);
@@ -100,7 +100,7 @@ class Blocking {
     for (int64_t panel = p_.n_begin / kPanel; panel < last;) {
       const int64_t panels = last - panel >= wide ? wide : 1;
       multiply(split, tiles, panel, panels);
-      for (int64_t row = 0; row < rows; ++row) finish_row(m, row, panel, panels);
+      for (int64_t i = 0; i < panels; ++i) finish_panel(m, rows, (panel + i) * kPanel, panels, i);
       panel += panels;
     }
   }
@@ -157,11 +157,11 @@ class Blocking {
     }
   }
 
-  void finish_row(int64_t m, int64_t row, int64_t panel, int64_t panels) {
-    for (int64_t i = 0; i < panels; ++i) {
-      const int64_t n = (panel + i) * kPanel;
-      const F32x16 value = Form::value(p_, m + row, n, sums_ + (row * panels + i) * Form::kVectors);
-      finish(p_, m + row, n, panel_count(p_, n), value);
+  void finish_panel(int64_t m, int64_t rows, int64_t n, int64_t panels, int64_t i) {
+    const PanelEpilogue epilogue(p_, n);
+    const typename Form::Finish finish(p_, n);
+    for (int64_t row = 0; row < rows; ++row) {
+      epilogue.finish(m + row, finish(epilogue, m + row, sums_ + (row * panels + i) * Form::kVectors));
     }
   }
 

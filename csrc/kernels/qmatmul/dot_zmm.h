@@ -32,12 +32,16 @@ struct Words : Product {
   static Vector broadcast(const int16_t* p) {
     return _mm512_broadcastq_epi64(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
   }
-  static void total(const Params& /*p*/, int64_t /*n*/, const Vector* sums, int32_t* out) {
-    for (int i = 0; i < 2; ++i) {
-      const __m512i pairs = _mm512_add_epi32(sums[i], _mm512_srli_epi64(sums[i], 32));
-      _mm256_store_si256(reinterpret_cast<__m256i*>(out + 8 * i), _mm512_cvtepi64_epi32(pairs));
+  struct Total {
+    Total(const Params& /*p*/, int64_t /*n*/) {}
+    static __m256i eight(Vector sums) {
+      return _mm512_cvtepi64_epi32(_mm512_add_epi32(sums, _mm512_srli_epi64(sums, 32)));
     }
-  }
+    F32x16 operator()(const Vector* sums) const {
+      const __m512i low = _mm512_castsi256_si512(eight(sums[0]));
+      return {_mm512_cvtepi32_ps(_mm512_inserti64x4(low, eight(sums[1]), 1))};
+    }
+  };
 };
 
 template <class Product>

@@ -108,9 +108,12 @@ struct FloatForm {
     }
   }
 
-  static F32x16 value(const Params& p, int64_t /*m*/, int64_t n, const Vector* sums) {
-    return p.w_scale == nullptr ? *sums : *sums * load(p.w_scale + n);
-  }
+  struct Finish {
+    Finish(const Params& /*p*/, int64_t /*n*/) {}
+    F32x16 operator()(const PanelEpilogue& epilogue, int64_t /*m*/, const Vector* sums) const {
+      return epilogue.scale(*sums);
+    }
+  };
 
   static Tile<FloatForm> tile(int64_t rows, int64_t panels, bool decoded) {
     return pick_tile<FloatForm>(rows, panels, decoded);

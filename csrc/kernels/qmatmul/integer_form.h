@@ -4,7 +4,8 @@
 //   Vector, kVectors   registers that hold the products of one quad of k for 16 outputs
 //   Code, Packed       activation codes as given, and as the tile reads them
 //   kRows, panels()    the register tile
-//   load, broadcast, dot, total
+//   load, broadcast, dot
+//   Total              the accumulators of 16 outputs -> their sums as floats
 
 #include "kernels/qmatmul/blocking.h"
 #include "kernels/qmatmul/tile_table.h"
@@ -23,6 +24,7 @@ struct IntegerForm {
   static constexpr int kMaxPanels = Dot::kMaxPanels;
   static constexpr int64_t kChunkQuads = Dot::kChunkQuads;
   static constexpr int64_t kQuadBytes = kPanel * kQuad;
+  static constexpr int64_t kVectorCodes = kQuadBytes / kVectors;
 
   static int64_t panel_bytes(int64_t k) { return ceil_of(k, kQuad) * kQuadBytes; }
   static constexpr int64_t decoded_quad_bytes() { return kMaxPanels * kVectors * sizeof(Vector); }
@@ -35,28 +37,32 @@ struct IntegerForm {
   // Widens a chunk to [group of vectors][quad][vectors of the group], the order the tile reads.
   static void decode(const TileArgs<IntegerForm>& t, int64_t panels, char* out) {
     constexpr int kAtOnce = Dot::kDecodedAtOnce;
-    for (int64_t v = 0; v < panels * kVectors; v += kAtOnce) {
-      for (int64_t quad = 0; quad < t.quads; ++quad) {
-        for (int i = 0; i < kAtOnce; ++i) {
-          *reinterpret_cast<Vector*>(out) = Dot::load(weight_address(t, quad, v + i));
-          out += sizeof(Vector);
+    Vector* decoded = reinterpret_cast<Vector*>(out);
+    for (int64_t panel = 0; panel < panels; ++panel) {
+      const char* w = t.w + panel * t.panel_bytes;
+      for (int64_t quad = 0; quad < t.quads; ++quad, w += kQuadBytes) {
+#pragma GCC unroll 4
+        for (int v = 0; v < kVectors; ++v) {
+          const int64_t group = panel * (kVectors / kAtOnce) + v / kAtOnce;
+          decoded[(group * t.quads + quad) * kAtOnce + v % kAtOnce] = Dot::load(w + v * kVectorCodes);
         }
       }
     }
   }
 
-  static F32x16 value(const Params& p, int64_t m, int64_t n, const Vector* sums) {
-    alignas(64) int32_t total[kPanel];
-    Dot::total(p, n, sums, total);
-    return dequantise(p, m, n, load_i32(total));
-  }
+  struct Finish : Dot::Total {
+    using Dot::Total::Total;
+    F32x16 operator()(const PanelEpilogue& epilogue, int64_t m, const Vector* sums) const {
+      return epilogue.dequantise(m, Dot::Total::operator()(sums));
+    }
+  };
 
   static Tile<IntegerForm> tile(int64_t rows, int64_t panels, bool decoded) {
     return pick_tile<IntegerForm>(rows, panels, decoded);
   }
 
   static const char* weight_address(const TileArgs<IntegerForm>& t, int64_t quad, int64_t v) {
-    return t.w + v / kVectors * t.panel_bytes + quad * kQuadBytes + v % kVectors * (kQuadBytes / kVectors);
+    return t.w + v / kVectors * t.panel_bytes + quad * kQuadBytes + v % kVectors * kVectorCodes;
   }
 
   template <int R, int P, bool kDecoded>
@@ -75,6 +81,7 @@ struct IntegerForm {
       const char* decoded = t.w + v * t.quads * static_cast<int64_t>(sizeof(Vector));
       const char* packed[T];
       for (int i = 0; i < T; ++i) packed[i] = weight_address(t, 0, v + i);
+#pragma GCC unroll 2
       for (int64_t quad = 0; quad < t.quads; ++quad) {
         Vector w[T];
 #pragma GCC unroll 16
@@ -82,8 +89,8 @@ struct IntegerForm {
           if (kDecoded) {
             w[i] = *reinterpret_cast<const Vector*>(decoded + i * sizeof(Vector));
           } else {
-            w[i] = Dot::load(packed[i / kVectors * kVectors] + quad * kQuadBytes +
-                             i % kVectors * (kQuadBytes / kVectors));
+            w[i] =
+                Dot::load(packed[i / kVectors * kVectors] + quad * kQuadBytes + i % kVectors * kVectorCodes);
           }
         }
 #pragma GCC unroll 16

@@ -24,7 +24,8 @@ void integer_matmul(const Params& p) {
           acc[j] += a[m * p.a_stride + k] * w[(k / kQuad * kPanel + j) * kQuad + k % kQuad];
         }
       }
-      finish(p, m, n, panel_count(p, n), dequantise(p, m, n, load_i32(acc)));
+      const PanelEpilogue epilogue(p, n);
+      epilogue.finish(m, epilogue.dequantise(m, load_i32(acc)));
     }
   }
 }
@@ -41,8 +42,8 @@ void float_matmul(const Params& p, const ReadWeight& weight) {
         for (int64_t j = 0; j < kPanel; ++j) w.lane[j] = weight(n, k, j);
         acc = fma(set1(a[m * p.a_stride + k]), w, acc);
       }
-      if (p.w_scale != nullptr) acc = acc * load(p.w_scale + n);
-      finish(p, m, n, panel_count(p, n), acc);
+      const PanelEpilogue epilogue(p, n);
+      epilogue.finish(m, epilogue.scale(acc));
     }
   }
 }

@@ -38,12 +38,14 @@ struct Maddwd {
     return _mm256_broadcastq_epi64(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
   }
   static Vector dot(Vector acc, Vector w, Vector a) { return _mm256_add_epi32(acc, _mm256_madd_epi16(w, a)); }
-  static void total(const Params& /*p*/, int64_t /*n*/, const Vector* sums, int32_t* out) {
-    for (int i = 0; i < 2; ++i) {
-      const __m256i pairs = _mm256_hadd_epi32(sums[2 * i], sums[2 * i + 1]);
-      _mm256_store_si256(reinterpret_cast<__m256i*>(out + 8 * i), _mm256_permute4x64_epi64(pairs, 0xd8));
+  // vpaddd on neighbours (vphaddd) leaves the outputs in the order 0 1 4 5 2 3 6 7: pairs are swapped back.
+  struct Total {
+    Total(const Params& /*p*/, int64_t /*n*/) {}
+    static __m256 eight(Vector a, Vector b) {
+      return _mm256_cvtepi32_ps(_mm256_permute4x64_epi64(_mm256_hadd_epi32(a, b), 0xd8));
     }
-  }
+    F32x16 operator()(const Vector* sums) const { return {eight(sums[0], sums[1]), eight(sums[2], sums[3])}; }
+  };
 };
 
 struct MaddwdI16 : Maddwd {

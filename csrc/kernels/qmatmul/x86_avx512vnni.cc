@@ -50,10 +50,13 @@ struct Dpbusd {
       std::memcpy(out + quad * step, &codes, 4);
     }
   }
-  static void total(const Params& p, int64_t n, const Vector* sums, int32_t* out) {
-    const __m512i bias = _mm512_slli_epi32(_mm512_loadu_si512(p.w_sum + n), 7);
-    _mm512_store_si512(out, _mm512_sub_epi32(*sums, bias));
-  }
+  struct Total {
+    Total(const Params& p, int64_t n) : bias(_mm512_slli_epi32(_mm512_loadu_si512(p.w_sum + n), 7)) {}
+    F32x16 operator()(const Vector* sums) const {
+      return {_mm512_cvtepi32_ps(_mm512_sub_epi32(*sums, bias))};
+    }
+    __m512i bias;  // what the activations' + 128 added to each output
+  };
 };
 
 }  // namespace arrowmind::ARROWMIND_ISA

@@ -1,0 +1,143 @@
+#include "limits.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "base/aligned_buffer.h"
+#include "base/cpu.h"
+#include "base/thread_pool.h"
+#include "harness.h"
+
+namespace arrowmind::bench {
+namespace {
+
+struct Probe {
+  const char* name;
+  const char* detail;
+  Isa isa;
+  double operations;  // of one iteration
+  void (*run)(int64_t iterations);
+};
+
+#if defined(__x86_64__)
+
+// The loops are assembly, which a compiler neither deletes nor improves. Ten chains of accumulators cover the
+// latency of the slowest of these instructions (5 cycles, two a cycle).
+#define CHAINS(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9)
+#define CLOBBERS                                                                                             \
+  "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", \
+      "xmm13", "xmm14", "xmm15"
+#define PROBE(function, zero, body)                                                                       \
+  void function(int64_t iterations) {                                                                     \
+    __asm__ volatile(CHAINS(zero) "vpxor %%xmm14, %%xmm14, %%xmm14\n vpxor %%xmm15, %%xmm15, %%xmm15\n" \
+                     ".p2align 5\n 1:\n" CHAINS(body) "dec %0\n jnz 1b\n vzeroupper\n"      \
+                     : "+r"(iterations)                                                    \
+                     :                                                                     \
+                     : CLOBBERS); \
+  }
+
+#define ZERO(i) "vpxor %%xmm" #i ", %%xmm" #i ", %%xmm" #i "\n"
+#define FMA_Y(i) "vfmadd231ps %%ymm14, %%ymm15, %%ymm" #i "\n"
+#define FMA_Z(i) "vfmadd231ps %%zmm14, %%zmm15, %%zmm" #i "\n"
+#define MADDWD_Y(i) "vpmaddwd %%ymm14, %%ymm15, %%ymm13\n vpaddd %%ymm13, %%ymm" #i ", %%ymm" #i "\n"
+#define MADDWD_Z(i) "vpmaddwd %%zmm14, %%zmm15, %%zmm13\n vpaddd %%zmm13, %%zmm" #i ", %%zmm" #i "\n"
+#define MADDUBS_Y(i)                                                                                     \
+  "vpmaddubsw %%ymm14, %%ymm15, %%ymm13\n vpmaddwd %%ymm13, %%ymm15, %%ymm13\n vpaddd %%ymm13, %%ymm" #i \
+  ", %%ymm" #i "\n"
+#define DPWSSD_Z(i) "vpdpwssd %%zmm14, %%zmm15, %%zmm" #i "\n"
+#define DPBUSD_Z(i) "vpdpbusd %%zmm14, %%zmm15, %%zmm" #i "\n"
+
+PROBE(fma_avx2, ZERO, FMA_Y)
+PROBE(fma_avx512, ZERO, FMA_Z)
+PROBE(maddwd_avx2, ZERO, MADDWD_Y)
+PROBE(maddwd_avx512, ZERO, MADDWD_Z)
+PROBE(maddubs_avx2, ZERO, MADDUBS_Y)
+PROBE(dpwssd_avx512vnni, ZERO, DPWSSD_Z)
+PROBE(dpbusd_avx512vnni, ZERO, DPBUSD_Z)
+
+// operations: chains x lanes x products per lane x 2
+constexpr Probe kProbes[] = {
+    {"fma_avx2", "vfmadd231ps ymm", Isa::kAvx2, 10 * 8 * 2, fma_avx2},
+    {"maddwd_avx2", "vpmaddwd + vpaddd ymm", Isa::kAvx2, 10 * 16 * 2, maddwd_avx2},
+    {"maddubs_avx2", "vpmaddubsw + vpmaddwd + vpaddd ymm", Isa::kAvx2, 10 * 32 * 2, maddubs_avx2},
+    {"fma_avx512", "vfmadd231ps zmm", Isa::kAvx512, 10 * 16 * 2, fma_avx512},
+    {"maddwd_avx512", "vpmaddwd + vpaddd zmm", Isa::kAvx512, 10 * 32 * 2, maddwd_avx512},
+    {"dpwssd_avx512vnni", "vpdpwssd zmm", Isa::kAvx512Vnni, 10 * 32 * 2, dpwssd_avx512vnni},
+    {"dpbusd_avx512vnni", "vpdpbusd zmm", Isa::kAvx512Vnni, 10 * 64 * 2, dpbusd_avx512vnni},
+};
+
+// Plain 32-byte loads of whole cache lines, 256 bytes a turn.
+void read_bytes(const char* p, int64_t bytes) {
+  int64_t turns = bytes / 256;
+  if (!isa_enabled(Isa::kAvx2) || turns == 0) return;
+  __asm__ volatile(
+      ".p2align 5\n 1:\n"
+      "vmovdqa (%0), %%ymm0\n vmovdqa 32(%0), %%ymm1\n vmovdqa 64(%0), %%ymm2\n vmovdqa 96(%0), %%ymm3\n"
+      "vmovdqa 128(%0), %%ymm4\n vmovdqa 160(%0), %%ymm5\n vmovdqa 192(%0), %%ymm6\n vmovdqa 224(%0), "
+      "%%ymm7\n"
+      "add $256, %0\n dec %1\n jnz 1b\n vzeroupper\n"
+      : "+r"(p), "+r"(turns)
+      :
+      : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "memory");
+}
+
+#else
+
+constexpr std::array<Probe, 0> kProbes = {};
+
+void read_bytes(const char* p, int64_t bytes) {
+  std::array<uint64_t, 4> sum{};
+  for (int64_t i = 0; i + 32 <= bytes; i += 32) {
+    std::array<uint64_t, 4> words;
+    std::memcpy(words.data(), p + i, sizeof(words));
+    for (size_t j = 0; j < 4; ++j) sum[j] += words[j];
+  }
+  keep(sum.data());
+}
+
+#endif
+
+}  // namespace
+
+std::vector<Limit> instruction_limits() {
+  std::vector<Limit> limits;
+  for (const Probe& probe : kProbes) {
+    if (isa_enabled(probe.isa)) limits.push_back({probe.name, probe.detail});
+  }
+  return limits;
+}
+
+double measure_instruction(const std::string& name) {
+  constexpr int64_t kIterations = 4000;
+  for (const Probe& probe : kProbes) {
+    if (name != probe.name || !isa_enabled(probe.isa)) continue;
+    const Timing timing = time_calls(0.02, [&] { probe.run(kIterations); });
+    return probe.operations * static_cast<double>(kIterations) / timing.best / 1e9;
+  }
+  return 0;
+}
+
+double measure_read(int64_t bytes, int threads) {
+  constexpr int64_t kPart = 1 << 20;
+  const int64_t parts = std::max<int64_t>(1, bytes / kPart);
+  AlignedBuffer buffer(parts * kPart);
+  std::memset(buffer.as<char>(), 1, static_cast<size_t>(parts * kPart));
+  ThreadPool pool(threads);
+  const Timing timing = time_calls(0.5, [&] {
+    pool.run(parts, [&](int64_t part, int) { read_bytes(buffer.as<char>() + part * kPart, kPart); });
+  });
+  return static_cast<double>(parts * kPart) / timing.best / 1e9;
+}
+
+int64_t last_level_cache() {
+#if defined(_SC_LEVEL3_CACHE_SIZE)
+  const long bytes = sysconf(_SC_LEVEL3_CACHE_SIZE);
+  if (bytes > 0) return bytes;
+#endif
+  return int64_t{32} << 20;
+}
+
+}  // namespace arrowmind::bench
