@@ -51,7 +51,18 @@ struct Dpbusd {
     }
   }
   struct Total {
-    Total(const Params& p, int64_t n) : bias(_mm512_slli_epi32(_mm512_loadu_si512(p.w_sum + n), 7)) {}
+    Total(const Params& p, int64_t n) {
+      if (p.w_sum != nullptr) {
+        bias = _mm512_slli_epi32(_mm512_loadu_si512(p.w_sum + n), 7);
+        return;
+      }
+      const int64_t quads = ceil_of(p.k, kQuad);
+      const char* w = static_cast<const char*>(p.w) + n / kPanel * quads * kPanel * kQuad;
+      bias = zero();
+      for (int64_t quad = 0; quad < quads; ++quad) {
+        bias = dot(bias, load(w + quad * kPanel * kQuad), _mm512_set1_epi8(-128));  // 128 as unsigned
+      }
+    }
     F32x16 operator()(const Vector* sums) const {
       return {_mm512_cvtepi32_ps(_mm512_sub_epi32(*sums, bias))};
     }
