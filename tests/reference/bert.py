@@ -68,7 +68,11 @@ def embed(weights, ids, heads, *, normalise=True, pooling="mean"):
     """The embedding of one sequence of token ids, float64."""
     w = {name: value.astype(np.float64) for name, value in weights.items()}
     x = w["embeddings.word_embeddings.weight"][ids]
-    x = x + w["embeddings.position_embeddings.weight"][: len(ids)] + w["embeddings.token_type_embeddings.weight"][0]
+    x = (
+        x
+        + w["embeddings.position_embeddings.weight"][: len(ids)]
+        + w["embeddings.token_type_embeddings.weight"][0]
+    )
     x = _norm(x, w, "embeddings.LayerNorm")
     for layer in range(config(weights, heads)["num_hidden_layers"]):
         x = _block(x, w, f"encoder.layer.{layer}.", heads)
@@ -86,7 +90,8 @@ def _block(x, w, key, heads):
 
 def _attention(x, w, key, heads):
     q, k, v = (
-        _linear(x, w, key + part).reshape(len(x), heads, -1).swapaxes(0, 1) for part in ("query", "key", "value")
+        _linear(x, w, key + part).reshape(len(x), heads, -1).swapaxes(0, 1)
+        for part in ("query", "key", "value")
     )
     scores = q @ k.swapaxes(1, 2) / math.sqrt(q.shape[-1])
     scores = np.exp(scores - scores.max(-1, keepdims=True))
@@ -100,4 +105,7 @@ def _linear(x, w, key):
 
 def _norm(x, w, key):
     centred = x - x.mean(-1, keepdims=True)
-    return centred / np.sqrt((centred**2).mean(-1, keepdims=True) + 1e-12) * w[f"{key}.weight"] + w[f"{key}.bias"]
+    return (
+        centred / np.sqrt((centred**2).mean(-1, keepdims=True) + 1e-12) * w[f"{key}.weight"]
+        + w[f"{key}.bias"]
+    )

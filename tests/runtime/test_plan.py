@@ -20,7 +20,12 @@ def _tensor(weights, key, activation):
     matrix, bias = weights[f"{key}.weight"], weights[f"{key}.bias"]
     n_out = matrix.shape[0]
     if activation == "fp32":
-        described = {"type": "fp32", "codes": _native.qmatmul_pack("fp32", matrix), "scales": None, "sums": None}
+        described = {
+            "type": "fp32",
+            "codes": _native.qmatmul_pack("fp32", matrix),
+            "scales": None,
+            "sums": None,
+        }
     else:
         pad = -n_out % 16
         scales = np.abs(matrix).max(axis=1) / 127
@@ -70,16 +75,29 @@ def build(weights, activation="fp32", pooling="mean"):
     norm("embeddings.LayerNorm")
     for layer in range(described["num_hidden_layers"]):
         key = f"encoder.layer.{layer}."
-        joined, context, wide = plan.buffer("fp32", 3 * hidden), plan.buffer("fp32", hidden), plan.buffer("fp32", inner)
-        parts = [_tensor(weights, f"{key}attention.self.{part}", activation) for part in ("query", "key", "value")]
+        joined, context, wide = (
+            plan.buffer("fp32", 3 * hidden),
+            plan.buffer("fp32", hidden),
+            plan.buffer("fp32", inner),
+        )
+        parts = [
+            _tensor(weights, f"{key}attention.self.{part}", activation) for part in ("query", "key", "value")
+        ]
         plan.linear(parts, codes_of(stream), joined)
         plan.attention(joined, context, HEADS)
         plan.linear(
-            [_tensor(weights, f"{key}attention.output.dense", activation)], codes_of(context), stream, residual=stream
+            [_tensor(weights, f"{key}attention.output.dense", activation)],
+            codes_of(context),
+            stream,
+            residual=stream,
         )
         norm(f"{key}attention.output.LayerNorm")
-        plan.linear([_tensor(weights, f"{key}intermediate.dense", activation)], codes_of(stream), wide, gelu=True)
-        plan.linear([_tensor(weights, f"{key}output.dense", activation)], codes_of(wide), stream, residual=stream)
+        plan.linear(
+            [_tensor(weights, f"{key}intermediate.dense", activation)], codes_of(stream), wide, gelu=True
+        )
+        plan.linear(
+            [_tensor(weights, f"{key}output.dense", activation)], codes_of(wide), stream, residual=stream
+        )
         norm(f"{key}output.LayerNorm")
     plan.pool(stream, pooling)
     plan.finish()
@@ -106,7 +124,9 @@ def weights():
 @pytest.mark.parametrize("normalise", [True, False])
 def test_fp32_matches_float64(weights, pooling, normalise):
     batch = sequences(9, 40, 61)
-    expected = np.stack([bert.embed(weights, ids, HEADS, normalise=normalise, pooling=pooling) for ids in batch])
+    expected = np.stack(
+        [bert.embed(weights, ids, HEADS, normalise=normalise, pooling=pooling) for ids in batch]
+    )
     actual = run(build(weights, pooling=pooling), batch, normalise=normalise)
     np.testing.assert_allclose(actual, expected, rtol=0, atol=3e-5 * np.abs(expected).max())
 

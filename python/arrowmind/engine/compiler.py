@@ -38,7 +38,9 @@ class _Compiler:
     def __init__(self, model: ModelSpec, weights: WeightFile, max_tokens: int) -> None:
         self._model = model
         self._weights = weights
-        self._plan = _native.Plan(vocabulary=model.vocabulary, max_length=max_tokens, output_columns=model.hidden)
+        self._plan = _native.Plan(
+            vocabulary=model.vocabulary, max_length=max_tokens, output_columns=model.hidden
+        )
         self._hidden = self._plan.buffer("fp32", model.hidden)
         self._code_buffers: dict[tuple[str, int], int] = {}
 
@@ -132,8 +134,15 @@ class _Compiler:
         tensor = self._tensor(name)
         shape = tensor.spec.shape
         if len(shape) != 2 or shape[0] < rows or shape[1] != columns:
-            raise WeightError(f"{name} has shape {list(shape)}; the configuration needs at least [{rows}, {columns}]")
-        return {"type": tensor.spec.quant_type, "shape": shape, "codes": tensor.codes, "scales": tensor.scales}
+            raise WeightError(
+                f"{name} has shape {list(shape)}; the configuration needs at least [{rows}, {columns}]"
+            )
+        return {
+            "type": tensor.spec.quant_type,
+            "shape": shape,
+            "codes": tensor.codes,
+            "scales": tensor.scales,
+        }
 
     def _vector(self, name: str, size: int) -> NDArray[np.float32]:
         tensor = self._tensor(name)

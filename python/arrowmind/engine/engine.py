@@ -71,7 +71,9 @@ class ArrowEngine:
         self._tokenizer = TextTokenizer(self._folder.tokenizer_path, self._folder.max_tokens)
         self._plan = compile_plan(self._folder.model, self._folder.weights, optimize=optimize)
         self._load_seconds = time.perf_counter() - started
-        _log.info("model opened", path=str(path), kernels=self._plan.kernels(), seconds=round(self._load_seconds, 4))
+        _log.info(
+            "model opened", path=str(path), kernels=self._plan.kernels(), seconds=round(self._load_seconds, 4)
+        )
 
     @property
     def dimension(self) -> int:
@@ -111,7 +113,9 @@ class ArrowEngine:
         """
         listed = check_texts(texts)
         if batch_size is not None and batch_size < 1:
-            raise InvalidArgumentError(f"batch_size={batch_size}; use 1 or more, or None to let the engine choose")
+            raise InvalidArgumentError(
+                f"batch_size={batch_size}; use 1 or more, or None to let the engine choose"
+            )
         result = np.empty((len(listed), self.dimension), dtype=np.float32)
         started = time.perf_counter()
         with progress_bar(enabled=show_progress) as progress:
@@ -137,7 +141,8 @@ class ArrowEngine:
             "optimize": self._optimize,
             "threads": self._threads.threads,
             "kernels": self._plan.kernels(),
-            "scratch_bytes_per_thread": self._plan.scratch_bytes_per_token * max(_MICRO_TOKENS, self.max_tokens),
+            "scratch_bytes_per_thread": self._plan.scratch_bytes_per_token
+            * max(_MICRO_TOKENS, self.max_tokens),
             "load_seconds": self._load_seconds,
         }
 

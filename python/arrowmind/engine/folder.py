@@ -34,7 +34,9 @@ class ModelFolder:
         """Longest input: what the model was trained on, never more than it has positions."""
         value = self._own().get("max_tokens", self.model.max_tokens)
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise WeightError(f"{self.path / 'config.json'}: arrowmind.max_tokens is {value!r}; use a whole number >= 1")
+            raise WeightError(
+                f"{self.path / 'config.json'}: arrowmind.max_tokens is {value!r}; use a whole number >= 1"
+            )
         return min(value, self.model.max_tokens)
 
     @property
@@ -68,7 +70,9 @@ class ModelFolder:
     def _pooling(self) -> Pooling:
         kind = self._own().get("pooling", "mean")
         if kind not in ("mean", "cls"):
-            raise WeightError(f"{self.path / 'config.json'}: arrowmind.pooling is {kind!r}; use 'mean' or 'cls'")
+            raise WeightError(
+                f"{self.path / 'config.json'}: arrowmind.pooling is {kind!r}; use 'mean' or 'cls'"
+            )
         return Pooling(kind)
 
 

@@ -55,15 +55,21 @@ class TextTokenizer:
         try:
             self._tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
         except FileNotFoundError as error:
-            raise TokenizerError(f"{path} is missing; convert the model again from its original folder") from error
+            raise TokenizerError(
+                f"{path} is missing; convert the model again from its original folder"
+            ) from error
         except Exception as error:  # the library raises bare Exception for a file it cannot parse
-            raise TokenizerError(f"{path} is not a tokenizer.json: {error}; convert the model again") from error
+            raise TokenizerError(
+                f"{path} is not a tokenizer.json: {error}; convert the model again"
+            ) from error
         self.max_tokens = max_tokens
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
         self._specials = self._tokenizer.num_special_tokens_to_add(is_pair=False)
         if max_tokens <= self._specials:
-            raise TokenizerError(f"max_tokens={max_tokens} leaves no room for text beside {self._specials} special tokens")
+            raise TokenizerError(
+                f"max_tokens={max_tokens} leaves no room for text beside {self._specials} special tokens"
+            )
         self._tokenizer.enable_truncation(max_length=max_tokens)
 
     @property
@@ -82,7 +88,9 @@ class TextTokenizer:
         """
         room = min(max_tokens, self.max_tokens) - self._specials
         if room < 1:
-            raise InvalidArgumentError(f"max_tokens={max_tokens} leaves no room beside {self._specials} special tokens")
+            raise InvalidArgumentError(
+                f"max_tokens={max_tokens} leaves no room beside {self._specials} special tokens"
+            )
         text = _clean(text)
         spans = self._token_spans(text)
         if len(spans) <= room:
@@ -104,7 +112,9 @@ class TextTokenizer:
     def _encode(self, texts: list[str]) -> list[Encoding]:
         cut = _FIRST_CUT
         encodings = self._tokenizer.encode_batch_fast([text[:cut] for text in texts])
-        short = [i for i, text in enumerate(texts) if len(text) > cut and len(encodings[i].ids) < self.max_tokens]
+        short = [
+            i for i, text in enumerate(texts) if len(text) > cut and len(encodings[i].ids) < self.max_tokens
+        ]
         while short:
             cut *= 8
             for index, encoding in zip(

@@ -22,7 +22,9 @@ def build(config: ModelConfig, names: Collection[str], pooling: Pooling) -> Mode
     hidden = config.integer("hidden_size")
     heads = config.integer("num_attention_heads")
     if hidden % heads:
-        raise WeightError(f"config.json: hidden_size {hidden} is not a multiple of num_attention_heads {heads}")
+        raise WeightError(
+            f"config.json: hidden_size {hidden} is not a multiple of num_attention_heads {heads}"
+        )
     prefix = _prefix(names)
     epsilon = config.number("layer_norm_eps", 1e-12)
     return ModelSpec(
