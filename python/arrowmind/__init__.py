@@ -1,5 +1,32 @@
-"""Local models and long-term memory on Apache Arrow."""
+"""Local models and long-term memory on Apache Arrow.
+
+::
+
+    engine = arrowmind.ArrowEngine("models/minilm-int8")
+    vectors = engine.encode(["a text", "another"])
+"""
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from arrowmind.engine import ArrowEngine
+
+__all__ = ["ArrowEngine", "__version__"]
+
 __version__ = "0.1.0"
+
+# Public names are imported when they are first asked for: `import arrowmind` costs what it must and no more.
+_HOMES = {"ArrowEngine": "arrowmind.engine"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'arrowmind' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -3,6 +3,23 @@
 import numpy as np
 import numpy.typing as npt
 
+# --- base
+
+def isas() -> list[dict[str, object]]:
+    """Instruction sets of this architecture: name, detected, enabled; narrow to wide."""
+
+def kernels() -> list[dict[str, object]]:
+    """Every kernel row: op, name, isa, detail, enabled."""
+
+def cpu_brand() -> str:
+    """Name of the processor."""
+
+def available_cpus() -> int:
+    """Processors this process may use."""
+
+def reload_environment() -> None:
+    """Reads ARROWMIND_MAX_ISA and ARROWMIND_KERNEL again. For tests: not safe beside running kernels."""
+
 # --- arrow
 
 class ArrowFile:
@@ -101,3 +118,58 @@ def scan_run(
     rows: npt.NDArray[np.uint32] | None = None,
     repeat: int = 1,
 ) -> npt.NDArray[np.int32]: ...
+
+# --- runtime
+
+class ThreadPool:
+    """Threads that share work dynamically; safe under concurrent use and fork."""
+
+    def __init__(self, threads: int) -> None: ...
+    @property
+    def threads(self) -> int: ...
+
+class Plan:
+    """A forward as a flat list of operators over buffers; see csrc/runtime/plan.h."""
+
+    def __init__(self, vocabulary: int, max_length: int, output_columns: int) -> None: ...
+    def buffer(self, type: str, columns: int) -> int: ...  # noqa: A002
+    def columns(self, buffer: int) -> int: ...
+    def embed(
+        self,
+        output: int,
+        word: dict[str, object],
+        position: dict[str, object],
+        token_type: dict[str, object] | None = None,
+    ) -> None: ...
+    def layer_norm(
+        self,
+        input: int,  # noqa: A002
+        output: int,
+        gamma: npt.NDArray[np.float32],
+        beta: npt.NDArray[np.float32],
+        epsilon: float,
+    ) -> None: ...
+    def quantise(self, input: int, output: int) -> None: ...  # noqa: A002
+    def linear(
+        self,
+        layers: list[dict[str, object]],
+        input: int,  # noqa: A002
+        output: int,
+        residual: int = -1,
+        gelu: bool = False,
+    ) -> None: ...
+    def attention(self, input: int, output: int, heads: int) -> None: ...  # noqa: A002
+    def pool(self, input: int, kind: str) -> None: ...  # noqa: A002
+    def finish(self) -> None: ...
+    def kernels(self) -> list[str]: ...
+    @property
+    def scratch_bytes_per_token(self) -> int: ...
+    def run(
+        self,
+        token_ids: npt.NDArray[np.int32],
+        offsets: npt.NDArray[np.int32],
+        threads: ThreadPool,
+        normalise: bool,
+        micro_tokens: int = 128,
+    ) -> npt.NDArray[np.float32]:
+        """Runs the forward over packed sequences without the GIL -> float32 [sequences, output_columns]."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.reference import tokenizer as reference
 
 from arrowmind.engine.tokenizer import TextTokenizer, check_texts
 from arrowmind.errors import InvalidArgumentError, TokenizerError
-from tests.reference import tokenizer as reference
 
 CLS, SEP, UNKNOWN = 2, 3, 1
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from tests.reference import bert
 
 from arrowmind.errors import WeightError
 from arrowmind.models.registry import build_model, families
 from arrowmind.models.spec import Pooling
-from tests.reference import bert
 
 MEAN = Pooling("mean")
 

@@ -7,10 +7,10 @@ import threading
 
 import numpy as np
 import pytest
+from tests.reference import bert
 
 from arrowmind import _native
 from arrowmind.errors import InvalidArgumentError, WeightError
-from tests.reference import bert
 
 HEADS = 3
 SEED = 7
@@ -224,7 +224,7 @@ def test_bad_batches_are_refused(weights, ids, offsets, what):
 
 
 def test_offsets_that_leave_the_tokens_are_refused_before_they_are_read(weights):
-    """Offsets are checked in order, so a sequence may not start past the end even if the last offset is right."""
+    """Offsets are checked in order; a sequence may not start past the end though the last is right."""
     plan = build(weights)
     offsets = np.array([0, 2**31 - 1, 3], np.int32)
     with pytest.raises(InvalidArgumentError, match="1 to 40 tokens"):

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from arrowmind.models.spec import Attention, Block, Embedding, FeedForward, Linear, ModelSpec, Norm
-    from arrowmind.weights import Tensor, WeightFile
+    from arrowmind.weights import Tensor, WeightSource
 
 __all__ = ["compile_plan"]
 
@@ -20,22 +20,32 @@ __all__ = ["compile_plan"]
 _WIDTH = {"int8": 0, "int16": 1, "fp32": 2}
 
 
-def compile_plan(model: ModelSpec, weights: WeightFile, max_tokens: int) -> _native.Plan:
+def compile_plan(
+    model: ModelSpec, weights: WeightSource, max_tokens: int, *, quantise: bool = True
+) -> _native.Plan:
     """The plan of `model` over `weights`.
 
-    Touches the bytes of the matrices the forward multiplies by, and checks them; tables that are only gathered from
-    stay untouched.
+    Reads the matrices the forward multiplies by, and checks them; tables that are only gathered from stay
+    untouched.
+
+    Args:
+        model: What to compute.
+        weights: The tensors it names.
+        max_tokens: Longest input.
+        quantise: False keeps every activation in float32, whatever the weight file says.
 
     Raises:
         WeightError: A tensor is missing or has another shape than the model needs.
     """
-    return _Compiler(model, weights, max_tokens).compile()
+    return _Compiler(model, weights, max_tokens, quantise=quantise).compile()
 
 
 class _Compiler:
     """Holds what every step needs: the plan, the weights and the residual stream."""
 
-    def __init__(self, model: ModelSpec, weights: WeightFile, max_tokens: int) -> None:
+    def __init__(self, model: ModelSpec, weights: WeightSource, max_tokens: int, *, quantise: bool) -> None:
+        self._quantise = quantise
+        self._max_tokens = max_tokens
         self._model = model
         self._weights = weights
         self._plan = _native.Plan(
@@ -57,7 +67,7 @@ class _Compiler:
         self._plan.embed(
             self._hidden,
             word=self._table(embedding.word, self._model.vocabulary, columns),
-            position=self._table(embedding.position, self._model.max_tokens, columns),
+            position=self._table(embedding.position, self._max_tokens, columns),
             token_type=self._table(embedding.token_type, 1, columns) if embedding.token_type else None,
         )
         self._norm(embedding.norm)
@@ -107,7 +117,7 @@ class _Compiler:
 
     def _activations(self, source: int, activation: str) -> int:
         """The buffer a matrix reads: `source` itself, or its codes."""
-        if activation == "fp32":
+        if activation == "fp32" or not self._quantise:
             return source
         columns = self._plan.columns(source)
         codes = self._code_buffers.setdefault((activation, columns), -1)
@@ -142,6 +152,7 @@ class _Compiler:
             "shape": shape,
             "codes": tensor.codes,
             "scales": tensor.scales,
+            "zero_points": tensor.zero_points,
         }
 
     def _vector(self, name: str, size: int) -> NDArray[np.float32]:

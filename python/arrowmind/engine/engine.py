@@ -28,15 +28,15 @@ __all__ = ["ArrowEngine"]
 _log = get_logger("arrowmind.engine")
 # Texts tokenised ahead while the previous ones are computed.
 _SLICE_TEXTS = 512
-# Tokens of a micro-batch: enough rows to reuse each weight panel, few enough that a thread's buffers stay in L2.
+# Tokens of a micro-batch: enough rows to reuse each weight panel, few enough that the buffers stay in L2.
 _MICRO_TOKENS = 128
 
 
 class ArrowEngine:
     """A model folder, memory-mapped, that encodes text.
 
-    Opening maps the weights and does not read them. `encode` may be called from several threads at once; results
-    do not depend on batch composition or thread count.
+    Opening maps the weights and reads those it multiplies by. `encode` may be called from several threads at
+    once; results do not depend on batch composition or thread count.
 
     Example:
         >>> engine = ArrowEngine("models/minilm-int8")  # doctest: +SKIP
@@ -56,7 +56,7 @@ class ArrowEngine:
         Args:
             path: Folder with weights.arrow (or weights.parquet), config.json and tokenizer.json.
             device: `auto`, `cpu`, or another device of the list in `arrowmind doctor`.
-            optimize: False runs the scalar oracle kernels: slow, for comparison.
+            optimize: False keeps activations in float32: slower, and more exact.
             threads: Threads per call; None takes every processor this process may use.
 
         Raises:
@@ -69,7 +69,9 @@ class ArrowEngine:
         self._folder = ModelFolder(Path(path))
         self._threads = _native.ThreadPool(_native.available_cpus() if threads is None else threads)
         self._tokenizer = TextTokenizer(self._folder.tokenizer_path, self._folder.max_tokens)
-        self._plan = compile_plan(self._folder.model, self._folder.weights, optimize=optimize)
+        self._plan = compile_plan(
+            self._folder.model, self._folder.weights, self._folder.max_tokens, quantise=optimize
+        )
         self._load_seconds = time.perf_counter() - started
         _log.info(
             "model opened", path=str(path), kernels=self._plan.kernels(), seconds=round(self._load_seconds, 4)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from arrowmind.errors import WeightError
 from arrowmind.models.registry import build_model
 from arrowmind.models.spec import ModelSpec, Pooling
-from arrowmind.weights import WeightFile, open_weights
+from arrowmind.weights import WeightSource, open_weights
+from arrowmind.weights.configuration import KEY, read_configuration
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["ModelFolder"]
-
-_MAX_CONFIG_BYTES = 1 << 20
 
 
 class ModelFolder:
@@ -24,8 +25,8 @@ class ModelFolder:
         self.path = path
         if not path.is_dir():
             raise WeightError(f"{path} is not a folder; give a model folder made by `arrowmind convert`")
-        self.config = _read_json(path / "config.json")
-        self.weights: WeightFile = open_weights(path)
+        self.config = read_configuration(path)
+        self.weights: WeightSource = open_weights(path)
         self.model: ModelSpec = build_model(self.config, self.weights.names(), self._pooling())
         self.tokenizer_path = path / "tokenizer.json"
 
@@ -62,7 +63,7 @@ class ModelFolder:
         }
 
     def _own(self) -> dict[str, Any]:
-        value = self.config.get("arrowmind", {})
+        value = self.config.get(KEY, {})
         if not isinstance(value, dict):
             raise WeightError(f"{self.path / 'config.json'}: arrowmind is {value!r}; an object is needed")
         return value
@@ -74,20 +75,3 @@ class ModelFolder:
                 f"{self.path / 'config.json'}: arrowmind.pooling is {kind!r}; use 'mean' or 'cls'"
             )
         return Pooling(kind)
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        with path.open("rb") as file:
-            data = file.read(_MAX_CONFIG_BYTES + 1)
-    except FileNotFoundError as error:
-        raise WeightError(f"{path} is missing; convert the model again from its original folder") from error
-    if len(data) > _MAX_CONFIG_BYTES:
-        raise WeightError(f"{path} is larger than {_MAX_CONFIG_BYTES} bytes; it is not a model configuration")
-    try:
-        values = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise WeightError(f"{path} is not JSON: {error}; convert the model again") from error
-    if not isinstance(values, dict):
-        raise WeightError(f"{path} holds {type(values).__name__}, not an object; convert the model again")
-    return values

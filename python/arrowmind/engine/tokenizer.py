@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tokenizers import Tokenizer
@@ -12,14 +11,15 @@ from arrowmind.errors import InvalidArgumentError, TokenizerError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from tokenizers import Encoding
 
 __all__ = ["TextTokenizer", "check_texts"]
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
-# Characters looked at first when a text may be far longer than the model reads. Cutting cannot change the result
-# unless fewer tokens than the model reads come out, and then the cut is doubled.
+# Characters looked at first when a text may be far longer than the model reads. Cutting cannot change the
+# result unless fewer tokens than the model reads come out, and then more is looked at.
 _FIRST_CUT = 1 << 14
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from typing import TYPE_CHECKING
 
 from arrowmind.errors import WeightError
-from arrowmind.models.settings import ModelConfig
 from arrowmind.models.spec import Attention, Block, Embedding, FeedForward, Linear, ModelSpec, Norm, Pooling
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from arrowmind.models.settings import ModelConfig
 
 __all__ = ["FAMILIES", "build"]
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Collection, Mapping
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import arrowmind.models
 from arrowmind.errors import WeightError
 from arrowmind.models.settings import ModelConfig
-from arrowmind.models.spec import ModelSpec, Pooling
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from arrowmind.models.spec import ModelSpec, Pooling
 
 __all__ = ["build_model", "families"]
 
