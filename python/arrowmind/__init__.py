@@ -4,6 +4,10 @@
 
     engine = arrowmind.ArrowEngine("models/minilm-int8")
     vectors = engine.encode(["a text", "another"])
+
+    with arrowmind.MemoryStore("memory", engine) as store:
+        store.remember("The spare key is under the third flowerpot.")
+        hits = store.recall("How do I get in without my key?")
 """
 
 from __future__ import annotations
@@ -13,13 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from arrowmind.engine import ArrowEngine
+    from arrowmind.memory import MemoryStore
 
-__all__ = ["ArrowEngine", "__version__"]
+__all__ = ["ArrowEngine", "MemoryStore", "__version__"]
 
 __version__ = "0.1.0"
 
 # Public names are imported when they are first asked for: `import arrowmind` costs what it must and no more.
-_HOMES = {"ArrowEngine": "arrowmind.engine"}
+_HOMES = {"ArrowEngine": "arrowmind.engine", "MemoryStore": "arrowmind.memory"}
 
 
 def __getattr__(name: str) -> Any:
