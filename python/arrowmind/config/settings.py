@@ -71,7 +71,7 @@ class QuantizationSettings:
 
     type: str = setting("int8", "Type of the codes.", choices=("int8",))
     calibration: str = setting("ptq", "How ranges are found.", choices=("ptq",))
-    symmetric: bool = setting(True, "Codes centred on zero; false adds a zero point per channel.")
+    symmetric: bool = setting(False, "Codes centred on zero; false adds a zero point per channel: closer.")
     activation: str = setting(
         "auto",
         "Bits of the activations that meet the codes; auto chooses per tensor.",

@@ -115,7 +115,7 @@ class ParquetWeights(WeightSource):
             name,
             data.reshape(spec.shape),
             scales,
-            zero_points if zero_points.any() else None,
+            zero_points if zero_points.size else None,
             quant_axis=spec.quant_axis,
             activation=spec.activation,
         )

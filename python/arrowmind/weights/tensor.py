@@ -240,6 +240,9 @@ def int8_tensor(
         activation if linear else "fp32",
     )
     spec.check()
+    if zero_points is not None:
+        # One form of each number (no -0.0, nothing for all zeros): equal tensors are equal bytes.
+        zero_points = zero_points + np.float32(0) if zero_points.any() else None
     return _coded_tensor(spec, codes, scales, zero_points)
 
 

@@ -1,0 +1,186 @@
+"""The quantiser: a model folder in floating point -> a smaller one, checked before it appears."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from arrowmind.errors import QuantizationError
+from arrowmind.observe import get_logger, no_progress
+from arrowmind.quantize.config import QuantizationConfig, matches
+from arrowmind.quantize.precision import PASSED, PrecisionReport, Thresholds, validate
+from arrowmind.quantize.probes import PROBES
+from arrowmind.quantize.ptq import fit
+from arrowmind.weights import open_weights
+from arrowmind.weights.convert import copy_companions, write_formats
+from arrowmind.weights.documents import read_json
+from arrowmind.weights.folder import publish_folder
+from arrowmind.weights.manifest import write_manifest
+from arrowmind.weights.roles import role_of
+from arrowmind.weights.schema import FILE_NAME
+from arrowmind.weights.tensor import Tensor, float_tensor, int8_tensor
+from arrowmind.weights.writer import rewrite_documents, write_weights
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Collection, Iterator, Sequence
+
+    from arrowmind.observe import Progress
+    from arrowmind.quantize.embedders import EmbedderFactory
+    from arrowmind.weights import WeightSource
+
+__all__ = ["ArrowQuantizer"]
+
+_log = get_logger("arrowmind.quantize")
+
+# Matrices that meet the output of attention: an average of values, without the outliers of norms and GELU.
+# Measured on all-MiniLM-L6-v2, 240 texts: mean cosine 0.99945 with int8 activations here, 0.99946 without;
+# int8 for query, key and value: 0.9979, for either feed-forward matrix: 0.9990.
+_TOLERANT = ("*.attention.output.dense", "*.out_proj", "*.o_proj")
+# Tables with fewer rows (positions, token types) cost little as fp16, and every token meets them.
+_SMALL_TABLE_ROWS = 2048
+
+
+class ArrowQuantizer:
+    """Turns a model's matrices and tables into int8; biases and norms stay fp32.
+
+    Example::
+
+        config = QuantizationConfig(keep=("*.layer.5.output.dense",))
+        report = ArrowQuantizer(config).quantize("models/minilm", "models/minilm-int8")
+        print(report)
+    """
+
+    def __init__(
+        self,
+        config: QuantizationConfig | None = None,
+        *,
+        embedder: EmbedderFactory | None = None,
+        texts: Sequence[str] = PROBES,
+    ) -> None:
+        """Sets up the quantiser.
+
+        Args:
+            config: how to quantise; None takes the defaults.
+            embedder: opens a model folder for the precision check; None takes the registered one (the
+                engine). Without any the check compares weights only, and says so.
+            texts: what the check embeds.
+        """
+        self.config = config or QuantizationConfig()
+        self._embedder = embedder
+        self._texts = texts
+
+    def quantize(
+        self,
+        source: str | os.PathLike[str],
+        output: str | os.PathLike[str],
+        *,
+        formats: Collection[str] = ("native",),
+        force: bool = False,
+        progress: Progress = no_progress,
+    ) -> PrecisionReport:
+        """Quantises a model folder.
+
+        Args:
+            source: a folder in floating point: ours, Parquet or Hugging Face.
+            output: the folder to make; it appears whole and checked, or not at all.
+            formats: what to write, of :data:`arrowmind.weights.convert.FORMATS`.
+            force: replace ``output`` if it exists.
+            progress: called with bytes of the original done.
+
+        Returns:
+            The report of the precision check, which the weight file also holds.
+
+        Raises:
+            PrecisionError: the result is below the thresholds of the configuration.
+            QuantizationError: the source is quantised already.
+            WeightError: the source cannot be used, or ``output`` exists.
+        """
+        origin = Path(source)
+        with publish_folder(output, force=force) as building:
+            native = building / FILE_NAME
+            with open_weights(origin) as weights:
+                _refuse_codes(weights)
+                copy_companions(origin, building, weights.model)
+                documents = {
+                    "model": read_json(building / "config.json"),
+                    "quantization": self.config.to_dict(),
+                }
+                write_weights(native, self._tensors(weights, progress), documents)
+            report = self._check(origin, building)
+            rewrite_documents(native, {"precision": report.to_dict()})
+            write_formats(building, formats, progress)
+            write_manifest(building)
+        _log.info("model quantised", source=str(origin), output=str(output), **_summary(report))
+        return report
+
+    def _check(self, origin: Path, building: Path) -> PrecisionReport:
+        thresholds = Thresholds(self.config.cosine_mean, self.config.cosine_min)
+        report = validate(origin, building, embedder=self._embedder, texts=self._texts, thresholds=thresholds)
+        report.seed = self.config.seed
+        report.raise_if_refused()
+        if report.verdict != PASSED:
+            _log.warning("embeddings were not compared: no engine is registered", source=str(origin))
+        return report
+
+    def _tensors(self, weights: WeightSource, progress: Progress) -> Iterator[Tensor]:
+        names = weights.names()
+        total, done = sum(weights.spec(name).codes_bytes for name in names), 0
+        for name in names:
+            tensor = weights.tensor(name)
+            tensor.verify()
+            yield self._tensor(tensor)
+            done += tensor.spec.codes_bytes
+            progress(done, total, "quantising")
+
+    def _tensor(self, tensor: Tensor) -> Tensor:
+        name, shape = tensor.spec.name, tensor.spec.shape
+        role = role_of(name, shape)
+        if role == "vector":
+            return float_tensor(name, tensor.to_float32())
+        kept = matches(name, self.config.keep)
+        if kept or (role == "table" and shape[0] < _SMALL_TABLE_ROWS):
+            return _as_float(tensor, self.config.keep_type if kept else "fp16")
+        # Tables are symmetric in any case: a zero point per row gains them nothing measurable.
+        config = replace(self.config, symmetric=True) if role == "table" else self.config
+        quantized = fit(tensor.to_float32(), config)
+        return int8_tensor(
+            name,
+            quantized.codes,
+            quantized.scales,
+            quantized.zero_points,
+            quant_axis=0 if self.config.per_channel else -1,
+            activation=self._activation(name),
+        )
+
+    def _activation(self, name: str) -> str:
+        if self.config.activation != "auto":
+            return self.config.activation
+        return "int8" if matches(name, _TOLERANT) else "int16"
+
+
+def _as_float(tensor: Tensor, quant_type: str) -> Tensor:
+    values = tensor.to_float32()
+    with np.errstate(over="ignore"):
+        half = values.astype(np.float16)
+    fits = quant_type == "fp16" and np.isfinite(half).all()
+    if quant_type == "fp16" and not fits:
+        _log.warning("a tensor does not fit fp16 and stays fp32", tensor=tensor.spec.name)
+    return float_tensor(tensor.spec.name, half if fits else values).for_kernels()
+
+
+def _refuse_codes(weights: WeightSource) -> None:
+    coded = [name for name in weights.names() if weights.spec(name).quant_type not in ("fp32", "fp16")]
+    if coded:
+        raise QuantizationError(
+            f"{weights.path}: tensor {coded[0]!r} is {weights.spec(coded[0]).quant_type} already; "
+            "quantise the model it was made from"
+        )
+
+
+def _summary(report: PrecisionReport) -> dict[str, Any]:
+    values = report.to_dict()
+    return {key: values[key] for key in ("verdict", "cosine_mean", "cosine_min", "bytes", "bits_per_weight")}
