@@ -5,11 +5,15 @@ import logging
 import os
 import subprocess
 import sys
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
+import numpy as np
 import pytest
 import typer.testing
+from safetensors.numpy import save_file
 
 from arrowmind.cli.app import arrange, build_app
 
@@ -35,6 +39,39 @@ def quiet_place(tmp_path, monkeypatch):
     if native is not None:
         monkeypatch.undo()
         native.reload_environment()
+
+
+class WordEngine:
+    """A stand-in for the engine: texts that share words are near each other."""
+
+    opened: ClassVar[list[WordEngine]] = []
+    dimension = 64
+    fingerprint = "words"
+
+    def __init__(self, path, device="auto", threads=None):
+        self.path, self.device, self.threads = str(path), device, threads
+        WordEngine.opened.append(self)
+
+    def encode(self, texts, normalize=True, show_progress=False):
+        vectors = np.array([self._vector(text) for text in texts], np.float32).reshape(-1, self.dimension)
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True) if normalize else vectors
+
+    def windows(self, text, max_tokens=256):
+        return [text]
+
+    def _vector(self, text):
+        vector = np.full(self.dimension, 0.01)
+        for word in text.lower().split():
+            vector[zlib.crc32(word.encode("utf-8", "replace")) % self.dimension] += 1
+        return vector
+
+
+@pytest.fixture
+def words(monkeypatch):
+    """Commands in this process use `WordEngine`; gives the engines that were opened."""
+    monkeypatch.setattr("arrowmind.cli.engines.ArrowEngine", WordEngine)
+    WordEngine.opened.clear()
+    return WordEngine.opened
 
 
 @dataclass
@@ -80,3 +117,19 @@ def shell():
         return Outcome(done.returncode, done.stdout.decode(), done.stderr.decode())
 
     return run
+
+
+@pytest.fixture
+def source(tmp_path):
+    """A Hugging Face folder of the BERT kind, too small for anything but conversion."""
+    print("seed 7")
+    random = np.random.default_rng(7)
+    folder = tmp_path / "original"
+    folder.mkdir()
+    shapes = {"embeddings.word_embeddings.weight": (37, 24), "encoder.layer.0.output.dense.weight": (24, 48)}
+    tensors = {name: random.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()}
+    save_file(tensors, folder / "model.safetensors")
+    config = {"model_type": "bert", "hidden_size": 24, "max_position_embeddings": 20}
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "tokenizer.json").write_text("{}")
+    return str(folder)

@@ -43,10 +43,14 @@ class Session:
         else:
             text()
 
+    @property
+    def shows_progress(self) -> bool:
+        """Whether somebody watches: stderr is a terminal, and the user did not ask for quiet."""
+        return not self.quiet and sys.stderr is not None and sys.stderr.isatty()
+
     def progress(self) -> AbstractContextManager[Progress]:
         """Something to hand to long-running library code; bars on stderr if that is a terminal."""
-        visible = not self.quiet and sys.stderr is not None and sys.stderr.isatty()
-        return progress_bar(enabled=visible)
+        return progress_bar(enabled=self.shows_progress)
 
 
 def open_session(

@@ -131,8 +131,8 @@ class Key:
             return "a list of texts"
         text = _TYPE_NAMES[self.type_name]
         if self.low is not None and self.high is not None:
-            return f"{text} from {self.low:g} to {self.high:g}"
-        return text if self.low is None else f"{text}, at least {self.low:g}"
+            return f"{text} from {self.low:.12g} to {self.high:.12g}"
+        return text if self.low is None else f"{text}, at least {self.low:.12g}"
 
     def parse(self, text: str) -> Any:
         """Turns text into the value.

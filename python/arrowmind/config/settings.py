@@ -75,9 +75,10 @@ class QuantizationSettings:
     activation: str = setting(
         "auto",
         "Bits of the activations that meet the codes; auto chooses per tensor.",
-        choices=("auto", "int16", "int8"),
+        choices=("auto", "int16", "int8", "fp32"),
     )
-    keep: tuple[str, ...] = setting((), "Layers that stay in floating point.")
+    keep: tuple[str, ...] = setting((), "Tensors or layers that stay in floating point: names or globs.")
+    keep_type: str = setting("fp16", "Type of what stays in floating point.", choices=("fp16", "fp32"))
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class PrecisionSettings:
     """What a quantised model must reach, or it is refused."""
 
     cosine_mean: float = setting(0.999, "Smallest mean cosine to the original embeddings.", low=-1, high=1)
-    cosine_min: float = setting(0.99, "Smallest cosine of any text.", low=-1, high=1)
+    cosine_min: float = setting(0.997, "Smallest cosine of any text.", low=-1, high=1)
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,11 @@ class MemorySettings:
 
     path: str = setting("memory", "Store used when a command names none.")
     top_k: int = setting(10, "Memories that a recall returns.", low=1, high=10_000)
+    vector_weight: float = setting(1.0, "Weight of the rank by meaning; 0 leaves it out.", low=0, high=1000)
+    text_weight: float = setting(1.0, "Weight of the rank by words; 0 leaves it out.", low=0, high=1000)
+    flush_rows: int = setting(
+        2048, "Vectors that wait in the catalogue before they become a segment.", low=1, high=10_000_000
+    )
 
 
 @dataclass(frozen=True)

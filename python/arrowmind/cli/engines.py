@@ -1,0 +1,40 @@
+"""Opens the engine as the settings say."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from arrowmind.engine import ArrowEngine
+from arrowmind.engine.device import resolve_device
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from arrowmind.cli.session import Session
+
+__all__ = ["embedder", "open_engine"]
+
+
+def open_engine(session: Session, model: str | Path | None = None) -> ArrowEngine:
+    """The engine of a model folder.
+
+    Args:
+        session: Its settings choose device and threads.
+        model: Model folder; None takes `model.path`.
+
+    Raises:
+        WeightError: the folder cannot be used.
+        DeviceError: the device is not to be had, and `device.fallback` is `error`.
+    """
+    settings = session.config.device
+    device = resolve_device(settings.name, fallback=settings.fallback == "cpu")
+    return ArrowEngine(model or session.config.model.path, device=device, threads=settings.threads or None)
+
+
+def embedder(session: Session) -> Callable[[Path], Callable[[list[str]], NDArray[np.float32]]]:
+    """What the precision check opens model folders with."""
+    return lambda path: open_engine(session, path).encode

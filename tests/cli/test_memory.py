@@ -1,0 +1,145 @@
+"""remember, recall, forget, stats, verify: one store through the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.usefixtures("words")
+
+
+@pytest.fixture
+def filled(call):
+    texts = ["the key is under the blue pot", "cats sleep all day", "water boils at 100 degrees"]
+    assert call("remember", *texts).code == 0
+    return texts
+
+
+def test_remember_and_recall(call, filled):
+    outcome = call("recall", "where", "is", "the", "key", "--json")
+    assert outcome.json["query"] == "where is the key"
+    assert outcome.json["hits"][0]["text"] == filled[0]
+    lines = call("recall", "cats").stdout.splitlines()
+    assert lines[0].startswith("1. [")
+    assert lines[1] == f"   {filled[1]}"
+
+
+def test_top_k(call, filled):
+    assert len(call("recall", "the", "--json", "-k", "2").json["hits"]) == 2
+    assert len(call("recall", "the", "--json", "--set", "memory.top_k=1").json["hits"]) == 1
+    assert call("recall", "the", "-k", "0").code == 1
+
+
+def test_where_the_store_lies(call, words, monkeypatch):
+    call("remember", "a b c", "--store", "here", "--model", "mine")
+    monkeypatch.setenv("ARROWMIND_MEMORY_PATH", "here")
+    monkeypatch.setenv("ARROWMIND_MODEL_PATH", "theirs")
+    assert call("recall", "a", "--json").json["hits"]
+    assert [engine.path for engine in words] == ["mine", "theirs"]
+
+
+def test_no_store_is_an_error_and_makes_none(call):
+    for command in (["recall", "x"], ["forget", "1"], ["stats"]):
+        outcome = call(*command)
+        assert outcome.code == 1
+        assert "no memory store" in outcome.stderr
+    assert not Path("memory").exists()
+
+
+def test_from_file_pipe_and_json_lines(call):
+    Path("texts").write_text("one\n\ntwo\n")
+    assert call("remember", "--file", "texts", "--json").json["ids"] == [1, 2]
+    assert call("remember", "--json", stdin="three\n").json["count"] == 1
+    rows = [
+        {"text": "four", "category": "n", "metadata": {"a": [1]}, "timestamp": "2020-01-02T03:04:05Z"},
+        {"text": "five", "timestamp": 86400},
+    ]
+    call("remember", "--jsonl", "--category", "rest", stdin="\n".join(map(json.dumps, rows)))
+    hits = {hit["text"]: hit["record"] for hit in call("recall", "four five", "--json").json["hits"]}
+    assert hits["four"]["category"] == "n"
+    assert hits["four"]["metadata"] == {"a": [1]}
+    assert hits["four"]["timestamp"].startswith("2020-01-02T03:04:05")
+    assert hits["five"]["category"] == "rest"
+    assert hits["five"]["timestamp"].startswith("1970-01-02")
+
+
+def test_filters(call):
+    rows = [{"text": "apple old", "timestamp": "2001-01-01"}, {"text": "apple new", "category": "x"}]
+    call("remember", "--jsonl", stdin="\n".join(map(json.dumps, rows)))
+
+    def found(*options):
+        return [hit["text"] for hit in call("recall", "apple", "--json", *options).json["hits"]]
+
+    assert found("--category", "x") == ["apple new"]
+    assert found("--category", "none") == []
+    assert found("--since", "2010-01-01") == ["apple new"]
+    assert found("--until", "2010-01-01T00:00+02:00") == ["apple old"]
+    assert call("recall", "apple", "--since", "yesterday").code == 1
+
+
+def test_a_bad_line_says_what_is_stored_already(call, monkeypatch):
+    monkeypatch.setattr("arrowmind.cli.commands.remember._PART", 2)
+    lines = [json.dumps({"text": str(i)}) for i in range(5)]
+    outcome = call("remember", "--jsonl", stdin="\n".join([*lines, "{"]))
+    assert outcome.code == 1
+    assert "the first 4 texts are remembered" in outcome.stderr
+    assert "line 6" in outcome.stderr
+    assert call("stats", "--json").json["records"] == 4
+
+
+@pytest.mark.parametrize(
+    ("line", "part"),
+    [('{"text": "a", "when": 1}', "'when'"), ('{"text": "a", "timestamp": "x"}', "timestamp = 'x'")],
+)
+def test_bad_json_rows(call, line, part):
+    outcome = call("remember", "--jsonl", stdin=line)
+    assert outcome.code == 1
+    assert part in outcome.stderr
+
+
+def test_words_and_a_file_exclude_each_other(call):
+    assert call("remember", "a", "--file", "b").code == 1
+
+
+def test_forget_and_compact(call, filled):
+    outcome = call("forget", "1", "99", "--json")
+    assert (outcome.json["asked"], outcome.json["forgotten"]) == (2, 1)
+    assert filled[0] not in call("recall", "key").stdout
+    outcome = call("forget", "2", "--compact")
+    assert outcome.stdout.startswith("forgot 1 of 1\nremoved the bytes of ")
+    assert call("forget", "two").code == 2
+
+
+def test_by_words_only_needs_no_model(call, filled, words):
+    words.clear()
+    outcome = call("recall", "cats", "--words-only", "--json")
+    assert outcome.json["hits"][0]["text"] == filled[1]
+    assert not words
+
+
+def test_nothing_found(call, filled):
+    assert call("recall", "").stdout == "nothing found\n"
+
+
+def test_stats_and_verify(call, filled):
+    stats = call("stats", "--json").json
+    assert (stats["records"], stats["dimension"]) == (3, 64)
+    assert "memories" in call("stats").stdout
+    outcome = call("verify", "memory", "--json")
+    assert (outcome.code, outcome.json["ok"], outcome.json["records"]) == (0, True, 3)
+    assert "undamaged" in call("verify", "memory").stdout
+
+
+def test_texts_cannot_steer_the_terminal(call):
+    call("remember", "evil \x1b[2J text\nsecond line")
+    shown = call("recall", "evil").stdout
+    assert "\x1b" not in shown
+    assert "   evil \\x1b[2J text\n   second line\n" in shown
+
+
+def test_long_texts_are_cut_unless_asked_for(call):
+    call("remember", "start " + "x" * 5000)
+    assert len(call("recall", "start").stdout) < 1000
+    assert len(call("recall", "start", "--full").stdout) > 5000
