@@ -143,3 +143,12 @@ def test_long_texts_are_cut_unless_asked_for(call):
     call("remember", "start " + "x" * 5000)
     assert len(call("recall", "start").stdout) < 1000
     assert len(call("recall", "start", "--full").stdout) > 5000
+
+
+def test_the_settings_have_the_defaults_of_the_store():
+    from arrowmind.config import MemorySettings
+    from arrowmind.memory import RecallSettings, StoreSettings
+
+    ours, recall = MemorySettings(), RecallSettings()
+    assert (ours.vector_weight, ours.text_weight) == (recall.vector_weight, recall.text_weight)
+    assert ours.flush_rows == StoreSettings().flush_rows

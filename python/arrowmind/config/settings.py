@@ -95,8 +95,8 @@ class MemorySettings:
 
     path: str = setting("memory", "Store used when a command names none.")
     top_k: int = setting(10, "Memories that a recall returns.", low=1, high=10_000)
-    vector_weight: float = setting(1.0, "Weight of the rank by meaning; 0 leaves it out.", low=0, high=1000)
-    text_weight: float = setting(1.0, "Weight of the rank by words; 0 leaves it out.", low=0, high=1000)
+    vector_weight: float = setting(1.0, "Weight of the meaning in recall; 0 leaves it out.", low=0, high=1000)
+    text_weight: float = setting(0.5, "Weight of the words in recall; 0 leaves them out.", low=0, high=1000)
     flush_rows: int = setting(
         2048, "Vectors that wait in the catalogue before they become a segment.", low=1, high=10_000_000
     )

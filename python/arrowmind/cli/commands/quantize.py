@@ -1,0 +1,79 @@
+"""Make a smaller model folder, and refuse it if its embeddings are not close enough to the original's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from arrowmind.cli.engines import embedder
+from arrowmind.cli.render import write
+from arrowmind.cli.session import Session
+from arrowmind.cli.texts import read_texts
+from arrowmind.quantize import ArrowQuantizer, QuantizationConfig
+from arrowmind.quantize.probes import PROBES
+
+__all__ = ["run"]
+
+_FROM_SETTINGS = "Default: from the settings."
+
+
+def run(
+    session: Session,
+    source: Annotated[Path, typer.Option("--input", "-i", help="Model folder in floating point.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to make.")],
+    quant_type: Annotated[
+        str | None, typer.Option("--quant-type", metavar="int8", help=f"Type of the codes. {_FROM_SETTINGS}")
+    ] = None,
+    calibration: Annotated[
+        str | None, typer.Option("--calibration", metavar="ptq", help="How ranges are found.")
+    ] = None,
+    symmetric: Annotated[
+        bool | None,
+        typer.Option("--symmetric/--asymmetric", help="Codes centred on zero, or a zero point per channel."),
+    ] = None,
+    activation: Annotated[
+        str | None,
+        typer.Option("--activation", metavar="auto|int16|int8|fp32", help="How activations meet the codes."),
+    ] = None,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option("--keep", metavar="NAME", help="Name or glob of what stays fp16; may be repeated."),
+    ] = None,
+    check_texts: Annotated[
+        Path | None, typer.Option("--check-texts", help="Texts of the precision check, one per line.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the folder if it exists.")] = False,
+) -> None:
+    chosen = {
+        "quant_type": quant_type,
+        "calibration": calibration,
+        "symmetric": symmetric,
+        "activation": activation,
+        "keep": keep,
+    }
+    texts = PROBES if check_texts is None else read_texts([], check_texts)
+    quantizer = ArrowQuantizer(_configuration(session, chosen), embedder=embedder(session), texts=texts)
+    with session.progress() as progress:
+        report = quantizer.quantize(source, output, force=force, progress=progress)
+    session.show({"output": str(output), **report.to_dict()}, lambda: write(f"{output}\n{report}"))
+
+
+def _configuration(session: Session, chosen: dict[str, Any]) -> QuantizationConfig:
+    """The settings, under what the command line chose."""
+    settings, precision = session.config.quantization, session.config.precision
+    values = {
+        "quant_type": settings.type,
+        "calibration": settings.calibration,
+        "symmetric": settings.symmetric,
+        "activation": settings.activation,
+        "keep": settings.keep,
+        **{name: value for name, value in chosen.items() if value is not None},
+    }
+    return QuantizationConfig(
+        **values,
+        keep_type=settings.keep_type,
+        cosine_mean=precision.cosine_mean,
+        cosine_min=precision.cosine_min,
+    )
