@@ -1,0 +1,51 @@
+"""ArrowMind itself: FP32 and INT8 from the native weight file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from arrowmind.bench.contenders import base
+
+
+def prepare(job: base.Job) -> None:
+    """Convert the model, and quantise it if the name says so, unless it is there."""
+
+
+def open_session(job: base.Job) -> base.Session:
+    """Map the model."""
+    return _Session(job)
+
+
+def cold_script(job: base.Job) -> str:
+    """Return what a user would write to get one embedding."""
+    return f"""
+from arrowmind import ArrowEngine
+vector = ArrowEngine({str(_model_folder(job))!r}, threads={job.threads}).encode([TEXT])
+"""
+
+
+def model_bytes(job: base.Job) -> int:
+    """Return the size of the weights on disk."""
+    return (_model_folder(job) / "weights.arrow").stat().st_size
+
+
+class _Session:
+    def __init__(self, job: base.Job) -> None:
+        from arrowmind import ArrowEngine  # noqa: PLC0415
+
+        self._engine = ArrowEngine(str(_model_folder(job)), threads=job.threads)
+
+    def settings(self) -> Sequence[base.Setting]:
+        return [base.Setting()]
+
+    def use(self, setting: base.Setting) -> None:
+        """Do nothing: the engine forms its own batches."""
+
+    def encode(self, texts: list[str]) -> base.Vectors:
+        vectors: base.Vectors = self._engine.encode(texts)
+        return vectors
+
+
+def _model_folder(job: base.Job) -> Path:
+    return job.cache / job.name

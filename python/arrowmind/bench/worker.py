@@ -1,0 +1,136 @@
+"""One contender in a process of its own, driven by JSON lines: so that memory, threads and crashes are its own.
+
+The parent sends `{"do": ..., ...}` on standard input and gets one line back on what was standard output; anything a
+library prints goes to standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+
+from arrowmind.bench.contenders import contender
+from arrowmind.bench.contenders.base import Job, Session, Setting
+
+Request = dict[str, Any]
+Reply = dict[str, Any]
+
+
+class Worker:
+    """Holds the session and the texts between requests."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._module = contender(job.name).load()
+        self._session: Session | None = None
+        self._texts: dict[str, list[str]] = {}
+        self._handlers: dict[str, Callable[[Request], Reply]] = {
+            "prepare": self._prepare,
+            "open": self._open,
+            "texts": self._load_texts,
+            "tune": self._tune,
+            "time": self._time,
+            "encode": self._encode,
+            "memory": self._memory,
+        }
+
+    def handle(self, request: Request) -> Reply:
+        """Answer one request; an exception becomes its text under `error`."""
+        try:
+            return self._handlers[request["do"]](request)
+        except Exception as error:  # noqa: BLE001 - the parent reports it beside the other contenders
+            return {"error": f"{type(error).__name__}: {error}"}
+
+    def _prepare(self, _: Request) -> Reply:
+        self._module.prepare(self._job)
+        return {
+            "bytes": self._module.model_bytes(self._job),
+            "cold_script": self._module.cold_script(self._job),
+        }
+
+    def _open(self, _: Request) -> Reply:
+        began = time.perf_counter()
+        self._session = self._module.open_session(self._job)
+        return {"seconds": time.perf_counter() - began}
+
+    def _load_texts(self, request: Request) -> Reply:
+        self._texts = json.loads(Path(request["path"]).read_text(encoding="utf-8"))
+        return {"counts": {name: len(texts) for name, texts in self._texts.items()}}
+
+    def _tune(self, request: Request) -> Reply:
+        session, texts = self._ready(request)
+        trials = []
+        for setting in session.settings():
+            session.use(setting)
+            session.encode(texts[:16])
+            seconds = min(_timed(session, texts) for _ in range(request.get("repeats", 1)))
+            trials.append((seconds, setting))
+        best = min(trials, key=lambda trial: trial[0])[1]
+        session.use(best)
+        return {"setting": asdict(best), "trials": [{"seconds": t, **asdict(s)} for t, s in trials]}
+
+    def _time(self, request: Request) -> Reply:
+        session, texts = self._ready(request)
+        if "setting" in request:
+            session.use(Setting(**request["setting"]))
+        for _ in range(request.get("warm", 0)):
+            session.encode(texts)
+        return {"seconds": [_timed(session, texts) for _ in range(request.get("repeats", 1))]}
+
+    def _encode(self, request: Request) -> Reply:
+        session, texts = self._ready(request)
+        with Path(request["out"]).open("wb") as file:
+            np.save(file, np.asarray(session.encode(texts), np.float32))
+        return {}
+
+    def _memory(self, _: Request) -> Reply:
+        return {"resident": resident_bytes(), "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
+
+    def _ready(self, request: Request) -> tuple[Session, list[str]]:
+        if self._session is None:
+            raise RuntimeError("open comes first")
+        return self._session, self._texts[request["texts"]]
+
+
+def resident_bytes() -> int:
+    """Return the resident memory of this process, file mappings included."""
+    import psutil  # noqa: PLC0415
+
+    resident: int = psutil.Process().memory_info().rss
+    return resident
+
+
+def _timed(session: Session, texts: list[str]) -> float:
+    began = time.perf_counter()
+    session.encode(texts)
+    return time.perf_counter() - began
+
+
+def _reply_stream() -> TextIO:
+    """Keep the pipe to the parent, and send whatever is printed to standard error."""
+    stream = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    return stream
+
+
+def main() -> None:
+    """Serve requests until standard input ends."""
+    replies = _reply_stream()
+    raw = json.loads(sys.argv[1])
+    worker = Worker(Job(raw["name"], Path(raw["source"]), Path(raw["cache"]), raw["threads"]))
+    for line in sys.stdin:
+        replies.write(json.dumps(worker.handle(json.loads(line))) + "\n")
+        replies.flush()
+
+
+if __name__ == "__main__":
+    main()
