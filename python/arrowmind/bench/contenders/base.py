@@ -101,4 +101,4 @@ def run_batches(batches: list[Batch], forward: Callable[[Batch], Vectors], calle
 def padding_settings(threads: int) -> list[Setting]:
     """Return batch sizes and caller counts worth trying for a contender that pads its batches."""
     callers = (1, threads) if threads > 1 else (1,)
-    return [Setting(batch, n) for n in callers for batch in (4, 8, 16, 32, 64)]
+    return [Setting(batch, n) for n in callers for batch in (1, 2, 4, 8, 16, 32)]
