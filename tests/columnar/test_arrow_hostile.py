@@ -13,7 +13,7 @@ import flatbuffers
 import numpy as np
 import pyarrow as pa
 import pytest
-from arrow_hostile import Patch, read_everything
+from tests.columnar.arrow_hostile import Patch, read_everything
 
 from arrowmind.columnar import ArrowFile, ArrowWriter, Field, ipc_metadata, publish
 from arrowmind.errors import IntegrityError, OptimizationError, WeightError

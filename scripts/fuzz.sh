@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Builds every fuzz target with clang and runs each for a while, from the seeds beside it.
+#
+#   scripts/fuzz.sh <folder of cmake and ninja> <build folder> [seconds per target]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+bin=$(realpath "$1")
+build=$2
+seconds=${3:-60}
+
+command -v clang++ >/dev/null || { echo "fuzzing needs clang++ (Debian: apt-get install clang)" >&2; exit 1; }
+CXX=clang++ CC=clang "$bin/cmake" -S . -B "$build" -G Ninja --log-level=WARNING -DCMAKE_MAKE_PROGRAM="$bin/ninja" \
+  -DCMAKE_BUILD_TYPE=RelWithDebInfo -DARROWMIND_PYTHON=OFF -DARROWMIND_FUZZ=ON
+"$bin/ninja" -C "$build" --quiet
+
+targets=$(find "$build/tests/fuzz" -maxdepth 1 -type f -name 'fuzz_*' -perm -u+x | sort)
+[[ -n $targets ]] || { echo "no fuzz targets were built in $build/tests/fuzz" >&2; exit 1; }
+for target in $targets; do
+  name=$(basename "$target")
+  found="$build/corpus/$name"
+  mkdir -p "$found"
+  seeds=()
+  [[ -d tests/fuzz/seeds/$name ]] && seeds=("tests/fuzz/seeds/$name")
+  echo "fuzzing $name for ${seconds}s"
+  "$target" -max_total_time="$seconds" -rss_limit_mb=2048 -timeout=10 -print_final_stats=1 -verbosity=0 \
+    -artifact_prefix="$build/" "$found" "${seeds[@]}" 2>&1 | grep -E 'stat::number_of_executed_units|ERROR|SUMMARY|Test unit' || true
+  [[ ${PIPESTATUS[0]} == 0 ]] || { echo "$name found a fault: the input is in $build/" >&2; exit 1; }
+done
