@@ -18,7 +18,8 @@ INSTALL := $(PIP) install --quiet --quiet
 # it is kept: the import hook that comes with it would win over PYTHONPATH.
 INSTALL_EDITABLE := $(INSTALL) --no-build-isolation \
   -Cwheel.cmake=false -Cwheel.py-api=py3 -Ceditable.mode=inplace --editable
-UNHOOK = @sed -i.bak '/^import /d' $(VENV)/lib/python3*/site-packages/_editable_skbc_arrowmind.pth
+UNHOOK = @for pth in $(VENV)/lib/python3*/site-packages/_editable_skbc_arrowmind.pth; do \
+  sed '/^import /d' $$pth >$$pth.new && mv $$pth.new $$pth; done
 CLANG_FORMAT_FILES = $(shell find csrc benchmarks tests -name '*.cc' -o -name '*.h' -o -name '*.inc')
 
 .DEFAULT_GOAL := help
@@ -68,6 +69,7 @@ build: $(VENV)/.deps
 
 $(VENV)/.created: scripts/bootstrap.sh
 	scripts/bootstrap.sh $(PYTHON)
+	@rm -rf build/*/CMakeCache.txt build/*/build.ninja
 	@touch $@
 
 $(VENV)/.deps: pyproject.toml $(VENV)/.created
@@ -75,7 +77,6 @@ $(VENV)/.deps: pyproject.toml $(VENV)/.created
 	$(INSTALL) "scikit-build-core==1.1.2" "nanobind==3.1.0" "cmake>=3.24" "ninja>=1.11"
 	$(INSTALL_EDITABLE) ".[test]"
 	$(UNHOOK)
-	@rm -rf $(BUILD)/CMakeCache.txt $(BUILD)/build.ninja
 	@touch $@
 
 # The real encoder, 83 MB. Tests that need it are skipped when it cannot be had; the demo says so and stops.
