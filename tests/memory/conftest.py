@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from fake_encoder import FakeEncoder
+from tests.memory.fake_encoder import FakeEncoder
 
 from arrowmind.memory import MemoryStore
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, timezone
 
 import numpy as np
 import pytest
-from fake_encoder import FakeEncoder
+from tests.memory.fake_encoder import FakeEncoder
 
 from arrowmind.errors import InvalidArgumentError, MemoryStoreError
 from arrowmind.memory import MemoryStore, StoreSettings
