@@ -141,7 +141,8 @@ class WeightFile(WeightSource):
         zero_points = self._small(row, "zero_points", np.dtype("<f4"), required=None if coded else False)
         sums = self._small(row, "sums", np.dtype("<i4"), required=coded and spec.layout != "row")
         self._check_range(spec, scales, zero_points)
-        return Tensor(spec, stored[: spec.codes_bytes], scales, zero_points, sums, checksums)
+        codes_view = stored[: spec.codes_bytes]
+        return Tensor(spec, codes_view, scales, zero_points, sums, checksums, str(self.path))
 
     def _small(self, row: int, column: str, dtype: np.dtype[Any], *, required: bool | None) -> Any:
         """A buffer with one entry per row, its checksum compared; None where it is rightly absent."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["publish_folder", "sweep_folders"]
 
 _log = get_logger("arrowmind.weights")
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextlib.contextmanager

@@ -30,6 +30,12 @@ BUFFERS = ("codes", "scales", "zero_points", "sums")
 """Names of a tensor's buffers, in the order of its checksums."""
 
 Checksums = tuple[int, int, int, int]
+Buffers = tuple[
+    "npt.NDArray[np.uint8]",
+    "npt.NDArray[np.float32] | None",
+    "npt.NDArray[np.float32] | None",
+    "npt.NDArray[np.int32] | None",
+]
 
 
 @dataclass(frozen=True)
@@ -112,7 +118,7 @@ class Tensor:
         sums: int32 [n padded to 16], sum of each row's codes; packed coded matrices only.
     """
 
-    __slots__ = ("_checksums", "_verified", "codes", "scales", "spec", "sums", "zero_points")
+    __slots__ = ("_checksums", "_origin", "_verified", "codes", "scales", "spec", "sums", "zero_points")
 
     def __init__(
         self,
@@ -122,6 +128,7 @@ class Tensor:
         zero_points: npt.NDArray[np.float32] | None = None,
         sums: npt.NDArray[np.int32] | None = None,
         checksums: Checksums | None = None,
+        origin: str = "memory",
     ) -> None:
         self.spec = spec
         self.codes = codes
@@ -129,9 +136,10 @@ class Tensor:
         self.zero_points = zero_points
         self.sums = sums
         self._checksums = checksums
+        self._origin = origin
         self._verified = checksums is None
 
-    def buffers(self) -> tuple[npt.NDArray[Any] | None, ...]:
+    def buffers(self) -> Buffers:
         """Codes, scales, zero points and sums; None for what this tensor does not have."""
         return self.codes, self.scales, self.zero_points, self.sums
 
@@ -155,8 +163,8 @@ class Tensor:
         found = crc32c(self.codes)
         if found != self._checksums[0]:
             raise IntegrityError(
-                f"tensor {self.spec.name!r}: checksum of its codes is {found:08x}, {self._checksums[0]:08x} "
-                "was written; the file is damaged: convert or copy it again"
+                f"{self._origin}: tensor {self.spec.name!r}: checksum of its codes is {found:08x}, "
+                f"{self._checksums[0]:08x} was written; the file is damaged: convert or copy it again"
             )
         self._verified = True
 
@@ -188,7 +196,7 @@ class Tensor:
             activation = self.spec.activation
         spec = replace(self.spec, layout=layout, activation=activation if linear and kind.coded else "fp32")
         if layout == self.spec.layout:
-            return Tensor(spec, self.codes, self.scales, self.zero_points, self.sums, self._checksums)
+            return Tensor(spec, *self.buffers(), self._checksums, self._origin)
         values = self.values()
         if kind.coded:
             return _coded_tensor(spec, values, self.scales, self.zero_points)
