@@ -23,7 +23,17 @@ def test_all_is_well_here(call):
     assert outcome.json["healthy"]
     rooms = {row["room"] for row in outcome.json["findings"]}
     assert rooms == {
-        *("versions", "processor", "kernels", "memory", "disk", "packages", "configuration", "contents"),
+        *(
+            "versions",
+            "processor",
+            "device",
+            "kernels",
+            "memory",
+            "disk",
+            "packages",
+            "configuration",
+            "contents",
+        ),
     }
     assert native.cpu_brand() in findings(outcome, "processor")["name"]["text"]
 
@@ -63,6 +73,26 @@ def test_bad_settings_are_found(shell, env, room, part):
     assert outcome.code == 1
     bad = [row for row in outcome.json["findings"] if row["status"] == "bad"]
     assert any(row["room"] == room and part in row["text"] for row in bad)
+
+
+def test_a_device_that_is_not_there(call):
+    assert findings(call("doctor", "--json"), "device")["auto"]["text"].startswith("cpu; ")
+    options = ["doctor", "--json", "--set", "device.name=cuda"]
+    assert findings(call(*options), "device")["cuda"]["status"] == "note"
+    outcome = call(*options, "--set", "device.fallback=error")
+    assert (outcome.code, findings(outcome, "device")["cuda"]["status"]) == (1, "bad")
+
+
+def test_a_missing_native_core_is_found(shell):
+    code = (
+        "import sys; sys.modules['arrowmind._native'] = None\n"
+        "from arrowmind.cli import main; sys.exit(main())"
+    )
+    outcome = shell("doctor", "--json", code=code)
+    assert outcome.code == 1
+    bad = {row["room"]: row["text"] for row in outcome.json["findings"] if row["status"] == "bad"}
+    assert set(bad) == {"processor", "device", "kernels"}
+    assert "pip install ." in bad["kernels"]
 
 
 def test_missing_and_old_packages(call, monkeypatch):

@@ -8,13 +8,14 @@ import signal
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 
 import pytest
 import typer
 
 from arrowmind.cli import commands
-from arrowmind.cli.app import arrange, command_names
+from arrowmind.cli.app import arrange, command_names, find_forward
 from arrowmind.cli.failure import guarded
 from arrowmind.cli.main import run
 from arrowmind.errors import WeightError
@@ -31,13 +32,24 @@ def test_help_lists_every_command_with_the_first_line_of_its_file(shell):
         assert any(name in row and line in row for row in outcome.stdout.splitlines())
 
 
-@pytest.mark.parametrize("name", command_names())
+@pytest.mark.parametrize("name", [name for name in command_names() if find_forward(name) is None])
 def test_every_command_has_help_and_the_common_options(call, name):
     group = name == "config"
     outcome = call(name, *(["show"] if group else []), "--help")
     assert outcome.code == 0
     for option in ("--json", "--strict", "--config", "--set", "--quiet", "--verbose", "--debug"):
         assert option in outcome.stdout
+
+
+def test_a_forwarded_command_gets_its_words_as_they_are(monkeypatch, capsys):
+    seen = []
+    module = types.SimpleNamespace(main=lambda words: seen.append(words) or 3)
+    monkeypatch.setitem(sys.modules, "arrowmind.bench", module)
+    assert run(["bench", "--json", "out", "--help", "--", "-x"]) == 3
+    assert seen == [["--json", "out", "--help", "--", "-x"]]
+    monkeypatch.setitem(sys.modules, "arrowmind.bench", None)
+    assert run(["bench"]) == 1
+    assert "not part of this installation" in capsys.readouterr().err
 
 
 def test_version(call):

@@ -21,7 +21,7 @@ from arrowmind.cli.options import FLAGS, VALUE_OPTIONS, with_common_options
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["arrange", "build_app", "command_names"]
+__all__ = ["arrange", "build_app", "command_names", "find_forward"]
 
 
 def command_names() -> list[str]:
@@ -75,8 +75,16 @@ def build_app(command: str | None) -> typer.Typer:
     return app
 
 
+def find_forward(command: str) -> Callable[[Sequence[str]], int] | None:
+    """The function of a command that parses its own words; None if this command is not of that kind."""
+    return getattr(_module(command), "forward", None)
+
+
 def _register(app: typer.Typer, name: str, module: Any) -> None:
     lenient = getattr(module, "lenient", False)
+    if hasattr(module, "forward"):
+        app.command(name, help=module.__doc__)(_stand_in)
+        return
     if not hasattr(module, "commands"):
         app.command(name, help=module.__doc__)(with_common_options(module.run, lenient=lenient))
         return

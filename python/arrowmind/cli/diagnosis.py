@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import arrowmind
 from arrowmind.cli.render import bytes_text
-from arrowmind.errors import OptimizationError
+from arrowmind.errors import DeviceError, OptimizationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -81,6 +81,7 @@ def examine(session: Session) -> list[Finding]:
     rooms: list[Callable[[Session], Iterator[Finding]]] = [
         _versions,
         _processor,
+        _device,
         _kernels,
         _memory,
         _disk,
@@ -132,6 +133,20 @@ def _processor(_session: Session) -> Iterator[Finding]:
 
 def _names(rows: list[dict[str, Any]], flag: str) -> str:
     return ", ".join(row["name"] for row in rows if row[flag])
+
+
+def _device(session: Session) -> Iterator[Finding]:
+    _native()
+    from arrowmind.engine.device import DEVICES, resolve_device  # noqa: PLC0415  needs the native core
+
+    settings = session.config.device
+    try:
+        device = resolve_device(settings.name)
+        yield Finding("device", settings.name, OK, f"{device}; in order of preference: {', '.join(DEVICES)}")
+    except DeviceError as error:
+        falls_back = settings.fallback == "cpu"
+        text = f"{error}" + ("; models run on the cpu" if falls_back else "")
+        yield Finding("device", settings.name, NOTE if falls_back else BAD, text)
 
 
 def _kernels(_session: Session) -> Iterator[Finding]:

@@ -6,8 +6,10 @@ import difflib
 import sys
 from typing import TYPE_CHECKING
 
-from arrowmind.cli.app import arrange, build_app, command_names
-from arrowmind.cli.failure import BROKEN_PIPE, FAILED, INTERRUPTED, USAGE, complain, quiet_output
+import typer
+
+from arrowmind.cli.app import arrange, build_app, command_names, find_forward
+from arrowmind.cli.failure import BROKEN_PIPE, FAILED, INTERRUPTED, USAGE, complain, guarded, quiet_output
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,8 +37,14 @@ def _run(arguments: Sequence[str]) -> int:
     if command is not None and command not in command_names():
         complain(_no_such(command))
         return USAGE
+    forward = find_forward(command) if command is not None else None
     try:
+        if forward is not None:
+            with guarded(as_json=False, debug="--debug" in words):
+                return forward(words[1:])
         build_app(command)(words, prog_name="arrowmind")
+    except typer.Exit as end:
+        return end.exit_code
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else FAILED if end.code else 0
     return 0
