@@ -10,6 +10,7 @@
 #include <deque>
 #include <exception>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -42,10 +43,17 @@ bool spin_until(const Ready& ready) {
   return ready();
 }
 
+// Counts the forks this process descends from: a pool whose workers belong to another generation has none.
 std::atomic<uint64_t> fork_generation{0};
+// Guards the creation of workers. Held across fork(), so that a child never inherits it locked.
+std::mutex creation;
 
-void register_fork_handler() {
-  static const int registered = pthread_atfork(nullptr, nullptr, [] { fork_generation.fetch_add(1); });
+void register_fork_handlers() {
+  static const int registered = pthread_atfork([] { creation.lock(); }, [] { creation.unlock(); },
+                                               [] {
+                                                 fork_generation.fetch_add(1);
+                                                 creation.unlock();
+                                               });
   if (registered != 0) fail(ErrorKind::kDevice, "pthread_atfork failed with ", registered);
 }
 
@@ -80,23 +88,34 @@ struct ThreadPool::State {
   std::mutex mutex;
   std::condition_variable work_arrived;
   std::condition_variable helper_left;
-  std::deque<Job*> jobs;          // guarded by mutex
-  std::atomic<int> job_count{0};  // size of jobs, for spinning without the lock
-  std::atomic<bool> stopping{false};
+  std::deque<Job*> jobs;            // guarded by mutex
+  bool stopping = false;            // guarded by mutex
+  std::atomic<uint64_t> events{0};  // counts posts and the stop, for spinning without the lock
   std::vector<std::thread> workers;
   uint64_t generation = fork_generation.load();
 
   explicit State(int threads) {
-    for (int worker = 1; worker < threads; ++worker) workers.emplace_back([this, worker] { loop(worker); });
+    try {
+      for (int worker = 1; worker < threads; ++worker) workers.emplace_back([this, worker] { loop(worker); });
+    } catch (const std::system_error& error) {
+      const size_t started = workers.size();
+      stop();
+      fail(ErrorKind::kDevice, "threads=", threads, ": the system gave only ", started + 1, " (",
+           error.what(), "); use fewer or raise its limit");
+    }
   }
 
-  ~State() {
+  ~State() { stop(); }
+
+  void stop() {
     {
       const std::lock_guard<std::mutex> lock(mutex);
       stopping = true;
+      events.fetch_add(1);
     }
     work_arrived.notify_all();
     for (std::thread& worker : workers) worker.join();
+    workers.clear();
   }
 
   // Joins the first job with tasks left, or returns null. Entered under the lock, so that a caller that
@@ -117,24 +136,34 @@ struct ThreadPool::State {
   }
 
   void loop(int worker) {
-    while (true) {
-      spin_until([this] { return stopping.load() || job_count.load(std::memory_order_acquire) > 0; });
-      Job* job = nullptr;
-      {
-        std::unique_lock<std::mutex> lock(mutex);
-        work_arrived.wait(lock, [&] { return stopping || (job = join_job()) != nullptr; });
-        if (job == nullptr) return;
-      }
+    while (Job* job = next_job()) {
       job->work(worker);
       leave_job(job);
     }
+  }
+
+  // Waits for a job with tasks left; null when the pool stops. A worker that finds none stays awake until
+  // the next post, even while the job it has just left is still being finished by others.
+  Job* next_job() {
+    Job* job = nullptr;
+    const auto ready = [&] { return stopping || (job = join_job()) != nullptr; };
+    uint64_t seen = 0;
+    {
+      const std::lock_guard<std::mutex> lock(mutex);
+      if (ready()) return job;
+      seen = events.load(std::memory_order_relaxed);
+    }
+    spin_until([&] { return events.load(std::memory_order_acquire) != seen; });
+    std::unique_lock<std::mutex> lock(mutex);
+    work_arrived.wait(lock, ready);
+    return job;
   }
 
   void post(Job* job) {
     {
       const std::lock_guard<std::mutex> lock(mutex);
       jobs.push_back(job);
-      job_count.fetch_add(1, std::memory_order_release);
+      events.fetch_add(1, std::memory_order_release);
     }
     work_arrived.notify_all();
   }
@@ -143,15 +172,12 @@ struct ThreadPool::State {
     {
       const std::lock_guard<std::mutex> lock(mutex);
       jobs.erase(std::find(jobs.begin(), jobs.end(), job));
-      job_count.fetch_sub(1);
     }
-    if (spin_until([job] { return job->helpers.load() == 0; })) {
-      // A helper that counted down may still hold the lock it notifies under: pass through it once.
-      const std::lock_guard<std::mutex> lock(mutex);
-      return;
-    }
+    // helpers falls to zero as the last thing a worker does with the job, under the lock.
+    const auto done = [job] { return job->helpers.load() == 0; };
+    if (spin_until(done)) return;
     std::unique_lock<std::mutex> lock(mutex);
-    helper_left.wait(lock, [job] { return job->helpers.load() == 0; });
+    helper_left.wait(lock, done);
   }
 };
 
@@ -159,7 +185,7 @@ ThreadPool::ThreadPool(int threads) : threads_(threads) {
   if (threads < 1 || threads > 1024) {
     fail(ErrorKind::kInvalidArgument, "threads=", threads, " is out of range; use 1 to 1024");
   }
-  register_fork_handler();
+  register_fork_handlers();
 }
 
 ThreadPool::~ThreadPool() {
@@ -168,7 +194,6 @@ ThreadPool::~ThreadPool() {
 }
 
 ThreadPool::State* ThreadPool::current_state() {
-  static std::mutex creation;
   const std::lock_guard<std::mutex> lock(creation);
   if (state_ && state_->generation != fork_generation.load()) state_.release();
   if (!state_) state_ = std::make_unique<State>(threads_);

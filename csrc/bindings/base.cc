@@ -27,8 +27,7 @@ nb::list isas() {
 // the cheapest that may run here.
 bool is_chosen(const KernelRow& row, const std::vector<KernelRow>& all) {
   if (!isa_enabled(row.isa)) return false;
-  const std::string forced = forced_kernel(row.op);
-  const auto preferred = [&](const KernelRow& a) { return a.name == forced ? -1.0f : a.cost; };
+  const auto preferred = [](const KernelRow& a) { return kernel_is_forced(a.name) ? -1.0f : a.cost; };
   return std::none_of(all.begin(), all.end(), [&](const KernelRow& other) {
     return other.op == row.op && other.detail == row.detail && isa_enabled(other.isa) &&
            preferred(other) < preferred(row);
@@ -56,6 +55,15 @@ void reload_environment() {
   reload_forced_kernels();
 }
 
+// Calls the Python function for each task, on the threads of the pool: for tests of the pool itself.
+void run_python(ThreadPool& pool, int64_t tasks, const nb::callable& body) {
+  nb::gil_scoped_release release;
+  pool.run(tasks, [&](int64_t task, int worker) {
+    nb::gil_scoped_acquire acquire;
+    body(task, worker);
+  });
+}
+
 }  // namespace
 
 void bind_base(nb::module_& m) {
@@ -65,6 +73,12 @@ void bind_base(nb::module_& m) {
   m.def("available_cpus", &available_cpus, "Processors this process may use.");
   m.def("reload_environment", &reload_environment,
         "Reads ARROWMIND_MAX_ISA and ARROWMIND_KERNEL again. For tests: not safe beside running kernels.");
+  nb::class_<ThreadPool>(m, "ThreadPool",
+                         "Threads that share work dynamically; safe under concurrent use and fork.")
+      .def(nb::init<int>(), nb::arg("threads"))
+      .def_prop_ro("threads", &ThreadPool::threads)
+      .def("run", &run_python, nb::arg("tasks"), nb::arg("body"),
+           "Calls body(task, worker) once for each task in [0, tasks); the first exception is raised here.");
 }
 
 }  // namespace arrowmind::bindings

@@ -176,11 +176,6 @@ Plan* make_plan(int64_t vocabulary, int64_t max_length, int64_t output_columns) 
 }  // namespace
 
 void bind_plan(nb::module_& m) {
-  nb::class_<ThreadPool>(m, "ThreadPool",
-                         "Threads that share work dynamically; safe under concurrent use and fork.")
-      .def(nb::init<int>(), nb::arg("threads"))
-      .def_prop_ro("threads", &ThreadPool::threads);
-
   nb::class_<Plan>(m, "Plan", "A forward as a flat list of operators over buffers; see csrc/runtime/plan.h.")
       .def(nb::new_(&make_plan), nb::arg("vocabulary"), nb::arg("max_length"), nb::arg("output_columns"))
       .def(

@@ -20,6 +20,13 @@ using Matrix = nb::ndarray<T, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using AnyMatrix = nb::ndarray<nb::ro, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using Bytes = nb::ndarray<const uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
+Activation activation_type(const std::string& name) {
+  if (name == "fp32") return Activation::kF32;
+  if (name == "int8") return Activation::kI8;
+  if (name == "int16") return Activation::kI16;
+  fail(ErrorKind::kInvalidArgument, "activation type '", name, "' is unknown; use fp32, int8 or int16");
+}
+
 Weight weight_type(const std::string& name) {
   if (name == "fp32") return Weight::kF32;
   if (name == "fp16") return Weight::kF16;
@@ -62,12 +69,13 @@ void unpack(const std::string& type, Bytes packed,
   qmatmul::unpack(weight, n, k, packed.data(), out.data());
 }
 
-// Runs one named row over whole matrices on this thread: for tests and benchmarks, which own the oracle.
+// Runs one named row on this thread: for tests, which own the oracle.
 void run(const std::string& name, AnyMatrix a, int64_t k, Bytes w, Matrix<float> c,
          std::optional<Vector<float>> a_scale, std::optional<Vector<int32_t>> a_sum,
          std::optional<Vector<float>> w_scale, std::optional<Vector<float>> w_zero,
          std::optional<Vector<int32_t>> w_sum, std::optional<Vector<float>> bias,
-         std::optional<Matrix<const float>> residual, bool gelu, int64_t repeat) {
+         std::optional<Matrix<const float>> residual, bool gelu, int64_t n_begin,
+         std::optional<int64_t> n_end) {
   const qmatmul::Row& row = kernel_by_name(qmatmul::rows(), name);
   qmatmul::Params p;
   p.m = static_cast<int64_t>(c.shape(0));
@@ -102,11 +110,21 @@ void run(const std::string& name, AnyMatrix a, int64_t k, Bytes w, Matrix<float>
   p.nonlinearity = gelu ? qmatmul::Nonlinearity::kGelu : qmatmul::Nonlinearity::kNone;
   p.c = c.data();
   p.c_stride = p.n;
-  p.n_end = p.n;
+  p.n_begin = n_begin;
+  p.n_end = n_end.value_or(p.n);
+  require(0 <= n_begin && n_begin <= p.n_end && p.n_end <= p.n,
+          "n_begin and n_end must lie within the outputs");
+  require(n_begin % qmatmul::kPanel == 0 && (p.n_end % qmatmul::kPanel == 0 || p.n_end == p.n),
+          "n_begin and n_end must be multiples of 16");
   require(p.w_zero == nullptr || row.activation == Activation::kF32 || p.a_sum != nullptr,
           "zero points need a_sum");
   nb::gil_scoped_release release;
-  for (int64_t i = 0; i < repeat; ++i) row.run(p);
+  row.run(p);
+}
+
+nb::str select(const std::string& activation, const std::string& weight, int64_t m) {
+  const std::string_view name = qmatmul::select(activation_type(activation), weight_type(weight), m).row.name;
+  return nb::str(name.data(), name.size());
 }
 
 }  // namespace
@@ -121,8 +139,11 @@ void bind_qmatmul(nb::module_& m) {
   m.def("qmatmul_run", &run, nb::arg("name"), nb::arg("a"), nb::arg("k"), nb::arg("w"), nb::arg("c"),
         nb::arg("a_scale") = nb::none(), nb::arg("a_sum") = nb::none(), nb::arg("w_scale") = nb::none(),
         nb::arg("w_zero") = nb::none(), nb::arg("w_sum") = nb::none(), nb::arg("bias") = nb::none(),
-        nb::arg("residual") = nb::none(), nb::arg("gelu") = false, nb::arg("repeat") = 1,
-        "Runs the named kernel row over whole matrices on this thread; for tests and benchmarks.");
+        nb::arg("residual") = nb::none(), nb::arg("gelu") = false, nb::arg("n_begin") = 0,
+        nb::arg("n_end") = nb::none(),
+        "Runs the named kernel row on this thread, for outputs [n_begin, n_end): for tests.");
+  m.def("qmatmul_select", &select, nb::arg("activation"), nb::arg("weight"), nb::arg("m"),
+        "Name of the row that serves these types and number of rows on this machine.");
 }
 
 }  // namespace arrowmind::bindings

@@ -65,13 +65,10 @@ std::vector<KernelRow> all_kernels() {
   return all;
 }
 
-std::string forced_kernel(std::string_view op) {
+bool kernel_is_forced(std::string_view name) {
   const std::lock_guard<std::mutex> lock(forced_mutex);
   if (!forced) forced = read_forced();
-  for (const std::string& name : *forced) {
-    if (name.starts_with(std::string(op) + "_")) return name;
-  }
-  return {};
+  return std::find(forced->begin(), forced->end(), name) != forced->end();
 }
 
 void reload_forced_kernels() {

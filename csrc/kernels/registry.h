@@ -23,9 +23,9 @@ struct KernelRow {
 // All rows of all ops, in table order (kernels.cc).
 std::vector<KernelRow> all_kernels();
 
-// The name in ARROWMIND_KERNEL if it forces a row of this op, else empty. Several names may be given,
-// separated by commas. Throws Error(kConfiguration) when a name is no row at all, or its ISA cannot run here.
-std::string forced_kernel(std::string_view op);
+// Whether ARROWMIND_KERNEL names this row. Several names may be given, separated by commas. Throws
+// Error(kConfiguration) when any of them is no row at all, or its ISA cannot run here.
+bool kernel_is_forced(std::string_view name);
 
 // Reads ARROWMIND_KERNEL again. Only for tests.
 void reload_forced_kernels();
@@ -35,11 +35,10 @@ void reload_forced_kernels();
 template <typename Row, typename Fits>
 const Row& select_kernel(std::span<const Row> rows, std::string_view op, const Fits& fits,
                          const std::string& problem) {
-  const std::string forced = forced_kernel(op);
   const Row* best = nullptr;
   for (const Row& row : rows) {
     if (!fits(row)) continue;
-    if (!forced.empty() && row.row.name == forced) return row;
+    if (kernel_is_forced(row.row.name)) return row;
     if (isa_enabled(row.row.isa) && (best == nullptr || row.cost < best->cost)) best = &row;
   }
   if (best == nullptr) fail(ErrorKind::kKernel, "[", op, "] no kernel for ", problem);

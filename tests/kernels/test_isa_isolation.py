@@ -1,0 +1,78 @@
+"""No wide instruction outside the kernels of its instruction set.
+
+One inline function of the standard library compiled in x86_avx512.cc may be the copy the linker keeps for
+everyone: then baseline code dies on an older processor. Looks at the object files of a build.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+ISA_STEM = re.compile(r"(scalar|(x86|arm)_\w+)\.cc\.o")
+# Weak symbols may come from any object of the link, and the linker keeps one.
+WEAK_CODE = re.compile(r"^[0-9a-f]+ [WV] (.+)$")
+
+
+def _objects() -> list[Path]:
+    builds = sorted(ROOT.glob("build/*/CMakeFiles/arrowmind_core.dir"), key=lambda path: path.stat().st_mtime)
+    return sorted(builds[-1].rglob("*.o")) if builds else []
+
+
+@pytest.fixture(scope="module")
+def objects() -> list[Path]:
+    missing = [tool for tool in ("nm", "objdump") if shutil.which(tool) is None]
+    if missing:
+        pytest.skip(f"needs {' and '.join(missing)} (binutils)")
+    found = _objects()
+    if not found:
+        pytest.skip("no build folder with object files here; build with cmake to check it")
+    if any(b"-fsanitize" in line for line in _flags(found)):
+        pytest.skip("sanitizers add their own code")
+    return found
+
+
+def _flags(found: list[Path]) -> list[bytes]:
+    cache = next(parent for parent in found[0].parents if (parent / "CMakeCache.txt").exists())
+    text = (cache / "CMakeCache.txt").read_bytes()
+    return [b"-fsanitize"] if re.search(rb"^ARROWMIND_SANITIZE:STRING=.+", text, re.M) else []
+
+
+def _is_kernel(path: Path) -> bool:
+    return ISA_STEM.fullmatch(path.name) is not None
+
+
+def _run(*command: str | Path) -> str:
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def test_baseline_objects_use_baseline_registers(objects):
+    for path in objects:
+        if not _is_kernel(path) or path.name == "scalar.cc.o":
+            wide = re.search(r".*%[yz]mm\d.*", _run("objdump", "-d", "--no-show-raw-insn", path))
+            assert wide is None, f"{path.name}: {wide.group(0).strip()}"
+
+
+def test_narrow_kernels_use_no_wider_registers(objects):
+    for path in objects:
+        if path.name == "x86_avx2.cc.o":
+            wide = re.search(r".*(%zmm\d|%[xy]mm(1[6-9]|[23]\d)).*", _run("objdump", "-d", path))
+            assert wide is None, f"{path}: {wide.group(0).strip()}"
+
+
+def test_kernels_share_no_code_with_others(objects):
+    """Every weak symbol of a kernel source lives in the namespace named after its instruction set."""
+    kernels = [path for path in objects if _is_kernel(path)]
+    assert kernels
+    for path in kernels:
+        namespace = f"arrowmind::{path.name.removesuffix('.cc.o')}::"
+        for line in _run("nm", "--demangle", "--defined-only", path).splitlines():
+            weak = WEAK_CODE.match(line)
+            if weak is None or weak.group(1).startswith("DW.ref."):
+                continue
+            assert namespace in weak.group(1), f"{path.parent.name}/{path.name}: {weak.group(1)}"

@@ -1,0 +1,158 @@
+"""Quantised matrix multiplication as csrc/kernels/qmatmul/qmatmul.h defines it, and its error bounds."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from tests.reference.tolerance import UNIT
+
+from arrowmind import _native
+
+ACTIVATIONS = {"kF32": "fp32", "kI8": "int8", "kI16": "int16"}
+WEIGHTS = {"kF32": "fp32", "kF16": "fp16", "kI8": "int8"}
+CODES = {"fp32": np.float32, "fp16": np.float16, "int8": np.int8, "int16": np.int16}
+PANEL, QUAD = 16, 4
+
+
+class Form(NamedTuple):
+    """The types of one group of rows of the kernel table."""
+
+    activation: str
+    weight: str
+
+    @classmethod
+    def of(cls, row: dict) -> Form:
+        """From the row's detail, for instance "kI16 x kI8"."""
+        activation, weight = row["detail"].split(" x ")
+        return cls(ACTIVATIONS[activation], WEIGHTS[weight])
+
+    @property
+    def integer(self) -> bool:
+        return self.activation != "fp32"
+
+
+def padded(size: int, multiple: int) -> int:
+    """Size rounded up."""
+    return -(-size // multiple) * multiple
+
+
+def code_limit(activation: str, k: int) -> int:
+    """Largest magnitude of an activation code."""
+    return 127 if activation == "int8" else _native.qmatmul_activation_limit(k)
+
+
+@dataclass
+class Problem:
+    """Operands of one multiplication; `a` [m, k] and `w` [n, k] in their own types."""
+
+    form: Form
+    a: np.ndarray
+    w: np.ndarray
+    a_scale: np.ndarray | None = None  # [m]
+    w_scale: np.ndarray | None = None  # [n]
+    w_zero: np.ndarray | None = None  # [n]
+    bias: np.ndarray | None = None  # [n]
+    residual: np.ndarray | None = None  # [m, n]
+    gelu: bool = False
+    give_sums: bool = True
+    extra_stride: int = 0  # columns behind those the kernel may read
+    packed: np.ndarray = field(init=False)
+
+    def __post_init__(self) -> None:
+        bits = self.w.view(np.uint16) if self.form.weight == "fp16" else self.w
+        self.packed = _native.qmatmul_pack(self.form.weight, bits)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self.a.shape[0], self.w.shape[0], self.a.shape[1]
+
+    def run(self, name: str, n_begin: int = 0, n_end: int | None = None) -> np.ndarray:
+        """The kernel's [m, n]; outputs outside [n_begin, n_end) stay NaN."""
+        m, n, k = self.shape
+        c = np.full((m, n), np.nan, np.float32)
+        _native.qmatmul_run(
+            name,
+            self._rows(),
+            k,
+            self.packed,
+            c,
+            a_scale=self.a_scale,
+            a_sum=self.a.sum(axis=1, dtype=np.int32) if self.form.integer else None,
+            w_scale=self._per_output(self.w_scale, np.float32),
+            w_zero=self._per_output(self.w_zero, np.float32),
+            w_sum=self._sums(),
+            bias=self.bias,
+            residual=self.residual,
+            gelu=self.gelu,
+            n_begin=n_begin,
+            n_end=n_end,
+        )
+        return c
+
+    def expected(self) -> tuple[np.ndarray, np.ndarray]:
+        """The result in float64 and its error bound, both [m, n]."""
+        value, bound = self._integer_value() if self.form.integer else self._float_value()
+        if self.bias is not None:
+            value = value + self.bias
+            bound = bound + UNIT * np.abs(value)
+        if self.gelu:
+            value = value * (0.5 + 0.5 * np.vectorize(math.erf)(value / math.sqrt(2)))
+            # The slope of GELU is below 1.13; its own error is stated in kernels/simd/f32x16.h.
+            bound = 1.13 * bound + 5e-7 * np.maximum(1, np.abs(value))
+        if self.residual is not None:
+            value = value + self.residual
+            bound = bound + UNIT * np.abs(value)
+        return value, bound * (1 + 8 * UNIT)
+
+    def exact(self) -> np.ndarray:
+        """The bits of an integer form without zero points and GELU: one rounding where the kernel has one."""
+        total = self.a.astype(np.int64) @ self.w.astype(np.int64).T
+        value = total.astype(np.float32) * (self.a_scale[:, None] * self.w_scale)
+        value = value if self.bias is None else value + self.bias
+        return value if self.residual is None else value + self.residual
+
+    def _integer_value(self) -> tuple[np.ndarray, np.ndarray]:
+        a, w = self.a.astype(np.int64), self.w.astype(np.int64)
+        total = (a @ w.T).astype(np.float64)
+        correction = np.zeros_like(total)
+        if self.w_zero is not None:
+            correction = a.sum(axis=1)[:, None] * self.w_zero.astype(np.float64)
+        scale = self.a_scale.astype(np.float64)[:, None] * self.w_scale.astype(np.float64)
+        # Rounded to float32: the sum, the row's sum, their difference, the product of scales, the result.
+        bound = UNIT * (np.abs(total) + 2 * np.abs(correction) + 3 * np.abs(total - correction))
+        return (total - correction) * scale, bound * np.abs(scale)
+
+    def _float_value(self) -> tuple[np.ndarray, np.ndarray]:
+        a, w = self.a.astype(np.float64), self.w.astype(np.float64)
+        if self.w_zero is not None:
+            w = w - self.w_zero[:, None]
+        value, size = a @ w.T, np.abs(a) @ np.abs(w).T
+        scale = 1.0 if self.w_scale is None else self.w_scale.astype(np.float64)
+        # One rounding per step of k, one for the scale; float32 sums that vanish leave at most denormals.
+        return value * scale, (self.shape[2] + 2) * UNIT * size * np.abs(scale) + 2.0**-140
+
+    def _rows(self) -> np.ndarray:
+        """Activations padded as the contract asks; behind the padding lies what no kernel may use."""
+        m, _, k = self.shape
+        readable = padded(k, QUAD) if self.form.integer else k
+        stride = padded(readable + self.extra_stride, QUAD)
+        junk = np.nan if not self.form.integer else 111
+        rows = np.full((m, stride), junk, CODES[self.form.activation])
+        rows[:, :readable] = 0
+        rows[:, :k] = self.a
+        return rows
+
+    def _per_output(self, values: np.ndarray | None, dtype: type) -> np.ndarray | None:
+        if values is None:
+            return None
+        out = np.zeros(padded(len(values), PANEL), dtype)
+        out[: len(values)] = values
+        return out
+
+    def _sums(self) -> np.ndarray | None:
+        if self.form.weight != "int8" or not self.give_sums:
+            return None
+        return self._per_output(self.w.sum(axis=1, dtype=np.int32), np.int32)
