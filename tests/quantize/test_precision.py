@@ -8,6 +8,7 @@ import pytest
 from arrowmind.errors import InvalidArgumentError, WeightError
 from arrowmind.quantize import Thresholds, check, validate
 from arrowmind.quantize.probes import PROBES
+from arrowmind.weights import convert_model
 
 
 def at_angle(degrees):
@@ -68,3 +69,19 @@ def test_probe_texts_are_many_and_varied():
     assert min(words) == 1
     assert max(words) >= 40
     assert sum(any("\u4e00" <= letter <= "\u9fff" for letter in text) for text in PROBES) >= 6
+
+
+def test_originals_of_any_kind_are_embedded_through_a_folder_of_ours(model, embedder, tmp_path):
+    convert_model(model, tmp_path / "parquet", formats=["parquet-v1"])
+    opened = []
+
+    def noting(folder):
+        opened.append(folder)
+        return embedder(folder)
+
+    report = validate(tmp_path / "parquet" / "weights.parquet", model, embedder=noting)
+    assert report.passed
+    assert report.tensors == {}
+    assert opened[1] == model
+    assert opened[0].name == "model"
+    assert not opened[0].exists()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+import tempfile
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -13,12 +14,14 @@ import numpy as np
 from arrowmind.errors import InvalidArgumentError, PrecisionError
 from arrowmind.quantize.embedders import registered_embedder
 from arrowmind.quantize.probes import PROBES
-from arrowmind.weights import open_weights
+from arrowmind.weights import convert_model, open_weights
+from arrowmind.weights.configuration import KEY
+from arrowmind.weights.documents import read_json_object
 from arrowmind.weights.roles import role_of
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     import numpy.typing as npt
 
@@ -110,16 +113,19 @@ class PrecisionReport:
             )
 
     def __str__(self) -> str:
-        share = 100 * self.bytes / self.reference_bytes if self.reference_bytes else 0.0
         lines = [
             f"precision check: {self.verdict} ({self.finished})",
             f"  cosine mean      {_cosine(self.cosine_mean)}   (at least {self.thresholds.cosine_mean})",
             f"  cosine smallest  {_cosine(self.cosine_min)}   (at least {self.thresholds.cosine_min})",
             f"  texts            {self.texts}",
-            f"  bytes            {self.bytes:,} ({share:.1f} % of the original's {self.reference_bytes:,})",
-            f"  bits per weight  {self.bits_per_weight:.3f} ({self.bits_per_weight_without_tables:.3f} "
-            "without embedding tables)",
         ]
+        if self.reference_bytes:
+            share = 100 * self.bytes / self.reference_bytes
+            lines += [
+                f"  bytes            {self.bytes:,} ({share:.1f} % of the {self.reference_bytes:,} before)",
+                f"  bits per weight  {self.bits_per_weight:.3f} ({self.bits_per_weight_without_tables:.3f} "
+                "without embedding tables)",
+            ]
         worst = sorted(self.tensors.items(), key=lambda item: -item[1])[:3]
         lines += [f"  relative error   {error:.5f} {name}" for name, error in worst]
         return "\n".join(lines)
@@ -164,21 +170,25 @@ def check(
 def compare_weights(report: PrecisionReport, reference: WeightSource, candidate: WeightSource) -> None:
     """Adds to ``report`` what the weights themselves say: errors per tensor, bytes, bits per weight."""
     sizes = {True: [0, 0], False: [0, 0]}  # of tables, of the rest: bits, weights
-    shared = set(reference.names())
+    originals = set(reference.names())
+    report.reference_bytes = 0
     for name in candidate.names():
         tensor = candidate.tensor(name)
         entry = sizes[role_of(name, tensor.spec.shape) == "table"]
         entry[0] += 8 * _stored_bytes(tensor)
         entry[1] += int(np.prod(tensor.spec.shape, dtype=np.int64))
-        if name in shared:
-            error = _relative_error(reference.tensor(name), tensor)
+        if name in originals:
+            originals.remove(name)
+            original = reference.tensor(name)
+            report.reference_bytes += _stored_bytes(original)
+            error = _relative_error(original, tensor)
             if error > 0:
                 report.tensors[name] = float(f"{error:.3g}")
     bits, weights = (sizes[True][i] + sizes[False][i] for i in (0, 1))
     report.bytes = bits // 8
     report.bits_per_weight = bits / max(1, weights)
     report.bits_per_weight_without_tables = sizes[False][0] / max(1, sizes[False][1])
-    report.reference_bytes = sum(_stored_bytes(reference.tensor(name)) for name in reference.names())
+    report.reference_bytes += sum(_stored_bytes(reference.tensor(name)) for name in originals)
     report.reference, report.candidate = reference.fingerprint, candidate.fingerprint
 
 
@@ -211,10 +221,23 @@ def validate(
         if factory is None:
             report = PrecisionReport(thresholds=thresholds or Thresholds(), started=_now(), finished=_now())
         else:
-            report = check(factory(Path(reference)), factory(Path(candidate)), texts, thresholds)
+            folders = [stack.enter_context(_embeddable(Path(path))) for path in (reference, candidate)]
+            report = check(factory(folders[0]), factory(folders[1]), texts, thresholds)
         compare_weights(report, *sources)
     report.finished = _now()
     return report
+
+
+@contextmanager
+def _embeddable(path: Path) -> Iterator[Path]:
+    """A folder of ours with the model at ``path``: that itself, or one made for as long as it is needed."""
+    config = path / "config.json"
+    if config.is_file() and isinstance(read_json_object(config).get(KEY), dict):
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="arrowmind-") as folder:
+        convert_model(path, Path(folder) / "model")
+        yield Path(folder) / "model"
 
 
 def _cosines(left: npt.NDArray[Any], right: npt.NDArray[Any]) -> npt.NDArray[np.float64]:

@@ -38,7 +38,7 @@ class HuggingFaceModel(WeightSource):
         skipped = [name for name in names if self._shards.dtype(name) in _INTEGERS]
         if skipped:
             _log.info("integer buffers are not weights and are left out", path=str(path), names=skipped)
-        self._names = sorted(set(names) - set(skipped), key=storage_order)
+        self._names = dict.fromkeys(sorted(set(names) - set(skipped), key=storage_order))
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> HuggingFaceModel:

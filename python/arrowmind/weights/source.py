@@ -73,8 +73,9 @@ class WeightSource(ABC):
     @property
     def fingerprint(self) -> str:
         """Hex digest over all tensors, the same in every kind of file; reads them all unless it is native."""
-        tensors = [self.tensor(name) for name in self.names()]
-        return fingerprint([t.spec for t in tensors], [t.checksums() for t in tensors])
+        names = self.names()
+        specs = (self.tensor(name).spec for name in names)
+        return fingerprint(specs, (self.tensor(name).checksums() for name in names))
 
     def verify(self) -> None:
         """Reads every byte and compares checksums.

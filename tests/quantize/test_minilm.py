@@ -1,0 +1,59 @@
+"""The real encoder: size and fidelity of its INT8 file on texts that nothing was tuned on."""
+
+from __future__ import annotations
+
+import csv
+
+import numpy as np
+import pytest
+
+from arrowmind.engine import ArrowEngine
+from arrowmind.quantize import ArrowQuantizer, QuantizationConfig, check
+from arrowmind.weights import WeightFile, convert_model
+
+
+def engine(folder):
+    return ArrowEngine(folder).encode
+
+
+@pytest.fixture(scope="module")
+def folders(minilm_source, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("minilm")
+    assert convert_model(minilm_source, folder / "fp32").lossless
+    report = ArrowQuantizer(embedder=engine).quantize(folder / "fp32", folder / "int8")
+    return folder / "fp32", folder / "int8", report
+
+
+def test_size_types_and_probe_texts(folders):
+    _, int8, report = folders
+    assert report.passed
+    assert report.cosine_mean >= 0.9993
+    assert report.cosine_min >= 0.998
+    path = int8 / "weights.arrow"
+    assert path.stat().st_size <= 24_000_000
+    assert report.bits_per_weight < 8.3
+    with WeightFile.open(path) as weights:
+        activations = weights.describe()["activations"]
+        assert activations["int8"] == 6
+        block = "encoder.layer.3.attention.self"
+        offsets = [weights.offset(f"{block}.{name}.weight") for name in ("query", "key", "value")]
+        assert np.diff(offsets).tolist() == [384 * 384] * 2
+
+
+def test_held_out_sentences(folders, shared_data):
+    fp32, int8, _ = folders
+    with (shared_data / "stsb" / "stsb-en-test.csv").open(encoding="utf-8") as file:
+        texts = [text for row in list(csv.reader(file))[:60] for text in row[:2]]
+    report = check(engine(fp32), engine(int8), texts)
+    print(report)
+    assert report.cosine_mean >= 0.9993
+    assert report.cosine_min >= 0.998
+
+
+def test_a_worse_model_is_refused(folders, tmp_path):
+    from arrowmind.errors import PrecisionError
+
+    config = QuantizationConfig(per_channel=False, activation="int8")
+    with pytest.raises(PrecisionError, match="below the threshold"):
+        ArrowQuantizer(config, embedder=engine).quantize(folders[0], tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
