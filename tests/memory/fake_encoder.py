@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import re
 import zlib
+from functools import lru_cache
 
 import numpy as np
+
+
+@lru_cache(maxsize=4096)
+def _direction(word: str, dimension: int) -> np.ndarray:
+    seed = zlib.crc32(word.encode("utf-8", "surrogatepass"))
+    return np.random.default_rng(seed).standard_normal(dimension).astype(np.float32)
 
 
 class FakeEncoder:
@@ -24,11 +31,7 @@ class FakeEncoder:
 
     def _vector(self, text: str) -> np.ndarray:
         words = re.findall(r"\w+", text.lower())[:256]
-        return sum((self._direction(word) for word in words), np.zeros(self.dimension, np.float32))
-
-    def _direction(self, word: str) -> np.ndarray:
-        seed = zlib.crc32(word.encode("utf-8", "surrogatepass"))
-        return np.random.default_rng(seed).standard_normal(self.dimension).astype(np.float32)
+        return sum((_direction(word, self.dimension) for word in words), np.zeros(self.dimension, np.float32))
 
     def windows(self, text: str, max_tokens: int = 256) -> list[str]:
         words = text.split()

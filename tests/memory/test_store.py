@@ -57,7 +57,7 @@ def test_the_score_is_the_sum_of_its_parts(store):
     assert best.explain.vector.window == 0
     assert -1 <= best.explain.vector.cosine <= 1
     assert best.explain.text.rank == 1
-    assert best.explain.text.terms == ("cat", "call", "miso")
+    assert best.explain.text.words == ("cat", "called", "miso")
     assert best.to_dict()["record"]["timestamp"].endswith("+00:00")
 
 

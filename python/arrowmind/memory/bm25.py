@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from arrowmind.memory.terms import terms
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-__all__ = ["Postings", "matched_terms"]
+__all__ = ["Postings", "matched_words"]
 
 _K1 = 1.2
 _B = 0.75
@@ -74,7 +74,7 @@ class Postings:
         return dict(scores)
 
 
-def matched_terms(text: str, query: Iterable[str]) -> tuple[str, ...]:
-    """Terms of the query that the text holds, in the order of the query."""
+def matched_words(text: str, query: Mapping[str, str]) -> tuple[str, ...]:
+    """Words of the query (term -> word) that the text holds in some form, in the order of the query."""
     held = set(terms(text))
-    return tuple(term for term in query if term in held)
+    return tuple(word for term, word in query.items() if term in held)

@@ -72,12 +72,12 @@ class TextMatch:
     Attributes:
         bm25: the BM25 score, 0 or more; comparable within one recall only.
         rank: place among all memories by BM25, from 1.
-        terms: terms of the query that the memory holds, in the form they are indexed in.
+        words: words of the query that the memory holds in some form (of its first 100,000 characters).
     """
 
     bm25: float
     rank: int
-    terms: tuple[str, ...]
+    words: tuple[str, ...]
 
 
 @dataclass(frozen=True)

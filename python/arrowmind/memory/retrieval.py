@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from arrowmind.memory.bm25 import matched_terms
+from arrowmind.memory.bm25 import matched_words
 from arrowmind.memory.fusion import Candidate, Fused, fuse
 from arrowmind.memory.records import Explanation, Hit, Record, TextMatch, VectorMatch
 from arrowmind.memory.times import from_microseconds, from_optional
@@ -37,13 +37,13 @@ class Question:
 
     Attributes:
         vector: float32 [dimension] of length 1; None leaves meaning out.
-        terms: distinct terms; empty leaves words out.
+        terms: distinct terms, each with the word of the query it comes from; empty leaves words out.
         top_k: how many hits.
         wanted: which memories.
     """
 
     vector: FloatArray | None
-    terms: list[str]
+    terms: dict[str, str]
     top_k: int
     wanted: Filter
 
@@ -57,7 +57,7 @@ def rank(snapshot: Snapshot, question: Question, text_leg: TextLeg, settings: Re
         for place, item in enumerate(found, start=1):
             candidates[item.id] = Candidate(item.id, item.cosine, item.window, place)
     if question.terms and settings.text_weight > 0:
-        scored = text_leg(snapshot, question.terms, depth, question.wanted)
+        scored = text_leg(snapshot, list(question.terms), depth, question.wanted)
         for place, (id_, bm25) in enumerate(scored, start=1):
             candidate = candidates.setdefault(id_, Candidate(id_))
             candidate.bm25, candidate.text_rank = bm25, place
@@ -112,6 +112,6 @@ def _explain(fused: Fused, text: str, question: Question) -> Explanation:
     if candidate.cosine is not None:
         vector = VectorMatch(candidate.cosine, candidate.vector_rank, candidate.window)
     if candidate.text_rank is not None:
-        matched = matched_terms(text[:_EXPLAINED_CHARACTERS], question.terms)
+        matched = matched_words(text[:_EXPLAINED_CHARACTERS], question.terms)
         words = TextMatch(candidate.bm25, candidate.text_rank, matched)
     return Explanation(vector, words, fused.vector_share, fused.text_share)

@@ -346,9 +346,10 @@ class MemoryStore:
             raise InvalidArgumentError(
                 f"the vector of the query has shape {vector.shape}, the store needs [1, {dimension}]"
             )
-        length = float(np.linalg.norm(vector))
-        unit: FloatArray = (vector[0] / length).astype(np.float32) if length > 0 else vector[0]
-        return unit if length > 0 else None
+        # In float64: the square of a float32 may overflow.
+        wide = vector[0].astype(np.float64)
+        length = float(np.linalg.norm(wide))
+        return (wide / length).astype(np.float32) if length > 0 else None
 
     def _rank(self, session: Session, snapshot: Snapshot, question: Question) -> tuple[Snapshot, list[Fused]]:
         try:

@@ -7,21 +7,36 @@ dictionary, and every query of two characters or more finds its text.
 
 from __future__ import annotations
 
+import bisect
 import re
 import unicodedata
+from functools import lru_cache
+from itertools import groupby, islice
 
 __all__ = ["STOP_WORDS", "query_terms", "terms"]
 
 _MAX_TERM = 64
 _MAX_QUERY_TERMS = 128
 
-# Scripts without spaces between words: Thai to Myanmar, Hangul, kana, Han with its extensions.
+# First and last character of the blocks of scripts without spaces between words, and of Hangul, in order:
+# Thai and Lao, Myanmar, Hangul, Khmer, kana, Hangul, kana, Han, Hangul, Han, Han and its extensions.
 _UNSPACED = (
-    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u1100-\u11ff\u3040-\u30ff\u3130-\u318f\u31f0-\u31ff"
-    "\u3400-\u4dbf\u4e00-\u9fff\ua960-\ua97f\uac00-\ud7ff\uf900-\ufaff\U00020000-\U0003ffff"
+    (0x0E00, 0x0EFF),
+    (0x1000, 0x109F),
+    (0x1100, 0x11FF),
+    (0x1780, 0x17FF),
+    (0x3040, 0x30FF),
+    (0x3130, 0x318F),
+    (0x31F0, 0x31FF),
+    (0x3400, 0x4DBF),
+    (0x4E00, 0x9FFF),
+    (0xA960, 0xA97F),
+    (0xAC00, 0xD7FF),
+    (0xF900, 0xFAFF),
+    (0x20000, 0x3FFFF),
 )
-_RUN = re.compile(rf"[{_UNSPACED}]+|(?:(?![{_UNSPACED}])\w)+(?:['\u2019](?:(?![{_UNSPACED}])\w)+)*")
-_IS_UNSPACED = re.compile(f"[{_UNSPACED}]")
+_UNSPACED_STARTS = [first for first, _ in _UNSPACED]
+_WORD = re.compile("\\w+(?:['\u2019]\\w+)*")
 
 _STOP_LINES = (
     "a about above after again all also am an and any are as at be because been before being below "
@@ -37,47 +52,66 @@ STOP_WORDS = frozenset(_STOP_LINES.split(" ")) - {""}
 
 def terms(text: str) -> list[str]:
     """All terms of a text, in order, repeated ones repeated."""
-    found: list[str] = []
-    for run in _RUN.findall(_normalise(text)):
-        if _IS_UNSPACED.match(run):
-            found.extend(_pairs(run))
-        else:
-            found.append(_stem(run)[:_MAX_TERM])
-    return found
+    return [term for word in _WORD.findall(_normalise(text)) for term in _word_terms(word)]
 
 
-def query_terms(text: str) -> list[str]:
-    """Distinct terms of a query in order; stop words only where there is nothing else. At most 128."""
-    kept: dict[str, None] = {}
-    stopped: dict[str, None] = {}
-    for run in _RUN.findall(_normalise(text)):
-        target = stopped if run in STOP_WORDS else kept
-        target.update(dict.fromkeys(terms(run)))
+def query_terms(text: str) -> dict[str, str]:
+    """Distinct terms of a query in order, each with the word it comes from; at most 128.
+
+    Stop words are among them only where there is nothing else.
+    """
+    kept: dict[str, str] = {}
+    stopped: dict[str, str] = {}
+    for match in _WORD.finditer(_normalise(text)):
+        word = match.group()
+        found = _word_terms(word)
+        target = stopped if word in STOP_WORDS else kept
+        for term in found:
+            target.setdefault(term, word if len(found) == 1 else term)
         if len(kept) >= _MAX_QUERY_TERMS:
             break
-    return list(kept or stopped)[:_MAX_QUERY_TERMS]
+    return dict(islice((kept or stopped).items(), _MAX_QUERY_TERMS))
 
 
 def _normalise(text: str) -> str:
     folded = text.casefold()
     if folded.isascii():
         return folded
-    folded = unicodedata.normalize("NFKC", folded)
-    # Accents of spaced scripts fall away; decomposing Hangul or kana would take them apart.
-    return "".join(_without_accents(char) if "\u00c0" <= char <= "\u1fff" else char for char in folded)
+    decomposed = unicodedata.normalize("NFD", unicodedata.normalize("NFKC", folded))
+    return unicodedata.normalize("NFC", "".join(filter(_is_kept, decomposed)))
 
 
-def _without_accents(char: str) -> str:
-    if _IS_UNSPACED.match(char):
-        return char
-    base = unicodedata.normalize("NFD", char)
-    return "".join(part for part in base if not unicodedata.combining(part))
+def _is_kept(char: str) -> bool:
+    """Drops accents, and vowel signs that would cut words; keeps the marks that voice kana."""
+    return char in "\u3099\u309a" or not unicodedata.category(char).startswith("M")
+
+
+def _word_terms(word: str) -> list[str]:
+    if word.isascii():
+        return _spaced_terms(word)
+    found = []
+    for unspaced, run in groupby(word, key=_is_unspaced):
+        part = "".join(run)
+        found += _pairs(part) if unspaced else _spaced_terms(part)
+    return found
+
+
+def _spaced_terms(word: str) -> list[str]:
+    stem = _stem(word[:_MAX_TERM])
+    return [stem] if stem else []
+
+
+def _is_unspaced(char: str) -> bool:
+    code = ord(char)
+    block = bisect.bisect_right(_UNSPACED_STARTS, code) - 1
+    return block >= 0 and code <= _UNSPACED[block][1]
 
 
 def _pairs(run: str) -> list[str]:
     return [run[i : i + 2] for i in range(len(run) - 1)] or [run]
 
 
+@lru_cache(maxsize=16_384)
 def _stem(word: str) -> str:
     """Takes off English endings, lightly: s, -ing, -ed, -ly; never below three letters."""
     word = word.replace("\u2019", "'")
@@ -87,8 +121,8 @@ def _stem(word: str) -> str:
     for ending, replacement in _ENDINGS:
         if word.endswith(ending):
             stem = word[: -len(ending)] + replacement
-            return _tidy(stem) if len(stem) >= 3 and _VOWEL.search(stem) else word
-    return word
+            return _tidy(stem if len(stem) >= 3 and _VOWEL.search(stem) else word)
+    return _tidy(word)
 
 
 # The first ending that fits is taken off. "ss" and "us" protect words such as class and campus.
@@ -112,5 +146,6 @@ _DOUBLE = re.compile(r"([bdfgmnprt])\1$")
 
 def _tidy(stem: str) -> str:
     """Makes hopp and hop, love and lov one."""
-    stem = _DOUBLE.sub(r"\1", stem)
-    return stem[:-1] if stem.endswith("e") and len(stem) > 3 else stem
+    if len(stem) <= 3:
+        return stem
+    return stem[:-1] if stem.endswith("e") else _DOUBLE.sub(r"\1", stem)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from arrowmind.memory.rows import Rows
     from arrowmind.memory.settings import RecallSettings
     from arrowmind.memory.snapshot import Filter, Snapshot
 
@@ -39,6 +40,11 @@ class _Found:
     cosines: FloatArray
     ids: npt.NDArray[np.int64]
     windows: npt.NDArray[np.int32]
+
+    @classmethod
+    def of(cls, rows: Rows, chosen: npt.NDArray[np.integer[Any]], cosines: FloatArray) -> _Found:
+        """Rows of one block."""
+        return cls(cosines, rows.ids[chosen], rows.windows[chosen])
 
 
 def nearest(
@@ -66,16 +72,19 @@ def nearest(
 
 def cosines_of(snapshot: Snapshot, query: FloatArray, ids: Sequence[int]) -> dict[int, Nearest]:
     """Cosine and window of given memories, as far as they are found."""
-    found = []
-    for id_ in ids:
-        place = snapshot.find(id_)
-        if place is not None:
-            rows, first = place[0].rows, place[1]
-            span = np.arange(first, first + rows.window_count(first), dtype=np.uint32)
-            cosines = _native.scan_dot(rows.codes, rows.scales, query, span)
-            best = int(np.argmax(cosines))
-            found.append(Nearest(id_, float(cosines[best]), best))
-    return {item.id: item for item in found}
+    wanted = np.array(sorted(ids), dtype=np.int64)
+    found: dict[int, Nearest] = {}
+    for block in snapshot.blocks:
+        rows = block.rows
+        first = np.searchsorted(rows.ids, wanted, side="left")
+        count = np.searchsorted(rows.ids, wanted, side="right") - first
+        starts, counts = first[count > 0], count[count > 0]
+        if not len(starts):
+            continue
+        spans = np.concatenate([np.arange(s, s + c) for s, c in zip(starts, counts, strict=True)])
+        cosines = _native.scan_dot(rows.codes, rows.scales, query, spans.astype(np.uint32))
+        found.update({item.id: item for item in _best_windows(_sorted(_Found.of(rows, spans, cosines)))})
+    return found
 
 
 def _scan_all(
@@ -88,8 +97,8 @@ def _scan_all(
         best, cosines = _native.scan_top_dot(
             rows.codes, rows.scales, query, count, excluded=excluded, threads=settings.threads
         )
-        parts.append(_Found(cosines, rows.ids[best], rows.windows[best]))
-    return _top(_join(parts), count)
+        parts.append(_Found.of(rows, best, cosines))
+    return _sorted(_join(parts), count)
 
 
 def _scan_codes(
@@ -105,7 +114,7 @@ def _scan_codes(
             best, cosines = _native.scan_top_dot(
                 rows.codes, rows.scales, query, count, excluded=excluded, threads=settings.threads
             )
-            parts.append(_Found(cosines, rows.ids[best], rows.windows[best]))
+            parts.append(_Found.of(rows, best, cosines))
             continue
         best, distances = _native.scan_top_bits(
             rows.signs, signs, settings.oversample * count, excluded=excluded, threads=settings.threads
@@ -114,8 +123,8 @@ def _scan_codes(
     for number, best in _closest(candidates, settings.oversample * count):
         rows = snapshot.blocks[number].rows
         cosines = _native.scan_dot(rows.codes, rows.scales, query, best)
-        parts.append(_Found(cosines, rows.ids[best], rows.windows[best]))
-    return _top(_join(parts), count)
+        parts.append(_Found.of(rows, best, cosines))
+    return _sorted(_join(parts), count)
 
 
 def _closest(
@@ -139,7 +148,8 @@ def _join(parts: list[_Found]) -> _Found:
     )
 
 
-def _top(found: _Found, count: int) -> _Found:
+def _sorted(found: _Found, count: int | None = None) -> _Found:
+    """Highest cosine first, then lower id, then lower window."""
     order = np.lexsort((found.windows, found.ids, -found.cosines))[:count]
     return _Found(found.cosines[order], found.ids[order], found.windows[order])
 
