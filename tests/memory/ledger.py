@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fake_encoder import FakeEncoder
+from tests.memory.fake_encoder import FakeEncoder
 
 from arrowmind.memory import MemoryStore
 

@@ -13,10 +13,10 @@ import time
 from pathlib import Path
 
 import pytest
-import worker
-from fake_encoder import FakeEncoder
-from ledger import Ledger
-from worker import SETTINGS, Job, start
+from tests.memory import worker
+from tests.memory.fake_encoder import FakeEncoder
+from tests.memory.ledger import Ledger
+from tests.memory.worker import SETTINGS, Job, start
 
 from arrowmind.memory import MemoryStore, steps
 
@@ -126,8 +126,8 @@ def test_system_calls_of_an_acknowledged_write(tmp_path):
     log = tmp_path / "trace"
     calls = "trace=write,pwrite64,fsync,fdatasync"
     command = [strace, "-f", "-y", "-e", calls, "-o", str(log)]
-    command += [sys.executable, worker.__file__, str(tmp_path / "s"), "5", "6"]
-    done = subprocess.run(command, capture_output=True, check=False)
+    command += [sys.executable, "-m", worker.__name__, str(tmp_path / "s"), "5", "6"]
+    done = subprocess.run(command, capture_output=True, check=False, cwd=worker.ROOT)
     if done.returncode != 0 and b"ptrace" in done.stderr:
         pytest.skip("this machine forbids tracing")
     assert done.returncode == 0, done.stderr.decode()

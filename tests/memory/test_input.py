@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 
 import numpy as np
 import pytest
-from fake_encoder import FakeEncoder
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.memory.fake_encoder import FakeEncoder
 
 from arrowmind.errors import InvalidArgumentError
 from arrowmind.memory import MemoryStore, RecallSettings, StoreSettings

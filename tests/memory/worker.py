@@ -1,7 +1,7 @@
 """A writer that tells what it does and can be killed at any moment, or at a named step.
 
 As a module: `start` runs it in a process forked from a server that has everything imported. As a script:
-`worker.py FOLDER SEED ROUNDS` writes its messages to standard output.
+`python -m tests.memory.worker FOLDER SEED ROUNDS` writes its messages to standard output.
 """
 
 from __future__ import annotations
@@ -13,15 +13,14 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from fake_encoder import FakeEncoder
+from tests.memory.fake_encoder import FakeEncoder
 
 from arrowmind.memory import MemoryStore, StoreSettings, steps
 
 SETTINGS = StoreSettings(flush_rows=24, batch_rows=64, merge_count=3, orphan_seconds=0.0)
+ROOT = Path(__file__).parents[2]
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["worker", "arrowmind.columnar.ipc_metadata", "tantivy"])
+_CONTEXT.set_forkserver_preload(["tests.memory.worker", "arrowmind.columnar.ipc_metadata", "tantivy"])
 
 
 @dataclass(frozen=True)
@@ -105,6 +104,8 @@ class Worker:
 
 
 def start(job: Job) -> Worker:
+    # The server of forks finds modules by its environment only.
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), *sys.path]))
     here, there = _CONTEXT.Pipe(duplex=False)
     process = _CONTEXT.Process(target=_run, args=(job, there))
     process.start()

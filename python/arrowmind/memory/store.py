@@ -93,6 +93,7 @@ class MemoryStore:
         self._settings = settings or StoreSettings()
         self._recall_settings = recall_settings or RecallSettings()
         self._closed = False
+        self._said_words_only = False
         self._prepare(create=create)
         self._catalogue = Catalogue(self._paths.catalogue, self._settings.busy_seconds)
         self._sessions = SessionHolder(self._catalogue, self._paths)
@@ -340,7 +341,7 @@ class MemoryStore:
         elif self._engine is not None:
             vector = check_vectors(self._engine.encode([query]), "the encoder's result")
         else:
-            record_fallback("recall", "no encoder, by words only")
+            self._say_words_only()
             return None
         if vector.shape != (1, dimension):
             raise InvalidArgumentError(
@@ -350,6 +351,11 @@ class MemoryStore:
         wide = vector[0].astype(np.float64)
         length = float(np.linalg.norm(wide))
         return (wide / length).astype(np.float32) if length > 0 else None
+
+    def _say_words_only(self) -> None:
+        if not self._said_words_only:
+            record_fallback("recall", "no encoder, by words only", store=str(self._paths.root))
+        self._said_words_only = True
 
     def _rank(self, session: Session, snapshot: Snapshot, question: Question) -> tuple[Snapshot, list[Fused]]:
         try:

@@ -13,7 +13,10 @@ import unicodedata
 from functools import lru_cache
 from itertools import groupby, islice
 
-__all__ = ["STOP_WORDS", "query_terms", "terms"]
+__all__ = ["STOP_WORDS", "TERMS_VERSION", "query_terms", "terms"]
+
+TERMS_VERSION = 1
+"""Changes with what `terms` gives: an index made by another version is built again."""
 
 _MAX_TERM = 64
 _MAX_QUERY_TERMS = 128

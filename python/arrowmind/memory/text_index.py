@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from arrowmind.errors import MemoryStoreError, OptimizationError
-from arrowmind.memory.terms import terms
+from arrowmind.memory.terms import TERMS_VERSION, terms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -26,6 +26,7 @@ __all__ = ["IndexDamagedError", "IndexedText", "TextIndex", "new_generation", "r
 
 # tantivy's smallest: a bounded writer that spills to disk often.
 _WRITER_BYTES = 15_000_000
+_PREFIX = f"terms{TERMS_VERSION}-"
 
 
 class IndexDamagedError(MemoryStoreError):
@@ -44,7 +45,7 @@ class IndexedText:
 
 def new_generation() -> str:
     """A name for a new index folder."""
-    return secrets.token_hex(8)
+    return f"{_PREFIX}{secrets.token_hex(8)}"
 
 
 def remove_generations(folder: Path, keep: str | None) -> None:
@@ -69,6 +70,8 @@ class TextIndex:
 
         self._tantivy = tantivy
         self.folder = folder
+        if not folder.name.startswith(_PREFIX):
+            raise IndexDamagedError(f"{folder}: was made by another version of this package")
         if create:
             folder.mkdir(parents=True, exist_ok=True)
         self._index = self._guard(lambda: self._open(create=create))
