@@ -1,4 +1,4 @@
-"""What all tests share: real data where there is some, seeds that are printed, and the machine in the report."""
+"""What all tests share: real data where there is some, and seeds that are printed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ def session_seed() -> int:
 
 def pytest_report_header() -> list[str]:
     isa = os.environ.get("ARROWMIND_MAX_ISA") or "as detected"
-    return [f"arrowmind: seed {session_seed()} (ARROWMIND_TEST_SEED), instruction sets {isa} (ARROWMIND_MAX_ISA)"]
+    return [
+        f"arrowmind: seed {session_seed()} (ARROWMIND_TEST_SEED), instruction sets {isa} (ARROWMIND_MAX_ISA)"
+    ]
 
 
 @pytest.fixture
@@ -49,7 +51,7 @@ def _reproducible_random() -> None:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of larger real data (STS-B, WikiText-2 ...), beside the checkout or at $ARROWMIND_TEST_DATA."""
+    """The folder of larger real data (STS-B ...), beside the checkout or at $ARROWMIND_TEST_DATA."""
     folder = Path(os.environ.get("ARROWMIND_TEST_DATA", ROOT.parent / "shared" / "data"))
     if not folder.is_dir():
         pytest.skip(f"no test data at {folder}: set ARROWMIND_TEST_DATA to its folder")

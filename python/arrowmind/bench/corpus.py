@@ -1,4 +1,4 @@
-"""Real English text that is on every machine: the docstrings of Python's standard library, read without importing it."""
+"""Real English text that is on every machine: the docstrings of Python's standard library."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ class Passage:
 
 
 def library_passages(root: Path | None = None) -> list[Passage]:
-    """Return every docstring of the standard library of at least 40 characters, once each, in the order of their names.
+    """Return every docstring of the standard library of at least 40 characters, once each, in a fixed order.
+
+    The sources are parsed, not imported.
 
     Args:
         root: The folder with the sources; that of the running interpreter if None.
@@ -48,10 +50,10 @@ def library_passages(root: Path | None = None) -> list[Passage]:
 
 
 def benchmark_sentences(count: int, measure: Measure) -> list[str]:
-    """Choose `count` paragraphs of 8 to 128 tokens from the standard library's docstrings, the same ones on every run.
+    """Choose `count` paragraphs of 8 to 128 tokens from the docstrings, the same ones on every run.
 
-    The choice goes by a hash of the text, so it does not depend on the order of files. Lengths follow `LENGTH_SHARES`:
-    about 50 tokens on average.
+    The choice goes by a hash of the text, so it does not depend on the order of files. Lengths follow
+    `LENGTH_SHARES`: about 50 tokens on average.
 
     Args:
         count: How many; fewer come back only when the library has fewer.
@@ -116,7 +118,8 @@ def _paragraphs(text: str) -> Iterator[str]:
             continue
         line = " ".join(block.split())
         letters = sum(c.isalpha() or c == " " for c in line)
-        if line and letters >= _TEXT_SHARE * len(line) and line.count(",") <= len(line.split()) / _WORDS_PER_COMMA:
+        prose = letters >= _TEXT_SHARE * len(line)
+        if line and prose and line.count(",") * _WORDS_PER_COMMA <= len(line.split()):
             yield line
 
 

@@ -7,13 +7,16 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from arrowmind.bench.contenders.base import Job
 from arrowmind.errors import OptimizationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+
+    from arrowmind.bench.contenders.base import Job
 
 _PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 _COLD_TAIL = """
@@ -65,7 +68,9 @@ class WorkerProcess:
             raise WorkerError(f"[bench] {self.job.name} ended during {do!r}: see {self._errors}")
         reply: dict[str, Any] = json.loads(line)
         if "error" in reply:
-            raise WorkerError(f"[bench] {self.job.name} failed at {do!r}: {reply['error']} (log: {self._errors})")
+            raise WorkerError(
+                f"[bench] {self.job.name} failed at {do!r}: {reply['error']} (log: {self._errors})"
+            )
         return reply
 
     def close(self) -> None:
@@ -90,7 +95,7 @@ class WorkerProcess:
 
 
 def environment(threads: int, extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the environment of a measured process: this package importable, every library held to `threads`."""
+    """Return the environment of a measured process: this package importable, `threads` for every library."""
     env = dict(os.environ)
     env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(_PACKAGE_ROOT), env.get("PYTHONPATH")]))
     env.update({name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS")})
@@ -101,7 +106,7 @@ def environment(threads: int, extra: Mapping[str, str] | None = None) -> dict[st
 
 
 def cold_start(script: str, text: str, threads: int, python: str = sys.executable) -> dict[str, float]:
-    """Run a script of a few lines in a fresh process; return its seconds and the resident bytes at its end."""
+    """Run a few lines in a fresh process; return its seconds and the resident bytes at its end."""
     source = f"TEXT = {text!r}\n{script}{_COLD_TAIL}"
     began = time.perf_counter()
     done = subprocess.run(

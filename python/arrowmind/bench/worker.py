@@ -1,7 +1,7 @@
-"""One contender in a process of its own, driven by JSON lines: so that memory, threads and crashes are its own.
+"""One contender in a process of its own, driven by JSON lines: its memory, threads and crashes are its own.
 
-The parent sends `{"do": ..., ...}` on standard input and gets one line back on what was standard output; anything a
-library prints goes to standard error.
+The parent sends `{"do": ..., ...}` on standard input and gets one line back on what was standard output;
+anything a library prints goes to standard error.
 """
 
 from __future__ import annotations
@@ -11,15 +11,17 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 import numpy as np
 
 from arrowmind.bench.contenders import contender
 from arrowmind.bench.contenders.base import Job, Session, Setting
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Request = dict[str, Any]
 Reply = dict[str, Any]
@@ -47,7 +49,7 @@ class Worker:
         """Answer one request; an exception becomes its text under `error`."""
         try:
             return self._handlers[request["do"]](request)
-        except Exception as error:  # noqa: BLE001 - the parent reports it beside the other contenders
+        except Exception as error:  # the parent reports it beside the other contenders
             return {"error": f"{type(error).__name__}: {error}"}
 
     def _prepare(self, _: Request) -> Reply:
@@ -94,7 +96,10 @@ class Worker:
         return {}
 
     def _memory(self, _: Request) -> Reply:
-        return {"resident": resident_bytes(), "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
+        return {
+            "resident": resident_bytes(),
+            "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        }
 
     def _ready(self, request: Request) -> tuple[Session, list[str]]:
         if self._session is None:

@@ -1,7 +1,8 @@
 """The strategies and peers a benchmark can run: one file each, found by name through `CONTENDERS`.
 
-A contender module defines `prepare(job)`, which makes its model files once, `open_session(job)`, which loads them, and
-`cold_script(job)`, the few lines a user would write to get one embedding. To add one, write the module and its row here.
+A contender module defines `prepare(job)`, which makes its model files once, `open_session(job)`, which
+loads them, `cold_script(job)`, the few lines a user would write to get one embedding, and `model_bytes(job)`.
+To add one, write the module and its row here.
 """
 
 from __future__ import annotations
@@ -9,9 +10,12 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from dataclasses import dataclass
-from types import ModuleType
+from typing import TYPE_CHECKING
 
 from arrowmind.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,11 @@ CONTENDERS = {
         Contender("ctranslate2-fp32", "ctranslate", "fp32", _CT2, "ctranslate2"),
         Contender("ctranslate2-int8", "ctranslate", "int8", _CT2, "ctranslate2"),
         Contender(
-            "sentence-transformers-fp32", "sentence_bert", "fp32", ("sentence_transformers",), "sentence-transformers"
+            "sentence-transformers-fp32",
+            "sentence_bert",
+            "fp32",
+            ("sentence_transformers",),
+            "sentence-transformers",
         ),
         Contender("torch-fp32", "torch_eager", "fp32", ("torch", "transformers"), "torch"),
         Contender("torch-compile-fp32", "torch_eager", "fp32", ("torch", "transformers"), "torch"),

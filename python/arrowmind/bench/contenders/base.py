@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
 
 Vectors = npt.NDArray[np.float32]
 
@@ -85,8 +87,10 @@ def _padded(tokens: list[list[int]], rows: list[int]) -> Batch:
     return Batch(np.array(rows), ids, mask)
 
 
-def run_batches(batches: list[Batch], forward: Callable[[Batch], Vectors], callers: int, count: int) -> Vectors:
-    """Send every batch through `forward` from this many threads; return the vectors in the order of the input."""
+def run_batches(
+    batches: list[Batch], forward: Callable[[Batch], Vectors], callers: int, count: int
+) -> Vectors:
+    """Send every batch through `forward` from this many threads; the vectors come in the input's order."""
     if callers == 1:
         results = [forward(batch) for batch in batches]
     else:

@@ -1,17 +1,19 @@
 """ONNX Runtime: the model exported through torch, at FP32 or with its dynamic INT8 quantisation.
 
-`onnxruntime-int8` uses the defaults of `quantize_dynamic` with signed weights; `onnxruntime-int8-channel` adds per-channel
-scales and the reduced range, which its documentation advises for processors without VNNI.
+`onnxruntime-int8` uses the defaults of `quantize_dynamic` with signed weights; `onnxruntime-int8-channel`
+adds per-channel scales and the reduced range, which its documentation advises for processors without VNNI.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from arrowmind.bench.contenders import base
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
 
 _INPUTS = ("input_ids", "attention_mask")
 
@@ -29,7 +31,7 @@ def prepare(job: base.Job) -> None:
         export_onnx(job.source, partial)
     else:
         prepare(_exported(job))
-        _quantize(_model_file(_exported(job)), partial, job.name == "onnxruntime-int8-channel")
+        _quantize(_model_file(_exported(job)), partial, per_channel=job.name == "onnxruntime-int8-channel")
     partial.replace(target)
 
 
@@ -96,14 +98,14 @@ def _exported(job: base.Job) -> base.Job:
     return base.Job(name, job.source, job.cache.parent / name, job.threads)
 
 
-def _quantize(exported: Path, target: Path, per_channel: bool) -> None:
+def _quantize(exported: Path, target: Path, *, per_channel: bool) -> None:
     import onnxruntime.quantization as tools  # noqa: PLC0415
     from onnxruntime.quantization.shape_inference import quant_pre_process  # noqa: PLC0415
 
     clean = target.with_suffix(".clean")
     try:
         quant_pre_process(str(exported), str(clean), skip_symbolic_shape=True)
-    except Exception:  # noqa: BLE001 - an optional step of theirs; without it the same file is made from the plain export
+    except Exception:  # an optional step of theirs
         shutil.copyfile(exported, clean)
     options: dict[str, Any] = {"per_channel": per_channel, "reduce_range": per_channel}
     tools.quantize_dynamic(str(clean), str(target), weight_type=tools.QuantType.QInt8, **options)

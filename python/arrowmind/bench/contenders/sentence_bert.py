@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from arrowmind.bench.contenders import base
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def prepare(job: base.Job) -> None:

@@ -1,4 +1,4 @@
-"""A plain PyTorch BERT with mean pooling, read from safetensors: what is exported to ONNX and compiled by torch.
+"""A plain PyTorch BERT with mean pooling, read from safetensors: exported to ONNX, and compiled by torch.
 
 Exporting the class of `transformers` by tracing loses the padding mask, so that padded rows come out wrong.
 """
@@ -8,17 +8,19 @@ from __future__ import annotations
 import json
 import math
 import warnings
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import safetensors.torch
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 
 class Block(nn.Module):
-    """One transformer block of BERT: attention and feed-forward, each followed by a residual and a layer norm."""
+    """One block of BERT: attention and feed-forward, each followed by a residual and a layer norm."""
 
     def __init__(self, config: dict[str, Any]) -> None:
         super().__init__()
@@ -94,7 +96,8 @@ def load(source: Path) -> SentenceBert:
             for ours, theirs in _BLOCK_KEYS.items():
                 state[f"blocks.{index}.{ours}.{part}"] = tensors[f"encoder.layer.{index}.{theirs}.{part}"]
     model.load_state_dict(state)
-    return model.eval()
+    model.eval()
+    return model
 
 
 def export_onnx(source: Path, target: Path) -> None:

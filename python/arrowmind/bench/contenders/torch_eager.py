@@ -1,10 +1,13 @@
-"""Plain PyTorch and `torch.compile` over the same small BERT, at FP32: the baselines of the floors in the requirements."""
+"""Plain PyTorch and `torch.compile` over the same small BERT, at FP32."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from arrowmind.bench.contenders import base
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def prepare(job: base.Job) -> None:
@@ -58,5 +61,6 @@ class _Session:
         import torch  # noqa: PLC0415
 
         with torch.inference_mode():
-            vectors: base.Vectors = self._model(torch.from_numpy(batch.ids), torch.from_numpy(batch.mask)).numpy()
+            output = self._model(torch.from_numpy(batch.ids), torch.from_numpy(batch.mask))
+        vectors: base.Vectors = output.numpy()
         return vectors
