@@ -40,13 +40,13 @@ struct Params {
   int64_t m = 0, n = 0, k = 0;
   const void* a = nullptr;  // [m, k] float32, int8 or int16; rows padded with zero codes to a multiple of 4
   int64_t a_stride = 0;     // elements between rows
-  const float* a_scale = nullptr;  // [m], integer forms
-  const int32_t* a_sum = nullptr;  // [m] sum of a row's codes; needed when w_zero is set
-  const void* w = nullptr;         // packed, above
-  const float* w_scale = nullptr;  // [n padded to 16], int8 weights
-  const float* w_zero = nullptr;   // [n padded to 16] zero points (whole numbers), null when symmetric
-  const int32_t* w_sum = nullptr;  // [n padded to 16] sum over k of an output's codes; spares kernels that
-                                   // bias int8 activations from adding them up, may be null
+  const float* a_scale = nullptr;   // [m], integer forms
+  const int32_t* a_sum = nullptr;   // [m] sum of a row's codes; needed when w_zero is set
+  const void* w = nullptr;          // packed, above
+  const float* w_scale = nullptr;   // [n padded to 16], int8 weights
+  const float* w_zero = nullptr;    // [n padded to 16] zero points (whole numbers), null when symmetric
+  const int32_t* w_sum = nullptr;   // [n padded to 16] sum over k of an output's codes; spares kernels that
+                                    // bias int8 activations from adding them up, may be null
   const float* bias = nullptr;      // [n] or null
   const float* residual = nullptr;  // [m, n] or null; may be c itself
   int64_t residual_stride = 0;
