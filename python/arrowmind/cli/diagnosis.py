@@ -41,7 +41,7 @@ REQUIRED = {
     "rich": "13",
     "safetensors": "0.5",
     "structlog": "24",
-    "tantivy": "0.27",
+    "tantivy": "0.26",
     "tokenizers": "0.21",
     "typer": "0.15",
 }

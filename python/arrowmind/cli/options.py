@@ -7,7 +7,6 @@ with the common options; the call makes the session from them and turns what goe
 from __future__ import annotations
 
 import inspect
-import typing
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -104,7 +103,5 @@ def with_common_options(function: Callable[..., None], *, lenient: bool = False)
 
 
 def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
-    """Parameters with their annotations evaluated."""
-    hints = typing.get_type_hints(function, include_extras=True)
-    parameters = inspect.signature(function).parameters.values()
-    return [parameter.replace(annotation=hints[parameter.name]) for parameter in parameters]
+    """Parameters, annotations evaluated. In Python 3.10 get_type_hints would wrap them in Optional."""
+    return list(inspect.signature(function, eval_str=True).parameters.values())
