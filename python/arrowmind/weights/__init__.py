@@ -14,16 +14,21 @@
 
 from __future__ import annotations
 
-from arrowmind.weights.convert import ConvertReport, convert_model
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from arrowmind.weights.file import WeightFile
-from arrowmind.weights.huggingface import HuggingFaceModel
 from arrowmind.weights.opening import open_weights
-from arrowmind.weights.parquet import write_parquet
-from arrowmind.weights.parquet_source import ParquetWeights
 from arrowmind.weights.source import WeightSource
 from arrowmind.weights.tensor import Tensor, TensorSpec
-from arrowmind.weights.verify import VerifyReport, verify_model
-from arrowmind.weights.writer import write_weights
+
+if TYPE_CHECKING:
+    from arrowmind.weights.convert import ConvertReport, convert_model
+    from arrowmind.weights.huggingface import HuggingFaceModel
+    from arrowmind.weights.parquet import write_parquet
+    from arrowmind.weights.parquet_source import ParquetWeights
+    from arrowmind.weights.verify import VerifyReport, verify_model
+    from arrowmind.weights.writer import write_weights
 
 __all__ = [
     "ConvertReport",
@@ -40,3 +45,21 @@ __all__ = [
     "write_parquet",
     "write_weights",
 ]
+
+# What only conversion needs is imported when it is asked for, so that an engine starts sooner.
+_HOMES = {
+    "ConvertReport": "convert",
+    "convert_model": "convert",
+    "HuggingFaceModel": "huggingface",
+    "ParquetWeights": "parquet_source",
+    "VerifyReport": "verify",
+    "verify_model": "verify",
+    "write_parquet": "parquet",
+    "write_weights": "writer",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

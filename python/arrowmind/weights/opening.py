@@ -9,8 +9,6 @@ from arrowmind.errors import WeightError
 from arrowmind.observe import get_logger
 from arrowmind.weights import schema
 from arrowmind.weights.file import WeightFile
-from arrowmind.weights.huggingface import HuggingFaceModel
-from arrowmind.weights.parquet_source import ParquetWeights
 
 if TYPE_CHECKING:
     import os
@@ -53,7 +51,7 @@ def _open(path: Path) -> WeightSource:
     if magic == _ARROW_MAGIC:
         return WeightFile.open(path)
     if magic.startswith(_PARQUET_MAGIC):
-        return ParquetWeights.open(path)
+        return _open_parquet(path)
     raise WeightError(f"{path} is neither an Arrow nor a Parquet file; give a model folder or one of those")
 
 
@@ -62,10 +60,18 @@ def _open_folder(folder: Path) -> WeightSource:
         return WeightFile.open(folder / schema.FILE_NAME)
     for name in _PARQUET_NAMES:
         if (folder / name).exists():
-            return ParquetWeights.open(folder / name)
+            return _open_parquet(folder / name)
     if any(folder.glob("*.safetensors")):
+        from arrowmind.weights.huggingface import HuggingFaceModel  # noqa: PLC0415  (conversion only)
+
         return HuggingFaceModel.open(folder)
     raise WeightError(
         f"{folder} holds no weights; {schema.FILE_NAME}, {PARQUET_NAME} or model.safetensors is needed "
         "(`arrowmind convert` makes the first)"
     )
+
+
+def _open_parquet(path: Path) -> WeightSource:
+    from arrowmind.weights.parquet_source import ParquetWeights  # noqa: PLC0415  (conversion only)
+
+    return ParquetWeights.open(path)
