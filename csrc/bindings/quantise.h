@@ -17,7 +17,7 @@ inline quantise::Output quantise_output(std::string_view op, int64_t rows, int64
   require(op, extent(scale, 0) == rows, "scale has another length");
   require(op, !sum || extent(*sum, 0) == rows, "sum has another length");
   require(op, limit >= 1 && limit <= (item_bytes == 1 ? 127 : 32767), "limit does not fit the codes");
-  require(op, limit * ((width + 15) / 16) <= (1 << 24), "rows are too wide for exact sums; lower the limit");
+  require(op, limit * width < (int64_t{1} << 31), "rows are too wide for exact sums; lower the limit");
   quantise::Output out;
   out.codes = codes.data();
   out.stride = extent(codes, 1);

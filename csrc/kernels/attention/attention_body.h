@@ -3,7 +3,7 @@
 // Written once, compiled per ISA: the same bits everywhere. Included by ISA sources only.
 //
 // One item (a head of a sequence) is packed so that both products are the same small matrix product:
-//   keys     [length / 16][head_dim][16]    transposed: 16 scores side by side
+//   keys     [length / 16][head_dim][16]    transposed: 16 scores side by side; head_dim padded to 16
 //   values   [head_dim / 16][length][16]
 //   queries  [head_dim / 16][block][16]     a block of query rows, scaled by scale * log2 e
 //   scores   [length / 16][block][16]       then their exponentials
@@ -28,18 +28,28 @@ inline int64_t lanes_left(int64_t size, int64_t done) {
   return size - done < 16 ? size - done : 16;
 }
 
+inline F32x16 load_lanes(const float* p, int64_t count) {
+  return count == 16 ? load(p) : load_part(p, count);
+}
+
+// Dimensions behind the last are zero, and so are keys.
 inline void pack_keys(const AttentionItem& item) {
   float* packed = item.keys;
   for (int64_t j = 0; j < item.length; j += 16) {
     const int64_t count = lanes_left(item.length, j);
-    for (int64_t d = 0; d < item.head_dim; d += 16) {
+    for (int64_t d = 0; d < item.head_dim; d += 16, packed += 16 * 16) {
+      const float* source = item.k + j * item.stride + d;
       const int64_t depth = lanes_left(item.head_dim, d);
       F32x16 tile[16];
-      for (int64_t i = 0; i < 16; ++i) {
-        tile[i] = i < count ? load_part(item.k + (j + i) * item.stride + d, depth) : zero();
+      if (count == 16 && depth == 16) {
+        for (int64_t i = 0; i < 16; ++i) tile[i] = load(source + i * item.stride);
+      } else {
+        for (int64_t i = 0; i < 16; ++i) {
+          tile[i] = i < count ? load_part(source + i * item.stride, depth) : zero();
+        }
       }
       transpose(tile);
-      for (int64_t i = 0; i < depth; ++i, packed += 16) store(packed, tile[i]);
+      for (int64_t i = 0; i < 16; ++i) store(packed + 16 * i, tile[i]);
     }
   }
 }
@@ -49,7 +59,7 @@ inline void pack_values(const AttentionItem& item) {
   for (int64_t d = 0; d < item.head_dim; d += 16) {
     const int64_t count = lanes_left(item.head_dim, d);
     for (int64_t j = 0; j < item.length; ++j, packed += 16) {
-      store(packed, load_part(item.v + j * item.stride + d, count));
+      store(packed, load_lanes(item.v + j * item.stride + d, count));
     }
   }
 }
@@ -61,7 +71,7 @@ inline void pack_queries(const AttentionItem& item, int64_t row) {
   for (int64_t d = 0; d < item.head_dim; d += 16) {
     const int64_t count = lanes_left(item.head_dim, d);
     for (int r = 0; r < kRows; ++r, packed += 16) {
-      store(packed, load_part(item.q + (row + r) * item.stride + d, count) * scale);
+      store(packed, load_lanes(item.q + (row + r) * item.stride + d, count) * scale);
     }
   }
 }
@@ -75,7 +85,7 @@ inline void multiply(const float* a, const float* b, int64_t panel, int64_t dept
   }
   const auto step = [&](int64_t i) {
     F32x16 column[kPanels];
-    for (int j = 0; j < kPanels; ++j) column[j] = load(b + j * panel + i * 16);
+    for (int j = 0; j < kPanels; ++j) column[j] = keep(load(b + j * panel + i * 16));
     for (int r = 0; r < kRows; ++r) {
       const F32x16 element = set1(a[r * 16 + i]);
       for (int j = 0; j < kPanels; ++j) acc[r][j] = fma(element, column[j], acc[r][j]);
@@ -90,35 +100,65 @@ inline void multiply(const float* a, const float* b, int64_t panel, int64_t dept
 template <int kRows, int kPanels>
 inline void score_panels(const AttentionItem& item, int64_t panel) {
   F32x16 acc[kRows][kPanels];
-  const int64_t size = item.head_dim * 16;
+  const int64_t size = (item.head_dim + 15) / 16 * 16 * 16;
   multiply<kRows, kPanels>(item.queries, item.keys + panel * size, size, item.head_dim, acc);
   for (int j = 0; j < kPanels; ++j) {
     for (int r = 0; r < kRows; ++r) store(item.scores + ((panel + j) * kRows + r) * 16, acc[r][j]);
   }
 }
 
-// Scores of one row -> 2^(score - max), zero behind the last key; returns their sum.
 template <int kRows>
-inline float exponentials(float* scores, int64_t length) {
+inline float row_maximum(const float* scores, int64_t length) {
   const int64_t whole = length / 16;
-  const int64_t rest = length % 16;
-  float* last = scores + whole * kRows * 16;
   F32x16 top = set1(-std::numeric_limits<float>::infinity());
-  if (rest != 0) top = select_first(load(last), top, rest);
   for (int64_t i = 0; i < whole; ++i) top = max(top, load(scores + i * kRows * 16));
-  const F32x16 highest = set1(reduce_max(top));
-  F32x16 total = zero();
-  for (int64_t i = 0; i < whole; ++i) {
-    const F32x16 power = exp2_not_positive(load(scores + i * kRows * 16) - highest);
-    store(scores + i * kRows * 16, power);
-    total = total + power;
+  if (length % 16 != 0) {
+    top = max(top, select_first(load(scores + whole * kRows * 16), top, length % 16));
   }
-  if (rest != 0) {
-    const F32x16 power = select_first(exp2_not_positive(load(last) - highest), zero(), rest);
-    store(last, power);
-    total = total + power;
+  return reduce_max(top);
+}
+
+// Scores of kTogether rows -> 2^(score - max), and their sums over the panels. What stands behind the last
+// key is not counted and not read again.
+template <int kRows, int kTogether>
+inline void exponentials(float* scores, int64_t length, const float* maximum, F32x16* sums) {
+  const int64_t whole = length / 16;
+  F32x16 total[kTogether], highest[kTogether];
+  for (int r = 0; r < kTogether; ++r) {
+    total[r] = zero();
+    highest[r] = set1(maximum[r]);
   }
-  return sum(total);
+  for (int64_t i = 0; i < whole; ++i, scores += kRows * 16) {
+    for (int r = 0; r < kTogether; ++r) {
+      const F32x16 power = exp2_not_positive(load(scores + r * 16) - highest[r]);
+      store(scores + r * 16, power);
+      total[r] = total[r] + power;
+    }
+  }
+  for (int r = 0; r < kTogether; ++r) {
+    if (length % 16 != 0) {
+      const F32x16 power = exp2_not_positive(load(scores + r * 16) - highest[r]);
+      store(scores + r * 16, power);
+      total[r] = total[r] + select_first(power, zero(), length % 16);
+    }
+    sums[r] = total[r];
+  }
+}
+
+// Step by step for all rows, because one row's steps wait for each other.
+template <int kRows>
+inline void softmax(float* scores, int64_t length, float* inverse) {
+  float maximum[kRows];
+  F32x16 sums[kRows];
+  for (int r = 0; r < kRows; ++r) maximum[r] = row_maximum<kRows>(scores + r * 16, length);
+  for (int r = 0; r + 2 <= kRows; r += 2) {
+    exponentials<kRows, 2>(scores + r * 16, length, maximum + r, sums + r);
+  }
+  if constexpr (kRows % 2 != 0) {
+    constexpr int kLast = kRows - 1;
+    exponentials<kRows, 1>(scores + kLast * 16, length, maximum + kLast, sums + kLast);
+  }
+  for (int r = 0; r < kRows; ++r) inverse[r] = 1.0f / sum(sums[r]);
 }
 
 template <int kRows, int kPanels>
@@ -143,9 +183,7 @@ inline void attend_block(const AttentionItem& item, int64_t row) {
   for (; panel + kPanels <= panels; panel += kPanels) score_panels<kRows, kPanels>(item, panel);
   for (; panel < panels; ++panel) score_panels<kRows, 1>(item, panel);
   float inverse[kRows];
-  for (int r = 0; r < kRows; ++r) {
-    inverse[r] = 1.0f / exponentials<kRows>(item.scores + r * 16, item.length);
-  }
+  softmax<kRows>(item.scores, item.length, inverse);
   int64_t d = 0;
   for (; d + 16 * (kPanels - 1) < item.head_dim; d += 16 * kPanels) {
     mix_values<kRows, kPanels>(item, row, d, inverse);

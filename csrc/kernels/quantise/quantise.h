@@ -27,8 +27,8 @@ struct Output {
   int64_t stride = 0;      // elements between rows, at least the padded width
   float* scale = nullptr;  // [rows]
   int32_t* sum = nullptr;  // [rows] or null
-  // Largest code: kLimitI8, or qmatmul::activation_limit(width). The sums are taken in float32 lanes and are
-  // exact while limit * ceil(width / 16) <= 2^24, which both limits keep for every width up to 2 million.
+  // Largest code: kLimitI8, or qmatmul::activation_limit(width). limit * width must stay below 2^31, the
+  // budget of the int32 sum; both limits keep it for every width up to 16 million.
   int32_t limit = 0;
 };
 

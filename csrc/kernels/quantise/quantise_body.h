@@ -10,13 +10,6 @@
 
 namespace arrowmind::ARROWMIND_ISA {
 
-inline void store_codes(int8_t* p, F32x16 whole) {
-  store_i8(p, whole);
-}
-inline void store_codes(int16_t* p, F32x16 whole) {
-  store_i16(p, whole);
-}
-
 // Largest |x|, or a NaN or infinity if the row has one.
 inline float largest_magnitude(const float* x, int64_t width) {
   F32x16 even = zero();
@@ -34,32 +27,22 @@ inline float largest_magnitude(const float* x, int64_t width) {
 template <typename CodeType>
 inline int32_t encode_row(const float* x, int64_t width, float inverse_scale, CodeType* codes) {
   const F32x16 factor = set1(inverse_scale);
-  F32x16 total = zero();
+  CodeSum total = zero_codes();
   int64_t k = 0;
-  for (; k + 16 <= width; k += 16) {
-    const F32x16 whole = round(load(x + k) * factor);
-    store_codes(codes + k, whole);
-    total = total + whole;
-  }
+  for (; k + 16 <= width; k += 16) total = store_codes(codes + k, load(x + k) * factor, total);
   if (k < width) {
-    const F32x16 whole = round(load_part(x + k, width - k) * factor);
     CodeType tail[16];
-    store_codes(tail, whole);
+    total = store_codes(tail, load_part(x + k, width - k) * factor, total);
     std::memcpy(codes + k, tail, static_cast<size_t>((width - k + 3) / 4 * 4) * sizeof(CodeType));
-    total = total + whole;
   }
-  // The lanes are whole numbers below 2^24; their sum may not be, so it is taken in integers.
-  float lanes[16];
-  store(lanes, total);
-  int32_t sum = 0;
-  for (const float lane : lanes) sum += static_cast<int32_t>(lane);
-  return sum;
+  return sum(total);
 }
 
+// Scale, sum and codes of a row whose largest magnitude is known.
 template <typename CodeType>
-inline void quantise_row(const float* x, int64_t width, const quantise::Output& out, int64_t row) {
+inline void quantise_row(const float* x, int64_t width, float amax, const quantise::Output& out,
+                         int64_t row) {
   CodeType* codes = static_cast<CodeType*>(out.codes) + row * out.stride;
-  const float amax = largest_magnitude(x, width);
   const float limit = static_cast<float>(out.limit);
   const bool finite = amax <= std::numeric_limits<float>::max();
   int32_t sum = 0;
@@ -76,7 +59,8 @@ inline void quantise_row(const float* x, int64_t width, const quantise::Output& 
 template <typename CodeType>
 inline void quantise_rows(const quantise::Params& p) {
   for (int64_t row = p.begin; row < p.end; ++row) {
-    quantise_row<CodeType>(p.x + row * p.x_stride, p.width, p.out, row);
+    const float* x = p.x + row * p.x_stride;
+    quantise_row<CodeType>(x, p.width, largest_magnitude(x, p.width), p.out, row);
   }
 }
 

@@ -1,8 +1,9 @@
 #pragma once
 
 // Sixteen float32 lanes, the same IEEE operations in the same order on every ISA: a kernel body written once
-// with F32x16 gives the same bits everywhere (K4). Only +, -, *, /, fma, min, max, round-to-even and
-// conversions are here, each correctly rounded; sums over lanes fold in the fixed tree 16 -> 8 -> 4 -> 2
+// with F32x16 gives the same bits everywhere (K4). Only +, -, *, /, fma, min, max, square root,
+// moves and conversions are here, each correctly rounded; sums over lanes fold in the fixed tree 16 -> 8 -> 4
+// -> 2
 // -> 1.
 //
 // Included only from csrc/kernels/<op>/<isa>.cc and the bodies those include. Everything lives in a namespace

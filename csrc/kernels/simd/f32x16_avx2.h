@@ -24,6 +24,12 @@ inline void store(float* p, F32x16 a) {
   _mm256_storeu_ps(p, a.low);
   _mm256_storeu_ps(p + 8, a.high);
 }
+inline F32x16 keep(F32x16 a) {
+  __m256 low = a.low;
+  __m256 high = a.high;
+  asm("" : "+x"(low), "+x"(high));
+  return {low, high};
+}
 namespace detail {
 // Lanes below `count` all ones, for maskload and maskstore.
 inline __m256i first_lanes(int64_t count) {
@@ -83,10 +89,6 @@ inline F32x16 fma(F32x16 a, F32x16 b, F32x16 c) {
 }
 inline F32x16 sqrt(F32x16 a) {
   return {_mm256_sqrt_ps(a.low), _mm256_sqrt_ps(a.high)};
-}
-inline F32x16 round(F32x16 a) {
-  constexpr int kNearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
-  return {_mm256_round_ps(a.low, kNearest), _mm256_round_ps(a.high, kNearest)};
 }
 namespace detail {
 inline __m256 power_of_two(__m256 shifted) {
@@ -165,6 +167,18 @@ inline void transpose(F32x16 (&rows)[16]) {
     rows[i + 8] = {quarter[0][1][i], quarter[1][1][i]};
   }
 }
+struct CodeSum {
+  __m256i lanes;
+};
+inline CodeSum zero_codes() {
+  return {_mm256_setzero_si256()};
+}
+inline int32_t sum(CodeSum codes) {
+  const __m128i four =
+      _mm_add_epi32(_mm256_castsi256_si128(codes.lanes), _mm256_extracti128_si256(codes.lanes, 1));
+  const __m128i two = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0x4e));
+  return _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32(two, 0xb1)));
+}
 namespace detail {
 // 16 lanes as int16, in order (packs works within 128-bit halves, hence the permutation).
 inline __m256i to_i16(F32x16 a) {
@@ -172,13 +186,21 @@ inline __m256i to_i16(F32x16 a) {
   return _mm256_permute4x64_epi64(packed, 0xd8);
 }
 }  // namespace detail
-inline void store_i8(int8_t* p, F32x16 a) {
+namespace detail {
+inline CodeSum add_words(CodeSum codes, __m256i words) {
+  return {_mm256_add_epi32(codes.lanes, _mm256_madd_epi16(words, _mm256_set1_epi16(1)))};
+}
+}  // namespace detail
+inline CodeSum store_codes(int8_t* p, F32x16 a, CodeSum codes) {
   const __m256i words = detail::to_i16(a);
   const __m128i bytes = _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), bytes);
+  return detail::add_words(codes, words);
 }
-inline void store_i16(int16_t* p, F32x16 a) {
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), detail::to_i16(a));
+inline CodeSum store_codes(int16_t* p, F32x16 a, CodeSum codes) {
+  const __m256i words = detail::to_i16(a);
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), words);
+  return detail::add_words(codes, words);
 }
 
 }  // namespace arrowmind::ARROWMIND_ISA

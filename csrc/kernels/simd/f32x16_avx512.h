@@ -32,6 +32,11 @@ inline F32x16 load(const float* p) {
 inline void store(float* p, F32x16 a) {
   _mm512_storeu_ps(p, a.v);
 }
+inline F32x16 keep(F32x16 a) {
+  __m512 v = a.v;
+  asm("" : "+v"(v));
+  return {v};
+}
 namespace detail {
 inline __mmask16 first_lanes(int64_t count) {
   return count >= 16 ? static_cast<__mmask16>(0xffff)
@@ -83,9 +88,6 @@ inline F32x16 fma(F32x16 a, F32x16 b, F32x16 c) {
 inline F32x16 sqrt(F32x16 a) {
   return {_mm512_sqrt_ps(a.v)};
 }
-inline F32x16 round(F32x16 a) {
-  return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
-}
 inline F32x16 power_of_two(F32x16 shifted) {
   const __m512i exponent = _mm512_slli_epi32(_mm512_castps_si512(shifted.v), 23);
   return {_mm512_castsi512_ps(_mm512_add_epi32(exponent, _mm512_set1_epi32(0x3f800000)))};
@@ -134,11 +136,24 @@ inline void transpose(F32x16 (&rows)[16]) {
     rows[c + 12] = {_mm512_shuffle_f32x4(odd01, odd23, 0xdd)};
   }
 }
-inline void store_i8(int8_t* p, F32x16 a) {
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(a.v)));
+struct CodeSum {
+  __m512i lanes;
+};
+inline CodeSum zero_codes() {
+  return {_mm512_setzero_si512()};
 }
-inline void store_i16(int16_t* p, F32x16 a) {
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(a.v)));
+inline int32_t sum(CodeSum codes) {
+  return _mm512_reduce_add_epi32(codes.lanes);
+}
+inline CodeSum store_codes(int8_t* p, F32x16 a, CodeSum codes) {
+  const __m512i whole = _mm512_cvtps_epi32(a.v);
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(whole));
+  return {_mm512_add_epi32(codes.lanes, whole)};
+}
+inline CodeSum store_codes(int16_t* p, F32x16 a, CodeSum codes) {
+  const __m512i whole = _mm512_cvtps_epi32(a.v);
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtepi32_epi16(whole));
+  return {_mm512_add_epi32(codes.lanes, whole)};
 }
 
 }  // namespace arrowmind::ARROWMIND_ISA

@@ -38,6 +38,10 @@ inline F32x16 load(const float* p) {
 inline void store(float* p, F32x16 a) {
   std::memcpy(p, a.lane, sizeof(a.lane));
 }
+// Asks for a register: GCC would rather load an operand of several fma again for each of them.
+inline F32x16 keep(F32x16 a) {
+  return a;
+}
 // The first `count` lanes (all from 16 on, none below 1); the others are zero / not written.
 inline F32x16 load_part(const float* p, int64_t count) {
   F32x16 r = zero();
@@ -98,11 +102,6 @@ inline F32x16 sqrt(F32x16 a) {
   for (float& lane : a.lane) lane = std::sqrt(lane);
   return a;
 }
-// To the nearest whole number, ties to even.
-inline F32x16 round(F32x16 a) {
-  for (float& lane : a.lane) lane = std::nearbyint(lane);
-  return a;
-}
 // 2^n from n + kShifter (f32x16.h), whose low bits are n; -126 <= n <= 127. Anything else gives some float.
 inline F32x16 power_of_two(F32x16 shifted) {
   for (float& lane : shifted.lane) {
@@ -143,12 +142,25 @@ inline void transpose(F32x16 (&rows)[16]) {
     }
   }
 }
-// Whole numbers within the range of the type.
-inline void store_i8(int8_t* p, F32x16 a) {
-  for (int i = 0; i < 16; ++i) p[i] = static_cast<int8_t>(a.lane[i]);
+// Sums of codes, exact while the whole sum fits int32.
+struct CodeSum {
+  int32_t total;
+};
+inline CodeSum zero_codes() {
+  return {0};
 }
-inline void store_i16(int16_t* p, F32x16 a) {
-  for (int i = 0; i < 16; ++i) p[i] = static_cast<int16_t>(a.lane[i]);
+inline int32_t sum(CodeSum codes) {
+  return codes.total;
+}
+// Stores the lanes, rounded to the nearest whole number, ties to even, and adds them to the sum. They must
+// lie within the range of the type.
+template <typename Code>
+inline CodeSum store_codes(Code* p, F32x16 a, CodeSum codes) {
+  for (int i = 0; i < 16; ++i) {
+    p[i] = static_cast<Code>(std::nearbyint(a.lane[i]));
+    codes.total += p[i];
+  }
+  return codes;
 }
 
 }  // namespace arrowmind::ARROWMIND_ISA
