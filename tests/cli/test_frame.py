@@ -193,3 +193,14 @@ def test_no_colour_when_not_a_terminal(shell):
 def test_main_module(shell):
     assert shell("version", "--json").json["version"]
     assert signal.getsignal(signal.SIGINT) is not None
+
+
+def test_interruption_and_a_closed_pipe_outside_a_command(monkeypatch):
+    for error, code in ((KeyboardInterrupt, 130), (BrokenPipeError, 141)):
+
+        def fail(words, error=error):
+            raise error
+
+        monkeypatch.setattr("arrowmind.cli.main._run", fail)
+        monkeypatch.setattr("arrowmind.cli.main.quiet_output", lambda: None)
+        assert run(["version"]) == code

@@ -41,7 +41,8 @@ def test_a_result_below_the_threshold_is_refused(call, source, monkeypatch):
     from arrowmind.cli import engines
 
     def encode(self, texts, normalize=True, show_progress=False):
-        return np.array([[1, 0] if "original" in self.path else [0, 1]] * len(texts), np.float32)
+        of_result = self.path.endswith(".building")
+        return np.array([[0, 1] if of_result else [1, 0]] * len(texts), np.float32)
 
     monkeypatch.setattr(engines.ArrowEngine, "encode", encode)
     outcome = quantize(call, source, "--json")
