@@ -17,14 +17,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from arrowmind.engine import ArrowEngine
+    from arrowmind.engine.quantizing import ArrowQuantizer, QuantizationConfig
     from arrowmind.memory import MemoryStore
 
-__all__ = ["ArrowEngine", "MemoryStore", "__version__"]
+__all__ = ["ArrowEngine", "ArrowQuantizer", "MemoryStore", "QuantizationConfig", "__version__"]
 
 __version__ = "0.1.0"
 
 # Public names are imported when they are first asked for: `import arrowmind` costs what it must and no more.
-_HOMES = {"ArrowEngine": "arrowmind.engine", "MemoryStore": "arrowmind.memory"}
+_HOMES = {
+    "ArrowEngine": "arrowmind.engine",
+    "ArrowQuantizer": "arrowmind.engine.quantizing",
+    "MemoryStore": "arrowmind.memory",
+    "QuantizationConfig": "arrowmind.engine.quantizing",
+}
 
 
 def __getattr__(name: str) -> Any:
