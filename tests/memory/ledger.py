@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.memory.fake_encoder import FakeEncoder
-
 from arrowmind.memory import MemoryStore
+from tests.memory.fake_encoder import FakeEncoder
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -25,11 +25,9 @@ __all__ = ["flush_pending", "split_rows", "write_batch"]
 _BATCH_TEXT_BYTES = 256 << 20
 
 
-def flush_pending(catalogue: Catalogue, writer: SegmentWriter, snapshot: Snapshot, batch_rows: int) -> bool:
-    """Makes a segment of everything that waits; returns whether anything did."""
+def flush_pending(catalogue: Catalogue, writer: SegmentWriter, snapshot: Snapshot, batch_rows: int) -> None:
+    """Makes a segment of everything that waits, which must be something."""
     rows = snapshot.pending.rows
-    if not len(rows):
-        return False
     segment = writer.write(split_rows(rows, batch_rows))
     with catalogue.writing() as db:
         written = {int(rows.ids[row]): rows.window_count(row) for row in rows.first_rows.tolist()}
@@ -41,7 +39,6 @@ def flush_pending(catalogue: Catalogue, writer: SegmentWriter, snapshot: Snapsho
         tables.touch_layout(db)
         reached("flush.before_commit")
     reached("flush.committed")
-    return True
 
 
 def write_batch(

@@ -77,7 +77,7 @@ class Keeper:
     def flush(self) -> None:
         """Makes segments of everything that waits and indexes it; waits for the lock."""
         with self._locked():
-            flush_pending(self._catalogue, self._writer(), self._snapshot(), self._settings.batch_rows)
+            self._flush()
             self._update_index()
 
     def compact(self) -> CompactionReport:
@@ -135,7 +135,12 @@ class Keeper:
         with self._catalogue.reading() as db:
             waiting = tables.pending_vectors(db)
         if waiting >= self._settings.flush_rows:
-            flush_pending(self._catalogue, self._writer(), self._snapshot(), self._settings.batch_rows)
+            self._flush()
+
+    def _flush(self) -> None:
+        snapshot = self._snapshot()
+        if len(snapshot.pending.rows):
+            flush_pending(self._catalogue, self._writer(), snapshot, self._settings.batch_rows)
 
     def _rewrite(self, segments: Sequence[SegmentRow]) -> list[int]:
         return rewrite(
