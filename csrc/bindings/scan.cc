@@ -90,11 +90,12 @@ class DotSearch {
 };
 
 nb::tuple top_bits(Matrix<uint8_t> codes, Vector<uint8_t> query, int64_t top, RowList rows, Bitmap excluded,
-                   int threads) {
+                   int threads, std::optional<uint32_t> max_distance) {
   scan::Search search = make_search(Codes::kBits, codes, rows, excluded);
   require(static_cast<int64_t>(query.size()) == search.params.row_bytes, "query and codes differ in bytes");
   search.params.query = query.data();
   search.top = top;
+  if (max_distance) search.max_distance = *max_distance;
   std::vector<uint32_t> best_rows;
   std::vector<int32_t> distances;
   {
@@ -177,10 +178,11 @@ void bind_scan(nb::module_& m) {
   m.def(
       "scan_top_bits", &top_bits, nb::arg("codes"), nb::arg("query"), nb::arg("top"),
       nb::arg("rows") = nb::none(), nb::arg("excluded") = nb::none(), nb::arg("threads") = 1,
+      nb::arg("max_distance") = nb::none(),
       "The `top` rows of uint8 codes [n, bytes] nearest to `query` [bytes] in Hamming distance: (rows "
       "uint32, "
       "distances int32), nearest first, lower row first among equals. `rows`: search only these; `excluded`: "
-      "bitmap of rows to skip, lowest bit first.");
+      "bitmap of rows to skip, lowest bit first; `max_distance`: pass over rows farther than this.");
   m.def("scan_top_dot", &top_dot, nb::arg("codes"), nb::arg("scales"), nb::arg("query"), nb::arg("top"),
         nb::arg("rows") = nb::none(), nb::arg("excluded") = nb::none(), nb::arg("threads") = 1,
         "The `top` rows of int8 codes [n, dim] with the highest scales[i] * dot(codes[i], query): (rows "

@@ -93,6 +93,7 @@ def scan_top_bits(
     rows: npt.NDArray[np.uint32] | None = None,
     excluded: npt.NDArray[np.uint8] | None = None,
     threads: int = 1,
+    max_distance: int | None = None,
 ) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int32]]: ...
 def scan_top_dot(
     codes: npt.NDArray[np.int8],

@@ -148,6 +148,12 @@ def test_excluded_and_listed_rows():
         assert np.array_equal(found, ordered_best(hamming(bits, query)[live], 50, live))
         found, _ = _native.scan_top_dot(codes, scales, vector, 50, rows=rows, excluded=bitmap)
         assert np.array_equal(found, ordered_best(-_native.scan_dot(codes, scales, vector)[live], 50, live))
+    distances = hamming(bits, query)
+    for limit in (0, int(np.sort(distances)[20]), 10**6):
+        found, kept = _native.scan_top_bits(bits, query, 50, max_distance=limit)
+        near = np.flatnonzero(distances <= limit)
+        assert np.array_equal(found, ordered_best(distances[near], 50, near))
+        assert np.array_equal(kept, distances[found])
     all_dead = np.full((n + 7) // 8, 255, np.uint8)
     assert _native.scan_top_bits(bits, query, 5, excluded=all_dead)[0].size == 0
 

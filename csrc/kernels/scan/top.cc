@@ -36,12 +36,13 @@ float score(const Search& search, int64_t row, int32_t dot) {
 // it holds twice as many: constant work per candidate, and after a few cuts hardly a row becomes one.
 class Selector {
  public:
-  explicit Selector(int64_t top) : top_(static_cast<size_t>(top)) {}
+  Selector(int64_t top, uint32_t max_key)
+      : top_(static_cast<size_t>(top)), bound_(static_cast<Ranked>(max_key) << 32 | 0xffffffffu) {}
 
   uint32_t bound_key() const { return static_cast<uint32_t>(bound_ >> 32); }
 
   void add(Ranked candidate) {
-    if (candidate >= bound_) return;
+    if (candidate > bound_) return;
     kept_.push_back(candidate);
     if (kept_.size() >= 2 * top_ + 1024) cut();
   }
@@ -60,7 +61,7 @@ class Selector {
   }
 
   size_t top_;
-  Ranked bound_ = std::numeric_limits<Ranked>::max();
+  Ranked bound_;  // nothing above it can be among the best
   std::vector<Ranked> kept_;
 };
 
@@ -140,7 +141,8 @@ std::vector<Ranked> top_rows(const Search& search, ThreadPool& pool) {
   if (search.top <= 0 || search.params.count <= 0) return {};
   const int64_t top = std::min(search.top, search.params.count);
   const Function kernel = select(search.codes).run;
-  std::vector<Selector> selectors(static_cast<size_t>(pool.threads()), Selector(top));
+  const uint32_t max_key = search.codes == Codes::kBits ? search.max_distance : kNanKey;
+  std::vector<Selector> selectors(static_cast<size_t>(pool.threads()), Selector(top, max_key));
   pool.run(ceil_div(search.params.count, kTaskRows), [&](int64_t task, int worker) {
     BlockScan scan(search, kernel);
     const int64_t end = std::min((task + 1) * kTaskRows, search.params.count);
@@ -148,7 +150,7 @@ std::vector<Ranked> top_rows(const Search& search, ThreadPool& pool) {
       scan.run(begin, std::min(kBlock, end - begin), selectors[static_cast<size_t>(worker)]);
     }
   });
-  Selector all(top);
+  Selector all(top, max_key);
   for (Selector& selector : selectors) {
     for (const Ranked candidate : selector.take()) all.add(candidate);
   }

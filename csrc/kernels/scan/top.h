@@ -17,6 +17,7 @@ struct Search {
   float query_scale = 1.0f;           // kI8
   const uint8_t* excluded = nullptr;  // bitmap over row numbers, lowest bit first; a set bit skips the row
   int64_t top = 0;
+  uint32_t max_distance = 0xffffffffu;  // kBits: farther rows are passed over
 };
 
 // A row and its rank among all rows in one number: the key (smaller is better) above, the row number below.

@@ -6,7 +6,7 @@ import contextlib
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from arrowmind.memory.times import NEVER
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Sequence
     from pathlib import Path
 
     import numpy.typing as npt
@@ -59,15 +60,17 @@ class Filter:
             masks.append(rows.timestamps >= self.until)
         return np.logical_or.reduce(masks) if masks else None
 
-    def admits(self, rows: Rows, row: int) -> bool:
-        """Whether one memory is looked for."""
-        expires, timestamp = int(rows.expires[row]), int(rows.timestamps[row])
-        return (
-            (expires == NEVER or expires > self.now)
-            and (self.category is None or int(rows.categories[row]) == self.category)
-            and (self.since is None or timestamp >= self.since)
-            and (self.until is None or timestamp < self.until)
-        )
+    def admits(self, rows: Rows, chosen: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.bool_]:
+        """Which of a few rows are looked for."""
+        expires, timestamps = rows.expires[chosen], rows.timestamps[chosen]
+        admitted: npt.NDArray[np.bool_] = (expires == NEVER) | (expires > self.now)
+        if self.category is not None:
+            admitted &= rows.categories[chosen] == self.category
+        if self.since is not None:
+            admitted &= timestamps >= self.since
+        if self.until is not None:
+            admitted &= timestamps < self.until
+        return admitted
 
 
 @dataclass(frozen=True)
@@ -144,6 +147,21 @@ class Snapshot:
             if row is not None and block.is_live(row):
                 return block, row
         return None
+
+    def admitted(self, ids: Sequence[int], wanted: Filter) -> set[int]:
+        """Those of the memories that are neither forgotten nor left out."""
+        sought = np.unique(np.asarray(ids, dtype=np.int64))
+        found: set[int] = set()
+        for block in self.blocks:
+            rows = np.searchsorted(block.rows.ids, sought)
+            inside = rows < len(block.rows)
+            rows, ids_here = rows[inside], sought[inside]
+            rows = rows[block.rows.ids[rows] == ids_here]
+            live = wanted.admits(block.rows, rows)
+            if block.dead is not None:
+                live &= ~block.dead[rows]
+            found.update(block.rows.ids[rows[live]].tolist())
+        return found
 
 
 class SnapshotReader:

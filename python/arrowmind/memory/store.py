@@ -391,7 +391,7 @@ class MemoryStore:
         wanted = Filter(now_microseconds())
         for number in check_ids(id):
             place = snapshot.find(number)
-            if place is not None and wanted.admits(place[0].rows, place[1]):
+            if place is not None and wanted.admits(place[0].rows, np.array([place[1]]))[0]:
                 with self._catalogue.reading() as db:
                     access = self._access(session, db, number)
                 return make_record(place[0].rows.content(place[1]), snapshot, access)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from arrowmind.memory.catalogue import IndexRow
-    from arrowmind.memory.snapshot import Filter, Snapshot
+    from arrowmind.memory.snapshot import Block, Filter, Snapshot
 
 __all__ = ["TextSearcher"]
 
@@ -29,6 +29,7 @@ class TextSearcher:
         self._row: IndexRow | None = None
         self._index: TextIndex | None = None
         self._postings = Postings()
+        self._followed: Snapshot | None = None
 
     def search(
         self, snapshot: Snapshot, query: list[str], depth: int, wanted: Filter
@@ -49,7 +50,8 @@ class TextSearcher:
                 self._index.records if self._index else 0,
                 self._row.terms if self._row else 0,
             )
-            found = {id_: score for id_, score in scored.items() if _is_wanted(snapshot, id_, wanted)}
+            live = snapshot.admitted(list(scored), wanted)
+            found = {id_: score for id_, score in scored.items() if id_ in live}
             for id_, score in self._indexed(snapshot, query, depth, wanted):
                 found.setdefault(id_, score)
         return sorted(found.items(), key=lambda item: (-item[1], item[0]))[:depth]
@@ -57,7 +59,7 @@ class TextSearcher:
     def reset(self) -> None:
         """Opens the index again at the next search."""
         with self._lock:
-            self._row, self._index = None, None
+            self._row, self._index, self._followed = None, None, None
 
     def _indexed(
         self, snapshot: Snapshot, query: list[str], depth: int, wanted: Filter
@@ -67,19 +69,22 @@ class TextSearcher:
         limit = depth
         while True:
             hits = self._index.search(query, min(limit, self._index.records), wanted)
-            live = [(id_, score) for id_, score in hits if _is_wanted(snapshot, id_, wanted)]
+            live = snapshot.admitted([id_ for id_, _ in hits], wanted)
             # Forgotten and expired memories stay in the index for a while: look past them.
             if len(live) >= depth or len(hits) < limit:
-                return live
+                return [(id_, score) for id_, score in hits if id_ in live]
             limit *= 4
 
     def _follow(self, snapshot: Snapshot) -> None:
+        if snapshot is self._followed:
+            return
         row = snapshot.text_index
         if row != self._row or (row is not None and self._index is None):
             self._open(row)
         for block in snapshot.blocks:
             if block.segment is None or not block.segment.indexed:
-                self._add(block.rows.ids[block.rows.first_rows].tolist(), snapshot)
+                self._add(block)
+        self._followed = snapshot
 
     def _open(self, row: IndexRow | None) -> None:
         same = self._row is not None and row is not None and self._row.generation == row.generation
@@ -96,13 +101,8 @@ class TextSearcher:
         self._row = row
         self._postings = Postings()
 
-    def _add(self, ids: list[int], snapshot: Snapshot) -> None:
-        for id_ in ids:
-            if id_ not in self._postings and (place := snapshot.find(id_)) is not None:
-                block, first = place
-                self._postings.add(id_, block.rows.text(first))
-
-
-def _is_wanted(snapshot: Snapshot, id_: int, wanted: Filter) -> bool:
-    place = snapshot.find(id_)
-    return place is not None and wanted.admits(place[0].rows, place[1])
+    def _add(self, block: Block) -> None:
+        first = block.rows.first_rows
+        for id_, row in zip(block.rows.ids[first].tolist(), first.tolist(), strict=True):
+            if id_ not in self._postings and block.is_live(row):
+                self._postings.add(id_, block.rows.text(row))

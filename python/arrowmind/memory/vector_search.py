@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from arrowmind.memory.rows import Rows
     from arrowmind.memory.settings import RecallSettings
-    from arrowmind.memory.snapshot import Filter, Snapshot
+    from arrowmind.memory.snapshot import Block, Filter, Snapshot
 
     FloatArray = npt.NDArray[np.float32]
 
@@ -91,13 +91,7 @@ def _scan_all(
     snapshot: Snapshot, query: FloatArray, count: int, wanted: Filter, settings: RecallSettings
 ) -> _Found:
     """Every row in INT8."""
-    parts = []
-    for block in snapshot.blocks:
-        rows, excluded = block.rows, block.bitmap(wanted)
-        best, cosines = _native.scan_top_dot(
-            rows.codes, rows.scales, query, count, excluded=excluded, threads=settings.threads
-        )
-        parts.append(_Found.of(rows, best, cosines))
+    parts = [_scan_block(block, query, count, wanted, settings) for block in snapshot.blocks]
     return _sorted(_join(parts), count)
 
 
@@ -105,39 +99,53 @@ def _scan_codes(
     snapshot: Snapshot, query: FloatArray, count: int, wanted: Filter, settings: RecallSettings
 ) -> _Found:
     """One-bit codes choose ``oversample * count`` rows, INT8 ranks them. Rows without signs: all in INT8."""
-    signs = query_bits(query)
-    candidates = []
     parts = []
-    for number, block in enumerate(snapshot.blocks):
-        rows, excluded = block.rows, block.bitmap(wanted)
-        if rows.signs is None:
-            best, cosines = _native.scan_top_dot(
-                rows.codes, rows.scales, query, count, excluded=excluded, threads=settings.threads
-            )
-            parts.append(_Found.of(rows, best, cosines))
-            continue
-        best, distances = _native.scan_top_bits(
-            rows.signs, signs, settings.oversample * count, excluded=excluded, threads=settings.threads
-        )
-        candidates.append((np.full(len(best), number), best, distances))
-    for number, best in _closest(candidates, settings.oversample * count):
+    for number, chosen in _closest(
+        snapshot, query_bits(query), settings.oversample * count, wanted, settings
+    ):
         rows = snapshot.blocks[number].rows
-        cosines = _native.scan_dot(rows.codes, rows.scales, query, best)
-        parts.append(_Found.of(rows, best, cosines))
+        parts.append(_Found.of(rows, chosen, _native.scan_dot(rows.codes, rows.scales, query, chosen)))
+    for block in snapshot.blocks:
+        if block.rows.signs is None:
+            parts.append(_scan_block(block, query, count, wanted, settings))
     return _sorted(_join(parts), count)
 
 
 def _closest(
-    candidates: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32], npt.NDArray[np.int32]]], count: int
+    snapshot: Snapshot, bits: npt.NDArray[np.uint8], count: int, wanted: Filter, settings: RecallSettings
 ) -> list[tuple[int, npt.NDArray[np.uint32]]]:
-    """The rows with the smallest distances of all blocks: (block, ascending rows)."""
-    if not candidates:
-        return []
-    blocks, rows, distances = (np.concatenate(column) for column in zip(*candidates, strict=True))
-    chosen = np.argsort(distances, kind="stable")[:count]
-    return [
-        (int(block), np.sort(rows[chosen][blocks[chosen] == block])) for block in np.unique(blocks[chosen])
-    ]
+    """The rows with the smallest distances of all blocks with signs: (block, ascending rows)."""
+    blocks, rows = np.empty(0, np.int64), np.empty(0, np.uint32)
+    distances, limit = np.empty(0, np.int32), None
+    for number, block in enumerate(snapshot.blocks):
+        if block.rows.signs is None:
+            continue
+        # What the blocks before have found bounds what this one still has to look at.
+        best, near = _native.scan_top_bits(
+            block.rows.signs,
+            bits,
+            count,
+            excluded=block.bitmap(wanted),
+            threads=settings.threads,
+            max_distance=limit,
+        )
+        blocks, rows = np.append(blocks, np.full(len(best), number)), np.append(rows, best)
+        distances = np.append(distances, near)
+        if len(distances) >= count:
+            kept = np.argsort(distances, kind="stable")[:count]
+            blocks, rows, distances = blocks[kept], rows[kept], distances[kept]
+            limit = int(distances[-1])
+    return [(int(number), np.sort(rows[blocks == number])) for number in np.unique(blocks)]
+
+
+def _scan_block(
+    block: Block, query: FloatArray, count: int, wanted: Filter, settings: RecallSettings
+) -> _Found:
+    rows, excluded = block.rows, block.bitmap(wanted)
+    best, cosines = _native.scan_top_dot(
+        rows.codes, rows.scales, query, count, excluded=excluded, threads=settings.threads
+    )
+    return _Found.of(rows, best, cosines)
 
 
 def _join(parts: list[_Found]) -> _Found:
