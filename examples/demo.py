@@ -1,7 +1,7 @@
-"""A real sentence encoder from nothing: convert, quantise, check, remember a corpus, recall from it by meaning.
+"""A real sentence encoder from nothing: convert, quantise, check, remember a corpus, recall by meaning.
 
-Run by `make demo`. It leaves `models/minilm`, `models/minilm-int8` and `memory/` in the current folder; a second
-run finds them and takes seconds. Whatever stops it, the next run goes on from there.
+Run by `make demo`. It leaves `models/minilm`, `models/minilm-int8` and `memory/` in the current folder; a
+second run finds them and takes seconds. Whatever stops it, the next run goes on from there.
 """
 
 from __future__ import annotations
