@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import pytest
+from tests.memory.fake_encoder import FakeEncoder
 
 from arrowmind.memory import MemoryStore
-from tests.memory.fake_encoder import FakeEncoder
 
 
 @pytest.fixture

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from arrowmind.memory import MemoryStore
 from tests.memory.fake_encoder import FakeEncoder
+
+from arrowmind.memory import MemoryStore
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,10 +6,10 @@ import time
 from datetime import timedelta
 
 import pytest
+from tests.memory.fake_encoder import FakeEncoder
 
 from arrowmind.memory import MemoryStore, StoreSettings
 from arrowmind.memory.compaction import crowded_segments
-from tests.memory.fake_encoder import FakeEncoder
 
 SECRETS = ["zanzibar", "quokkasecret", "\u79d8\u5bc6\u306e\u8a00\u8449"]
 

@@ -10,13 +10,13 @@ import time
 
 import numpy as np
 import pytest
+from tests.memory.fake_encoder import FakeEncoder
+from tests.memory.ledger import Ledger
+from tests.memory.worker import ROOT, SETTINGS, Job, start
 
 from arrowmind.errors import MemoryStoreError
 from arrowmind.memory import MemoryStore, StoreSettings, steps
 from arrowmind.memory.lock import hold_lock
-from tests.memory.fake_encoder import FakeEncoder
-from tests.memory.ledger import Ledger
-from tests.memory.worker import ROOT, SETTINGS, Job, start
 
 
 def test_three_writers_and_a_reader(tmp_path):

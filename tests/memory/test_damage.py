@@ -11,10 +11,10 @@ import shutil
 import sqlite3
 
 import pytest
+from tests.memory.fake_encoder import FakeEncoder
 
 from arrowmind.errors import MemoryStoreError, StoreVersionError
 from arrowmind.memory import MemoryStore, segment, steps
-from tests.memory.fake_encoder import FakeEncoder
 
 COUNT = 60
 

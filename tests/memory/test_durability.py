@@ -13,12 +13,12 @@ import time
 from pathlib import Path
 
 import pytest
-
-from arrowmind.memory import MemoryStore, steps
 from tests.memory import worker
 from tests.memory.fake_encoder import FakeEncoder
 from tests.memory.ledger import Ledger
 from tests.memory.worker import SETTINGS, Job, start
+
+from arrowmind.memory import MemoryStore, steps
 
 KILLS = 16
 STEPS = [

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.memory.fake_encoder import FakeEncoder
 
 from arrowmind.errors import InvalidArgumentError
 from arrowmind.memory import MemoryStore, RecallSettings, StoreSettings
-from tests.memory.fake_encoder import FakeEncoder
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ import numpy as np
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule
+from tests.memory.fake_encoder import FakeEncoder
 
 from arrowmind.memory import MemoryStore, RecallSettings, StoreSettings
-from tests.memory.fake_encoder import FakeEncoder
 
 WORDS = st.sampled_from([f"word{i}" for i in range(12)])
 TEXTS = st.lists(WORDS, min_size=1, max_size=6).map(" ".join)

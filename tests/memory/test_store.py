@@ -6,10 +6,10 @@ from datetime import datetime, timedelta, timezone
 
 import numpy as np
 import pytest
+from tests.memory.fake_encoder import FakeEncoder
 
 from arrowmind.errors import InvalidArgumentError, MemoryStoreError
 from arrowmind.memory import MemoryStore, StoreSettings
-from tests.memory.fake_encoder import FakeEncoder
 
 TEXTS = [
     "The key lies under the blue pot.",

@@ -13,8 +13,9 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from arrowmind.memory import MemoryStore, StoreSettings, steps
 from tests.memory.fake_encoder import FakeEncoder
+
+from arrowmind.memory import MemoryStore, StoreSettings, steps
 
 SETTINGS = StoreSettings(flush_rows=24, batch_rows=64, merge_count=3, orphan_seconds=0.0)
 ROOT = Path(__file__).parents[2]
