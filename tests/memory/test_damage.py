@@ -193,6 +193,36 @@ def test_a_half_made_store_is_completed(tmp_path, encoder):
         assert store.verify().ok
 
 
+def test_a_copy_without_empty_folders(tmp_path, encoder):
+    with MemoryStore(tmp_path / "s", encoder) as store:
+        id_ = store.remember("x")
+    for name in ("segments", "index"):
+        (tmp_path / "s" / name).rmdir()
+    with MemoryStore(tmp_path / "s", encoder) as store:
+        assert store.get(id_).text == "x"
+        store.flush()
+        assert store.verify().ok
+
+
+def test_an_index_that_cannot_be_built(folder, encoder, caplog):
+    shutil.rmtree(next((folder / "index").iterdir()))
+
+    def no_room(reached: str) -> None:
+        if reached == "index.rebuilt":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with MemoryStore(folder, encoder) as store:
+        steps.set_hook(no_room)
+        try:
+            hit = store.recall("memory number17 about the blue key", 1)[0]
+        finally:
+            steps.set_hook(None)
+        assert hit.text.startswith("memory number17 ")
+        assert hit.explain.text is None
+        assert "by meaning only" in caplog.text
+        assert store.recall("number17", 1)[0].explain.text.rank == 1
+
+
 def test_folders_that_cannot_be_used(tmp_path, encoder):
     (tmp_path / "file").write_text("x")
     with pytest.raises(MemoryStoreError, match="no store can be made here"):

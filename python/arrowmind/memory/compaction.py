@@ -34,6 +34,7 @@ __all__ = [
     "erase_leftovers",
     "remove_orphans",
     "rewrite",
+    "small_segments",
     "spoilt_segments",
     "wasteful_segments",
 ]
@@ -56,9 +57,31 @@ def crowded_segments(snapshot: Snapshot, settings: StoreSettings) -> list[Segmen
         size = max(segment.vectors / settings.flush_rows, 1.0)
         levels[int(math.log(size, settings.merge_count))].append(segment)
     for _, group in sorted(levels.items()):
-        if len(group) >= settings.merge_count:
-            return group
+        chosen = _prefix(group[: settings.merge_count], settings.merge_rows)
+        if len(chosen) == settings.merge_count:
+            return chosen
     return []
+
+
+def small_segments(snapshot: Snapshot, settings: StoreSettings) -> list[list[SegmentRow]]:
+    """All segments below the size of a batch, in groups that may be merged."""
+    rest = [segment for segment in _segments(snapshot) if segment.vectors < settings.batch_rows]
+    groups = []
+    while rest:
+        groups.append(_prefix(rest, settings.merge_rows))
+        rest = rest[len(groups[-1]) :]
+    return groups
+
+
+def _prefix(segments: list[SegmentRow], most: int) -> list[SegmentRow]:
+    """The first segments that together have at most ``most`` vectors; one at least."""
+    total, count = 0, 0
+    for segment in segments:
+        total += segment.vectors
+        if count and total > most:
+            break
+        count += 1
+    return segments[:count]
 
 
 def wasteful_segments(snapshot: Snapshot, wanted: Filter, settings: StoreSettings) -> list[SegmentRow]:

@@ -11,6 +11,7 @@ from arrowmind.memory.compaction import (
     erase_leftovers,
     remove_orphans,
     rewrite,
+    small_segments,
     spoilt_segments,
     wasteful_segments,
 )
@@ -162,11 +163,10 @@ class Keeper:
     def _compaction_groups(self) -> list[list[SegmentRow]]:
         """Small segments together, and each larger one that holds anything forgotten."""
         snapshot = self._snapshot()
-        unique = {block.segment.id: block.segment for block in snapshot.blocks if block.segment}
-        small = [segment for segment in unique.values() if segment.vectors < self._settings.batch_rows]
         spoilt = spoilt_segments(snapshot, _now())
-        large = [[segment] for segment in spoilt if segment not in small]
-        return [*([small] if len(small) > 1 or (small and small[0] in spoilt) else []), *large]
+        small = small_segments(snapshot, self._settings)
+        large = [[segment] for segment in spoilt if segment.vectors >= self._settings.batch_rows]
+        return [*(group for group in small if len(group) > 1 or group[0] in spoilt), *large]
 
     def _drop_expired_pending(self) -> int:
         with self._catalogue.writing() as db:

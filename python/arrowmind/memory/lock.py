@@ -52,7 +52,13 @@ def hold_lock(path: Path, timeout_seconds: float) -> Iterator[None]:
 
 
 def _open(path: Path) -> int:
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise MemoryStoreError(
+            f"{path}: the lock of the store cannot be opened ({error.strerror}); is {path.parent} a folder "
+            "you may write to?"
+        ) from error
 
 
 def _take(descriptor: int) -> bool:

@@ -41,7 +41,7 @@ class StorePaths:
         return self.root / "writer.lock"
 
     def make(self) -> None:
-        """Makes the folders.
+        """Makes the folder and those inside.
 
         Raises:
             MemoryStoreError: they cannot be made, or the folder holds something else.
@@ -54,10 +54,17 @@ class StorePaths:
                 raise MemoryStoreError(
                     f"{self.root}: holds other files and no store; choose an empty or new folder"
                 )
+        except OSError as error:
+            raise MemoryStoreError(f"{self.root}: no store can be made here: {error.strerror}") from error
+        self.make_folders()
+
+    def make_folders(self) -> None:
+        """Makes the folders inside; a copy of a store may lack those that were empty."""
+        try:
             self.segments.mkdir(exist_ok=True)
             self.index.mkdir(exist_ok=True)
         except OSError as error:
-            raise MemoryStoreError(f"{self.root}: no store can be made here: {error.strerror}") from error
+            raise MemoryStoreError(f"{self.root}: cannot be used as a store: {error.strerror}") from error
 
 
 def size_of(path: Path) -> int:

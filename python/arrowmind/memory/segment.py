@@ -70,6 +70,9 @@ class SegmentWriter:
 
         Returns:
             What the catalogue notes; the id is 0.
+
+        Raises:
+            MemoryStoreError: there is no room, or the folder cannot be written.
         """
         path = self.folder / f"{secrets.token_hex(8)}{SUFFIX}"
         vectors, records, first_id, last_id = 0, 0, 0, 0
@@ -85,11 +88,11 @@ class SegmentWriter:
                     vectors += len(rows)
                     records += len(rows.first_rows)
                     reached("segment.batch_written")
-        except StorageError as error:
-            raise MemoryStoreError(str(error)) from error
-        reached("segment.published")
-        size = path.stat().st_size
-        return SegmentRow(0, path.name, records, vectors, first_id, last_id, size, file_checksum(path), 0)
+            reached("segment.published")
+            size, checksum = path.stat().st_size, file_checksum(path)
+        except (StorageError, OSError) as error:
+            raise MemoryStoreError(f"segment {path} cannot be written: {error}") from error
+        return SegmentRow(0, path.name, records, vectors, first_id, last_id, size, checksum, 0)
 
     def _metadata(self) -> dict[str, str]:
         return {

@@ -52,6 +52,7 @@ class StoreSettings:
         flush_rows: vectors waiting in the catalogue that make a new segment.
         batch_rows: vectors in one record batch of a segment, at most (one memory is never split).
         merge_count: segments of about equal size that are merged into one.
+        merge_rows: vectors of a merged segment, at most; it bounds how long a merge takes.
         dead_share: share of forgotten vectors above which a segment is rewritten on its own.
         orphan_seconds: age from which a file that nothing names is removed.
         busy_seconds: how long a call waits for another process before it gives up.
@@ -60,12 +61,13 @@ class StoreSettings:
     flush_rows: int = 2048
     batch_rows: int = 65_536
     merge_count: int = 8
+    merge_rows: int = 262_144
     dead_share: float = 0.3
     orphan_seconds: float = 60.0
     busy_seconds: float = 30.0
 
     def __post_init__(self) -> None:
-        _require_positive(self, "flush_rows", "batch_rows", "dead_share", "busy_seconds")
+        _require_positive(self, "flush_rows", "batch_rows", "merge_rows", "dead_share", "busy_seconds")
         if self.merge_count < 2:
             raise InvalidArgumentError(f"merge_count={self.merge_count}: give at least 2")
 

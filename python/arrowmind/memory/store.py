@@ -116,6 +116,7 @@ class MemoryStore:
                 f"{self._paths.root}: holds no memory store; remember something there first"
             )
         if path.exists() and self._is_complete():
+            self._paths.make_folders()
             return
         self._paths.make()
         with hold_lock(self._paths.lock, self._settings.busy_seconds), explained(path):
@@ -362,10 +363,14 @@ class MemoryStore:
             return snapshot, rank(snapshot, question, session.texts.search, self._recall_settings)
         except IndexDamagedError as error:
             _log.warning("text_index_damaged", error=str(error), action="rebuild")
-        self._keeper.repair_index()
-        session.texts.reset()
-        snapshot = session.snapshot()
-        return snapshot, rank(snapshot, question, session.texts.search, self._recall_settings)
+        try:
+            self._keeper.repair_index()
+            session.texts.reset()
+            snapshot = session.snapshot()
+            return snapshot, rank(snapshot, question, session.texts.search, self._recall_settings)
+        except (MemoryStoreError, OSError) as error:
+            record_fallback("recall", "text index cannot be built, by meaning only", error=str(error))
+        return snapshot, rank(snapshot, question, _no_words, self._recall_settings)
 
     def _to_hits(
         self, session: Session, snapshot: Snapshot, ranked: list[Fused], question: Question
@@ -492,3 +497,10 @@ class MemoryStore:
     def _check_open(self) -> None:
         if self._closed:
             raise MemoryStoreError(f"{self._paths.root}: the store is closed; open it again")
+
+
+def _no_words(
+    _snapshot: Snapshot, _terms: list[str], _depth: int, _wanted: Filter
+) -> list[tuple[int, float]]:
+    """Stands for the text leg where it cannot be had."""
+    return []

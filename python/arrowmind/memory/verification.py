@@ -36,7 +36,13 @@ def verify_store(paths: StorePaths, catalogue: Catalogue) -> VerifyReport:
         dimension = int(tables.settings(db).get("dimension", 0))
         segments = tables.segments(db)
         for segment in segments:
-            found = _check_segment(paths, segment, dimension, problems)
+            try:
+                found = _check_segment(paths, segment, dimension, problems)
+            except FileNotFoundError:
+                # Another process may have compacted since this view of the catalogue was taken.
+                if _is_named(catalogue, segment):
+                    problems.append(f"segment {segment.name} is missing")
+                continue
             if found is not None:
                 ids.append(found)
         pending = rows_of_pending(tables.pending_after(db, 0), dimension, "the catalogue")
@@ -44,6 +50,11 @@ def verify_store(paths: StorePaths, catalogue: Catalogue) -> VerifyReport:
         problems += _check_ids(db, np.concatenate(ids))
         problems += _check_index(db, paths)
     return VerifyReport(sum(map(len, ids)), len(segments), problems)
+
+
+def _is_named(catalogue: Catalogue, segment: SegmentRow) -> bool:
+    with catalogue.reading() as db:
+        return segment.id in {other.id for other in tables.segments(db)}
 
 
 def _check_tables(db: sqlite3.Connection) -> list[str]:
@@ -58,9 +69,6 @@ def _check_segment(
     path = paths.segments / segment.name
     try:
         blocks = open_segment(path, segment, dimension)
-    except FileNotFoundError:
-        problems.append(f"segment {segment.name} is missing")
-        return None
     except MemoryStoreError as error:
         problems.append(str(error))
         return None
