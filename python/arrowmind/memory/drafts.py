@@ -9,15 +9,18 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from arrowmind.errors import InvalidArgumentError
 from arrowmind.memory.catalogue import NewRecord
+from arrowmind.memory.rows import NO_CATEGORY
 from arrowmind.memory.times import NEVER, Moment, now_microseconds, to_microseconds
 from arrowmind.memory.vectors import pack_vectors, quantise
 
 if TYPE_CHECKING:
     from arrowmind.memory.encoder import FloatArray
 
-__all__ = ["Draft", "check_ids", "check_text", "check_top_k", "clean_text", "make_drafts"]
+__all__ = ["Draft", "check_ids", "check_text", "check_top_k", "clean_text", "make_drafts", "make_records"]
 
 _MAX_TEXT_CHARACTERS = 16 << 20
 _MAX_METADATA_BYTES = 1 << 20
@@ -35,11 +38,34 @@ class Draft:
     timestamp: int
     expires: int
 
-    def record(self, category: int, vectors: FloatArray) -> NewRecord:
-        """The row to store, its vectors float32 [windows, dimension] in INT8."""
-        packed = pack_vectors(*quantise(vectors))
-        text = self.text.encode()
-        return NewRecord(text, category, self.metadata, self.timestamp, self.expires, len(vectors), packed)
+
+def make_records(
+    drafts: Sequence[Draft], vectors: Sequence[FloatArray], categories: Mapping[str, int]
+) -> list[NewRecord]:
+    """The rows to store.
+
+    Args:
+        drafts: the memories.
+        vectors: of each, float32 [windows, dimension].
+        categories: numbers by name.
+    """
+    codes, scales = quantise(np.concatenate(vectors))
+    records, start = [], 0
+    for draft, part in zip(drafts, vectors, strict=True):
+        end = start + len(part)
+        records.append(
+            NewRecord(
+                text=draft.text.encode(),
+                category=categories[draft.category] if draft.category is not None else NO_CATEGORY,
+                metadata=draft.metadata,
+                timestamp=draft.timestamp,
+                expires=draft.expires,
+                windows=len(part),
+                vectors=pack_vectors(codes[start:end], scales[start:end]),
+            )
+        )
+        start = end
+    return records
 
 
 def clean_text(text: str) -> str:

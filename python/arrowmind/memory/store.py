@@ -10,7 +10,7 @@ import numpy as np
 from arrowmind.errors import InvalidArgumentError, MemoryStoreError, OptimizationError
 from arrowmind.memory import catalogue as tables
 from arrowmind.memory.catalogue import Catalogue
-from arrowmind.memory.drafts import check_ids, check_top_k, clean_text, make_drafts
+from arrowmind.memory.drafts import check_ids, check_top_k, clean_text, make_drafts, make_records
 from arrowmind.memory.encoder import EXTERNAL, check_vectors, embed_texts
 from arrowmind.memory.keeper import Keeper
 from arrowmind.memory.lock import hold_lock
@@ -227,10 +227,7 @@ class MemoryStore:
             self._settle_encoder(db, vectors[0].shape[1])
             names = {draft.category for draft in drafts if draft.category is not None}
             numbers = {name: tables.category_id(db, name) for name in sorted(names)}
-            records = [
-                draft.record(numbers.get(draft.category or "", 0), part)
-                for draft, part in zip(drafts, vectors, strict=True)
-            ]
+            records = make_records(drafts, vectors, numbers)
             large = sum(record.windows for record in records) >= self._settings.flush_rows
             ids = [] if large else list(tables.take_ids(db, len(records)))
             if not large:

@@ -55,7 +55,10 @@ STOP_WORDS = frozenset(_STOP_LINES.split(" ")) - {""}
 
 def terms(text: str) -> list[str]:
     """All terms of a text, in order, repeated ones repeated."""
-    return [term for word in _WORD.findall(_normalise(text)) for term in _word_terms(word)]
+    normal = _normalise(text)
+    if normal.isascii():
+        return [stem for word in _WORD.findall(normal) if (stem := _stem(word[:_MAX_TERM]))]
+    return [term for word in _WORD.findall(normal) for term in _word_terms(word)]
 
 
 def query_terms(text: str) -> dict[str, str]:

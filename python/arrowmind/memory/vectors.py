@@ -50,8 +50,8 @@ def quantise(vectors: FloatArray) -> tuple[Int8Array, FloatArray]:
     """
     largest = np.abs(vectors).max(axis=1, keepdims=True)
     # Division before multiplication: 127 / largest would overflow for subnormal vectors.
-    with np.errstate(invalid="ignore", divide="ignore"):
-        codes = np.rint(np.nan_to_num(vectors / largest) * np.float32(127)).astype(np.int8)
+    ratios = np.divide(vectors, largest, out=np.zeros_like(vectors), where=largest > 0)
+    codes = np.rint(ratios * np.float32(127)).astype(np.int8)
     norms = np.sqrt(np.einsum("ij,ij->i", codes, codes, dtype=np.float64))
     scales = np.divide(1.0, norms, out=np.zeros_like(norms), where=norms > 0)
     return codes, scales.astype(np.float32)
