@@ -24,9 +24,9 @@ struct Probe {
 
 #if defined(__x86_64__)
 
-// The loops are assembly, which a compiler neither deletes nor improves. Ten chains of accumulators cover the
-// latency of the slowest of these instructions (5 cycles, two a cycle).
-#define CHAINS(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9)
+// The loops are assembly, which a compiler neither deletes nor improves. Twelve chains of accumulators cover
+// the latency of the slowest of these instructions (5 cycles, two a cycle).
+#define CHAINS(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11)
 #define CLOBBERS                                                                                             \
   "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", \
       "xmm13", "xmm14", "xmm15"
@@ -60,13 +60,13 @@ PROBE(dpbusd_avx512vnni, ZERO, DPBUSD_Z)
 
 // operations: chains x lanes x products per lane x 2
 constexpr Probe kProbes[] = {
-    {"fma_avx2", "vfmadd231ps ymm", Isa::kAvx2, 10 * 8 * 2, fma_avx2},
-    {"maddwd_avx2", "vpmaddwd + vpaddd ymm", Isa::kAvx2, 10 * 16 * 2, maddwd_avx2},
-    {"maddubs_avx2", "vpmaddubsw + vpmaddwd + vpaddd ymm", Isa::kAvx2, 10 * 32 * 2, maddubs_avx2},
-    {"fma_avx512", "vfmadd231ps zmm", Isa::kAvx512, 10 * 16 * 2, fma_avx512},
-    {"maddwd_avx512", "vpmaddwd + vpaddd zmm", Isa::kAvx512, 10 * 32 * 2, maddwd_avx512},
-    {"dpwssd_avx512vnni", "vpdpwssd zmm", Isa::kAvx512Vnni, 10 * 32 * 2, dpwssd_avx512vnni},
-    {"dpbusd_avx512vnni", "vpdpbusd zmm", Isa::kAvx512Vnni, 10 * 64 * 2, dpbusd_avx512vnni},
+    {"fma_avx2", "vfmadd231ps ymm", Isa::kAvx2, 12 * 8 * 2, fma_avx2},
+    {"maddwd_avx2", "vpmaddwd + vpaddd ymm", Isa::kAvx2, 12 * 16 * 2, maddwd_avx2},
+    {"maddubs_avx2", "vpmaddubsw + vpmaddwd + vpaddd ymm", Isa::kAvx2, 12 * 32 * 2, maddubs_avx2},
+    {"fma_avx512", "vfmadd231ps zmm", Isa::kAvx512, 12 * 16 * 2, fma_avx512},
+    {"maddwd_avx512", "vpmaddwd + vpaddd zmm", Isa::kAvx512, 12 * 32 * 2, maddwd_avx512},
+    {"dpwssd_avx512vnni", "vpdpwssd zmm", Isa::kAvx512Vnni, 12 * 32 * 2, dpwssd_avx512vnni},
+    {"dpbusd_avx512vnni", "vpdpbusd zmm", Isa::kAvx512Vnni, 12 * 64 * 2, dpbusd_avx512vnni},
 };
 
 // Plain 32-byte loads of whole cache lines, 256 bytes a turn.

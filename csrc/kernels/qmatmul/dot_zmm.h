@@ -18,7 +18,7 @@ struct Words : Product {
   static constexpr bool kDecodes = true;
   static constexpr int kVectors = 2;
   static constexpr int kDecodedAtOnce = 2;
-  static constexpr int kRows = 12;
+  static constexpr int kRows = 14;
   static constexpr int kMaxPanels = 4;
   // 128 quads of a panel are 16 KB widened, and 12 KB of activations: together inside L1.
   static constexpr int64_t kChunkQuads = 128;

@@ -8,35 +8,45 @@
 
 namespace arrowmind::ARROWMIND_ISA {
 
-// Outputs [n, n + 16) of one call, with what all their rows share.
+// Outputs [n, n + 16) of one call, with what all their rows share. Holds copies of the parameters: a store of
+// a vector may alias anything, and would have them loaded again for each row.
 class PanelEpilogue {
  public:
   PanelEpilogue(const qmatmul::Params& p, int64_t n)
-      : p_(p), n_(n), count_(p.n - n < qmatmul::kPanel ? p.n - n : qmatmul::kPanel) {
-    scale_ = p.w_scale != nullptr ? load(p.w_scale + n) : set1(1.0f);
-    zero_ = p.w_zero != nullptr ? load(p.w_zero + n) : zero();
-    bias_ = p.bias != nullptr ? load_some(p.bias + n) : zero();
+      : count_(p.n - n < qmatmul::kPanel ? p.n - n : qmatmul::kPanel),
+        has_zero_(p.w_zero != nullptr),
+        has_scale_(p.w_scale != nullptr),
+        gelu_(p.nonlinearity == qmatmul::Nonlinearity::kGelu),
+        a_scale_(p.a_scale),
+        a_sum_(p.a_sum),
+        bias_(p.bias),
+        residual_(p.residual == nullptr ? nullptr : p.residual + n),
+        residual_stride_(p.residual_stride),
+        c_(p.c + n),
+        c_stride_(p.c_stride) {
+    zeros_ = has_zero_ ? load(p.w_zero + n) : zero();
+    scales_ = has_scale_ ? load(p.w_scale + n) : set1(1.0f);
+    biases_ = bias_ != nullptr ? load_some(bias_ + n) : zero();
   }
 
   // Integer sums of row m -> real values.
   F32x16 dequantise(int64_t m, F32x16 acc) const {
-    if (p_.w_zero != nullptr) acc = fma(set1(-static_cast<float>(p_.a_sum[m])), zero_, acc);
-    return acc * (set1(p_.a_scale[m]) * scale_);
+    if (has_zero_) acc = fma(set1(-static_cast<float>(a_sum_[m])), zeros_, acc);
+    return acc * (set1(a_scale_[m]) * scales_);
   }
 
-  // Float sums of row m -> real values.
-  F32x16 scale(F32x16 acc) const { return p_.w_scale != nullptr ? acc * scale_ : acc; }
+  // Float sums of a row -> real values.
+  F32x16 scale(F32x16 acc) const { return has_scale_ ? acc * scales_ : acc; }
 
-  // Bias, nonlinearity and residual; then the store.
+  // Bias, nonlinearity and residual of row m; then the store.
   void finish(int64_t m, F32x16 value) const {
-    if (p_.bias != nullptr) value = value + bias_;
-    if (p_.nonlinearity == qmatmul::Nonlinearity::kGelu) value = gelu(value);
-    if (p_.residual != nullptr) value = value + load_some(p_.residual + m * p_.residual_stride + n_);
-    float* c = p_.c + m * p_.c_stride + n_;
+    if (bias_ != nullptr) value = value + biases_;
+    if (gelu_) value = gelu(value);
+    if (residual_ != nullptr) value = value + load_some(residual_ + m * residual_stride_);
     if (count_ == qmatmul::kPanel) {
-      store(c, value);
+      store(c_ + m * c_stride_, value);
     } else {
-      store_part(c, value, count_);
+      store_part(c_ + m * c_stride_, value, count_);
     }
   }
 
@@ -46,10 +56,16 @@ class PanelEpilogue {
     return count_ == qmatmul::kPanel ? load(p) : load_part(p, count_);
   }
 
-  const qmatmul::Params& p_;
-  const int64_t n_;
   const int64_t count_;
-  F32x16 scale_, zero_, bias_;
+  const bool has_zero_, has_scale_, gelu_;
+  const float* const a_scale_;
+  const int32_t* const a_sum_;
+  const float* const bias_;
+  const float* const residual_;
+  const int64_t residual_stride_;
+  float* const c_;
+  const int64_t c_stride_;
+  F32x16 zeros_, scales_, biases_;
 };
 
 }  // namespace arrowmind::ARROWMIND_ISA

@@ -9,30 +9,17 @@
 
 namespace arrowmind::ARROWMIND_ISA {
 
-namespace detail {
-// Byte j of each 32-bit lane of 64 bytes, sign-extended: the codes of k = 4 q + j for 16 outputs.
-template <int j>
-inline F32x16 quad_codes(const char* p) {
-#if defined(__AVX512F__)
-  const __m512i quads = _mm512_loadu_si512(p);
-  return {_mm512_cvtepi32_ps(_mm512_srai_epi32(_mm512_slli_epi32(quads, 24 - 8 * j), 24))};
-#else
-  const auto part = [](const char* q) {
-    const __m256i quads = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(q));
-    return _mm256_cvtepi32_ps(_mm256_srai_epi32(_mm256_slli_epi32(quads, 24 - 8 * j), 24));
-  };
-  return {part(p), part(p + 32)};
-#endif
-}
-}  // namespace detail
-
-// Weight types: bytes of one quad of k of a panel, and the j-th k of a quad as floats.
+// Weight types: bytes of one quad of k of a panel, what all k of a panel share, and the j-th k of a quad as
+// floats.
 struct F32Weights {
   static constexpr bool kDecodes = false;
   static constexpr int64_t kQuadBytes = 4 * kPanel * 4;
   static int64_t panel_bytes(int64_t k) { return k * kPanel * 4; }
+  struct Panel {
+    explicit Panel(const float* /*zero*/) {}
+  };
   template <int j>
-  static F32x16 load(const char* quad) {
+  static F32x16 load(const char* quad, const Panel& /*panel*/) {
     return arrowmind::ARROWMIND_ISA::load(reinterpret_cast<const float*>(quad) + j * kPanel);
   }
 };
@@ -41,19 +28,43 @@ struct F16Weights {
   static constexpr bool kDecodes = true;
   static constexpr int64_t kQuadBytes = 4 * kPanel * 2;
   static int64_t panel_bytes(int64_t k) { return k * kPanel * 2; }
+  struct Panel {
+    explicit Panel(const float* /*zero*/) {}
+  };
   template <int j>
-  static F32x16 load(const char* quad) {
+  static F32x16 load(const char* quad, const Panel& /*panel*/) {
     return load_f16(reinterpret_cast<const uint16_t*>(quad) + j * kPanel);
   }
 };
 
+// Byte j of each 32-bit lane goes to the low end of the float 2^23, biased by 128: a shuffle and an exclusive
+// or make 2^23 + 128 + code, and one exact subtraction takes off 2^23 + 128 + zero point. Shifting and
+// converting costs as much without the zero point, and all on the two ports of the multiply-add (Intel).
 struct I8Weights {
   static constexpr bool kDecodes = true;
   static constexpr int64_t kQuadBytes = 4 * kPanel;
+  static constexpr float kBias = 0x1p23f + 128.0f;
   static int64_t panel_bytes(int64_t k) { return ceil_of(k, kQuad) * kQuadBytes; }
+  struct Panel {
+    explicit Panel(const float* zero)
+        : bias(zero == nullptr ? set1(kBias) : set1(kBias) + arrowmind::ARROWMIND_ISA::load(zero)) {}
+    F32x16 bias;
+  };
   template <int j>
-  static F32x16 load(const char* quad) {
-    return detail::quad_codes<j>(quad);
+  static F32x16 load(const char* quad, const Panel& panel) {
+    constexpr int kByte = static_cast<int>(0x80808000u) + j;
+    const __m128i lane = _mm_setr_epi32(kByte, kByte + 4, kByte + 8, kByte + 12);
+#if defined(__AVX512F__)
+    const __m512i byte = _mm512_shuffle_epi8(_mm512_loadu_si512(quad), _mm512_broadcast_i32x4(lane));
+    return F32x16{_mm512_castsi512_ps(_mm512_xor_si512(byte, _mm512_set1_epi32(0x4b000080)))} - panel.bias;
+#else
+    const auto biased = [&](const char* p) {
+      const __m256i codes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+      const __m256i byte = _mm256_shuffle_epi8(codes, _mm256_broadcastsi128_si256(lane));
+      return _mm256_castsi256_ps(_mm256_xor_si256(byte, _mm256_set1_epi32(0x4b000080)));
+    };
+    return F32x16{biased(quad), biased(quad + 32)} - panel.bias;
+#endif
   }
 };
 
@@ -64,7 +75,6 @@ struct FloatForm {
   using Packed = float;
   static constexpr bool kPadded = false;
   static constexpr bool kDecodes = Weights::kDecodes;
-  static constexpr bool kHasZero = Weights::kQuadBytes == I8Weights::kQuadBytes;
   static constexpr int kVectors = 1;
 #if defined(__AVX512F__)
   static constexpr int kRows = 14;
@@ -91,20 +101,21 @@ struct FloatForm {
   // A chunk as floats: [k][panels][16].
   static void decode(const TileArgs<FloatForm>& t, int64_t panels, char* chunk) {
     float* out = reinterpret_cast<float*>(chunk);
+    const int64_t step = panels * kPanel;
+    const int64_t quads = t.quads;
     for (int64_t i = 0; i < panels; ++i) {
-      const F32x16 zero_point = zero_of(t, i);
+      const Panel panel = panel_of(t, i);
       const char* w = t.w + i * t.panel_bytes;
       float* lane = out + i * kPanel;
-      const int64_t step = panels * kPanel;
-      for (int64_t quad = 0; quad < t.quads; ++quad, w += kQuadBytes, lane += 4 * step) {
-        store(lane, Weights::template load<0>(w) - zero_point);
-        store(lane + step, Weights::template load<1>(w) - zero_point);
-        store(lane + 2 * step, Weights::template load<2>(w) - zero_point);
-        store(lane + 3 * step, Weights::template load<3>(w) - zero_point);
+      for (int64_t quad = 0; quad < quads; ++quad, w += kQuadBytes, lane += 4 * step) {
+        store(lane, Weights::template load<0>(w, panel));
+        store(lane + step, Weights::template load<1>(w, panel));
+        store(lane + 2 * step, Weights::template load<2>(w, panel));
+        store(lane + 3 * step, Weights::template load<3>(w, panel));
       }
-      if (t.tail > 0) store(lane, Weights::template load<0>(w) - zero_point);
-      if (t.tail > 1) store(lane + step, Weights::template load<1>(w) - zero_point);
-      if (t.tail > 2) store(lane + 2 * step, Weights::template load<2>(w) - zero_point);
+      if (t.tail > 0) store(lane, Weights::template load<0>(w, panel));
+      if (t.tail > 1) store(lane + step, Weights::template load<1>(w, panel));
+      if (t.tail > 2) store(lane + 2 * step, Weights::template load<2>(w, panel));
     }
   }
 
@@ -127,19 +138,20 @@ struct FloatForm {
 #pragma GCC unroll 16
       for (int i = 0; i < P; ++i) acc[r][i] = t.first ? zero() : t.sums[r * P + i];
     }
+    const Sources<P, kDecoded> source(t);
     const float* a = t.a;
     const char* w = t.w;
     for (int64_t quad = 0; quad < t.quads; ++quad) {
-      step<R, P, kDecoded, 0>(t, a, w, acc);
-      step<R, P, kDecoded, 1>(t, a, w, acc);
-      step<R, P, kDecoded, 2>(t, a, w, acc);
-      step<R, P, kDecoded, 3>(t, a, w, acc);
+      step<R, P, kDecoded, 0>(source, a, w, acc);
+      step<R, P, kDecoded, 1>(source, a, w, acc);
+      step<R, P, kDecoded, 2>(source, a, w, acc);
+      step<R, P, kDecoded, 3>(source, a, w, acc);
       a += R * kQuad;
       w += kDecoded ? kQuad * P * sizeof(Vector) : kQuadBytes;
     }
-    if (t.tail > 0) step<R, P, kDecoded, 0>(t, a, w, acc);
-    if (t.tail > 1) step<R, P, kDecoded, 1>(t, a, w, acc);
-    if (t.tail > 2) step<R, P, kDecoded, 2>(t, a, w, acc);
+    if (t.tail > 0) step<R, P, kDecoded, 0>(source, a, w, acc);
+    if (t.tail > 1) step<R, P, kDecoded, 1>(source, a, w, acc);
+    if (t.tail > 2) step<R, P, kDecoded, 2>(source, a, w, acc);
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 16
@@ -148,23 +160,43 @@ struct FloatForm {
   }
 
  private:
-  static F32x16 zero_of(const TileArgs<FloatForm>& t, int64_t panel) {
-    return t.w_zero == nullptr ? zero() : load(t.w_zero + panel * kPanel);
+  using Panel = typename Weights::Panel;
+
+  static Panel panel_of(const TileArgs<FloatForm>& t, int64_t i) {
+    return Panel(t.w_zero == nullptr ? nullptr : t.w_zero + i * kPanel);
   }
 
+  // Weights of P panels at one k: packed, or decoded to floats.
+  template <int P, bool kDecoded>
+  struct Sources {
+    explicit Sources(const TileArgs<FloatForm>& /*t*/) {}
+    template <int j>
+    F32x16 load(const char* w, int i) const {
+      return arrowmind::ARROWMIND_ISA::load(reinterpret_cast<const float*>(w) + (j * P + i) * kPanel);
+    }
+  };
+  template <int P>
+  struct Sources<P, false> {
+    explicit Sources(const TileArgs<FloatForm>& t) : Sources(t, std::make_integer_sequence<int, P>{}) {}
+    template <int j>
+    F32x16 load(const char* w, int i) const {
+      return Weights::template load<j>(w + i * panel_bytes, panels[i]);
+    }
+    int64_t panel_bytes;
+    Panel panels[P];
+
+   private:
+    template <int... i>
+    Sources(const TileArgs<FloatForm>& t, std::integer_sequence<int, i...> /*panels*/)
+        : panel_bytes(t.panel_bytes), panels{panel_of(t, i)...} {}
+  };
+
   template <int R, int P, bool kDecoded, int j>
-  [[gnu::always_inline]] static void step(const TileArgs<FloatForm>& t, const float* a, const char* w,
+  [[gnu::always_inline]] static void step(const Sources<P, kDecoded>& source, const float* a, const char* w,
                                           F32x16 (&acc)[R][P]) {
     F32x16 weights[P];
 #pragma GCC unroll 16
-    for (int i = 0; i < P; ++i) {
-      if constexpr (kDecoded) {
-        weights[i] = load(reinterpret_cast<const float*>(w) + (j * P + i) * kPanel);
-      } else {
-        weights[i] = Weights::template load<j>(w + i * t.panel_bytes);
-        if constexpr (kHasZero) weights[i] = weights[i] - zero_of(t, i);
-      }
-    }
+    for (int i = 0; i < P; ++i) weights[i] = source.template load<j>(w, i);
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
       const F32x16 value = set1(a[r * kQuad + j]);

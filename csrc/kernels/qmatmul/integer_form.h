@@ -37,16 +37,19 @@ struct IntegerForm {
   // Widens a chunk to [group of vectors][quad][vectors of the group], the order the tile reads.
   static void decode(const TileArgs<IntegerForm>& t, int64_t panels, char* out) {
     constexpr int kAtOnce = Dot::kDecodedAtOnce;
+    // Local copies: a store of a vector may alias anything, and would have the fields loaded again.
+    const int64_t quads = t.quads;
+    const char* panel_weights = t.w;
     Vector* decoded = reinterpret_cast<Vector*>(out);
-    for (int64_t panel = 0; panel < panels; ++panel) {
-      const char* w = t.w + panel * t.panel_bytes;
-      for (int64_t quad = 0; quad < t.quads; ++quad, w += kQuadBytes) {
+    for (int64_t panel = 0; panel < panels; ++panel, panel_weights += t.panel_bytes) {
+      const char* w = panel_weights;
+      for (int64_t quad = 0; quad < quads; ++quad, w += kQuadBytes) {
 #pragma GCC unroll 4
         for (int v = 0; v < kVectors; ++v) {
-          const int64_t group = panel * (kVectors / kAtOnce) + v / kAtOnce;
-          decoded[(group * t.quads + quad) * kAtOnce + v % kAtOnce] = Dot::load(w + v * kVectorCodes);
+          decoded[(v / kAtOnce * quads + quad) * kAtOnce + v % kAtOnce] = Dot::load(w + v * kVectorCodes);
         }
       }
+      decoded += kVectors * quads;
     }
   }
 

@@ -44,7 +44,7 @@ struct Params {
   const int32_t* a_sum = nullptr;   // [m] sum of a row's codes; needed when w_zero is set
   const void* w = nullptr;          // packed, above
   const float* w_scale = nullptr;   // [n padded to 16], int8 weights
-  const float* w_zero = nullptr;    // [n padded to 16] zero points (whole numbers), null when symmetric
+  const float* w_zero = nullptr;    // [n padded to 16] zero points: whole, at most 2^22; null: symmetric
   const int32_t* w_sum = nullptr;   // [n padded to 16] sum over k of an output's codes; spares kernels that
                                     // bias int8 activations from adding them up, may be null
   const float* bias = nullptr;      // [n] or null

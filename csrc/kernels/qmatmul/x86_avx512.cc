@@ -30,10 +30,10 @@ void qmatmul_f32_f16_14x32_avx512(const Params& p) {
 void qmatmul_f32_i8_14x32_avx512(const Params& p) {
   isa::Blocking<isa::FloatForm<isa::I8Weights>>(p).run();
 }
-void qmatmul_i16_i8_12x16x4_avx512(const Params& p) {
+void qmatmul_i16_i8_14x16x4_avx512(const Params& p) {
   isa::Blocking<isa::IntegerForm<isa::WordsI16<isa::Maddwd512>>>(p).run();
 }
-void qmatmul_i8_i8_12x16x4_avx512(const Params& p) {
+void qmatmul_i8_i8_14x16x4_avx512(const Params& p) {
   isa::Blocking<isa::IntegerForm<isa::WordsI8<isa::Maddwd512>>>(p).run();
 }
 

@@ -76,7 +76,7 @@ namespace arrowmind::qmatmul {
 
 namespace isa = arrowmind::ARROWMIND_ISA;
 
-void qmatmul_i16_i8_12x16x4_avx512vnni(const Params& p) {
+void qmatmul_i16_i8_14x16x4_avx512vnni(const Params& p) {
   isa::Blocking<isa::IntegerForm<isa::WordsI16<isa::Dpwssd>>>(p).run();
 }
 void qmatmul_i8_i8_12x32x4_avx512vnni(const Params& p) {
