@@ -11,17 +11,9 @@
 
 namespace arrowmind::ARROWMIND_ISA {
 
-// Returns the largest |y|, or a NaN or infinity if the row has one.
-inline float normalise_row(const norm::Params& p, const float* x, float* y) {
-  const float width = static_cast<float>(p.width);
-  const F32x16 mean = set1(sum_of(x, p.width, [](F32x16 v) { return v; }) / width);
-  const float variance = sum_of(x, p.width,
-                                [&](F32x16 v) {
-                                  const F32x16 d = v - mean;
-                                  return d * d;
-                                }) /
-                         width;
-  const F32x16 inverse = set1(1.0f / std::sqrt(variance + p.eps));
+// y of one row from its mean and 1 / sqrt(var + eps); returns the largest |y|, or a NaN or infinity if the
+// row has one.
+inline float normalise_row(const norm::Params& p, const float* x, F32x16 mean, F32x16 inverse, float* y) {
   F32x16 largest = zero();
   int64_t k = 0;
   for (; k + 16 <= p.width; k += 16) {
@@ -39,13 +31,34 @@ inline float normalise_row(const norm::Params& p, const float* x, float* y) {
   return reduce_max_magnitude(largest);
 }
 
-inline void normalise_rows(const norm::Params& p) {
-  for (int64_t row = p.begin; row < p.end; ++row) {
-    float* y = p.y + row * p.y_stride;
-    const float amax = normalise_row(p, p.x + row * p.x_stride, y);
-    if (p.codes == norm::Codes::kI8) quantise_row<int8_t>(y, p.width, amax, p.out, row);
-    if (p.codes == norm::Codes::kI16) quantise_row<int16_t>(y, p.width, amax, p.out, row);
+// Step by step for kRows rows: where one row's step ends in a chain of folding and division, the next row's
+// fills the wait.
+template <int kRows>
+inline void normalise(const norm::Params& p, int64_t row) {
+  const float width = static_cast<float>(p.width);
+  F32x16 mean[kRows], inverse[kRows];
+  for (int r = 0; r < kRows; ++r) {
+    mean[r] = set1(sum_of(p.x + (row + r) * p.x_stride, p.width, [](F32x16 v) { return v; }) / width);
   }
+  for (int r = 0; r < kRows; ++r) {
+    const float squares = sum_of(p.x + (row + r) * p.x_stride, p.width, [&](F32x16 v) {
+      const F32x16 d = v - mean[r];
+      return d * d;
+    });
+    inverse[r] = set1(1.0f / std::sqrt(squares / width + p.eps));
+  }
+  for (int r = 0; r < kRows; ++r) {
+    float* y = p.y + (row + r) * p.y_stride;
+    const float amax = normalise_row(p, p.x + (row + r) * p.x_stride, mean[r], inverse[r], y);
+    if (p.codes == norm::Codes::kI8) quantise_row<int8_t>(y, p.width, amax, p.out, row + r);
+    if (p.codes == norm::Codes::kI16) quantise_row<int16_t>(y, p.width, amax, p.out, row + r);
+  }
+}
+
+inline void normalise_rows(const norm::Params& p) {
+  int64_t row = p.begin;
+  for (; row + 4 <= p.end; row += 4) normalise<4>(p, row);
+  for (; row < p.end; ++row) normalise<1>(p, row);
 }
 
 }  // namespace arrowmind::ARROWMIND_ISA
