@@ -90,6 +90,12 @@ def test_queries_that_say_little(store, query):
     assert len({hit.id for hit in hits}) == len(hits)
 
 
+def test_a_category_that_is_no_text(store):
+    store.remember("x")
+    with pytest.raises(InvalidArgumentError, match="category=5"):
+        store.recall("x", category=5)
+
+
 @pytest.mark.parametrize("query", [None, b"bytes", 5, ["a"]])
 def test_queries_that_are_no_text(store, query):
     with pytest.raises(InvalidArgumentError, match="give a string"):
@@ -147,6 +153,8 @@ def test_recursive_metadata(store):
 def test_bad_ids(store, ids):
     with pytest.raises(InvalidArgumentError, match="ids="):
         store.forget(ids)
+    with pytest.raises(InvalidArgumentError, match="ids="):
+        store.get(ids)
 
 
 def test_ids_that_cannot_be(store):

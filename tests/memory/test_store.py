@@ -193,6 +193,17 @@ def test_another_encoder_is_refused(tmp_path, encoder):
             MemoryStore(tmp_path / "s", other)
 
 
+def test_the_first_vector_settles_the_encoder(tmp_path, encoder):
+    with (
+        MemoryStore(tmp_path / "s", encoder) as first,
+        MemoryStore(tmp_path / "s", FakeEncoder(64, "b")) as second,
+    ):
+        first.remember(TEXTS[0])
+        with pytest.raises(MemoryStoreError, match="was made with encoder fake-64"):
+            second.remember(TEXTS[1])
+        assert first.stats().records == 1
+
+
 def test_an_empty_store(store):
     assert store.recall("anything") == []
     assert store.get(1) is None

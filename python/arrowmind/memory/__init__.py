@@ -2,15 +2,14 @@
 
 ::
 
-    store          MemoryStore, the facade
-    drafts         arguments of callers -> what is stored
-    encoder        what makes vectors of texts, as the store sees it
-    catalogue      SQLite tables, the only commit point (schema: how they are made and opened)
-    segment        immutable Arrow files with the bulk; rows: their columns; vectors: their codes
-    snapshot       one consistent view of catalogue and segments; session: what a process keeps of it
-    retrieval      one recall: vector_search and text_search, fusion
-    terms          text -> terms; text_index: tantivy; bm25: what is not indexed yet
-    keeper         work on files: flushing, compaction, indexing, under the lock of the store
+    store       MemoryStore, the facade; opening: what must be there
+    intake      the way in; drafts: arguments of callers -> what is stored; encoder: text -> vectors
+    recaller    the way out; retrieval: one recall; vector_search and text_search: its legs; fusion
+    catalogue   SQLite, the only commit point; schema: its tables; tables: their rows and statements
+    segment     immutable Arrow files with the bulk; rows: their columns; vectors: their codes
+    snapshot    one consistent view of catalogue and segments; session: what a process keeps of it
+    terms       text -> terms; text_index: tantivy; bm25: what is not indexed yet
+    keeper      work on files under the lock of the store: flushing, compaction, indexing
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from arrowmind.errors import MemoryStoreError
-from arrowmind.memory import catalogue as tables
+from arrowmind.memory import tables
 from arrowmind.memory.schema import connect, explained
 from arrowmind.observe import get_logger
 

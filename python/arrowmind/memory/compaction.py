@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from arrowmind.memory import catalogue as tables
+from arrowmind.memory import tables
 from arrowmind.memory.rows import concatenate
 from arrowmind.memory.steps import reached
 from arrowmind.observe import get_logger
@@ -23,11 +23,12 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from arrowmind.memory.catalogue import Catalogue, SegmentRow
+    from arrowmind.memory.catalogue import Catalogue
     from arrowmind.memory.rows import Rows
     from arrowmind.memory.segment import SegmentWriter
     from arrowmind.memory.settings import StoreSettings
     from arrowmind.memory.snapshot import Block, Filter, Snapshot
+    from arrowmind.memory.tables import SegmentRow
 
 __all__ = [
     "crowded_segments",

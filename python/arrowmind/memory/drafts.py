@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from arrowmind.errors import InvalidArgumentError
-from arrowmind.memory.catalogue import NewRecord
 from arrowmind.memory.rows import NO_CATEGORY
+from arrowmind.memory.tables import NewRecord
 from arrowmind.memory.times import NEVER, Moment, now_microseconds, to_microseconds
 from arrowmind.memory.vectors import pack_vectors, quantise
 

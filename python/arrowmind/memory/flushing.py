@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from arrowmind.memory import catalogue as tables
-from arrowmind.memory.catalogue import PendingRow
+from arrowmind.memory import tables
 from arrowmind.memory.rows import concatenate, rows_of_pending
 from arrowmind.memory.steps import reached
+from arrowmind.memory.tables import PendingRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from arrowmind.memory.catalogue import Catalogue, NewRecord
+    from arrowmind.memory.catalogue import Catalogue
     from arrowmind.memory.rows import Rows
     from arrowmind.memory.segment import SegmentWriter
     from arrowmind.memory.snapshot import Snapshot
+    from arrowmind.memory.tables import NewRecord
 
 __all__ = ["flush_pending", "split_rows", "write_batch"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from arrowmind.memory import catalogue as tables
-from arrowmind.memory.catalogue import IndexRow
+from arrowmind.memory import tables
 from arrowmind.memory.steps import reached
+from arrowmind.memory.tables import IndexRow
 from arrowmind.memory.text_index import (
     IndexDamagedError,
     IndexedText,

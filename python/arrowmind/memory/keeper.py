@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from arrowmind.columnar import sweep_temporary
-from arrowmind.memory import catalogue as tables
+from arrowmind.errors import OptimizationError
+from arrowmind.memory import tables
 from arrowmind.memory.compaction import (
     crowded_segments,
     erase_leftovers,
@@ -24,18 +25,22 @@ from arrowmind.memory.segment import SegmentWriter
 from arrowmind.memory.snapshot import Filter
 from arrowmind.memory.text_index import IndexDamagedError, TextIndex, remove_generations
 from arrowmind.memory.times import now_microseconds
+from arrowmind.observe import get_logger
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
-    from arrowmind.memory.catalogue import Catalogue, NewRecord, SegmentRow
+    from arrowmind.memory.catalogue import Catalogue
     from arrowmind.memory.paths import StorePaths
     from arrowmind.memory.session import SessionHolder
     from arrowmind.memory.settings import StoreSettings
     from arrowmind.memory.snapshot import Snapshot
+    from arrowmind.memory.tables import NewRecord, SegmentRow
 
 __all__ = ["Keeper"]
+
+_log = get_logger(__name__)
 
 
 class Keeper:
@@ -58,22 +63,32 @@ class Keeper:
 
     def tidy(self) -> None:
         """Flushes, indexes and merges as far as it is due; does nothing while another process does it."""
-        with try_lock(self._paths.lock) as taken:
-            if taken:
-                self._flush_if_due()
-                self._update_index()
-                while group := crowded_segments(self._snapshot(), self._settings):
-                    self._rewrite(group)
+        self._after_a_change("tidy", self._tidy)
 
     def reclaim(self) -> None:
         """Rewrites segments of which much is forgotten; does nothing while another process works on them."""
-        with try_lock(self._paths.lock) as taken:
-            if not taken:
-                return
-            wasteful = wasteful_segments(self._snapshot(), _now(), self._settings)
-            removed = [id_ for segment in wasteful for id_ in self._rewrite([segment])]
-            if removed:
-                self._forget_in_index(removed)
+        self._after_a_change("reclaim", self._reclaim)
+
+    def _after_a_change(self, task: str, work: Callable[[], None]) -> None:
+        """Does what can wait. A failure must not look like one of the change, which is stored already."""
+        try:
+            with try_lock(self._paths.lock) as taken:
+                if taken:
+                    work()
+        except (OptimizationError, OSError) as error:
+            _log.warning("maintenance_failed", task=task, error=str(error))
+
+    def _tidy(self) -> None:
+        self._flush_if_due()
+        self._update_index()
+        while group := crowded_segments(self._snapshot(), self._settings):
+            self._rewrite(group)
+
+    def _reclaim(self) -> None:
+        wasteful = wasteful_segments(self._snapshot(), _now(), self._settings)
+        removed = [id_ for segment in wasteful for id_ in self._rewrite([segment])]
+        if removed:
+            self._forget_in_index(removed)
 
     def flush(self) -> None:
         """Makes segments of everything that waits and indexes it; waits for the lock."""
@@ -106,11 +121,12 @@ class Keeper:
 
     def sweep(self) -> None:
         """Removes what killed processes left behind; does nothing while another process writes."""
-        with try_lock(self._paths.lock) as taken:
-            if taken:
-                self._sweep_files(self._settings.orphan_seconds)
+        if self._has_leftovers():
+            with try_lock(self._paths.lock) as taken:
+                if taken:
+                    self._sweep_files(self._settings.orphan_seconds)
 
-    def has_leftovers(self) -> bool:
+    def _has_leftovers(self) -> bool:
         """Whether there are files that the catalogue does not name."""
         with self._catalogue.reading() as db:
             named = {segment.name for segment in tables.segments(db)}

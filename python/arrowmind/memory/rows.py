@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from arrowmind.memory.catalogue import PendingRow
+    from arrowmind.memory.tables import PendingRow
 
 __all__ = ["NO_CATEGORY", "Bytes", "Content", "Rows", "concatenate", "record_checksum", "rows_of_pending"]
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from arrowmind.columnar import ArrowFile, ArrowWriter, Field, crc32c, publish
 from arrowmind.errors import MemoryStoreError, OptimizationError, StorageError
-from arrowmind.memory.catalogue import SegmentRow
 from arrowmind.memory.rows import Rows
 from arrowmind.memory.steps import reached
+from arrowmind.memory.tables import SegmentRow
 from arrowmind.memory.vectors import ROTATION_SEED, row_bytes
 
 if TYPE_CHECKING:

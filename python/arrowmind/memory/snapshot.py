@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from arrowmind.errors import MemoryStoreError
-from arrowmind.memory import catalogue as tables
+from arrowmind.memory import tables
 from arrowmind.memory.rows import Rows, concatenate, rows_of_pending
 from arrowmind.memory.segment import open_segment
 from arrowmind.memory.times import NEVER
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from arrowmind.memory.catalogue import Catalogue, IndexRow, SegmentRow
+    from arrowmind.memory.catalogue import Catalogue
+    from arrowmind.memory.tables import IndexRow, SegmentRow
 
 __all__ = ["Block", "Filter", "Snapshot", "SnapshotReader"]
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from arrowmind.memory import catalogue as tables
+from arrowmind.memory import tables
 from arrowmind.memory.paths import size_of
 from arrowmind.memory.records import StoreStats
 from arrowmind.memory.snapshot import Filter

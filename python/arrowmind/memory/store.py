@@ -5,51 +5,32 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from arrowmind.errors import InvalidArgumentError, MemoryStoreError, OptimizationError
-from arrowmind.memory import catalogue as tables
-from arrowmind.memory.catalogue import Catalogue
-from arrowmind.memory.drafts import check_ids, check_top_k, clean_text, make_drafts, make_records
-from arrowmind.memory.encoder import EXTERNAL, check_vectors, embed_texts
+from arrowmind.errors import InvalidArgumentError, MemoryStoreError
+from arrowmind.memory import tables
+from arrowmind.memory.drafts import check_ids, check_top_k, clean_text, make_drafts
+from arrowmind.memory.intake import Intake
 from arrowmind.memory.keeper import Keeper
-from arrowmind.memory.lock import hold_lock
+from arrowmind.memory.opening import check_encoder, open_catalogue
 from arrowmind.memory.paths import StorePaths
-from arrowmind.memory.retrieval import Question, make_record, rank, to_hits
-from arrowmind.memory.schema import create_tables, explained, is_created
+from arrowmind.memory.recaller import Limits, Recaller
 from arrowmind.memory.session import SessionHolder
 from arrowmind.memory.settings import RecallSettings, StoreSettings
-from arrowmind.memory.snapshot import Filter
 from arrowmind.memory.statistics import collect_stats
-from arrowmind.memory.terms import query_terms
-from arrowmind.memory.text_index import IndexDamagedError
-from arrowmind.memory.times import now_microseconds, to_microseconds
 from arrowmind.memory.verification import verify_store
-from arrowmind.observe import get_logger, metrics, no_progress, record_fallback
+from arrowmind.observe import metrics, no_progress
 
 if TYPE_CHECKING:
     import os
-    import sqlite3
     from collections.abc import Iterable, Sequence
     from datetime import timedelta
     from types import TracebackType
 
-    from arrowmind.memory.drafts import Draft
-    from arrowmind.memory.encoder import FloatArray, TextEncoder
-    from arrowmind.memory.fusion import Fused
+    from arrowmind.memory.encoder import TextEncoder
     from arrowmind.memory.records import CompactionReport, Hit, Record, StoreStats, VerifyReport
-    from arrowmind.memory.session import Session
-    from arrowmind.memory.snapshot import Snapshot
     from arrowmind.memory.times import Moment
     from arrowmind.observe import Progress
 
 __all__ = ["MemoryStore"]
-
-_log = get_logger(__name__)
-
-# Texts encoded and committed together: what a killed process loses of a long remember_many at most.
-_CHUNK_TEXTS = 256
-_CHUNK_VECTORS = 16_384
 
 
 class MemoryStore:
@@ -89,47 +70,23 @@ class MemoryStore:
             StoreVersionError: a newer version of this package made the store.
         """
         self._paths = StorePaths(Path(path))
-        self._engine = engine
-        self._settings = settings or StoreSettings()
-        self._recall_settings = recall_settings or RecallSettings()
         self._closed = False
-        self._said_words_only = False
-        self._prepare(create=create)
-        self._catalogue = Catalogue(self._paths.catalogue, self._settings.busy_seconds)
+        settings = settings or StoreSettings()
+        self._catalogue = open_catalogue(self._paths, settings.busy_seconds, create=create)
         self._sessions = SessionHolder(self._catalogue, self._paths)
-        self._keeper = Keeper(self._catalogue, self._paths, self._sessions, self._settings)
+        self._keeper = Keeper(self._catalogue, self._paths, self._sessions, settings)
+        root = self._paths.root
+        self._intake = Intake(self._catalogue, self._keeper, engine, root, settings.flush_rows)
+        self._recaller = Recaller(
+            self._catalogue, self._sessions, self._keeper, engine, recall_settings or RecallSettings(), root
+        )
         try:
             with self._catalogue.reading() as db:
-                made = is_created(db, self._paths.catalogue)
-                facts = tables.settings(db) if made else {}
-            self._check_engine(facts)
-            if self._keeper.has_leftovers():
-                self._keeper.sweep()
+                check_encoder(tables.settings(db), engine, root)
+            self._keeper.sweep()
         except BaseException:
             self._catalogue.close()
             raise
-
-    def _prepare(self, *, create: bool) -> None:
-        path = self._paths.catalogue
-        if not create and not path.exists():
-            raise MemoryStoreError(
-                f"{self._paths.root}: holds no memory store; remember something there first"
-            )
-        if path.exists() and self._is_complete():
-            self._paths.make_folders()
-            return
-        self._paths.make()
-        with hold_lock(self._paths.lock, self._settings.busy_seconds), explained(path):
-            create_tables(path, self._settings.busy_seconds)
-
-    def _is_complete(self) -> bool:
-        """Whether the catalogue has its tables; a process may have died while it made them."""
-        catalogue = Catalogue(self._paths.catalogue, self._settings.busy_seconds)
-        try:
-            with catalogue.connection() as db:
-                return is_created(db, self._paths.catalogue)
-        finally:
-            catalogue.close()
 
     # Remembering.
 
@@ -196,78 +153,11 @@ class MemoryStore:
         """
         self._check_open()
         drafts = make_drafts(texts, category, metadata, timestamp, expires)
-        vectors = None if embeddings is None else self._check_embeddings(embeddings, len(drafts))
-        if not drafts:
-            return []
-        size = _CHUNK_TEXTS if vectors is None else _CHUNK_VECTORS
         ids: list[int] = []
-        for start in range(0, len(drafts), size):
-            part = drafts[start : start + size]
-            ids += self._store(part, self._vectors_of(part, vectors, start))
+        for part in self._intake.store(drafts, embeddings):
+            ids += part
             progress(len(ids), len(drafts), "memories")
         return ids
-
-    def _check_embeddings(self, embeddings: Any, count: int) -> FloatArray:
-        vectors = check_vectors(embeddings, "embeddings") if count else np.empty((0, 1), np.float32)
-        if len(vectors) != count:
-            raise InvalidArgumentError(f"embeddings has {len(vectors)} rows for {count} texts; give one each")
-        return vectors
-
-    def _vectors_of(self, drafts: list[Draft], vectors: FloatArray | None, start: int) -> list[FloatArray]:
-        if vectors is not None:
-            return [vectors[start + i : start + i + 1] for i in range(len(drafts))]
-        if self._engine is None:
-            raise InvalidArgumentError(
-                f"{self._paths.root}: was opened without an engine; open it with one or give embeddings"
-            )
-        return embed_texts(self._engine, [draft.text for draft in drafts])
-
-    def _store(self, drafts: list[Draft], vectors: list[FloatArray]) -> list[int]:
-        with self._catalogue.writing() as db:
-            self._settle_encoder(db, vectors[0].shape[1])
-            names = {draft.category for draft in drafts if draft.category is not None}
-            numbers = {name: tables.category_id(db, name) for name in sorted(names)}
-            records = make_records(drafts, vectors, numbers)
-            large = sum(record.windows for record in records) >= self._settings.flush_rows
-            ids = [] if large else list(tables.take_ids(db, len(records)))
-            if not large:
-                tables.insert_pending(db, ids, records)
-            due = large or tables.pending_vectors(db) >= self._settings.flush_rows
-        if large:
-            ids = self._keeper.store_batch(records) or self._store_pending(records)
-        if due:
-            self._maintain("tidy")
-        return ids
-
-    def _store_pending(self, records: list[tables.NewRecord]) -> list[int]:
-        with self._catalogue.writing() as db:
-            ids = list(tables.take_ids(db, len(records)))
-            tables.insert_pending(db, ids, records)
-        return ids
-
-    def _settle_encoder(self, db: sqlite3.Connection, dimension: int) -> None:
-        """Fixes encoder and dimension with the first vector; later ones must agree."""
-        facts = tables.settings(db)
-        if "dimension" not in facts:
-            tables.put_setting(db, "dimension", dimension)
-            tables.put_setting(db, "encoder", self._engine.fingerprint if self._engine else EXTERNAL)
-        elif facts["dimension"] != dimension:
-            raise InvalidArgumentError(
-                f"{self._paths.root}: has vectors of dimension {facts['dimension']}, these have {dimension}; "
-                "use the encoder the store was made with, or another store"
-            )
-
-    def _check_engine(self, facts: dict[str, str | int]) -> None:
-        if self._engine is None or "dimension" not in facts:
-            return
-        same = facts["dimension"] == self._engine.dimension
-        if not same or facts["encoder"] not in (EXTERNAL, self._engine.fingerprint):
-            made_with = f"{facts['encoder']} of dimension {facts['dimension']}"
-            raise MemoryStoreError(
-                f"{self._paths.root}: was made with encoder {made_with}, not {self._engine.fingerprint} of "
-                f"dimension {self._engine.dimension}: their vectors cannot be compared; open it with that "
-                "encoder, or remember the texts in a new store"
-            )
 
     # Recalling.
 
@@ -303,82 +193,7 @@ class MemoryStore:
             raise InvalidArgumentError(f"query is {type(query).__name__}; give a string")
         number = check_top_k(top_k)
         with metrics.recall_seconds.time():
-            session = self._sessions.current
-            snapshot = session.snapshot()
-            wanted = self._filter(snapshot, category, since, until)
-            if snapshot.vectors == 0 or wanted is None or not (query.strip() or embedding is not None):
-                return []
-            query = clean_text(query)
-            vector = self._query_vector(query, embedding, snapshot.dimension)
-            question = Question(vector, query_terms(query), number, wanted)
-            snapshot, ranked = self._rank(session, snapshot, question)
-            hits = self._to_hits(session, snapshot, ranked, question)
-            session.accesses.note([hit.id for hit in hits], wanted.now)
-        return hits
-
-    def _filter(
-        self, snapshot: Snapshot, category: str | None, since: Moment | None, until: Moment | None
-    ) -> Filter | None:
-        """Which memories are wanted; None when none can be."""
-        number = None
-        if category is not None:
-            numbers = {name: number for number, name in snapshot.categories.items()}
-            number = numbers.get(clean_text(category)) if isinstance(category, str) else None
-            if number is None:
-                return None
-        return Filter(
-            now_microseconds(),
-            number,
-            None if since is None else to_microseconds(since, "since"),
-            None if until is None else to_microseconds(until, "until"),
-        )
-
-    def _query_vector(self, query: str, embedding: Any, dimension: int) -> FloatArray | None:
-        if embedding is not None:
-            vector = check_vectors(np.atleast_2d(np.asarray(embedding)), "embedding")
-        elif self._engine is not None:
-            vector = check_vectors(self._engine.encode([query]), "the encoder's result")
-        else:
-            self._say_words_only()
-            return None
-        if vector.shape != (1, dimension):
-            raise InvalidArgumentError(
-                f"the vector of the query has shape {vector.shape}, the store needs [1, {dimension}]"
-            )
-        # In float64: the square of a float32 may overflow.
-        wide = vector[0].astype(np.float64)
-        length = float(np.linalg.norm(wide))
-        return (wide / length).astype(np.float32) if length > 0 else None
-
-    def _say_words_only(self) -> None:
-        if not self._said_words_only:
-            record_fallback("recall", "no encoder, by words only", store=str(self._paths.root))
-        self._said_words_only = True
-
-    def _rank(self, session: Session, snapshot: Snapshot, question: Question) -> tuple[Snapshot, list[Fused]]:
-        try:
-            return snapshot, rank(snapshot, question, session.texts.search, self._recall_settings)
-        except IndexDamagedError as error:
-            _log.warning("text_index_damaged", error=str(error), action="rebuild")
-        try:
-            self._keeper.repair_index()
-            session.texts.reset()
-            snapshot = session.snapshot()
-            return snapshot, rank(snapshot, question, session.texts.search, self._recall_settings)
-        except (MemoryStoreError, OSError) as error:
-            record_fallback("recall", "text index cannot be built, by meaning only", error=str(error))
-        return snapshot, rank(snapshot, question, _no_words, self._recall_settings)
-
-    def _to_hits(
-        self, session: Session, snapshot: Snapshot, ranked: list[Fused], question: Question
-    ) -> list[Hit]:
-        with self._catalogue.reading() as db:
-            return to_hits(snapshot, ranked, question, lambda id_: self._access(session, db, id_))
-
-    def _access(self, session: Session, db: sqlite3.Connection, id_: int) -> tuple[int, int]:
-        count, last = tables.access_of(db, id_)
-        waiting, later = session.accesses.waiting(id_)
-        return count + waiting, max(last, later)
+            return self._recaller.recall(clean_text(query), number, Limits(category, since, until), embedding)
 
     def get(self, id: int) -> Record | None:  # noqa: A002  the documented name
         """The memory with this id; None if there is none, or it was forgotten.
@@ -388,15 +203,8 @@ class MemoryStore:
             MemoryStoreError: the memory is damaged.
         """
         self._check_open()
-        session = self._sessions.current
-        snapshot = session.snapshot()
-        wanted = Filter(now_microseconds())
-        for number in check_ids(id):
-            place = snapshot.find(number)
-            if place is not None and wanted.admits(place[0].rows, np.array([place[1]]))[0]:
-                with self._catalogue.reading() as db:
-                    access = self._access(session, db, number)
-                return make_record(place[0].rows.content(place[1]), snapshot, access)
+        for number in check_ids([id]):
+            return self._recaller.get(number)
         return None
 
     # Forgetting.
@@ -432,7 +240,7 @@ class MemoryStore:
                 tables.touch_layout(db)
         session.accesses.drop(places)
         if places:
-            self._maintain("reclaim")
+            self._keeper.reclaim()
         return len(places)
 
     def compact(self) -> CompactionReport:
@@ -450,13 +258,6 @@ class MemoryStore:
         """Moves what waits in the catalogue into a segment and indexes it, which also happens by itself."""
         self._check_open()
         self._keeper.flush()
-
-    def _maintain(self, task: str) -> None:
-        """Work on files after a change is stored. Its failure must not look like a failure of the change."""
-        try:
-            {"tidy": self._keeper.tidy, "reclaim": self._keeper.reclaim}[task]()
-        except (OptimizationError, OSError) as error:
-            _log.warning("maintenance_failed", task=task, error=str(error))
 
     # Everything else.
 
@@ -494,10 +295,3 @@ class MemoryStore:
     def _check_open(self) -> None:
         if self._closed:
             raise MemoryStoreError(f"{self._paths.root}: the store is closed; open it again")
-
-
-def _no_words(
-    _snapshot: Snapshot, _terms: list[str], _depth: int, _wanted: Filter
-) -> list[tuple[int, float]]:
-    """Stands for the text leg where it cannot be had."""
-    return []

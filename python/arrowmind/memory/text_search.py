@@ -14,8 +14,8 @@ from arrowmind.memory.text_index import IndexDamagedError, TextIndex
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from arrowmind.memory.catalogue import IndexRow
     from arrowmind.memory.snapshot import Block, Filter, Snapshot
+    from arrowmind.memory.tables import IndexRow
 
 __all__ = ["TextSearcher"]
 

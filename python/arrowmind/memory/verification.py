@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from arrowmind.errors import MemoryStoreError
-from arrowmind.memory import catalogue as tables
+from arrowmind.memory import tables
 from arrowmind.memory.records import VerifyReport
 from arrowmind.memory.rows import rows_of_pending
 from arrowmind.memory.segment import file_checksum, open_segment
@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from arrowmind.memory.catalogue import Catalogue, SegmentRow
+    from arrowmind.memory.catalogue import Catalogue
     from arrowmind.memory.paths import StorePaths
     from arrowmind.memory.rows import Rows
+    from arrowmind.memory.tables import SegmentRow
 
 __all__ = ["verify_store"]
 
