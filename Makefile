@@ -23,7 +23,7 @@ UNHOOK = @for pth in $(VENV)/lib/python3*/site-packages/_editable_skbc_arrowmind
 CLANG_FORMAT_FILES = $(shell find csrc benchmarks tests -name '*.cc' -o -name '*.h' -o -name '*.inc')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-all bench lint format wheel deps build coverage-cpp fuzz clean distclean
+.PHONY: help demo test test-slow test-all bench bench-kernels lint format wheel deps build coverage-cpp fuzz clean distclean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -40,8 +40,12 @@ test-slow: build $(VENV)/.encoder
 test-all: build $(VENV)/.encoder ## every test, with coverage of the Python code (at least 90 %)
 	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --cov-fail-under=90 $(PYTEST_ARGS)
 
-bench: build $(VENV)/.encoder $(VENV)/.peers ## speed, size and fidelity beside the peers; writes results/
-	$(BIN)/arrowmind bench --peers $(PEERS) $(BENCH_ARGS)
+bench: bench-kernels $(VENV)/.encoder $(VENV)/.peers ## speed, size and fidelity beside the peers; writes results/
+	$(BIN)/python benchmarks/bench_baseline_advanced.py --peers $(PEERS) $(BENCH_ARGS)
+
+bench-kernels: build
+	@$(BIN)/cmake $(BUILD) -DARROWMIND_BENCHMARKS=ON --log-level=WARNING >/dev/null
+	@$(BIN)/ninja -C $(BUILD) --quiet
 
 lint: $(VENV)/.lint build ## style, types and the direction of imports
 	$(BIN)/ruff check .
@@ -67,7 +71,7 @@ build: $(VENV)/.deps
 	  -DPython_EXECUTABLE=$(abspath $(BIN)/python) -DCMAKE_LIBRARY_OUTPUT_DIRECTORY=$(abspath python/arrowmind)
 	@$(BIN)/ninja -C $(BUILD) --quiet
 
-$(VENV)/.created: scripts/bootstrap.sh
+$(VENV)/.created: | scripts/bootstrap.sh
 	scripts/bootstrap.sh $(PYTHON)
 	@rm -rf build/*/CMakeCache.txt build/*/build.ninja
 	@touch $@

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import hashlib
 import re
 import sysconfig
@@ -11,7 +12,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-_SKIPPED_FOLDERS = frozenset({"site-packages", "dist-packages", "test", "tests", "idlelib", "lib2to3"})
+_SKIPPED_FOLDERS = frozenset(
+    {"site-packages", "dist-packages", "test", "tests", "idlelib", "lib2to3", "distutils"}
+)
 _SHORTEST_PASSAGE = 40
 _WORDS_PER_COMMA = 4  # more commas than this: a list of names rather than a sentence
 _TEXT_SHARE = 0.75  # letters and spaces among the characters of a sentence; tables and code have fewer
@@ -30,7 +33,8 @@ class Passage:
     text: str
 
 
-def library_passages(root: Path | None = None) -> list[Passage]:
+@functools.cache
+def library_passages(root: Path | None = None) -> tuple[Passage, ...]:
     """Return every docstring of the standard library of at least 40 characters, once each, in a fixed order.
 
     The sources are parsed, not imported.
@@ -46,7 +50,7 @@ def library_passages(root: Path | None = None) -> list[Passage]:
             if len(passage.text) >= _SHORTEST_PASSAGE and passage.text not in seen:
                 seen.add(passage.text)
                 passages.append(passage)
-    return passages
+    return tuple(passages)
 
 
 def benchmark_sentences(count: int, measure: Measure) -> list[str]:

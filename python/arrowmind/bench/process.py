@@ -35,7 +35,13 @@ class WorkerProcess:
     """A running `arrowmind.bench.worker`; a context manager."""
 
     def __init__(self, job: Job, python: str = sys.executable, env: Mapping[str, str] | None = None) -> None:
-        raw = {"name": job.name, "source": str(job.source), "cache": str(job.cache), "threads": job.threads}
+        raw = {
+            "name": job.name,
+            "source": str(job.source),
+            "cache": str(job.cache),
+            "threads": job.threads,
+            "model": None if job.model is None else str(job.model),
+        }
         self.job = job
         self._errors = job.cache.parent / f"{job.name}.log"
         self._errors.parent.mkdir(parents=True, exist_ok=True)

@@ -139,7 +139,8 @@ def main() -> None:
     """Serve requests until standard input ends."""
     replies = _reply_stream()
     raw = json.loads(sys.argv[1])
-    worker = Worker(Job(raw["name"], Path(raw["source"]), Path(raw["cache"]), raw["threads"]))
+    model = None if raw["model"] is None else Path(raw["model"])
+    worker = Worker(Job(raw["name"], Path(raw["source"]), Path(raw["cache"]), raw["threads"], model))
     for line in sys.stdin:
         replies.write(json.dumps(worker.handle(json.loads(line))) + "\n")
         replies.flush()

@@ -24,6 +24,7 @@ class Job:
     source: Path  # the Hugging Face folder: safetensors, config.json, tokenizer.json
     cache: Path  # a folder of this contender's own, kept between runs
     threads: int
+    model: Path | None = None  # a model folder of ours that is there already; nothing is made then
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,21 @@ if TYPE_CHECKING:
 
 
 def prepare(job: base.Job) -> None:
-    """Convert the model, and quantise it if the name says so, unless it is there."""
+    """Convert the model, and quantise it if the name says so; always anew, with the code that is measured."""
+    if job.model is not None:
+        return
+    from arrowmind.weights import convert_model  # noqa: PLC0415
+
+    if job.name == "arrowmind-fp32":
+        convert_model(job.source, _model_folder(job), force=True)
+        return
+    from arrowmind.engine import ArrowEngine  # noqa: PLC0415
+    from arrowmind.quantize import ArrowQuantizer  # noqa: PLC0415
+
+    plain = job.cache / "plain"
+    convert_model(job.source, plain, force=True)
+    quantizer = ArrowQuantizer(embedder=lambda path: ArrowEngine(path).encode)
+    quantizer.quantize(plain, _model_folder(job), force=True)
 
 
 def open_session(job: base.Job) -> base.Session:
@@ -24,7 +38,8 @@ def cold_script(job: base.Job) -> str:
     """Return what a user would write to get one embedding."""
     return f"""
 from arrowmind import ArrowEngine
-vector = ArrowEngine({str(_model_folder(job))!r}, threads={job.threads}).encode([TEXT])
+engine = ArrowEngine({str(_model_folder(job))!r}, threads={job.threads})
+vector = engine.encode([TEXT])
 """
 
 
@@ -51,4 +66,4 @@ class _Session:
 
 
 def _model_folder(job: base.Job) -> Path:
-    return job.cache / job.name
+    return job.model or job.cache / job.name

@@ -23,7 +23,8 @@ def cold_script(job: base.Job) -> str:
     """Return what a user would write to get one embedding."""
     return f"""
 from sentence_transformers import SentenceTransformer
-vector = SentenceTransformer({str(job.source)!r}, device="cpu").encode([TEXT], normalize_embeddings=True)
+model = SentenceTransformer({str(job.source)!r}, device="cpu")
+vector = model.encode([TEXT], normalize_embeddings=True)
 """
 
 
