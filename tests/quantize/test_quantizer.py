@@ -9,6 +9,7 @@ import pytest
 
 from arrowmind.errors import InvalidArgumentError, PrecisionError, QuantizationError, WeightError
 from arrowmind.quantize import ArrowQuantizer, PrecisionReport, QuantizationConfig, register_embedder
+from arrowmind.quantize.embedders import registered_embedder
 from arrowmind.weights import convert_model, open_weights, verify_model
 
 LOW = {"cosine_mean": 0.9, "cosine_min": 0.9}
@@ -110,13 +111,20 @@ def test_embeddings_that_are_no_vectors_are_refused(broken, model, embedder, tmp
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.fixture
+def no_registered_embedder():
+    """Nothing is registered, whatever other tests of this process imported; afterwards, all is as it was."""
+    before = registered_embedder()
+    register_embedder(None)
+    yield
+    register_embedder(before)
+
+
+@pytest.mark.usefixtures("no_registered_embedder")
 def test_the_registered_engine_is_used(model, embedder, tmp_path):
     assert quantize(model, tmp_path / "unmeasured").verdict == "not measured"
     register_embedder(embedder)
-    try:
-        assert quantize(model, tmp_path / "measured").verdict == "passed"
-    finally:
-        register_embedder(None)
+    assert quantize(model, tmp_path / "measured").verdict == "passed"
 
 
 def test_parquet_v2_is_lossless_for_codes(model, embedder, tmp_path):
