@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from arrowmind.columnar.fields import DataType, Field
 from arrowmind.columnar.interchange import from_arrow
 from arrowmind.columnar.publication import publish, publish_bytes, sweep_temporary
 from arrowmind.columnar.reader import ArrowFile, Batch, BinaryColumn, crc32c
-from arrowmind.columnar.writer import ArrowWriter, Deferred
+
+if TYPE_CHECKING:
+    from arrowmind.columnar.writer import ArrowWriter, Deferred
 
 __all__ = [
     "ArrowFile",
@@ -22,3 +27,12 @@ __all__ = [
     "publish_bytes",
     "sweep_temporary",
 ]
+
+# An engine only reads: the writer is imported when it is asked for.
+_HOMES = {"ArrowWriter": "writer", "Deferred": "writer"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -7,8 +7,6 @@ import errno
 import fcntl
 import os
 import re
-import secrets
-import shutil
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -39,7 +37,7 @@ def publish(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
         StorageError: the folder is missing or cannot be written, or the disk is full.
     """
     target = Path(path)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(8)}.tmp")
+    temporary = target.with_name(f".{target.name}.{os.getpid()}-{os.urandom(8).hex()}.tmp")
     try:
         with temporary.open("x+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)  # tells sweep_temporary that the writer lives
@@ -127,7 +125,8 @@ def _is_foreign(error: OSError, target: Path, temporary: Path) -> bool:
 
 def _storage_error(target: Path, error: OSError, written: int) -> StorageError:
     if error.errno in _NO_ROOM:
-        free = shutil.disk_usage(target.parent).free
+        disk = os.statvfs(target.parent)
+        free = disk.f_bavail * disk.f_frsize
         return StorageError(
             f"{target}: no room for it ({error.strerror}): {written} bytes were written and removed again, "
             f"{free} bytes are free in {target.parent}; free some space or choose another folder"

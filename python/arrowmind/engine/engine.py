@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -155,6 +154,8 @@ class ArrowEngine:
             for part in parts:
                 yield part, self._tokenizer.encode(texts[part])
             return
+        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  not needed for the first text
+
         with ThreadPoolExecutor(1, "arrowmind-tokenise") as ahead:
             pending = ahead.submit(self._tokenizer.encode, texts[parts[0]])
             for part, following in zip(parts, [*parts[1:], None], strict=True):

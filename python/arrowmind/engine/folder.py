@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +42,8 @@ class ModelFolder:
     @property
     def fingerprint(self) -> str:
         """Hex digest over what decides an embedding: tensors by checksum, configuration, tokenizer."""
+        import hashlib  # noqa: PLC0415  loads OpenSSL, which encoding does without
+
         digest = hashlib.sha256()
         digest.update(self.weights.fingerprint.encode())
         digest.update(json.dumps(self.config, sort_keys=True).encode())

@@ -53,7 +53,7 @@ class TextTokenizer:
             TokenizerError: The file is missing or damaged.
         """
         try:
-            self._tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
+            self._tokenizer = Tokenizer.from_buffer(path.read_bytes())
         except FileNotFoundError as error:
             raise TokenizerError(
                 f"{path} is missing; convert the model again from its original folder"

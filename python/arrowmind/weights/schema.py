@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -89,6 +88,8 @@ def index_checksum(
 
 def fingerprint(specs: Iterable[TensorSpec], checksums: Iterable[Checksums]) -> str:
     """Hex digest over all tensors; equal digests mean equal weights, whatever file they come from."""
+    import hashlib  # noqa: PLC0415  loads OpenSSL, which encoding does without
+
     return hashlib.sha256(_canonical(_rows(specs, checksums))).hexdigest()
 
 
