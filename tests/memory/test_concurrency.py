@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -18,11 +21,10 @@ from arrowmind.errors import MemoryStoreError
 from arrowmind.memory import MemoryStore, StoreSettings, steps
 from arrowmind.memory.lock import hold_lock
 
+if TYPE_CHECKING:
+    from pathlib import Path
 
-@pytest.mark.xfail(
-    strict=False,
-    reason="known: under heavy load SQLite tells a writer of a disk I/O error in about one of ten runs",
-)
+
 def test_three_writers_and_a_reader(tmp_path):
     folder = tmp_path / "store"
     workers = [start(Job(folder, seed, tag=f"w{seed}", rounds=10)) for seed in range(3)]
@@ -42,6 +44,28 @@ def test_three_writers_and_a_reader(tmp_path):
     ledger.check(folder)
     with MemoryStore(folder, FakeEncoder(16)) as store:
         assert store.stats().records == len(ledger.stored)
+
+
+def test_locks_outlive_the_making_of_a_store(tmp_path):
+    """Found half-made, as another process leaves it that is at it or was killed."""
+    folder = tmp_path / "store"
+    folder.mkdir()
+    with contextlib.closing(sqlite3.connect(folder / "catalogue.sqlite")) as db:
+        db.execute("PRAGMA journal_mode = WAL")
+    with MemoryStore(folder, FakeEncoder(16)) as store:
+        ids = [store.remember("before another process came")]
+        assert start(Job(folder, seed=0, rounds=0)).finish() == 0
+        ids.append(store.remember("after it went"))
+        assert _ids_for_another_process(folder) == ids
+
+
+def _ids_for_another_process(folder: Path) -> list[int]:
+    script = (
+        "import sys; from arrowmind.memory import MemoryStore; store = MemoryStore(sys.argv[1]); "
+        "print(*(id for id in range(1, 100) if store.get(id)))"
+    )
+    command = [sys.executable, "-c", script, str(folder)]
+    return [int(id_) for id_ in subprocess.check_output(command, timeout=60).split()]
 
 
 def test_a_reader_sees_what_another_opening_writes(tmp_path, encoder):

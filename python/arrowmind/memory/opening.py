@@ -43,7 +43,7 @@ def open_catalogue(paths: StorePaths, busy_seconds: float, *, create: bool) -> C
 
 def _is_complete(catalogue: Catalogue) -> bool:
     """Whether the tables are there; a process may have died while it made them."""
-    with catalogue.connection() as db:
+    with catalogue.reading() as db:
         return is_created(db, catalogue.path)
 
 

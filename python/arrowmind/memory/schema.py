@@ -40,16 +40,21 @@ CREATE TABLE access (id INTEGER PRIMARY KEY, count INTEGER NOT NULL, last INTEGE
 """
 
 
-def connect(path: Path, busy_seconds: float, *, durable: bool = True) -> sqlite3.Connection:
+def connect(
+    path: Path, busy_seconds: float, *, durable: bool = True, create: bool = False
+) -> sqlite3.Connection:
     """A connection in autocommit mode; transactions are begun by hand.
+
+    Nothing else may open the file: whenever a process closes any descriptor of a file, POSIX takes all of its
+    locks on that file away, those of SQLite too. Another process may then delete the log under its feet.
 
     Args:
         path: the catalogue.
         busy_seconds: how long to wait for the lock of another writer.
         durable: a commit returns when it is on disk. False only for what may be lost.
+        create: make the file where there is none. Off, a catalogue that vanished does not come back empty.
     """
-    # mode=rw: a store whose catalogue vanished must not come back as an empty one.
-    uri = f"{path.absolute().as_uri()}?mode=rw"
+    uri = f"{path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}"
     db = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=busy_seconds, check_same_thread=False)
     try:
         db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
@@ -63,7 +68,7 @@ def connect(path: Path, busy_seconds: float, *, durable: bool = True) -> sqlite3
 
 
 def is_created(db: sqlite3.Connection, path: Path) -> bool:
-    """Whether the tables are there.
+    """Whether the tables are there. The caller holds a transaction or the lock of the store.
 
     Raises:
         StoreVersionError: a newer version made them.
@@ -86,9 +91,7 @@ def is_created(db: sqlite3.Connection, path: Path) -> bool:
 
 def create_tables(path: Path, busy_seconds: float) -> None:
     """Makes the catalogue, durably, or completes a half-made one. The caller holds the lock of the store."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    os.close(descriptor)
-    with contextlib.closing(connect(path, busy_seconds)) as db:
+    with contextlib.closing(connect(path, busy_seconds, create=True)) as db:
         if is_created(db, path):
             return
         # Both need an empty database: pages can be given back later, and readers do not wait for a writer.
@@ -113,12 +116,16 @@ def explained(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise MemoryStoreError(f"{path}: {_explain(str(error), path)}") from error
+        raise MemoryStoreError(f"{path}: {_explain(error, path)}") from error
 
 
-def _explain(message: str, path: Path) -> str:
+def _explain(error: sqlite3.Error, path: Path) -> str:
+    message = str(error)
     if "locked" in message or "busy" in message:
         return f"another process is writing and did not finish in time ({message}); try again"
+    code = getattr(error, "sqlite_errorname", "")  # Python 3.10 has none.
+    if code in ("SQLITE_IOERR_READ", "SQLITE_IOERR_SHORT_READ"):
+        return f"cannot be read ({message}, {code}); restore the folder {path.parent} from a backup"
     if "full" in message or "disk I/O error" in message:
         return f"nothing more can be written ({message}); free some space: what is stored stays readable"
     if "malformed" in message or "not a database" in message:
