@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
-import subprocess
-import sys
 import threading
 import time
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from tests.memory.fake_encoder import FakeEncoder
 from tests.memory.ledger import Ledger
-from tests.memory.worker import ROOT, SETTINGS, Job, start
+from tests.memory.worker import SETTINGS, Job, ids_for_another_process, start
 
 from arrowmind.errors import MemoryStoreError
 from arrowmind.memory import MemoryStore, StoreSettings, steps
 from arrowmind.memory.lock import hold_lock
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_three_writers_and_a_reader(tmp_path):
@@ -56,16 +49,7 @@ def test_locks_outlive_the_making_of_a_store(tmp_path):
         ids = [store.remember("before another process came")]
         assert start(Job(folder, seed=0, rounds=0)).finish() == 0
         ids.append(store.remember("after it went"))
-        assert _ids_for_another_process(folder) == ids
-
-
-def _ids_for_another_process(folder: Path) -> list[int]:
-    script = (
-        "import sys; from arrowmind.memory import MemoryStore; store = MemoryStore(sys.argv[1]); "
-        "print(*(id for id in range(1, 100) if store.get(id)))"
-    )
-    command = [sys.executable, "-c", script, str(folder)]
-    return [int(id_) for id_ in subprocess.check_output(command, timeout=60).split()]
+        assert ids_for_another_process(folder) == ids
 
 
 def test_a_reader_sees_what_another_opening_writes(tmp_path, encoder):
@@ -106,45 +90,6 @@ def test_threads_share_a_store(tmp_path, encoder):
         assert errors == []
         assert len(set(ids)) == len(ids) == store.stats().records == 240
         assert store.verify().ok
-
-
-FORK = """
-import os, sys
-sys.path.insert(0, {root!r})
-from tests.memory.fake_encoder import FakeEncoder
-from arrowmind.memory import MemoryStore, StoreSettings
-store = MemoryStore({folder!r}, FakeEncoder(), settings=StoreSettings(flush_rows=8))
-store.remember_many([f"before {{i}} word" for i in range(20)])
-assert len(store.recall("before 3 word", 5)) == 5
-children = []
-for child in range(3):
-    pid = os.fork()
-    if pid == 0:
-        status = 1
-        try:
-            assert len(store.recall("before 3 word", 5)) == 5
-            ids = store.remember_many([f"child{{child}} {{i}} word" for i in range(10)])
-            assert store.recall(f"child{{child}} 4 word", 1)[0].id == ids[4]
-            store.forget(ids[0])
-            store.close()
-            status = 0
-        finally:
-            os._exit(status)
-    children.append(pid)
-store.remember_many([f"parent {{i}} word" for i in range(10)])
-assert [os.waitpid(pid, 0)[1] for pid in children] == [0, 0, 0]
-assert store.stats().records == 20 + 3 * 9 + 10
-assert {{f"child{{c}} 5 word" for c in range(3)}} <= {{hit.text for hit in store.recall("5 word", 100)}}
-assert store.verify().ok
-store.close()
-"""
-
-
-def test_forked_children_may_go_on(tmp_path):
-    script = FORK.format(root=str(ROOT), folder=str(tmp_path / "s"))
-    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", script]
-    done = subprocess.run(command, capture_output=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr.decode()
 
 
 def test_a_busy_store_is_named_after_a_while(tmp_path, encoder):
@@ -212,7 +157,3 @@ def _at(step: str, action, call) -> None:
         call()
     finally:
         steps.set_hook(None)
-
-
-def test_closing_in_a_child_leaves_the_parent_alone(store):
-    assert os.getpid() == store._catalogue._pid

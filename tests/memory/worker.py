@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import random
+import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -111,6 +112,16 @@ def start(job: Job) -> Worker:
     process.start()
     there.close()
     return Worker(process, here)
+
+
+def ids_for_another_process(folder: Path) -> list[int]:
+    """Which memories a process finds that holds nothing of the store yet."""
+    script = (
+        "import sys; from arrowmind.memory import MemoryStore; store = MemoryStore(sys.argv[1]); "
+        "print(*(id for id in range(1, 100) if store.get(id)))"
+    )
+    command = [sys.executable, "-c", script, str(folder)]
+    return [int(id_) for id_ in subprocess.check_output(command, timeout=60).split()]
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@
     store       MemoryStore, the facade; opening: what must be there
     intake      the way in; drafts: arguments of callers -> what is stored; encoder: text -> vectors
     recaller    the way out; retrieval: one recall; vector_search and text_search: its legs; fusion
-    catalogue   SQLite, the only commit point; schema: its tables; tables: their rows and statements
+    catalogue   SQLite, the only commit point; schema: its tables; tables: their rows and statements; forking
     segment     immutable Arrow files with the bulk; rows: their columns; vectors: their codes
     snapshot    one consistent view of catalogue and segments; session: what a process keeps of it
     terms       text -> terms; text_index: tantivy; bm25: what is not indexed yet

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from arrowmind.errors import MemoryStoreError
 from arrowmind.memory import tables
+from arrowmind.memory.forking import fork_gate
 from arrowmind.memory.schema import connect, explained
 from arrowmind.observe import get_logger
 
@@ -65,6 +66,7 @@ class AccessLog:
             return
         try:
             with (
+                fork_gate.connection_in_use(),
                 explained(self._path),
                 contextlib.closing(connect(self._path, busy_seconds, durable=False)) as db,
             ):

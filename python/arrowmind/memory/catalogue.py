@@ -7,6 +7,7 @@ import os
 import threading
 from typing import TYPE_CHECKING
 
+from arrowmind.memory.forking import fork_gate
 from arrowmind.memory.schema import connect, explained
 
 if TYPE_CHECKING:
@@ -16,20 +17,18 @@ if TYPE_CHECKING:
 
 __all__ = ["Catalogue"]
 
-# Connections a forked child got from its parent. SQLite forbids using or closing them there.
-_abandoned: list[sqlite3.Connection] = []
-
 
 class Catalogue:
     """Connections to the catalogue.
 
-    Threads share the connections, one at a time each; a forked process opens its own.
+    Threads share the connections, one at a time each; none is open while the process forks.
     """
 
     def __init__(self, path: Path, busy_seconds: float) -> None:
         self.path = path
         self._busy_seconds = busy_seconds
         self._reset()
+        fork_gate.register(self)
 
     def _reset(self) -> None:
         self._pid = os.getpid()
@@ -40,24 +39,29 @@ class Catalogue:
     @contextlib.contextmanager
     def connection(self) -> Iterator[sqlite3.Connection]:
         """A connection for this thread alone, until the block ends."""
-        if self._pid != os.getpid():
-            _abandoned.extend(self._idle)
-            self._reset()
-        with explained(self.path):
-            with self._lock:
-                db = self._idle.pop() if self._idle else None
-            db = db or connect(self.path, self._busy_seconds)
+        with fork_gate.connection_in_use(), explained(self.path):
+            db = self._take()
             try:
                 yield db
             except BaseException:
                 # Also a connection that failed to roll back ends here.
                 db.close()
                 raise
-            with self._lock:
-                if not self._closed:
-                    self._idle.append(db)
-                    return
-            db.close()
+            self._put_back(db)
+
+    def _take(self) -> sqlite3.Connection:
+        if self._pid != os.getpid():
+            self._reset()
+        with self._lock:
+            db = self._idle.pop() if self._idle else None
+        return db or connect(self.path, self._busy_seconds)
+
+    def _put_back(self, db: sqlite3.Connection) -> None:
+        with self._lock:
+            if not self._closed:
+                self._idle.append(db)
+                return
+        db.close()
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -75,12 +79,18 @@ class Catalogue:
             yield db
             db.execute("COMMIT")
 
+    def close_idle(self) -> None:
+        """Closes the connections that nobody uses."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for db in idle:
+            db.close()
+
     def close(self) -> None:
         """Closes idle connections, and busy ones as they come back."""
         if self._pid != os.getpid():
             return
-        with self._lock:
-            self._closed = True
-            idle, self._idle = self._idle, []
-        for db in idle:
-            db.close()
+        with fork_gate.connection_in_use():
+            with self._lock:
+                self._closed = True
+            self.close_idle()

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["hold_lock", "try_lock"]
 
 _POLL_SECONDS = 0.02
+_open_here: set[int] = set()
 
 
 @contextlib.contextmanager
@@ -26,7 +27,7 @@ def try_lock(path: Path) -> Iterator[bool]:
     try:
         yield _take(descriptor)
     finally:
-        os.close(descriptor)
+        _close(descriptor)
 
 
 @contextlib.contextmanager
@@ -48,17 +49,34 @@ def hold_lock(path: Path, timeout_seconds: float) -> Iterator[None]:
             time.sleep(_POLL_SECONDS)
         yield
     finally:
-        os.close(descriptor)
+        _close(descriptor)
 
 
 def _open(path: Path) -> int:
     try:
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
         raise MemoryStoreError(
             f"{path}: the lock of the store cannot be opened ({error.strerror}); is {path.parent} a folder "
             "you may write to?"
         ) from error
+    _open_here.add(descriptor)
+    return descriptor
+
+
+def _close(descriptor: int) -> None:
+    if descriptor in _open_here:
+        _open_here.remove(descriptor)
+        os.close(descriptor)
+
+
+def _close_inherited() -> None:
+    """In a forked child: its copy of a descriptor would hold the lock for as long as the child lives."""
+    for descriptor in list(_open_here):
+        _close(descriptor)
+
+
+os.register_at_fork(after_in_child=_close_inherited)
 
 
 def _take(descriptor: int) -> bool:

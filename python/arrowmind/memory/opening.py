@@ -8,6 +8,7 @@ from arrowmind.errors import InvalidArgumentError, MemoryStoreError
 from arrowmind.memory import tables
 from arrowmind.memory.catalogue import Catalogue
 from arrowmind.memory.encoder import EXTERNAL
+from arrowmind.memory.forking import fork_gate
 from arrowmind.memory.lock import hold_lock
 from arrowmind.memory.schema import create_tables, explained, is_created
 
@@ -36,7 +37,7 @@ def open_catalogue(paths: StorePaths, busy_seconds: float, *, create: bool) -> C
         paths.make_folders()
         return catalogue
     paths.make()
-    with hold_lock(paths.lock, busy_seconds), explained(path):
+    with hold_lock(paths.lock, busy_seconds), fork_gate.connection_in_use(), explained(path):
         create_tables(path, busy_seconds)
     return catalogue
 
