@@ -14,6 +14,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 DEFAULT_SEED = 20261121
 
+# No settings of the user, here and in processes that tests start.
+os.environ["XDG_CONFIG_HOME"] = str(ROOT / "build" / "no-settings")
+
 hypothesis.settings.register_profile("arrowmind", derandomize=True, deadline=None, print_blob=True)
 hypothesis.settings.load_profile("arrowmind")
 

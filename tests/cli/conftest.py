@@ -48,7 +48,7 @@ class WordEngine:
     dimension = 64
     fingerprint = "words"
 
-    def __init__(self, path, device="auto", threads=None):
+    def __init__(self, path, device="auto", threads=None, config=None):
         self.path, self.device, self.threads = str(path), device, threads
         WordEngine.opened.append(self)
 

@@ -117,6 +117,7 @@ def test_by_words_only_needs_no_model(call, filled, words):
     outcome = call("recall", "cats", "--words-only", "--json")
     assert outcome.json["hits"][0]["text"] == filled[1]
     assert not words
+    assert outcome.stderr == ""
 
 
 def test_nothing_found(call, filled):

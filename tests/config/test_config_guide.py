@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import re
 
 from arrowmind.config import Config, keys
 
@@ -20,3 +21,12 @@ def test_the_table_is_that_of_the_dataclasses():
     expected = [row(key) for key in keys(Config).values()]
     found = [line for line in GUIDE.read_text().splitlines() if line.startswith("| `")]
     assert found == expected, "the table in configuration.md should read:\n" + "\n".join(expected)
+
+
+def test_the_example_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (code,) = re.findall(r"^```python\n(.*?)^```$", GUIDE.read_text(), flags=re.DOTALL | re.MULTILINE)
+    names = {}
+    exec(compile(code, str(GUIDE), "exec"), names)
+    assert names["config"].memory.top_k == 3
+    assert (tmp_path / "elsewhere" / "catalogue.sqlite").is_file()

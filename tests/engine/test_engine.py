@@ -151,7 +151,8 @@ def test_threads_are_checked(model, threads):
 
 
 @pytest.mark.parametrize("device", ["cuda", "rocm", "vulkan", "mps", "gpu", ""])
-def test_devices_that_cannot_be_had(model, device):
+def test_devices_that_cannot_be_had(model, device, monkeypatch):
+    monkeypatch.setenv("ARROWMIND_DEVICE_FALLBACK", "error")
     with pytest.raises(DeviceError, match="device"):
         ArrowEngine(model, device=device)
 

@@ -5,10 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from tests.memory.fake_encoder import FakeEncoder
 from tests.memory.worker import ROOT, Job, ids_for_another_process, start
-
-from arrowmind.memory import MemoryStore
 
 IMPORTS = """
 import os, sys, threading, time

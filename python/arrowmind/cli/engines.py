@@ -32,7 +32,8 @@ def open_engine(session: Session, model: str | Path | None = None) -> ArrowEngin
     """
     settings = session.config.device
     device = resolve_device(settings.name, fallback=settings.fallback == "cpu")
-    return ArrowEngine(model or session.config.model.path, device=device, threads=settings.threads or None)
+    path = model or session.config.model.path
+    return ArrowEngine(path, device=device, threads=settings.threads or None, config=session.config)
 
 
 def embedder(session: Session) -> Callable[[Path], Callable[[list[str]], NDArray[np.float32]]]:

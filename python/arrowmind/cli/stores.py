@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from arrowmind.memory import MemoryStore, RecallSettings, StoreSettings
+from arrowmind.memory import MemoryStore, RecallSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from arrowmind.cli.session import Session
     from arrowmind.memory import TextEncoder
@@ -19,7 +19,12 @@ __all__ = ["is_store", "open_store"]
 
 @contextmanager
 def open_store(
-    session: Session, path: Path | None, engine: TextEncoder | None = None, *, create: bool = False
+    session: Session,
+    path: Path | None,
+    engine: TextEncoder | None = None,
+    *,
+    create: bool = False,
+    words_only: bool = False,
 ) -> Iterator[MemoryStore]:
     """A store, closed at the end of the block.
 
@@ -28,21 +33,13 @@ def open_store(
         path: Folder of the store; None takes `memory.path`.
         engine: Makes vectors of texts; None for what needs none.
         create: Make the store where there is none.
+        words_only: Leave meaning out of recall.
 
     Raises:
         MemoryStoreError: there is no store there and `create` is off, or it cannot be used.
     """
-    settings = session.config.memory
-    store = MemoryStore(
-        path or Path(settings.path).expanduser(),
-        engine,
-        create=create,
-        settings=StoreSettings(flush_rows=settings.flush_rows),
-        recall_settings=RecallSettings(
-            vector_weight=settings.vector_weight, text_weight=settings.text_weight
-        ),
-    )
-    with store:
+    ranking = RecallSettings(vector_weight=0.0, text_weight=1.0) if words_only else None
+    with MemoryStore(path, engine, create=create, recall_settings=ranking, config=session.config) as store:
         yield store
 
 

@@ -6,10 +6,12 @@
     keys       one key: its name, type, limits, environment variable; text -> value
     sources    YAML file and environment -> raw values with their origin
     loader     the merge, in order of precedence, and what was wrong with it
+    defaults   what calls from Python take for arguments that are not given
 """
 
 from __future__ import annotations
 
+from arrowmind.config.defaults import default_config
 from arrowmind.config.keys import Key, Origin, Problem, keys
 from arrowmind.config.loader import apply_native, find_config_file, load_config, read_config, report_problems
 from arrowmind.config.settings import (
@@ -34,6 +36,7 @@ __all__ = [
     "Problem",
     "QuantizationSettings",
     "apply_native",
+    "default_config",
     "find_config_file",
     "keys",
     "load_config",

@@ -31,7 +31,7 @@ _ISAS = (
 class ModelSettings:
     """The model that commands use when none is named."""
 
-    path: str = setting("models/minilm-int8", "Model folder used when a command names none.")
+    path: str = setting("models/minilm-int8", "Model folder used when none is named.")
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class PrecisionSettings:
 class MemorySettings:
     """Where memories live and how they are found."""
 
-    path: str = setting("memory", "Store used when a command names none.")
+    path: str = setting("memory", "Store used when none is named.")
     top_k: int = setting(10, "Memories that a recall returns.", low=1, high=10_000)
     vector_weight: float = setting(1.0, "Weight of the meaning in recall; 0 leaves it out.", low=0, high=1000)
     text_weight: float = setting(0.5, "Weight of the words in recall; 0 leaves them out.", low=0, high=1000)

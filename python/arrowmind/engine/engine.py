@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from arrowmind import _native
+from arrowmind.config import default_config
 from arrowmind.engine.batching import pack, slices
 from arrowmind.engine.compiler import compile_plan
 from arrowmind.engine.device import resolve_device
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
+
+    from arrowmind.config import Config
 
 __all__ = ["ArrowEngine"]
 
@@ -45,35 +48,50 @@ class ArrowEngine:
 
     def __init__(
         self,
-        path: str | Path,
-        device: str = "auto",
+        path: str | Path | None = None,
+        device: str | None = None,
         optimize: bool = True,  # noqa: FBT001 - the documented signature
         threads: int | None = None,
+        *,
+        config: Config | None = None,
     ) -> None:
         """Opens a model folder made by `arrowmind convert` or `arrowmind quantize`.
 
+        What is not given is taken from the configuration: environment, then file, then default.
+
         Args:
-            path: Folder with weights.arrow (or weights.parquet), config.json and tokenizer.json.
-            device: `auto`, `cpu`, or another device of the list in `arrowmind doctor`.
+            path: Folder with weights.arrow (or weights.parquet), config.json and tokenizer.json; None takes
+                `model.path`.
+            device: `auto`, `cpu`, or another device of the list in `arrowmind doctor`; None takes
+                `device.name`.
             optimize: False keeps activations in float32: slower, and more exact.
-            threads: Threads per call; None takes every processor this process may use.
+            threads: Threads per call; None takes `device.threads`, by default every processor this process
+                may use.
+            config: The configuration; None reads the one that applies (`load_config`).
 
         Raises:
             WeightError: A file is missing, damaged, or does not fit the configuration.
-            DeviceError: The device cannot be had.
+            DeviceError: The device is unknown, or cannot be had and `device.fallback` is `error`.
+            ConfigurationError: The configuration cannot be read.
         """
         started = time.perf_counter()
-        self.device = resolve_device(device)
+        config = default_config(config)
+        self.device = resolve_device(
+            config.device.name if device is None else device, fallback=config.device.fallback == "cpu"
+        )
         self._optimize = optimize
-        self._folder = ModelFolder(Path(path))
-        self._threads = _native.ThreadPool(_native.available_cpus() if threads is None else threads)
+        self._folder = ModelFolder(Path(config.model.path).expanduser() if path is None else Path(path))
+        self._threads = _native.ThreadPool(_thread_count(config) if threads is None else threads)
         self._tokenizer = TextTokenizer(self._folder.tokenizer_path, self._folder.max_tokens)
         self._plan = compile_plan(
             self._folder.model, self._folder.weights, self._folder.max_tokens, quantise=optimize
         )
         self._load_seconds = time.perf_counter() - started
         _log.info(
-            "model opened", path=str(path), kernels=self._plan.kernels(), seconds=round(self._load_seconds, 4)
+            "model opened",
+            path=str(self._folder.path),
+            kernels=self._plan.kernels(),
+            seconds=round(self._load_seconds, 4),
         )
 
     @property
@@ -172,3 +190,7 @@ class ArrowEngine:
         result = np.empty_like(packed)
         result[batch.order] = packed
         return result
+
+
+def _thread_count(config: Config) -> int:
+    return config.device.threads or _native.available_cpus()

@@ -126,7 +126,8 @@ class Recaller:
         return (wide / length).astype(np.float32) if length > 0 else None
 
     def _say_words_only(self) -> None:
-        if not self._said_words_only:
+        wanted = self._settings.vector_weight > 0
+        if wanted and not self._said_words_only:
             record_fallback("recall", "no encoder, by words only", store=str(self._root))
         self._said_words_only = True
 

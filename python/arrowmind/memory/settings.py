@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from arrowmind.errors import InvalidArgumentError
 
-__all__ = ["RecallSettings", "StoreSettings"]
+if TYPE_CHECKING:
+    from arrowmind.config import Config
+
+__all__ = ["RecallSettings", "StoreSettings", "configured_recall_settings", "configured_store_settings"]
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,16 @@ class StoreSettings:
         _require_positive(self, "flush_rows", "batch_rows", "merge_rows", "dead_share", "busy_seconds")
         if self.merge_count < 2:
             raise InvalidArgumentError(f"merge_count={self.merge_count}: give at least 2")
+
+
+def configured_recall_settings(config: Config) -> RecallSettings:
+    """How recall ranks where the caller does not say it."""
+    return RecallSettings(vector_weight=config.memory.vector_weight, text_weight=config.memory.text_weight)
+
+
+def configured_store_settings(config: Config) -> StoreSettings:
+    """When a store moves its data where the caller does not say it."""
+    return StoreSettings(flush_rows=config.memory.flush_rows)
 
 
 def _require_positive(settings: object, *names: str) -> None:

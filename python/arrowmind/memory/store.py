@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from arrowmind.config import default_config
 from arrowmind.errors import InvalidArgumentError, MemoryStoreError
 from arrowmind.memory import tables
 from arrowmind.memory.drafts import check_ids, check_top_k, clean_text, make_drafts
@@ -14,7 +15,7 @@ from arrowmind.memory.opening import check_encoder, open_catalogue
 from arrowmind.memory.paths import StorePaths
 from arrowmind.memory.recaller import Limits, Recaller
 from arrowmind.memory.session import SessionHolder
-from arrowmind.memory.settings import RecallSettings, StoreSettings
+from arrowmind.memory.settings import configured_recall_settings, configured_store_settings
 from arrowmind.memory.statistics import collect_stats
 from arrowmind.memory.verification import verify_store
 from arrowmind.observe import metrics, no_progress
@@ -25,8 +26,10 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from types import TracebackType
 
+    from arrowmind.config import Config
     from arrowmind.memory.encoder import TextEncoder
     from arrowmind.memory.records import CompactionReport, Hit, Record, StoreStats, VerifyReport
+    from arrowmind.memory.settings import RecallSettings, StoreSettings
     from arrowmind.memory.times import Moment
     from arrowmind.observe import Progress
 
@@ -47,38 +50,46 @@ class MemoryStore:
 
     def __init__(
         self,
-        path: str | os.PathLike[str],
+        path: str | os.PathLike[str] | None = None,
         engine: TextEncoder | None = None,
         *,
         create: bool = True,
         settings: StoreSettings | None = None,
         recall_settings: RecallSettings | None = None,
+        config: Config | None = None,
     ) -> None:
         """Opens a store.
 
+        What is not given is taken from the configuration: environment, then file, then default.
+
         Args:
-            path: its folder.
+            path: its folder; None takes `memory.path`.
             engine: makes vectors of texts. Without one, recall goes by words only, and remembering needs
                 vectors from the caller.
             create: whether to make a new store where there is none.
-            settings: when it moves data between its files.
-            recall_settings: how it ranks.
+            settings: when it moves data between its files; None takes `memory.flush_rows`.
+            recall_settings: how it ranks; None takes `memory.vector_weight` and `memory.text_weight`.
+            config: the configuration; None reads the one that applies (`load_config`).
 
         Raises:
             MemoryStoreError: there is no store and ``create`` is False, the folder holds something else or
                 cannot be used, the catalogue is damaged, or the store was made with another encoder.
             StoreVersionError: a newer version of this package made the store.
+            ConfigurationError: the configuration cannot be read.
         """
-        self._paths = StorePaths(Path(path))
+        config = default_config(config)
+        self._paths = StorePaths(Path(config.memory.path).expanduser() if path is None else Path(path))
         self._closed = False
-        settings = settings or StoreSettings()
+        self._top_k = config.memory.top_k
+        settings = settings or configured_store_settings(config)
+        recall_settings = recall_settings or configured_recall_settings(config)
         self._catalogue = open_catalogue(self._paths, settings.busy_seconds, create=create)
         self._sessions = SessionHolder(self._catalogue, self._paths)
         self._keeper = Keeper(self._catalogue, self._paths, self._sessions, settings)
         root = self._paths.root
         self._intake = Intake(self._catalogue, self._keeper, engine, root, settings.flush_rows)
         self._recaller = Recaller(
-            self._catalogue, self._sessions, self._keeper, engine, recall_settings or RecallSettings(), root
+            self._catalogue, self._sessions, self._keeper, engine, recall_settings, root
         )
         try:
             with self._catalogue.reading() as db:
@@ -164,7 +175,7 @@ class MemoryStore:
     def recall(
         self,
         query: str,
-        top_k: int = 10,
+        top_k: int | None = None,
         *,
         category: str | None = None,
         since: Moment | None = None,
@@ -175,7 +186,7 @@ class MemoryStore:
 
         Args:
             query: any text. An empty one finds nothing; signs such as quotes or AND have no special meaning.
-            top_k: how many memories at most.
+            top_k: how many memories at most; None takes `memory.top_k`, by default 10.
             category: only those of this category.
             since: only those from then on.
             until: only those before then.
@@ -191,7 +202,7 @@ class MemoryStore:
         self._check_open()
         if not isinstance(query, str):
             raise InvalidArgumentError(f"query is {type(query).__name__}; give a string")
-        number = check_top_k(top_k)
+        number = check_top_k(self._top_k if top_k is None else top_k)
         with metrics.recall_seconds.time():
             return self._recaller.recall(clean_text(query), number, Limits(category, since, until), embedding)
 
