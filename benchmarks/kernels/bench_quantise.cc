@@ -14,13 +14,20 @@ void bench_width(Report& report, int64_t width, quantise::Code code) {
   AlignedBuffer codes(kRows * width * 2);
   AlignedBuffer scale(kRows * 4);
   AlignedBuffer sum(kRows * 4);
+  AlignedBuffer zero(kRows * 4);
+  AlignedBuffer multiplier = normal_floats(width);
   const bool wide = code == quantise::Code::kI16;
   quantise::Params p;
   p.x = x.as<float>();
   p.x_stride = p.width = width;
   p.end = kRows;
-  p.out = {codes.as<void>(), width, scale.as<float>(), sum.as<int32_t>(),
-           wide ? qmatmul::activation_limit(width) : quantise::kLimitI8};
+  p.multiplier = multiplier.as<float>();
+  p.out = {.codes = codes.as<void>(),
+           .stride = width,
+           .scale = scale.as<float>(),
+           .sum = sum.as<int32_t>(),
+           .zero = zero.as<int32_t>(),
+           .limit = qmatmul::activation_limit(width)};
   FloatCase what;
   what.shape = cat(kRows, " x ", width);
   what.bytes = static_cast<double>(kRows * width) * (wide ? 6 : 5);

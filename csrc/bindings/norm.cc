@@ -1,15 +1,12 @@
 #include "kernels/norm/norm.h"
 
-#include "bindings/quantise.h"
+#include "bindings/arrays.h"
 
 namespace arrowmind::bindings {
 namespace {
 
-using CodeMatrix = nb::ndarray<nb::ndim<2>, nb::c_contig, nb::device::cpu>;
-
 void run(const std::string& name, Matrix<const float> x, Vector<const float> gamma, Vector<const float> beta,
-         float eps, Matrix<float> y, std::optional<CodeMatrix> codes, std::optional<Vector<float>> scale,
-         std::optional<Vector<int32_t>> sum, int32_t limit, int64_t repeat) {
+         float eps, Matrix<float> y, int64_t repeat) {
   const norm::Row& row = kernel_by_name(norm::rows(), name);
   norm::Params p;
   p.x = x.data();
@@ -23,13 +20,6 @@ void run(const std::string& name, Matrix<const float> x, Vector<const float> gam
   p.gamma = gamma.data();
   p.beta = beta.data();
   p.eps = eps;
-  if (codes) {
-    require("norm", codes->itemsize() <= 2, "codes must be int8 or int16");
-    require("norm", scale.has_value(), "codes need scale");
-    p.codes = codes->itemsize() == 1 ? norm::Codes::kI8 : norm::Codes::kI16;
-    p.out = quantise_output("norm", p.end, p.width, static_cast<int64_t>(codes->itemsize()), *codes, *scale,
-                            sum, limit);
-  }
   nb::gil_scoped_release release;
   for (int64_t i = 0; i < repeat; ++i) row.run(p);
 }
@@ -38,8 +28,7 @@ void run(const std::string& name, Matrix<const float> x, Vector<const float> gam
 
 void bind_norm(nb::module_& m) {
   m.def("norm_run", &run, nb::arg("name"), nb::arg("x"), nb::arg("gamma"), nb::arg("beta"), nb::arg("eps"),
-        nb::arg("y"), nb::arg("codes") = nb::none(), nb::arg("scale") = nb::none(),
-        nb::arg("sum") = nb::none(), nb::arg("limit") = quantise::kLimitI8, nb::arg("repeat") = 1,
+        nb::arg("y"), nb::arg("repeat") = 1,
         "Runs the named kernel row over all rows on this thread; for tests and benchmarks.");
 }
 

@@ -12,7 +12,9 @@
 #include "runtime/ops/attention.h"
 #include "runtime/ops/embed.h"
 #include "runtime/ops/linear.h"
+#include "runtime/ops/multiply.h"
 #include "runtime/ops/norm.h"
+#include "runtime/ops/observe.h"
 #include "runtime/ops/pool.h"
 #include "runtime/ops/quantise.h"
 #include "runtime/plan.h"
@@ -143,6 +145,36 @@ void layer_norm(Plan& plan, int input, int output, const Vector<float>& gamma, c
   runtime::add_layer_norm(plan, {gamma.data(), beta.data(), epsilon}, input, output);
 }
 
+// A value for each column of `input`, kept alive by the plan.
+const float* per_column(Plan& plan, int input, const Vector<float>& values, const char* what) {
+  if (static_cast<int64_t>(values.size()) != plan.columns(input)) {
+    fail(ErrorKind::kWeight, what, " of ", values.size(), " values meets ", plan.columns(input), " columns");
+  }
+  plan.keep(keepalive(nb::cast(values)));
+  return values.data();
+}
+
+void quantise(Plan& plan, int input, int output, const std::optional<Vector<float>>& multiplier) {
+  runtime::add_quantise(plan, input, output,
+                        multiplier ? per_column(plan, input, *multiplier, "a multiplier") : nullptr);
+}
+
+void multiply(Plan& plan, int input, int output, const Vector<float>& multiplier) {
+  runtime::add_multiply(plan, input, output, per_column(plan, input, multiplier, "a multiplier"));
+}
+
+using Statistics = nb::ndarray<double, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+
+void observe(Plan& plan, int input, const Statistics& statistics) {
+  const size_t columns = static_cast<size_t>(plan.columns(input));
+  if (statistics.shape(0) != 2 || statistics.shape(1) != columns) {
+    fail(ErrorKind::kInvalidArgument, "statistics have shape [", statistics.shape(0), ", ",
+         statistics.shape(1), "]; [2, ", columns, "] is needed");
+  }
+  plan.keep(keepalive(nb::cast(statistics)));
+  runtime::add_observe(plan, input, {.magnitude = statistics.data(), .squares = statistics.data() + columns});
+}
+
 void pool(Plan& plan, int input, const std::string& kind) {
   if (kind != "mean" && kind != "cls")
     fail(ErrorKind::kInvalidArgument, "pooling '", kind, "'; use mean or cls");
@@ -189,7 +221,9 @@ void bind_plan(nb::module_& m) {
            nb::arg("token_type") = nb::none())
       .def("layer_norm", &layer_norm, nb::arg("input"), nb::arg("output"), nb::arg("gamma"), nb::arg("beta"),
            nb::arg("epsilon"))
-      .def("quantise", &runtime::add_quantise, nb::arg("input"), nb::arg("output"))
+      .def("quantise", &quantise, nb::arg("input"), nb::arg("output"), nb::arg("multiplier") = nb::none())
+      .def("multiply", &multiply, nb::arg("input"), nb::arg("output"), nb::arg("multiplier"))
+      .def("observe", &observe, nb::arg("input"), nb::arg("statistics"))
       .def("linear", &linear, nb::arg("layers"), nb::arg("input"), nb::arg("output"),
            nb::arg("residual") = -1, nb::arg("gelu") = false)
       .def("attention", &runtime::add_attention, nb::arg("input"), nb::arg("output"), nb::arg("heads"))

@@ -71,11 +71,11 @@ void unpack(const std::string& type, Bytes packed,
 
 // Runs one named row on this thread: for tests, which own the oracle.
 void run(const std::string& name, AnyMatrix a, int64_t k, Bytes w, Matrix<float> c,
-         std::optional<Vector<float>> a_scale, std::optional<Vector<int32_t>> a_sum,
-         std::optional<Vector<float>> w_scale, std::optional<Vector<float>> w_zero,
-         std::optional<Vector<int32_t>> w_sum, std::optional<Vector<float>> bias,
-         std::optional<Matrix<const float>> residual, bool gelu, int64_t n_begin,
-         std::optional<int64_t> n_end) {
+         std::optional<Vector<float>> a_scale, std::optional<Vector<int32_t>> a_zero,
+         std::optional<Vector<int32_t>> a_sum, std::optional<Vector<float>> w_scale,
+         std::optional<Vector<float>> w_zero, std::optional<Vector<int32_t>> w_sum,
+         std::optional<Vector<float>> bias, std::optional<Matrix<const float>> residual, bool gelu,
+         int64_t n_begin, std::optional<int64_t> n_end) {
   const qmatmul::Row& row = kernel_by_name(qmatmul::rows(), name);
   qmatmul::Params p;
   p.m = static_cast<int64_t>(c.shape(0));
@@ -99,6 +99,7 @@ void run(const std::string& name, AnyMatrix a, int64_t k, Bytes w, Matrix<float>
   p.a = a.data();
   p.a_stride = static_cast<int64_t>(a.shape(1));
   p.a_scale = sized(a_scale, p.m, "a_scale is too short");
+  p.a_zero = sized(a_zero, p.m, "a_zero is too short");
   p.a_sum = sized(a_sum, p.m, "a_sum is too short");
   p.w = w.data();
   p.w_scale = sized(w_scale, padded_n, "w_scale is too short");
@@ -118,6 +119,7 @@ void run(const std::string& name, AnyMatrix a, int64_t k, Bytes w, Matrix<float>
           "n_begin and n_end must be multiples of 16");
   require(p.w_zero == nullptr || row.activation == Activation::kF32 || p.a_sum != nullptr,
           "zero points need a_sum");
+  require(p.a_zero == nullptr || p.w_sum != nullptr, "zero points of activations need w_sum");
   nb::gil_scoped_release release;
   row.run(p);
 }
@@ -137,10 +139,10 @@ void bind_qmatmul(nb::module_& m) {
   m.def("qmatmul_activation_limit", &qmatmul::activation_limit, nb::arg("k"),
         "Largest int16 activation code whose dot product over k cannot overflow int32.");
   m.def("qmatmul_run", &run, nb::arg("name"), nb::arg("a"), nb::arg("k"), nb::arg("w"), nb::arg("c"),
-        nb::arg("a_scale") = nb::none(), nb::arg("a_sum") = nb::none(), nb::arg("w_scale") = nb::none(),
-        nb::arg("w_zero") = nb::none(), nb::arg("w_sum") = nb::none(), nb::arg("bias") = nb::none(),
-        nb::arg("residual") = nb::none(), nb::arg("gelu") = false, nb::arg("n_begin") = 0,
-        nb::arg("n_end") = nb::none(),
+        nb::arg("a_scale") = nb::none(), nb::arg("a_zero") = nb::none(), nb::arg("a_sum") = nb::none(),
+        nb::arg("w_scale") = nb::none(), nb::arg("w_zero") = nb::none(), nb::arg("w_sum") = nb::none(),
+        nb::arg("bias") = nb::none(), nb::arg("residual") = nb::none(), nb::arg("gelu") = false,
+        nb::arg("n_begin") = 0, nb::arg("n_end") = nb::none(),
         "Runs the named kernel row on this thread, for outputs [n_begin, n_end): for tests.");
   m.def("qmatmul_select", &select, nb::arg("activation"), nb::arg("weight"), nb::arg("m"),
         "Name of the row that serves these types and number of rows on this machine.");

@@ -19,10 +19,11 @@ constexpr int64_t bytes_of(BufferType type) {
 
 // Where one buffer of the plan lies during a forward: one row per token.
 struct Slot {
-  void* data = nullptr;    // [tokens, stride] of the buffer's type
-  int64_t stride = 0;      // elements between rows; codes are padded with zeros to a multiple of 4
-  float* scale = nullptr;  // [tokens], codes only
-  int32_t* sum = nullptr;  // [tokens], codes only
+  void* data = nullptr;     // [tokens, stride] of the buffer's type
+  int64_t stride = 0;       // elements between rows; codes are padded with zeros to a multiple of 4
+  float* scale = nullptr;   // [tokens], codes only
+  int32_t* sum = nullptr;   // [tokens], codes only: sum of the codes less their zero
+  int32_t* zero = nullptr;  // [tokens], int8 only: the code of 0
 
   float* f32() const { return static_cast<float*>(data); }
 };

@@ -14,6 +14,13 @@ constexpr int64_t kMaxColumns = 1 << 20;
 // x 16.
 constexpr int64_t kTokenRound = 16;
 
+constexpr int64_t kRowBytes = 4;  // of a scale, a sum or a zero
+
+// Values behind the codes of a row: scale, sum, and for int8 the zero.
+constexpr int64_t row_values(BufferType type) {
+  return type == BufferType::kF32 ? 0 : type == BufferType::kI16 ? 2 : 3;
+}
+
 // Ops [first, last] between which a buffer holds something.
 struct Life {
   int64_t first = std::numeric_limits<int64_t>::max();
@@ -32,10 +39,9 @@ int Plan::add_buffer(BufferType type, int64_t columns) {
   if (columns < 1 || columns > kMaxColumns) {
     fail(ErrorKind::kInvalidArgument, "a buffer of ", columns, " columns; use 1 to ", kMaxColumns);
   }
-  const bool codes = type != BufferType::kF32;
-  const int64_t stride = codes ? round_up(columns, 4) : columns;
+  const int64_t stride = type == BufferType::kF32 ? columns : round_up(columns, 4);
   const int64_t data = round_up(stride * bytes_of(type), 4);
-  buffers_.push_back({type, columns, stride, data + (codes ? 8 : 0)});
+  buffers_.push_back({type, columns, stride, data + kRowBytes * row_values(type)});
   return static_cast<int>(buffers_.size()) - 1;
 }
 
@@ -100,9 +106,11 @@ std::vector<Slot> Plan::slots(Scratch& scratch, int64_t tokens) const {
     char* base = scratch.memory.as<char>() + rows * buffer.offset;
     Slot slot{.data = base, .stride = buffer.stride};
     if (buffer.type != BufferType::kF32) {
-      char* after = base + rows * (buffer.bytes_per_token - 8);
+      const int64_t values = row_values(buffer.type);
+      char* after = base + rows * (buffer.bytes_per_token - kRowBytes * values);
       slot.scale = reinterpret_cast<float*>(after);
-      slot.sum = reinterpret_cast<int32_t*>(after + rows * 4);
+      slot.sum = reinterpret_cast<int32_t*>(after + rows * kRowBytes);
+      if (values > 2) slot.zero = reinterpret_cast<int32_t*>(after + 2 * rows * kRowBytes);
     }
     result.push_back(slot);
   }

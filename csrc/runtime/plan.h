@@ -55,7 +55,7 @@ class Plan {
     BufferType type;
     int64_t columns;
     int64_t stride;           // elements between rows
-    int64_t bytes_per_token;  // data, and scale and sum of codes
+    int64_t bytes_per_token;  // data, and scale, sum and zero of codes
     int64_t offset = 0;       // bytes per token of scratch before it
   };
   struct Scratch {

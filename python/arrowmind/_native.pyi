@@ -150,7 +150,14 @@ class Plan:
         beta: npt.NDArray[np.float32],
         epsilon: float,
     ) -> None: ...
-    def quantise(self, input: int, output: int) -> None: ...  # noqa: A002
+    def quantise(
+        self,
+        input: int,  # noqa: A002
+        output: int,
+        multiplier: npt.NDArray[np.float32] | None = None,
+    ) -> None: ...
+    def multiply(self, input: int, output: int, multiplier: npt.NDArray[np.float32]) -> None: ...  # noqa: A002
+    def observe(self, input: int, statistics: npt.NDArray[np.float64]) -> None: ...  # noqa: A002
     def linear(
         self,
         layers: list[dict[str, object]],

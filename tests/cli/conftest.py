@@ -70,6 +70,7 @@ class WordEngine:
 def words(monkeypatch):
     """Commands in this process use `WordEngine`; gives the engines that were opened."""
     monkeypatch.setattr("arrowmind.cli.engines.ArrowEngine", WordEngine)
+    monkeypatch.setattr("arrowmind.cli.engines.observe_inputs", lambda _folder, _texts: [])
     WordEngine.opened.clear()
     return WordEngine.opened
 

@@ -44,11 +44,12 @@ def generator(*key: object) -> np.random.Generator:
 
 
 def codes(rng: np.random.Generator, shape: tuple[int, int], limit: int, dtype: type, fill: str) -> np.ndarray:
+    least = -limit - (dtype is np.int8)
     if fill == "random":
-        return rng.integers(-limit, limit + 1, shape).astype(dtype)
+        return rng.integers(least, limit + 1, shape).astype(dtype)
     if fill == "extremes":
-        return rng.choice([-limit, limit], shape).astype(dtype)
-    return np.full(shape, {"zeros": 0, "ones": 1, "least": -limit}[fill], dtype)
+        return rng.choice([least, limit], shape).astype(dtype)
+    return np.full(shape, {"zeros": 0, "ones": 1, "least": least}[fill], dtype)
 
 
 def floats(rng: np.random.Generator, shape: tuple[int, int], dtype: type, fill: str) -> np.ndarray:
@@ -65,6 +66,7 @@ def problem(
     shape: tuple[int, int, int],
     fill: str = "random",
     zero: bool = False,
+    shifted: bool = True,
     epilogue: str = "",
     **options: object,
 ) -> Problem:
@@ -77,8 +79,11 @@ def problem(
         a=codes(rng, (m, k), limit, CODES[form.activation], fill)
         if form.integer
         else floats(rng, (m, k), np.float32, fill),
-        w=codes(rng, (n, k), 127, np.int8, fill) if is_i8 else floats(rng, (n, k), CODES[form.weight], fill),
+        w=np.maximum(codes(rng, (n, k), 127, np.int8, fill), -127)
+        if is_i8
+        else floats(rng, (n, k), CODES[form.weight], fill),
         a_scale=(rng.uniform(0.5, 1, m) / limit).astype(np.float32) if form.integer else None,
+        a_zero=rng.integers(-128, 128, m).astype(np.int32) if form.activation == "int8" and shifted else None,
         w_scale=rng.uniform(0.001, 0.01, n).astype(np.float32) if is_i8 else None,
         w_zero=rng.integers(-30, 31, n).astype(np.float32) if is_i8 and zero else None,
         bias=rng.standard_normal(n).astype(np.float32) if "b" in epilogue else None,
@@ -178,6 +183,7 @@ def test_a_row_does_not_depend_on_its_neighbours(name):
             a=case.a[row : row + 1],
             w=case.w,
             a_scale=None if case.a_scale is None else case.a_scale[row : row + 1],
+            a_zero=None if case.a_zero is None else case.a_zero[row : row + 1],
             w_scale=case.w_scale,
             w_zero=case.w_zero,
             bias=case.bias,
@@ -199,7 +205,7 @@ def test_reads_nothing_behind_the_rows(name):
 
 @pytest.mark.parametrize("name", parameters(integer=True))
 def test_sums_of_weights_may_be_absent(name):
-    case = problem(generator(name), FORM[name], (9, 40, 70), zero=True)
+    case = problem(generator(name), FORM[name], (9, 40, 70), zero=True, shifted=False)
     with_sums = case.run(name)
     case.give_sums = False
     assert_same_bits(case.run(name), with_sums)

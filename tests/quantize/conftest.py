@@ -55,7 +55,7 @@ def toy_embedder(folder: Path):
         f"{block}.output.dense.weight",
     )
     with open_weights(folder) as source:
-        table, query, out = (source.tensor(name).to_float32() for name in names)
+        table, query, out = (source.real_values(name) for name in names)
 
     def embed(texts: list[str]) -> np.ndarray:
         rows = np.stack(

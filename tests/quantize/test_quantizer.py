@@ -8,16 +8,24 @@ import numpy as np
 import pytest
 
 from arrowmind.errors import InvalidArgumentError, PrecisionError, QuantizationError, WeightError
-from arrowmind.quantize import ArrowQuantizer, PrecisionReport, QuantizationConfig, register_embedder
-from arrowmind.quantize.embedders import registered_embedder
+from arrowmind.quantize import (
+    ArrowQuantizer,
+    InputStatistics,
+    PrecisionReport,
+    QuantizationConfig,
+    register_embedder,
+    register_observer,
+)
+from arrowmind.quantize.embedders import registered_embedder, registered_observer
 from arrowmind.weights import convert_model, open_weights, verify_model
 
 LOW = {"cosine_mean": 0.9, "cosine_min": 0.9}
 
 
-def quantize(model, output, embedder=None, formats=("native",), **options):
+def quantize(model, output, embedder=None, formats=("native",), observer=None, **options):
     config = QuantizationConfig(**{**LOW, **options})
-    return ArrowQuantizer(config, embedder=embedder).quantize(model, output, formats=formats)
+    quantizer = ArrowQuantizer(config, embedder=embedder, observer=observer)
+    return quantizer.quantize(model, output, formats=formats)
 
 
 def test_types_and_errors(model, weights, embedder, tmp_path):
@@ -112,19 +120,73 @@ def test_embeddings_that_are_no_vectors_are_refused(broken, model, embedder, tmp
 
 
 @pytest.fixture
-def no_registered_embedder():
+def nothing_registered():
     """Nothing is registered, whatever other tests of this process imported; afterwards, all is as it was."""
-    before = registered_embedder()
+    before = registered_embedder(), registered_observer()
     register_embedder(None)
+    register_observer(None)
     yield
-    register_embedder(before)
+    register_embedder(before[0])
+    register_observer(before[1])
 
 
-@pytest.mark.usefixtures("no_registered_embedder")
+@pytest.mark.usefixtures("nothing_registered")
 def test_the_registered_engine_is_used(model, embedder, tmp_path):
     assert quantize(model, tmp_path / "unmeasured").verdict == "not measured"
     register_embedder(embedder)
     assert quantize(model, tmp_path / "measured").verdict == "passed"
+
+
+QUERY = "encoder.layer.0.attention.self.query"
+OUTPUT = "encoder.layer.0.output.dense"
+
+
+def observer(folder, texts):
+    """One input of each of two matrices is a hundred times larger than the others."""
+    assert folder.is_dir()
+    assert texts
+    groups = []
+    for name, inputs in ((QUERY, 24), (OUTPUT, 40)):
+        magnitude = np.ones(inputs)
+        magnitude[3] = 100.0
+        groups.append(InputStatistics((f"{name}.weight",), magnitude, magnitude**2 / 9))
+    return groups
+
+
+def test_calibration_scales_inputs(model, weights, embedder, tmp_path):
+    report = quantize(model, tmp_path / "q", embedder, observer=observer, keep=(f"{OUTPUT}.*",))
+    name = f"{QUERY}.weight"
+    with open_weights(tmp_path / "q") as result:
+        scale = result.input_scale(name)
+        assert result.input_scale(f"{OUTPUT}.weight") is None  # kept in floating point
+        assert result.spec(name).activation == "int8"
+        assert result.spec("encoder.layer.0.intermediate.dense.weight").activation == "int16"
+        stored, real = result.tensor(name).to_float32(), result.real_values(name)
+    others = np.delete(scale, 3)
+    assert 0.05 < scale[3] / np.median(others) < 0.2  # a tenth: the square root of the magnitude
+    assert np.exp(np.log(scale.astype(np.float64)).mean()) == pytest.approx(1, rel=1e-5)
+    error = np.linalg.norm(real - weights[name]) / np.linalg.norm(weights[name])
+    assert error < 0.02
+    assert report.tensors[name] == pytest.approx(error, rel=0.01)
+    np.testing.assert_array_equal(real, stored * scale)
+
+
+def test_input_scales_survive_every_format(model, weights, embedder, tmp_path):
+    quantize(model, tmp_path / "q", embedder, observer=observer, formats=["native", "parquet-v2"])
+    convert_model(tmp_path / "q" / "weights.parquet", tmp_path / "back")
+    first, last = (tmp_path / name / "weights.arrow" for name in ("q", "back"))
+    assert first.read_bytes() == last.read_bytes()
+    convert_model(tmp_path / "q", tmp_path / "floats", formats=["safetensors"], quant_type="fp32")
+    with open_weights(tmp_path / "q") as ours, open_weights(tmp_path / "floats") as theirs:
+        name = f"{QUERY}.weight"
+        assert theirs.input_scale(name) is None
+        np.testing.assert_array_equal(theirs.tensor(name).to_float32(), ours.real_values(name))
+
+
+def test_calibration_can_be_turned_off(model, embedder, tmp_path):
+    quantize(model, tmp_path / "q", embedder, observer=observer, smoothing=0.0)
+    with open_weights(tmp_path / "q") as result:
+        assert not [name for name in result.names() if name.endswith("input_scale")]
 
 
 def test_parquet_v2_is_lossless_for_codes(model, embedder, tmp_path):
@@ -150,6 +212,7 @@ def test_quantising_twice_is_refused(model, embedder, tmp_path):
         ({"activation": "int4"}, "auto or int16"),
         ({"keep": "a"}, "is one string"),
         ({"cosine_min": 2}, "no cosine"),
+        ({"smoothing": 1.5}, "smoothing 1.5 is out of range"),
     ],
 )
 def test_configuration_is_checked(options, message):

@@ -40,7 +40,7 @@ def padded(size: int, multiple: int) -> int:
 
 
 def code_limit(activation: str, k: int) -> int:
-    """Largest magnitude of an activation code."""
+    """Largest activation code; the least is its negative, and for int8 one less."""
     return 127 if activation == "int8" else _native.qmatmul_activation_limit(k)
 
 
@@ -52,6 +52,7 @@ class Problem:
     a: np.ndarray
     w: np.ndarray
     a_scale: np.ndarray | None = None  # [m]
+    a_zero: np.ndarray | None = None  # [m]
     w_scale: np.ndarray | None = None  # [n]
     w_zero: np.ndarray | None = None  # [n]
     bias: np.ndarray | None = None  # [n]
@@ -80,7 +81,8 @@ class Problem:
             self.packed,
             c,
             a_scale=self.a_scale,
-            a_sum=self.a.sum(axis=1, dtype=np.int32) if self.form.integer else None,
+            a_zero=self.a_zero,
+            a_sum=self._centred().sum(axis=1).astype(np.int32) if self.form.integer else None,
             w_scale=self._per_output(self.w_scale, np.float32),
             w_zero=self._per_output(self.w_zero, np.float32),
             w_sum=self._sums(),
@@ -108,21 +110,26 @@ class Problem:
         return value, bound * (1 + 8 * UNIT)
 
     def exact(self) -> np.ndarray:
-        """The bits of an integer form without zero points and GELU: one rounding where the kernel has one."""
-        total = self.a.astype(np.int64) @ self.w.astype(np.int64).T
-        value = total.astype(np.float32) * (self.a_scale[:, None] * self.w_scale)
+        """The bits of an integer form without zero points of weights and GELU: rounded as the kernel."""
+        total = (self.a.astype(np.int64) @ self.w.astype(np.int64).T).astype(np.float32)
+        if self.a_zero is not None:
+            # A fused multiply-add: exact in float64, then rounded.
+            shift = self.a_zero[:, None].astype(np.float64) * self.w.sum(axis=1, dtype=np.float64)
+            total = (total.astype(np.float64) - shift).astype(np.float32)
+        value = total * (self.a_scale[:, None] * self.w_scale)
         value = value if self.bias is None else value + self.bias
         return value if self.residual is None else value + self.residual
 
     def _integer_value(self) -> tuple[np.ndarray, np.ndarray]:
-        a, w = self.a.astype(np.int64), self.w.astype(np.int64)
+        a, w = self._centred(), self.w.astype(np.int64)
         total = (a @ w.T).astype(np.float64)
         correction = np.zeros_like(total)
         if self.w_zero is not None:
             correction = a.sum(axis=1)[:, None] * self.w_zero.astype(np.float64)
+        raw = np.abs((self.a.astype(np.int64) @ w.T).astype(np.float64))
         scale = self.a_scale.astype(np.float64)[:, None] * self.w_scale.astype(np.float64)
-        # Rounded to float32: the sum, the row's sum, their difference, the product of scales, the result.
-        bound = UNIT * (np.abs(total) + 2 * np.abs(correction) + 3 * np.abs(total - correction))
+        # Rounded to float32: the sum, what zeros take off, the row's sum, differences, scales, the result.
+        bound = UNIT * (raw + np.abs(total) + 2 * np.abs(correction) + 3 * np.abs(total - correction))
         return (total - correction) * scale, bound * np.abs(scale)
 
     def _float_value(self) -> tuple[np.ndarray, np.ndarray]:
@@ -133,6 +140,11 @@ class Problem:
         scale = 1.0 if self.w_scale is None else self.w_scale.astype(np.float64)
         # One rounding per step of k, one for the scale; float32 sums that vanish leave at most denormals.
         return value * scale, (self.shape[2] + 2) * UNIT * size * np.abs(scale) + 2.0**-140
+
+    def _centred(self) -> np.ndarray:
+        """Activation codes less their zero, int64."""
+        codes = self.a.astype(np.int64)
+        return codes if self.a_zero is None else codes - self.a_zero[:, None]
 
     def _rows(self) -> np.ndarray:
         """Activations padded as the contract asks; behind the padding lies what no kernel may use."""
@@ -153,6 +165,6 @@ class Problem:
         return out
 
     def _sums(self) -> np.ndarray | None:
-        if self.form.weight != "int8" or not self.give_sums:
+        if self.form.weight != "int8" or not (self.give_sums or self.a_zero is not None):
             return None
         return self._per_output(self.w.sum(axis=1, dtype=np.int32), np.int32)

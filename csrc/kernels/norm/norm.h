@@ -3,7 +3,6 @@
 #include <cstdint>
 #include <span>
 
-#include "kernels/quantise/quantise.h"
 #include "kernels/registry.h"
 
 namespace arrowmind::norm {
@@ -12,10 +11,7 @@ namespace arrowmind::norm {
 //   mean = sum_k x[k] / width
 //   var  = sum_k (x[k] - mean)^2 / width              two passes
 //   y[k] = (x[k] - mean) * (1 / sqrt(var + eps)) * gamma[k] + beta[k]
-// and, in the same pass, the codes of y (quantise.h), so that the next matrix finds its activations ready.
 // Sums run in 64 lanes, element k in lane k mod 64, folded in one fixed tree: the same bits on every ISA.
-
-enum class Codes : uint8_t { kNone, kI8, kI16 };
 
 struct Params {
   const float* x = nullptr;  // [rows, width]
@@ -26,8 +22,6 @@ struct Params {
   const float* gamma = nullptr;  // [width]
   const float* beta = nullptr;   // [width]
   float eps = 0.0f;
-  Codes codes = Codes::kNone;
-  quantise::Output out;        // used unless codes is kNone
   int64_t begin = 0, end = 0;  // rows this call computes
 };
 

@@ -5,30 +5,24 @@
 #include <cmath>
 
 #include "kernels/norm/norm.h"
-#include "kernels/quantise/quantise_body.h"
 #include "kernels/simd/f32x16.h"
 #include "kernels/simd/sum.h"
 
 namespace arrowmind::ARROWMIND_ISA {
 
-// y of one row from its mean and 1 / sqrt(var + eps); returns the largest |y|, or a NaN or infinity if the
-// row has one.
-inline float normalise_row(const norm::Params& p, const float* x, F32x16 mean, F32x16 inverse, float* y) {
-  F32x16 largest = zero();
+// y of one row from its mean and 1 / sqrt(var + eps).
+inline void normalise_row(const norm::Params& p, const float* x, F32x16 mean, F32x16 inverse, float* y) {
   int64_t k = 0;
   for (; k + 16 <= p.width; k += 16) {
     const F32x16 value = fma((load(x + k) - mean) * inverse, load(p.gamma + k), load(p.beta + k));
     store(y + k, value);
-    largest = max_magnitude(largest, value);
   }
   if (k < p.width) {
     const int64_t rest = p.width - k;
     const F32x16 unit = (load_part(x + k, rest) - mean) * inverse;
     const F32x16 value = fma(unit, load_part(p.gamma + k, rest), load_part(p.beta + k, rest));
     store_part(y + k, value, rest);
-    largest = max_magnitude(largest, select_first(value, zero(), rest));
   }
-  return reduce_max_magnitude(largest);
 }
 
 // Step by step for kRows rows: where one row's step ends in a chain of folding and division, the next row's
@@ -49,9 +43,7 @@ inline void normalise(const norm::Params& p, int64_t row) {
   }
   for (int r = 0; r < kRows; ++r) {
     float* y = p.y + (row + r) * p.y_stride;
-    const float amax = normalise_row(p, p.x + (row + r) * p.x_stride, mean[r], inverse[r], y);
-    if (p.codes == norm::Codes::kI8) quantise_row<int8_t>(y, p.width, amax, p.out, row + r);
-    if (p.codes == norm::Codes::kI16) quantise_row<int16_t>(y, p.width, amax, p.out, row + r);
+    normalise_row(p, p.x + (row + r) * p.x_stride, mean[r], inverse[r], y);
   }
 }
 

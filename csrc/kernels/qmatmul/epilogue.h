@@ -18,12 +18,14 @@ class PanelEpilogue {
         has_scale_(p.w_scale != nullptr),
         gelu_(p.nonlinearity == qmatmul::Nonlinearity::kGelu),
         a_scale_(p.a_scale),
+        a_zero_(p.a_zero),
         a_sum_(p.a_sum),
         bias_(p.bias),
         residual_(p.residual == nullptr ? nullptr : p.residual + n),
         residual_stride_(p.residual_stride),
         c_(p.c + n),
         c_stride_(p.c_stride) {
+    sums_ = a_zero_ != nullptr ? load_i32(p.w_sum + n) : zero();
     zeros_ = has_zero_ ? load(p.w_zero + n) : zero();
     scales_ = has_scale_ ? load(p.w_scale + n) : set1(1.0f);
     biases_ = bias_ != nullptr ? load_some(bias_ + n) : zero();
@@ -31,6 +33,7 @@ class PanelEpilogue {
 
   // Integer sums of row m -> real values.
   F32x16 dequantise(int64_t m, F32x16 acc) const {
+    if (a_zero_ != nullptr) acc = fma(set1(-static_cast<float>(a_zero_[m])), sums_, acc);
     if (has_zero_) acc = fma(set1(-static_cast<float>(a_sum_[m])), zeros_, acc);
     return acc * (set1(a_scale_[m]) * scales_);
   }
@@ -59,13 +62,14 @@ class PanelEpilogue {
   const int64_t count_;
   const bool has_zero_, has_scale_, gelu_;
   const float* const a_scale_;
+  const int32_t* const a_zero_;
   const int32_t* const a_sum_;
   const float* const bias_;
   const float* const residual_;
   const int64_t residual_stride_;
   float* const c_;
   const int64_t c_stride_;
-  F32x16 zeros_, scales_, biases_;
+  F32x16 sums_, zeros_, scales_, biases_;
 };
 
 }  // namespace arrowmind::ARROWMIND_ISA

@@ -12,12 +12,13 @@ namespace arrowmind::qmatmul {
 //
 // Integer forms: A and W hold codes, and
 //   acc[m][n] = sum_k a[m][k] * w[n][k]                             exact in int32 (budget below)
-//   value     = (acc - a_sum[m] * w_zero[n]) * (a_scale[m] * w_scale[n])
+//   value     = (acc - a_zero[m] * w_sum[n] - a_sum[m] * w_zero[n]) * (a_scale[m] * w_scale[n])
+// with a_sum[m] = sum_k (a[m][k] - a_zero[m]): the product of (a - a_zero) and (w - w_zero), multiplied out.
 // Float forms: A is float32; W is float32, float16 or (int8 - w_zero) * w_scale.
 // Epilogue, in this order: + bias[n], GELU, + residual[m][n].
 //
-// Overflow budget of int32: |a| <= activation_limit(k) (int16) or 127 (int8), |w| <= 127:
-//   int8:  127 * 127 * k   < 2^31 for k <= 133,000
+// Overflow budget of int32: |a| <= activation_limit(k) (int16) or 128 (int8), |w| <= 127:
+//   int8:  128 * 127 * k   < 2^31 for k <= 132,000
 //   int16: activation_limit(k) = min(32767, floor((2^31 - 1) / (127 * k)))
 // The result is the same bits for every kernel, batch and thread count: the integer sum is exact, float sums
 // run over k in order, one fused multiply-add each, and the epilogue is a fixed sequence of IEEE operations.
@@ -41,12 +42,13 @@ struct Params {
   const void* a = nullptr;  // [m, k] float32, int8 or int16; rows padded with zero codes to a multiple of 4
   int64_t a_stride = 0;     // elements between rows
   const float* a_scale = nullptr;   // [m], integer forms
-  const int32_t* a_sum = nullptr;   // [m] sum of a row's codes; needed when w_zero is set
+  const int32_t* a_zero = nullptr;  // [m] code of 0, or null: 0; needs w_sum
+  const int32_t* a_sum = nullptr;   // [m] sum of a row's codes less their zero; needed when w_zero is set
   const void* w = nullptr;          // packed, above
   const float* w_scale = nullptr;   // [n padded to 16], int8 weights
   const float* w_zero = nullptr;    // [n padded to 16] zero points: whole, at most 2^22; null: symmetric
-  const int32_t* w_sum = nullptr;   // [n padded to 16] sum over k of an output's codes; spares kernels that
-                                    // bias int8 activations from adding them up, may be null
+  const int32_t* w_sum = nullptr;   // [n padded to 16] sum over k of an output's codes; null only without
+                                    // a_zero, where kernels that bias int8 activations add them up
   const float* bias = nullptr;      // [n] or null
   const float* residual = nullptr;  // [m, n] or null; may be c itself
   int64_t residual_stride = 0;

@@ -2,6 +2,7 @@
 
 // Written once, compiled per ISA: the same bits everywhere. Included by ISA sources only.
 
+#include <cmath>
 #include <cstring>
 #include <limits>
 
@@ -10,57 +11,133 @@
 
 namespace arrowmind::ARROWMIND_ISA {
 
-// Largest |x|, or a NaN or infinity if the row has one.
-inline float largest_magnitude(const float* x, int64_t width) {
-  F32x16 even = zero();
-  F32x16 odd = zero();
-  int64_t k = 0;
-  for (; k + 32 <= width; k += 32) {
-    even = max_magnitude(even, load(x + k));
-    odd = max_magnitude(odd, load(x + k + 16));
+// The values x' of one row: x, or x times the multiplier of each column.
+template <bool kScaled>
+struct RowValues {
+  const float* x;
+  const float* multiplier;
+  int64_t width;
+
+  F32x16 operator()(int64_t k) const {
+    if constexpr (kScaled) return load(x + k) * load(multiplier + k);
+    return load(x + k);
   }
-  for (; k < width; k += 16) even = max_magnitude(even, load_part(x + k, width - k));
+  // The last width - k values, then zeros.
+  F32x16 tail(int64_t k) const {
+    if constexpr (kScaled) return load_part(x + k, width - k) * load_part(multiplier + k, width - k);
+    return load_part(x + k, width - k);
+  }
+};
+
+struct Range {
+  float magnitude;  // largest |x'|, or a NaN or infinity if the row has one
+  float low, high;  // smallest and largest x', and zero
+};
+
+// Magnitudes are compared as integers, so that a NaN wins; low and high are meaningless then.
+template <class Values>
+inline Range range_of(const Values& values) {
+  F32x16 magnitude = zero(), low = zero(), high = zero();
+  const auto widen = [&](F32x16 v) {
+    magnitude = max_magnitude(magnitude, v);
+    low = min(low, v);
+    high = max(high, v);
+  };
+  int64_t k = 0;
+  for (; k + 16 <= values.width; k += 16) widen(values(k));
+  if (k < values.width) widen(values.tail(k));
+  return {reduce_max_magnitude(magnitude), -reduce_max(zero() - low), reduce_max(high)};
+}
+
+template <class Values>
+inline float magnitude_of(const Values& values) {
+  F32x16 even = zero(), odd = zero();
+  int64_t k = 0;
+  for (; k + 32 <= values.width; k += 32) {
+    even = max_magnitude(even, values(k));
+    odd = max_magnitude(odd, values(k + 16));
+  }
+  for (; k < values.width; k += 16) even = max_magnitude(even, values.tail(k));
   return reduce_max_magnitude(max_magnitude(even, odd));
 }
 
-// Codes of one row; returns their sum.
-template <typename CodeType>
-inline int32_t encode_row(const float* x, int64_t width, float inverse_scale, CodeType* codes) {
-  const F32x16 factor = set1(inverse_scale);
+// Stores encode(x') of one row, and zeros up to a multiple of 4; returns the sum of the codes.
+template <typename CodeType, class Values, class Encode>
+inline int32_t store_row(const Values& values, const Encode& encode, CodeType* codes) {
   CodeSum total = zero_codes();
   int64_t k = 0;
-  for (; k + 16 <= width; k += 16) total = store_codes(codes + k, load(x + k) * factor, total);
-  if (k < width) {
+  for (; k + 16 <= values.width; k += 16) total = store_codes(codes + k, encode(values(k)), total);
+  if (k < values.width) {
+    const int64_t rest = values.width - k;
     CodeType tail[16];
-    total = store_codes(tail, load_part(x + k, width - k) * factor, total);
-    std::memcpy(codes + k, tail, static_cast<size_t>((width - k + 3) / 4 * 4) * sizeof(CodeType));
+    total = store_codes(tail, select_first(encode(values.tail(k)), zero(), rest), total);
+    std::memcpy(codes + k, tail, static_cast<size_t>((rest + 3) / 4 * 4) * sizeof(CodeType));
   }
   return sum(total);
 }
 
-// Scale, sum and codes of a row whose largest magnitude is known.
+// What the rows of one call have in common with each other, and where a row goes.
 template <typename CodeType>
-inline void quantise_row(const float* x, int64_t width, float amax, const quantise::Output& out,
-                         int64_t row) {
-  CodeType* codes = static_cast<CodeType*>(out.codes) + row * out.stride;
-  const float limit = static_cast<float>(out.limit);
-  const bool finite = amax <= std::numeric_limits<float>::max();
-  int32_t sum = 0;
-  if (finite && amax >= quantise::kSmallest) {
-    out.scale[row] = amax / limit;
-    sum = encode_row(x, width, limit / amax, codes);
-  } else {
-    out.scale[row] = finite ? 0.0f : std::numeric_limits<float>::quiet_NaN();
-    std::memset(codes, 0, static_cast<size_t>((width + 3) / 4 * 4) * sizeof(CodeType));
+inline CodeType* row_of(const quantise::Output& out, int64_t row) {
+  return static_cast<CodeType*>(out.codes) + row * out.stride;
+}
+
+// A row that holds nothing (scale 0) or that is damaged (scale NaN).
+template <typename CodeType>
+inline void store_nothing(const quantise::Output& out, int64_t row, int64_t width, float scale) {
+  std::memset(row_of<CodeType>(out, row), 0, static_cast<size_t>((width + 3) / 4 * 4) * sizeof(CodeType));
+  out.scale[row] = scale;
+  if (out.sum != nullptr) out.sum[row] = 0;
+  if (out.zero != nullptr) out.zero[row] = 0;
+}
+
+template <class Values>
+inline void quantise_row(const Values& values, const quantise::Output& out, int64_t row, int16_t /*code*/) {
+  const float magnitude = magnitude_of(values);
+  const bool finite = magnitude <= std::numeric_limits<float>::max();
+  if (!finite || magnitude < quantise::kSmallest) {
+    const float scale = finite ? 0.0f : std::numeric_limits<float>::quiet_NaN();
+    return store_nothing<int16_t>(out, row, values.width, scale);
   }
+  const float limit = static_cast<float>(out.limit);
+  const F32x16 factor = set1(limit / magnitude);
+  const int32_t sum = store_row(values, [&](F32x16 v) { return v * factor; }, row_of<int16_t>(out, row));
+  out.scale[row] = magnitude / limit;
   if (out.sum != nullptr) out.sum[row] = sum;
+  if (out.zero != nullptr) out.zero[row] = 0;
+}
+
+template <class Values>
+inline void quantise_row(const Values& values, const quantise::Output& out, int64_t row, int8_t /*code*/) {
+  const Range range = range_of(values);
+  const float span = range.high - range.low;
+  const bool finite =
+      range.magnitude <= std::numeric_limits<float>::max() && span <= std::numeric_limits<float>::max();
+  if (!finite || range.magnitude < quantise::kSmallest) {
+    const float scale = finite ? 0.0f : std::numeric_limits<float>::quiet_NaN();
+    return store_nothing<int8_t>(out, row, values.width, scale);
+  }
+  const float inverse = 255.0f / span;
+  const float code_of_zero = std::nearbyint(-128.0f - range.low * inverse);
+  const F32x16 factor = set1(inverse), shift = set1(code_of_zero);
+  const F32x16 least = set1(-128.0f), most = set1(127.0f);
+  const auto encode = [&](F32x16 v) { return min(max(fma(v, factor, shift), least), most); };
+  const int32_t sum = store_row(values, encode, row_of<int8_t>(out, row));
+  const int32_t zero_code = static_cast<int32_t>(code_of_zero);
+  out.scale[row] = span / 255.0f;
+  out.zero[row] = zero_code;
+  if (out.sum != nullptr) out.sum[row] = sum - static_cast<int32_t>(values.width) * zero_code;
 }
 
 template <typename CodeType>
 inline void quantise_rows(const quantise::Params& p) {
   for (int64_t row = p.begin; row < p.end; ++row) {
     const float* x = p.x + row * p.x_stride;
-    quantise_row<CodeType>(x, p.width, largest_magnitude(x, p.width), p.out, row);
+    if (p.multiplier == nullptr) {
+      quantise_row(RowValues<false>{x, nullptr, p.width}, p.out, row, CodeType{});
+    } else {
+      quantise_row(RowValues<true>{x, p.multiplier, p.width}, p.out, row, CodeType{});
+    }
   }
 }
 

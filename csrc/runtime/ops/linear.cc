@@ -82,6 +82,7 @@ class Linear : public Op {
     p.a = in.data;
     p.a_stride = in.stride;
     p.a_scale = in.scale;
+    p.a_zero = in.zero;
     p.a_sum = in.sum;
     p.c = out.f32() + layer.first_column;
     p.c_stride = out.stride;
@@ -114,6 +115,10 @@ void check(const LinearWeights& w, int64_t input_columns, bool codes) {
   if (integer != (w.scale != nullptr) || (codes && !integer)) {
     fail(ErrorKind::kWeight, "a linear layer of shape [", w.n, ", ", w.k,
          "]: int8 weights need scales, and quantised activations need int8 weights");
+  }
+  if (codes && w.sum == nullptr) {
+    fail(ErrorKind::kWeight, "a linear layer of shape [", w.n, ", ", w.k,
+         "]: quantised activations need sums");
   }
 }
 

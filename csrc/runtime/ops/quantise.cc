@@ -11,10 +11,11 @@ constexpr int64_t kGrainTokens = 64;
 
 class Quantise : public Op {
  public:
-  Quantise(quantise::Code code, int64_t width, int input, int output)
+  Quantise(quantise::Code code, int64_t width, int input, int output, const float* multiplier)
       : kernel_(quantise::select(code)),
-        limit_(code == quantise::Code::kI8 ? quantise::kLimitI8 : qmatmul::activation_limit(width)),
+        limit_(qmatmul::activation_limit(width)),
         width_(width),
+        multiplier_(multiplier),
         input_(input),
         output_(output) {
     reads = {input};
@@ -29,9 +30,15 @@ class Quantise : public Op {
       p.x = in.f32();
       p.x_stride = in.stride;
       p.width = width_;
+      p.multiplier = multiplier_;
       p.begin = begin;
       p.end = end;
-      p.out = {.codes = out.data, .stride = out.stride, .scale = out.scale, .sum = out.sum, .limit = limit_};
+      p.out = {.codes = out.data,
+               .stride = out.stride,
+               .scale = out.scale,
+               .sum = out.sum,
+               .zero = out.zero,
+               .limit = limit_};
       kernel_.run(p);
     });
   }
@@ -42,20 +49,21 @@ class Quantise : public Op {
   const quantise::Row& kernel_;
   int32_t limit_;
   int64_t width_;
+  const float* multiplier_;
   int input_;
   int output_;
 };
 
 }  // namespace
 
-void add_quantise(Plan& plan, int input, int output) {
+void add_quantise(Plan& plan, int input, int output, const float* multiplier) {
   plan.expect(input, BufferType::kF32, -1, "quantise input");
   const BufferType type = plan.type(output);
   if (type == BufferType::kF32)
     fail(ErrorKind::kInvalidArgument, "quantise output: buffer ", output, " is float32");
   plan.expect(output, type, plan.columns(input), "quantise output");
   const quantise::Code code = type == BufferType::kI8 ? quantise::Code::kI8 : quantise::Code::kI16;
-  plan.add_op(std::make_unique<Quantise>(code, plan.columns(input), input, output));
+  plan.add_op(std::make_unique<Quantise>(code, plan.columns(input), input, output, multiplier));
 }
 
 }  // namespace arrowmind::runtime

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from arrowmind.engine import ArrowEngine
+from arrowmind.engine.calibration import observe_inputs
 from arrowmind.engine.device import resolve_device
 
 if TYPE_CHECKING:
@@ -15,8 +16,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from arrowmind.cli.session import Session
+    from arrowmind.quantize import Observer
 
-__all__ = ["embedder", "open_engine"]
+__all__ = ["embedder", "observer", "open_engine"]
 
 
 def open_engine(session: Session, model: str | Path | None = None) -> ArrowEngine:
@@ -39,3 +41,8 @@ def open_engine(session: Session, model: str | Path | None = None) -> ArrowEngin
 def embedder(session: Session) -> Callable[[Path], Callable[[list[str]], NDArray[np.float32]]]:
     """What the precision check opens model folders with."""
     return lambda path: open_engine(session, path).encode
+
+
+def observer() -> Observer:
+    """What calibration runs model folders with."""
+    return observe_inputs

@@ -77,6 +77,9 @@ class QuantizationSettings:
         "Bits of the activations that meet the codes; auto chooses per tensor.",
         choices=("auto", "int16", "int8", "fp32"),
     )
+    smoothing: float = setting(
+        0.5, "Share of what inputs vary by that moves to the matrices; 0: no calibration.", low=0, high=1
+    )
     keep: tuple[str, ...] = setting((), "Tensors or layers that stay in floating point: names or globs.")
     keep_type: str = setting("fp16", "Type of what stays in floating point.", choices=("fp16", "fp32"))
 

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from arrowmind import _native
 from arrowmind.errors import WeightError
 
 if TYPE_CHECKING:
-    import numpy as np
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from arrowmind.models.spec import Attention, Block, Embedding, FeedForward, Linear, ModelSpec, Norm
     from arrowmind.weights import Tensor, WeightSource
+
+    Observe = Callable[[tuple[str, ...], int], NDArray[np.float64]]
 
 __all__ = ["compile_plan"]
 
@@ -21,7 +26,12 @@ _WIDTH = {"int8": 0, "int16": 1, "fp32": 2}
 
 
 def compile_plan(
-    model: ModelSpec, weights: WeightSource, max_tokens: int, *, quantise: bool = True
+    model: ModelSpec,
+    weights: WeightSource,
+    max_tokens: int,
+    *,
+    quantise: bool = True,
+    observe: Observe | None = None,
 ) -> _native.Plan:
     """The plan of `model` over `weights`.
 
@@ -33,18 +43,29 @@ def compile_plan(
         weights: The tensors it names.
         max_tokens: Longest input.
         quantise: False keeps every activation in float32, whatever the weight file says.
+        observe: Called for each group of matrices over one input, with their names and the number of inputs;
+            the zeros [2, inputs] it returns gather each input's largest magnitude and sum of squares.
 
     Raises:
         WeightError: A tensor is missing or has another shape than the model needs.
     """
-    return _Compiler(model, weights, max_tokens, quantise=quantise).compile()
+    return _Compiler(model, weights, max_tokens, quantise=quantise, observe=observe).compile()
 
 
 class _Compiler:
     """Holds what every step needs: the plan, the weights and the residual stream."""
 
-    def __init__(self, model: ModelSpec, weights: WeightSource, max_tokens: int, *, quantise: bool) -> None:
+    def __init__(
+        self,
+        model: ModelSpec,
+        weights: WeightSource,
+        max_tokens: int,
+        *,
+        quantise: bool,
+        observe: Observe | None,
+    ) -> None:
         self._quantise = quantise
+        self._observe = observe
         self._max_tokens = max_tokens
         self._model = model
         self._weights = weights
@@ -106,25 +127,43 @@ class _Compiler:
     ) -> None:
         """Layers over one input, their outputs side by side."""
         tensors = [self._tensor(layer.weight) for layer in layers]
+        if self._observe is not None:
+            names = tuple(layer.weight for layer in layers)
+            self._plan.observe(source, self._observe(names, self._plan.columns(source)))
         activation = max((tensor.spec.activation for tensor in tensors), key=_WIDTH.__getitem__)
         self._plan.linear(
             [self._layer(layer, tensor) for layer, tensor in zip(layers, tensors, strict=True)],
-            self._activations(source, activation),
+            self._activations(source, activation, self._input_scale(layers)),
             output,
             residual=residual,
             gelu=gelu,
         )
 
-    def _activations(self, source: int, activation: str) -> int:
-        """The buffer a matrix reads: `source` itself, or its codes."""
-        if activation == "fp32" or not self._quantise:
-            return source
+    def _input_scale(self, layers: tuple[Linear, ...]) -> NDArray[np.float32] | None:
+        """What the input that `layers` share is multiplied by."""
+        first, *others = (self._weights.input_scale(layer.weight) for layer in layers)
+        for layer, other in zip(layers[1:], others, strict=True):
+            if not _equal(first, other):
+                raise WeightError(
+                    f"{layers[0].weight} and {layer.weight} read one input but scale it differently; "
+                    "quantise the model again"
+                )
+        return first
+
+    def _activations(self, source: int, activation: str, scale: NDArray[np.float32] | None) -> int:
+        """The buffer a matrix reads: `source` itself, scaled, or its codes."""
         columns = self._plan.columns(source)
+        if activation == "fp32" or not self._quantise:
+            if scale is None:
+                return source
+            scaled = self._plan.buffer("fp32", columns)
+            self._plan.multiply(source, scaled, scale)
+            return scaled
         codes = self._code_buffers.setdefault((activation, columns), -1)
         if codes < 0:
             codes = self._plan.buffer(activation, columns)
             self._code_buffers[activation, columns] = codes
-        self._plan.quantise(source, codes)
+        self._plan.quantise(source, codes, scale)
         return codes
 
     def _layer(self, layer: Linear, tensor: Tensor) -> dict[str, object]:
@@ -164,3 +203,9 @@ class _Compiler:
 
     def _tensor(self, name: str) -> Tensor:
         return self._weights.tensor(name)
+
+
+def _equal(one: NDArray[np.float32] | None, other: NDArray[np.float32] | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return np.array_equal(one, other)

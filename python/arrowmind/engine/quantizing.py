@@ -1,11 +1,18 @@
-"""The quantiser with the engine behind its precision check: what `arrowmind.ArrowQuantizer` is."""
+"""The quantiser with the engine behind its calibration and its check: what `arrowmind.ArrowQuantizer` is."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from arrowmind.engine.calibration import observe_inputs
 from arrowmind.engine.engine import ArrowEngine
-from arrowmind.quantize import ArrowQuantizer, Embedder, QuantizationConfig, register_embedder
+from arrowmind.quantize import (
+    ArrowQuantizer,
+    Embedder,
+    QuantizationConfig,
+    register_embedder,
+    register_observer,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,3 +25,4 @@ def _open(path: Path) -> Embedder:
 
 
 register_embedder(_open)
+register_observer(observe_inputs)

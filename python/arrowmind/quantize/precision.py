@@ -33,6 +33,7 @@ __all__ = [
     "Thresholds",
     "check",
     "compare_weights",
+    "embeddable",
     "validate",
 ]
 
@@ -179,9 +180,8 @@ def compare_weights(report: PrecisionReport, reference: WeightSource, candidate:
         entry[1] += int(np.prod(tensor.spec.shape, dtype=np.int64))
         if name in originals:
             originals.remove(name)
-            original = reference.tensor(name)
-            report.reference_bytes += _stored_bytes(original)
-            error = _relative_error(original, tensor)
+            report.reference_bytes += _stored_bytes(reference.tensor(name))
+            error = _relative_error(name, reference, candidate)
             if error > 0:
                 report.tensors[name] = float(f"{error:.3g}")
     bits, weights = (sizes[True][i] + sizes[False][i] for i in (0, 1))
@@ -221,7 +221,7 @@ def validate(
         if factory is None:
             report = PrecisionReport(thresholds=thresholds or Thresholds(), started=_now(), finished=_now())
         else:
-            folders = [stack.enter_context(_embeddable(Path(path))) for path in (reference, candidate)]
+            folders = [stack.enter_context(embeddable(Path(path))) for path in (reference, candidate)]
             report = check(factory(folders[0]), factory(folders[1]), texts, thresholds)
         compare_weights(report, *sources)
     report.finished = _now()
@@ -229,7 +229,7 @@ def validate(
 
 
 @contextmanager
-def _embeddable(path: Path) -> Iterator[Path]:
+def embeddable(path: Path) -> Iterator[Path]:
     """A folder of ours with the model at ``path``: that itself, or one made for as long as it is needed."""
     config = path / "config.json"
     if config.is_file() and isinstance(read_json_object(config).get(KEY), dict):
@@ -250,12 +250,12 @@ def _cosines(left: npt.NDArray[Any], right: npt.NDArray[Any]) -> npt.NDArray[np.
     return np.where(np.isfinite(cosines), cosines, -1.0)
 
 
-def _relative_error(reference: Tensor, candidate: Tensor) -> float:
-    if reference.spec.shape != candidate.spec.shape:
+def _relative_error(name: str, reference: WeightSource, candidate: WeightSource) -> float:
+    if reference.spec(name).shape != candidate.spec(name).shape:
         return float("inf")
-    original = reference.to_float32()
+    original = reference.real_values(name)
     norm = float(np.linalg.norm(original))
-    difference = float(np.linalg.norm(candidate.to_float32() - original))
+    difference = float(np.linalg.norm(candidate.real_values(name) - original))
     return difference / norm if norm else difference
 
 

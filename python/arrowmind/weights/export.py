@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from arrowmind.columnar import publish
+from arrowmind.weights.roles import INPUT_SCALE, split_name
 
 if TYPE_CHECKING:
     import os
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["write_safetensors"]
 
 _DTYPES = {"fp32": ("F32", 4), "fp16": ("F16", 2), "int8": ("F32", 4)}
+_NUMPY = {"F32": np.float32, "F16": np.float16}
 
 
 def write_safetensors(
@@ -25,27 +27,32 @@ def write_safetensors(
 ) -> None:
     """Writes all tensors as floats: fp32 and fp16 as they are, codes as the real values they stand for.
 
+    Input scales are multiplied into their matrices, so that other tools compute what the engine does.
+
     Args:
         source: where the tensors are.
         path: the file; it appears whole or not at all.
         progress: called with the bytes of each tensor written.
     """
     with publish(path) as file:
-        header = _header(source)
+        names = [name for name in source.names() if split_name(name)[1] != INPUT_SCALE]
+        header = _header(source, names)
         file.write(len(header).to_bytes(8, "little") + header)
-        for name in source.names():
+        for name in names:
             tensor = source.tensor(name)
-            coded = tensor.scales is not None
-            values = np.ascontiguousarray(tensor.to_float32() if coded else tensor.values())
+            values = tensor.values()
+            if tensor.scales is not None or source.input_scale(name) is not None:
+                values = source.real_values(name).astype(_NUMPY[_DTYPES[tensor.spec.quant_type][0]])
+            values = np.ascontiguousarray(values)
             file.write(values.reshape(-1).view(np.uint8).data)
             if progress is not None:
                 progress(tensor.spec.codes_bytes)
 
 
-def _header(source: WeightSource) -> bytes:
+def _header(source: WeightSource, names: list[str]) -> bytes:
     header: dict[str, object] = {"__metadata__": {"format": "pt"}}
     end = 0
-    for name in source.names():
+    for name in names:
         spec = source.spec(name)
         dtype, item = _DTYPES[spec.quant_type]
         start, end = end, end + int(np.prod(spec.shape, dtype=np.int64)) * item

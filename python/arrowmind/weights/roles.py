@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-__all__ = ["Role", "join_name", "role_of", "split_name", "storage_order"]
+__all__ = ["INPUT_SCALE", "Role", "input_scale_name", "join_name", "role_of", "split_name", "storage_order"]
 
 Role = Literal["linear", "table", "vector"]
+
+INPUT_SCALE = "input_scale"
+"""Weight name of a vector [n_in] that multiplies what enters a linear layer: y = W (x * input_scale) + b."""
 
 _TABLE = re.compile(r"embed|\bwte\b|\bwpe\b")
 # Query, key and value of one block follow each other, so that their panels can be read as one matrix.
@@ -30,6 +33,11 @@ def split_name(name: str) -> tuple[str, str]:
     """``encoder.layer.0.output.dense.weight`` -> (``encoder.layer.0.output.dense``, ``weight``)."""
     layer, _, weight = name.rpartition(".")
     return layer, weight
+
+
+def input_scale_name(matrix: str) -> str:
+    """The tensor that would hold the input scale of the layer with this matrix."""
+    return join_name(split_name(matrix)[0], INPUT_SCALE)
 
 
 def join_name(layer: str, weight: str) -> str:

@@ -8,11 +8,15 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from arrowmind.errors import WeightError
+from arrowmind.weights.roles import input_scale_name, role_of
 from arrowmind.weights.schema import fingerprint
 
 if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
+
+    import numpy as np
+    import numpy.typing as npt
 
     from arrowmind.weights.tensor import Tensor, TensorSpec
 
@@ -50,6 +54,36 @@ class WeightSource(ABC):
             WeightError: there is no tensor of this name, or it cannot be used.
             IntegrityError: it is damaged.
         """
+
+    def real_values(self, name: str) -> npt.NDArray[np.float32]:
+        """The values a tensor stands for in the model: of a matrix, those that meet unscaled inputs."""
+        tensor = self.tensor(name)
+        values = tensor.to_float32()
+        scale = self.input_scale(name)
+        return values if scale is None else values * scale
+
+    def input_scale(self, name: str) -> npt.NDArray[np.float32] | None:
+        """What the inputs of a linear layer are multiplied by, float32 [n_in]; None for nothing.
+
+        Args:
+            name: of the layer's matrix.
+
+        Raises:
+            WeightError: the scale has another shape, or a value that is not positive.
+        """
+        scale_name, shape = input_scale_name(name), self.spec(name).shape
+        if role_of(name, shape) != "linear" or scale_name not in self.names():
+            return None
+        tensor = self.tensor(scale_name)
+        if tensor.spec.shape != shape[1:]:
+            raise WeightError(
+                f"{self.path}: {scale_name} has shape {list(tensor.spec.shape)}, its layer {shape[1]} inputs"
+            )
+        tensor.verify()
+        scale = tensor.to_float32()
+        if not (scale > 0).all():
+            raise WeightError(f"{self.path}: {scale_name} holds a value that is not positive")
+        return scale
 
     @property
     @abstractmethod

@@ -7,11 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
-from arrowmind.cli.engines import embedder
+from arrowmind.cli.engines import embedder, observer
 from arrowmind.cli.render import write
 from arrowmind.cli.session import Session
 from arrowmind.cli.texts import read_texts
 from arrowmind.quantize import ArrowQuantizer, QuantizationConfig
+from arrowmind.quantize.calibration_texts import CALIBRATION_TEXTS
 from arrowmind.quantize.probes import PROBES
 
 __all__ = ["run"]
@@ -44,6 +45,10 @@ def run(
     check_texts: Annotated[
         Path | None, typer.Option("--check-texts", help="Texts of the precision check, one per line.")
     ] = None,
+    calibration_text: Annotated[
+        Path | None,
+        typer.Option("--calibration-text", help="Texts to calibrate on, one per line. Default: built in."),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the folder if it exists.")] = False,
 ) -> None:
     chosen = {
@@ -54,7 +59,14 @@ def run(
         "keep": keep,
     }
     texts = PROBES if check_texts is None else read_texts([], check_texts)
-    quantizer = ArrowQuantizer(_configuration(session, chosen), embedder=embedder(session), texts=texts)
+    calibration_texts = CALIBRATION_TEXTS if calibration_text is None else read_texts([], calibration_text)
+    quantizer = ArrowQuantizer(
+        _configuration(session, chosen),
+        embedder=embedder(session),
+        observer=observer(),
+        texts=texts,
+        calibration_texts=calibration_texts,
+    )
     with session.progress() as progress:
         report = quantizer.quantize(source, output, force=force, progress=progress)
     session.show({"output": str(output), **report.to_dict()}, lambda: write(f"{output}\n{report}"))
@@ -68,6 +80,7 @@ def _configuration(session: Session, chosen: dict[str, Any]) -> QuantizationConf
         "calibration": settings.calibration,
         "symmetric": settings.symmetric,
         "activation": settings.activation,
+        "smoothing": settings.smoothing,
         "keep": settings.keep,
         **{name: value for name, value in chosen.items() if value is not None},
     }

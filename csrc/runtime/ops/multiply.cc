@@ -1,0 +1,45 @@
+#include "runtime/ops/multiply.h"
+
+namespace arrowmind::runtime {
+namespace {
+
+constexpr int64_t kGrainTokens = 64;
+
+class Multiply : public Op {
+ public:
+  Multiply(const float* multiplier, int64_t width, int input, int output)
+      : multiplier_(multiplier), width_(width), input_(input), output_(output) {
+    reads = {input};
+    writes = {output};
+  }
+
+  void run(const Execution& e) const override {
+    const Slot& in = e.slots[static_cast<size_t>(input_)];
+    const Slot& out = e.slots[static_cast<size_t>(output_)];
+    e.spread(e.batch.tokens(), kGrainTokens, [&](int64_t begin, int64_t end, int) {
+      for (int64_t row = begin; row < end; ++row) {
+        const float* x = in.f32() + row * in.stride;
+        float* y = out.f32() + row * out.stride;
+        for (int64_t k = 0; k < width_; ++k) y[k] = x[k] * multiplier_[k];
+      }
+    });
+  }
+
+  std::vector<std::string> kernels() const override { return {}; }
+
+ private:
+  const float* multiplier_;
+  int64_t width_;
+  int input_;
+  int output_;
+};
+
+}  // namespace
+
+void add_multiply(Plan& plan, int input, int output, const float* multiplier) {
+  plan.expect(input, BufferType::kF32, -1, "multiply input");
+  plan.expect(output, BufferType::kF32, plan.columns(input), "multiply output");
+  plan.add_op(std::make_unique<Multiply>(multiplier, plan.columns(input), input, output));
+}
+
+}  // namespace arrowmind::runtime

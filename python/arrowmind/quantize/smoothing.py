@@ -1,0 +1,63 @@
+"""Input scales: what the inputs of a matrix vary by goes over to its columns; then 8 bits suffice for both.
+
+A token's codes share one scale, so a few inputs with large values cost all others their precision. Dividing
+each input by a scale of its own, and multiplying the matrix's column by it, changes no product; with scale
+
+    s = magnitude^strength / largest |column|^(1 - strength)
+
+both sides share the difficulty (SmoothQuant, Xiao et al. 2023). Magnitudes come from calibration texts. The
+scales cannot be folded into the norm before, as models with the norm first allow: here the residual reads the
+norm's output, too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import numpy.typing as npt
+
+__all__ = ["InputStatistics", "input_scale"]
+
+_SMALLEST = 1e-5
+"""Magnitudes and columns below it are taken for it: an input that calibration never saw may still come."""
+
+
+@dataclass(frozen=True)
+class InputStatistics:
+    """What calibration saw enter matrices that read one input.
+
+    Attributes:
+        names: of the matrices [n_out, k], for instance query, key and value.
+        magnitude: [k] largest absolute value of each input.
+        mean_square: [k] mean of its square.
+    """
+
+    names: tuple[str, ...]
+    magnitude: npt.NDArray[np.float64]
+    mean_square: npt.NDArray[np.float64]
+
+
+def input_scale(
+    matrices: Iterable[npt.NDArray[np.float32]], magnitude: npt.NDArray[np.float64], strength: float
+) -> npt.NDArray[np.float32]:
+    """What the inputs of ``matrices`` are multiplied by; their columns are divided by it.
+
+    Args:
+        matrices: float32 [n_out, k] each.
+        magnitude: [k] of the inputs.
+        strength: 0 leaves all difficulty with the inputs, 1 moves all of it to the matrices.
+
+    Returns:
+        float32 [k], 1 / s of the module's formula, with a geometric mean of 1.
+    """
+    columns = np.max([np.abs(matrix).max(axis=0) for matrix in matrices], axis=0).astype(np.float64)
+    logs = (1 - strength) * np.log(np.maximum(columns, _SMALLEST))
+    logs -= strength * np.log(np.maximum(magnitude, _SMALLEST))
+    result: npt.NDArray[np.float32] = np.exp(logs - logs.mean()).astype(np.float32)
+    return result
