@@ -87,7 +87,7 @@ struct FloatForm {
 #endif
   static constexpr int64_t kQuadBytes = Weights::kQuadBytes;
   // 64 quads of one panel of floats are 16 KB, half of the smallest L1.
-  static constexpr int64_t kChunkQuads = 64;
+  static constexpr int64_t kChunkQuads = 32;
 
   static int64_t panel_bytes(int64_t k) { return Weights::panel_bytes(k); }
   static constexpr int64_t decoded_quad_bytes() { return panels(kRows) * kQuad * sizeof(Vector); }
