@@ -42,6 +42,8 @@ struct TileArgs {
   typename Form::Vector* sums;     // [rows][panels][Form::kVectors]
   bool first;                      // start from zero instead of `sums`
   const float* w_zero;             // of the group, or null
+  const char* next;                // cache lines to ask for on the way, one with each quad
+  int64_t next_lines;              // at most `quads` of them are asked for
 };
 
 template <class Form>
@@ -155,8 +157,7 @@ class Blocking {
       const int64_t next_bytes = chunk_split.size(last ? 0 : chunk + 1) * Form::kQuadBytes;
       for (int64_t tile = 0, row = 0; tile < tiles; row += split.size(tile), ++tile) {
         const int64_t rows = split.size(tile);
-        if (chunked)
-          prefetch_weights(next, next_bytes * tile / tiles, next_bytes * (tile + 1) / tiles, panels);
+        if (chunked) choose_prefetch(t, next, next_bytes, panels, tile, tiles);
         t.a = a_ + (row * all_quads + rows * quad) * kQuad;
         t.sums = sums_ + row * panels * Form::kVectors;
         if (prefetches_ && quad + t.quads == quads_) prefetch_outputs(m + row, rows, panel, panels);
@@ -166,12 +167,16 @@ class Blocking {
     }
   }
 
-  // Bytes [begin, end) of a chunk of each panel, into L2: fetched from memory when its products start, a
-  // chunk would hold them up for a quarter of their time.
-  void prefetch_weights(const char* w, int64_t begin, int64_t end, int64_t panels) const {
-    for (int64_t panel = 0; panel < panels; ++panel, w += panel_bytes_) {
-      for (int64_t byte = begin; byte < end; byte += 64) __builtin_prefetch(w + byte, 0, 2);
-    }
+  // Each row tile asks for its share of the next chunk, into L2: the chunk comes from memory or the last
+  // cache, and would hold up its products if it were asked for by them. Tiles take the panels in turn.
+  void choose_prefetch(TileArgs<Form>& t, const char* next, int64_t bytes, int64_t panels, int64_t tile,
+                       int64_t tiles) const {
+    constexpr int64_t kLine = 64;
+    const int64_t parts = ceil_of(tiles, panels);
+    const int64_t lines = ceil_of(bytes, kLine);
+    const int64_t begin = lines * (tile / panels) / parts;
+    t.next = next + tile % panels * panel_bytes_ + begin * kLine;
+    t.next_lines = lines * (tile / panels + 1) / parts - begin;
   }
 
   // Outputs larger than L2 wait for memory at the first store to each of their lines; asked for while the

@@ -142,6 +142,7 @@ struct FloatForm {
     const float* a = t.a;
     const char* w = t.w;
     for (int64_t quad = 0; quad < t.quads; ++quad) {
+      if (quad < t.next_lines) __builtin_prefetch(t.next + quad * 64, 0, 2);
       step<R, P, kDecoded, 0>(source, a, w, acc);
       step<R, P, kDecoded, 1>(source, a, w, acc);
       step<R, P, kDecoded, 2>(source, a, w, acc);

@@ -82,10 +82,13 @@ struct IntegerForm {
       }
       const Packed* a = t.a;
       const char* decoded = t.w + v * t.quads * static_cast<int64_t>(sizeof(Vector));
+      const char* next = t.next;
+      const int64_t next_lines = v == 0 ? t.next_lines : 0;
       const char* packed[T];
       for (int i = 0; i < T; ++i) packed[i] = weight_address(t, 0, v + i);
 #pragma GCC unroll 2
       for (int64_t quad = 0; quad < t.quads; ++quad) {
+        if (quad < next_lines) __builtin_prefetch(next + quad * 64, 0, 2);
         Vector w[T];
 #pragma GCC unroll 16
         for (int i = 0; i < T; ++i) {
