@@ -20,13 +20,11 @@ def prepare(job: base.Job) -> None:
     if job.name == "arrowmind-fp32":
         convert_model(job.source, _model_folder(job), force=True)
         return
-    from arrowmind.engine import ArrowEngine  # noqa: PLC0415
-    from arrowmind.quantize import ArrowQuantizer  # noqa: PLC0415
+    from arrowmind import ArrowQuantizer  # noqa: PLC0415
 
     plain = job.cache / "plain"
     convert_model(job.source, plain, force=True)
-    quantizer = ArrowQuantizer(embedder=lambda path: ArrowEngine(path).encode)
-    quantizer.quantize(plain, _model_folder(job), force=True)
+    ArrowQuantizer().quantize(plain, _model_folder(job), force=True)
 
 
 def open_session(job: base.Job) -> base.Session:
