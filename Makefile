@@ -23,7 +23,7 @@ UNHOOK = @for pth in $(VENV)/lib/python3*/site-packages/_editable_skbc_arrowmind
 CLANG_FORMAT_FILES = $(shell find csrc benchmarks tests -name '*.cc' -o -name '*.h' -o -name '*.inc')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-all bench bench-kernels lint format wheel deps build coverage-cpp fuzz clean distclean
+.PHONY: help demo test test-slow test-all bench bench-kernels lint format wheel deps build coverage-cpp fuzz fuzz-readers clean distclean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -103,8 +103,11 @@ $(VENV)/.peers: $(VENV)/.deps
 coverage-cpp: $(VENV)/.lint ## coverage of the C++ code by the fast tests
 	scripts/coverage_cpp.sh $(BIN) build/coverage
 
-fuzz: $(VENV)/.deps ## every fuzz target for a short while (needs clang++)
+fuzz: $(VENV)/.deps ## the native readers on hostile input, each for a short while (needs clang++)
 	scripts/fuzz.sh $(BIN) build/fuzz $(FUZZ_SECONDS)
+
+fuzz-readers: build ## the readers of model folders, stores and settings on damaged files
+	RUST_BACKTRACE=0 $(BIN)/python -m tests.fuzz.fuzz_readers --seconds $(or $(FUZZ_SECONDS),60)
 
 clean: ## remove what was built
 	rm -rf build dist python/arrowmind/*.so .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
