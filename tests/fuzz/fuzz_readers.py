@@ -1,8 +1,8 @@
 """Fuzzes the readers that are written in Python: ``python -m tests.fuzz.fuzz_readers --seconds 60``.
 
 Each round damages one file of a good model folder, store or settings file and reads it as users do. Errors of
-our own tree are right answers; any other exception, a crash, a hang or a huge allocation is a fault. The damaged
-file is kept, and the seed of the round repeats it.
+our own tree are right answers; any other exception, a crash, a hang or a huge allocation is a fault. What was
+damaged is kept, and the seed of the round repeats it.
 """
 
 from __future__ import annotations
