@@ -3,9 +3,11 @@
 #   PYTHON=/path/to/python3   interpreter for .venv (default: the first Python >= 3.10 found)
 #   CXX=/path/to/g++          compiler
 #   PYTEST_ARGS="..."         more arguments for pytest
+#   JOBS=0                    tests in one process, one after the other (default: one process per processor, 8 at most)
 PYTHON ?=
 BUILD_TYPE ?= Release
 PYTEST_ARGS ?=
+JOBS ?= logical
 BENCH_ARGS ?=
 PEERS ?= onnxruntime,ctranslate2,sentence-transformers
 
@@ -13,6 +15,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 BUILD := build/$(BUILD_TYPE)
 PIP := $(BIN)/python -m pip --disable-pip-version-check
+PYTEST := $(BIN)/python -m pytest --numprocesses $(JOBS) --maxprocesses 8
 INSTALL := $(PIP) install --quiet --quiet
 # The package is linked into the environment without its native part, which `build` keeps up to date. Only the path of
 # it is kept: the import hook that comes with it would win over PYTHONPATH.
@@ -32,13 +35,13 @@ demo: build $(VENV)/.encoder ## a real model from nothing: convert, quantise, re
 	$(BIN)/python examples/demo.py
 
 test: build $(VENV)/.encoder ## the tests that take less than ten seconds each
-	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+	$(PYTEST) -m "not slow" $(PYTEST_ARGS)
 
 test-slow: build $(VENV)/.encoder
-	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
+	$(PYTEST) -m slow $(PYTEST_ARGS)
 
 test-all: build $(VENV)/.encoder ## every test, with coverage of the Python code (at least 90 %)
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --cov-fail-under=90 $(PYTEST_ARGS)
+	$(PYTEST) --cov --cov-report=term:skip-covered --cov-fail-under=90 $(PYTEST_ARGS)
 
 bench: bench-kernels $(VENV)/.encoder $(VENV)/.peers ## speed, size and fidelity beside the peers; writes results/
 	$(BIN)/python benchmarks/bench_baseline_advanced.py --peers $(PEERS) $(BENCH_ARGS)

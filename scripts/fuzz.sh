@@ -12,7 +12,7 @@ seconds=${3:-60}
 command -v clang++ >/dev/null || { echo "fuzzing needs clang++ (Debian: apt-get install clang)" >&2; exit 1; }
 CXX=clang++ CC=clang "$bin/cmake" -S . -B "$build" -G Ninja --log-level=WARNING -DCMAKE_MAKE_PROGRAM="$bin/ninja" \
   -DCMAKE_BUILD_TYPE=RelWithDebInfo -DARROWMIND_PYTHON=OFF -DARROWMIND_FUZZ=ON
-"$bin/ninja" -C "$build" --quiet
+"$bin/ninja" -C "$build" --quiet fuzz
 
 targets=$(find "$build/tests/fuzz" -maxdepth 1 -type f -name 'fuzz_*' -perm -u+x | sort)
 [[ -n $targets ]] || { echo "no fuzz targets were built in $build/tests/fuzz" >&2; exit 1; }

@@ -8,7 +8,18 @@ import pytest
 
 from arrowmind.bench import main
 
-SMALL = ["--rounds", "1", "--sentences", "16", "--neighbour-rounds", "0", "--no-operators", "--no-tuning"]
+SMALL = [
+    "--strategies",
+    "arrowmind-int8",
+    "--rounds",
+    "1",
+    "--sentences",
+    "16",
+    "--neighbour-rounds",
+    "0",
+    "--no-operators",
+    "--no-tuning",
+]
 
 
 @pytest.mark.slow

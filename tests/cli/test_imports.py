@@ -19,11 +19,12 @@ HEAVY = (
 )
 PROGRAM = """
 import json, sys
+there = set(sys.modules)  # of the interpreter, and of what measures coverage
 from arrowmind.cli import main
 from arrowmind.cli.main import run  # what the program itself needs, before any command
-before = sorted(sys.modules)
+before = sorted(set(sys.modules) - there)
 code = main({words!r})
-print(json.dumps([code, before, sorted(sys.modules)]))
+print(json.dumps([code, before, sorted(set(sys.modules) - there)]))
 """
 
 
