@@ -20,7 +20,8 @@ INSTALL := $(PIP) install --quiet --quiet
 # The package is linked into the environment without its native part, which `build` keeps up to date. Only the path of
 # it is kept: the import hook that comes with it would win over PYTHONPATH.
 INSTALL_EDITABLE := $(INSTALL) --no-build-isolation \
-  -Cwheel.cmake=false -Cwheel.py-api=py3 -Ceditable.mode=inplace --editable
+  --config-settings=wheel.cmake=false --config-settings=wheel.py-api=py3 \
+  --config-settings=editable.mode=inplace --editable
 UNHOOK = @for pth in $(VENV)/lib/python3*/site-packages/_editable_skbc_arrowmind.pth; do \
   sed '/^import /d' $$pth >$$pth.new && mv $$pth.new $$pth; done
 CLANG_FORMAT_FILES = $(shell find csrc benchmarks tests -name '*.cc' -o -name '*.h' -o -name '*.inc')
