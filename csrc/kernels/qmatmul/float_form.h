@@ -86,7 +86,7 @@ struct FloatForm {
   static constexpr int panels(int64_t rows) { return rows <= 1 ? 4 : rows <= 2 ? 2 : 1; }
 #endif
   static constexpr int64_t kQuadBytes = Weights::kQuadBytes;
-  // 64 quads of one panel of floats are 16 KB, half of the smallest L1.
+  // 32 quads of two panels of floats are 16 KB, half of the smallest L1.
   static constexpr int64_t kChunkQuads = 32;
 
   static int64_t panel_bytes(int64_t k) { return Weights::panel_bytes(k); }
