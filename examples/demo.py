@@ -10,6 +10,7 @@ import importlib.util
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -142,11 +143,12 @@ def measured(model: Path, sentences: list[str]) -> dict[str, Any]:
     """Start-up, memory and speed of a model, in a process of its own."""
     script = Path(__file__).with_name("measure_model.py")
     command = [sys.executable, str(script), str(model)]
+    started = time.time()
     done = subprocess.run(command, input=json.dumps(sentences), capture_output=True, text=True, check=False)
     if done.returncode:
         raise OptimizationError(f"measuring {model} failed: {done.stderr.strip()[-500:]}")
     values: dict[str, Any] = json.loads(done.stdout)
-    return values
+    return {**values, "first_seconds": values["first_at"] - started}
 
 
 def compare() -> None:

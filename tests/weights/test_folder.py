@@ -41,6 +41,8 @@ try:
 except StorageError as error:
     print(error)
     sys.exit(4)
+finally:  # what the interpreter writes at its end has room again
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 """
 
 
