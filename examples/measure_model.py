@@ -1,6 +1,6 @@
 """Start-up, memory and speed of a model folder: `measure_model.py MODEL < sentences.json` answers in JSON.
 
-`first_at` is the time of the first embedding, in seconds since 1970: who started this process knows since when.
+`first_at` is the time of the first embedding, in seconds since 1970: who starts this knows since when.
 """
 
 from __future__ import annotations
