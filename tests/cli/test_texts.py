@@ -69,3 +69,9 @@ def test_json_lines():
 def test_bad_json_lines(line):
     with pytest.raises(InvalidArgumentError, match="texts, line 1: "):
         list(read_json_lines(file_with(line)))
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path):
+    for path in (tmp_path / "missing", tmp_path):
+        with pytest.raises(InvalidArgumentError, match=f"{path} cannot be read .*name a file of texts"):
+            read_texts([], path)

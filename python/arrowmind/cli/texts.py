@@ -89,12 +89,21 @@ def _name(file: Path | None) -> str:
 @contextmanager
 def _opened(file: Path | None) -> Iterator[tuple[BinaryIO, str]]:
     if file is not None and not _is_stdin(file):
-        with file.open("rb") as stream:
+        with _open(file) as stream:
             yield stream, _name(file)
         return
     if file is None and sys.stdin.isatty():
         raise InvalidArgumentError("no text was given; give it as words, with --file, or through a pipe")
     yield sys.stdin.buffer, _name(file)
+
+
+def _open(file: Path) -> BinaryIO:
+    try:
+        return file.open("rb")
+    except OSError as error:
+        raise InvalidArgumentError(
+            f"{file} cannot be read ({error.strerror}); name a file of texts"
+        ) from error
 
 
 def _decoded(line: bytes, name: str, number: int) -> str:
