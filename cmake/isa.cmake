@@ -31,6 +31,12 @@ else()
   set(ARROWMIND_ISAS scalar)
 endif()
 
+# Register tiles with a sanitizer's checks in them take the optimiser of -O3 many minutes.
+set(ARROWMIND_KERNEL_OPTIMISATION -O3)
+if(ARROWMIND_SANITIZE)
+  set(ARROWMIND_KERNEL_OPTIMISATION -O1)
+endif()
+
 # arrowmind_add_kernels(<target>): adds every csrc/kernels/*/<isa>.cc of this architecture to the target.
 function(arrowmind_add_kernels target)
   foreach(isa IN LISTS ARROWMIND_ISAS)
@@ -39,7 +45,7 @@ function(arrowmind_add_kernels target)
       target_sources(${target} PRIVATE ${sources})
       set_source_files_properties(
         ${sources} PROPERTIES
-        COMPILE_OPTIONS "-O3;${ARROWMIND_ISA_COMMON};${ARROWMIND_ISA_FLAGS_${isa}}"
+        COMPILE_OPTIONS "${ARROWMIND_KERNEL_OPTIMISATION};${ARROWMIND_ISA_COMMON};${ARROWMIND_ISA_FLAGS_${isa}}"
         COMPILE_DEFINITIONS "ARROWMIND_ISA=${isa}"
       )
     endif()
