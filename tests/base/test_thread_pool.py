@@ -113,9 +113,11 @@ def test_a_task_may_use_the_pool_itself():
 
 
 def test_pools_can_be_dropped_at_once():
+    done: list[int] = []
     for _ in range(50):
         pool = _native.ThreadPool(4)
-        pool.run(4, lambda task, worker: None)
+        pool.run(4, lambda task, worker: done.append(task))
+    assert sorted(done) == [task for task in range(4) for _ in range(50)]
 
 
 @pytest.mark.parametrize("threads", [0, -1, 1025])

@@ -16,7 +16,9 @@ from arrowmind.quantize import (
     register_embedder,
     register_observer,
 )
+from arrowmind.quantize.calibration_texts import CALIBRATION_TEXTS
 from arrowmind.quantize.embedders import registered_embedder, registered_observer
+from arrowmind.quantize.probes import PROBES
 from arrowmind.weights import convert_model, open_weights, verify_model
 
 LOW = {"cosine_mean": 0.9, "cosine_min": 0.9}
@@ -181,6 +183,10 @@ def test_input_scales_survive_every_format(model, weights, embedder, tmp_path):
         name = f"{QUERY}.weight"
         assert theirs.input_scale(name) is None
         np.testing.assert_array_equal(theirs.tensor(name).to_float32(), ours.real_values(name))
+
+
+def test_calibration_texts_are_not_those_of_the_check():
+    assert not set(CALIBRATION_TEXTS) & set(PROBES)
 
 
 def test_calibration_can_be_turned_off(model, embedder, tmp_path):

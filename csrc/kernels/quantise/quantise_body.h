@@ -76,7 +76,7 @@ inline int32_t store_row(const Values& values, const Encode& encode, CodeType* c
   return sum(total);
 }
 
-// What the rows of one call have in common with each other, and where a row goes.
+// Where the codes of a row go.
 template <typename CodeType>
 inline CodeType* row_of(const quantise::Output& out, int64_t row) {
   return static_cast<CodeType*>(out.codes) + row * out.stride;

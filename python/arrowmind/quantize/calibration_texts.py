@@ -56,7 +56,7 @@ CALIBRATION_TEXTS: tuple[str, ...] = (
     "git rebase --onto main feature~3 feature && git push --force-with-lease",
     "for (const auto& [key, value] : table) { if (value > limit) { evict(key); } }",
     '{"id": 48213, "tags": ["urgent", "billing"], "amount": 129.90, "currency": "EUR", "paid": false}',
-    "A mutex protects the queue; the condition variable wakes one consumer for each item that is pushed.",
+    "Each worker takes a job from the queue, runs it under a lock, and signals when the result is stored.",
     # Short queries, names, numbers, symbols.
     "best hiking boots wide feet",
     "weather Lisbon weekend",
