@@ -31,7 +31,7 @@ void MappedFile::map() {
     fail(ErrorKind::kWeight, path_, ": cannot be examined (", std::strerror(errno), ")");
   }
   if (!S_ISREG(status.st_mode)) {
-    fail(ErrorKind::kWeight, path_, ": is not a regular file; give the path of an Arrow IPC file");
+    fail(ErrorKind::kWeight, path_, ": is not a regular file; give the path of one");
   }
   size_ = static_cast<int64_t>(status.st_size);
   if (size_ == 0) return;

@@ -10,6 +10,7 @@ namespace nb = nanobind;
 // One function per room; module.cc calls them all.
 void bind_arrow(nb::module_& m);
 void bind_base(nb::module_& m);
+void bind_interchange(nb::module_& m);
 void bind_qmatmul(nb::module_& m);
 void bind_attention(nb::module_& m);
 void bind_embed(nb::module_& m);

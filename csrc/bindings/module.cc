@@ -30,6 +30,7 @@ NB_MODULE(_native, m) {
   nb::register_exception_translator(translate);
   arrowmind::bindings::bind_arrow(m);
   arrowmind::bindings::bind_base(m);
+  arrowmind::bindings::bind_interchange(m);
   arrowmind::bindings::bind_qmatmul(m);
   arrowmind::bindings::bind_attention(m);
   arrowmind::bindings::bind_embed(m);

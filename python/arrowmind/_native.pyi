@@ -72,6 +72,78 @@ def import_arrow_stream(stream: object) -> list[npt.NDArray[np.generic] | list[s
 def crc32c(data: bytes | bytearray | memoryview | npt.NDArray[np.generic], crc: int = 0) -> int:
     """CRC-32C of the bytes of a contiguous buffer, continuing from ``crc``."""
 
+# --- interchange
+
+class SafetensorsFile:
+    """A mapped, validated safetensors file."""
+
+    @staticmethod
+    def open(path: bytes) -> SafetensorsFile: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def metadata(self) -> dict[str, str]: ...
+    def names(self) -> list[str]:
+        """Names of the tensors, in the order of the header."""
+    def dtype(self, name: str) -> str:
+        """Type as safetensors calls it, for instance ``BF16``."""
+    def shape(self, name: str) -> tuple[int, ...]: ...
+    def offset(self, name: str) -> int:
+        """File offset of the tensor in bytes."""
+    def tensor(self, name: str) -> npt.NDArray[np.uint8]:
+        """Read-only view of the tensor's bytes."""
+
+class GgufFile:
+    """A mapped, validated GGUF file."""
+
+    @staticmethod
+    def open(path: bytes) -> GgufFile: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def version(self) -> int: ...
+    @property
+    def alignment(self) -> int: ...
+    def metadata(self) -> dict[str, object]:
+        """Values by key: int, float, bool, str; arrays of numbers as NumPy arrays, of the rest as lists.
+
+        Text that is not UTF-8 comes as bytes.
+        """
+    def names(self) -> list[str]:
+        """Names of the tensors, in the order of the file."""
+    def dtype(self, name: str) -> str:
+        """Type as GGUF calls it, for instance ``Q8_0``."""
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Rows first: the reverse of the order in the file."""
+    def offset(self, name: str) -> int:
+        """File offset of the tensor in bytes."""
+    def tensor(self, name: str) -> npt.NDArray[np.uint8]:
+        """Read-only view of the tensor's blocks."""
+    def decode(self, name: str) -> npt.NDArray[np.float32]:
+        """The tensor's values in its shape."""
+    def grid(self, name: str) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]] | None:
+        """Codes [..., k] and bytes of the scales [..., groups * bytes] as stored; None for other types.
+
+        Q8_0: two's complement and float16; Q4_0: 0..15 and float16; MXFP4: E2M1 and E8M0.
+        """
+
+def gguf_type(name: str) -> tuple[int, int, int]:
+    """Number of a type in GGUF files, elements and bytes of its block."""
+
+def gguf_encode(type: str, values: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:  # noqa: A002
+    """Finite values [n] -> blocks of F32, F16, BF16, Q8_0 or Q4_0; n a multiple of the block."""
+
+def gguf_decode(type: str, blocks: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:  # noqa: A002
+    """Blocks, one after the other -> values [n]."""
+
+def gguf_join(  # the inverse of GgufFile.grid
+    type: str,  # noqa: A002
+    codes: npt.NDArray[np.uint8],
+    scales: npt.NDArray[np.uint8],
+) -> npt.NDArray[np.uint8]: ...
+def check_json(text: bytes) -> None:
+    """Raises IntegrityError unless ``text`` is one JSON value by RFC 8259, not deeper than 32."""
+
 # --- qmatmul
 
 def qmatmul_pack(type: str, weights: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:  # noqa: A002

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from arrowmind import _native
 from arrowmind.errors import IntegrityError, WeightError
 from arrowmind.weights.documents import read_json_object
 
@@ -23,20 +23,10 @@ _DTYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F16": np.dtype("<f
 _FLOATS = "F32, F16 and BF16"
 
 
-@dataclass(frozen=True)
-class _Entry:
-    """Where one tensor lies."""
-
-    path: Path
-    dtype: str
-    shape: tuple[int, ...]
-    start: int
-
-
 class Shards:
     """The tensors of a folder's safetensors files.
 
-    Opening checks every header with the safetensors library: types, shapes and offsets against each other
+    Opening checks every header (docs/formats/safetensors.md): types, shapes and offsets against each other
     and against the size of the file.
     """
 
@@ -47,27 +37,28 @@ class Shards:
             WeightError: there are none, or one of those that the index names is missing.
             IntegrityError: a header is damaged, or a tensor lies in two files or in none.
         """
-        self._entries: dict[str, _Entry] = {}
-        self._maps: dict[Path, npt.NDArray[np.uint8]] = {}
+        self._files: dict[str, _native.SafetensorsFile] = {}
+        self._homes: dict[str, Path] = {}
         self.paths = _find(folder)
         for path in self.paths:
-            for name, entry in _read_header(path).items():
-                if name in self._entries:
-                    raise IntegrityError(f"{path}: tensor {name!r} is also in {self._entries[name].path}")
-                self._entries[name] = entry
+            file = _native.SafetensorsFile.open(os.fsencode(path))
+            for name in file.names():
+                if name in self._files:
+                    raise IntegrityError(f"{path}: tensor {name!r} is also in {self._homes[name]}")
+                self._files[name], self._homes[name] = file, path
         self._check_index(folder / _INDEX)
 
     def names(self) -> list[str]:
         """Names of all tensors."""
-        return list(self._entries)
+        return list(self._files)
 
     def dtype(self, name: str) -> str:
         """Type of a tensor, as safetensors calls it."""
-        return self._entries[name].dtype
+        return self._files[name].dtype(name)
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Shape of a tensor."""
-        return self._entries[name].shape
+        return self._files[name].shape(name)
 
     def values(self, name: str) -> npt.NDArray[Any]:
         """A tensor as float32 or float16: a view of the mapping, or a copy where the type is BF16.
@@ -75,29 +66,26 @@ class Shards:
         Raises:
             WeightError: the tensor has a type that is not a float of 16 or 32 bits.
         """
-        entry = self._entries[name]
-        if entry.dtype not in _DTYPES:
+        file = self._files[name]
+        kind = file.dtype(name)
+        if kind not in _DTYPES:
             raise WeightError(
-                f"{entry.path}: tensor {name!r} has type {entry.dtype}; {_FLOATS} can be converted"
+                f"{self._homes[name]}: tensor {name!r} has type {kind}; {_FLOATS} can be converted"
             )
-        dtype = _DTYPES[entry.dtype]
-        if entry.path not in self._maps:
-            self._maps[entry.path] = np.memmap(entry.path, dtype=np.uint8, mode="r")
-        size = int(np.prod(entry.shape, dtype=np.int64)) * dtype.itemsize
-        values = self._maps[entry.path][entry.start : entry.start + size].view(np.ndarray).view(dtype)
-        if entry.dtype == "BF16":
+        values = file.tensor(name).view(_DTYPES[kind])
+        if kind == "BF16":
             values = (values.astype("<u4") << 16).view("<f4")
-        shaped: npt.NDArray[Any] = values.reshape(entry.shape)
+        shaped: npt.NDArray[Any] = values.reshape(file.shape(name))
         return shaped
 
     def close(self) -> None:
-        """Lets go of the mappings."""
-        self._maps.clear()
+        """Lets go of the files. Arrays taken from them stay valid."""
+        self._files.clear()
 
     def _check_index(self, path: Path) -> None:
         if not path.exists():
             return
-        missing = [name for name in _weight_map(path) if name not in self._entries]
+        missing = [name for name in _weight_map(path) if name not in self._files]
         if missing:
             raise IntegrityError(f"{path}: no file holds tensor {missing[0]!r} ({len(missing)} are missing)")
 
@@ -128,21 +116,3 @@ def _weight_map(path: Path) -> dict[str, str]:
     if not isinstance(weight_map, dict) or not all(isinstance(v, str) for v in weight_map.values()):
         raise WeightError(f"{path}: has no object weight_map of file names; download or copy it again")
     return weight_map
-
-
-def _read_header(path: Path) -> dict[str, _Entry]:
-    from safetensors import SafetensorError, safe_open  # noqa: PLC0415  (conversion only)
-
-    try:
-        with safe_open(path, framework="numpy"):
-            pass  # the library refuses lying headers before we read one
-    except (SafetensorError, OSError) as error:
-        raise IntegrityError(f"{path}: {error}; download or copy it again") from error
-    with path.open("rb") as file:
-        size = int.from_bytes(file.read(8), "little")
-        header = json.loads(file.read(size))
-    return {
-        name: _Entry(path, entry["dtype"], tuple(entry["shape"]), 8 + size + entry["data_offsets"][0])
-        for name, entry in header.items()
-        if name != "__metadata__"
-    }
