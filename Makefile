@@ -107,7 +107,7 @@ $(VENV)/.peers: $(VENV)/.deps
 coverage-cpp: $(VENV)/.lint ## coverage of the C++ code by the fast tests
 	scripts/coverage_cpp.sh $(BIN) build/coverage
 
-fuzz: $(VENV)/.deps ## the native readers on hostile input, each for a short while (needs clang++)
+fuzz: build ## the native readers on hostile input, each for a short while (needs clang++)
 	scripts/fuzz.sh $(BIN) build/fuzz $(FUZZ_SECONDS)
 
 fuzz-readers: build ## the readers of model folders, stores and settings on damaged files

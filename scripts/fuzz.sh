@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds every fuzz target with clang and runs each for a while, from the seeds beside it.
+# Builds every fuzz target with clang and runs each for a while, from seeds that tests/fuzz/make_corpus.py writes.
 #
 #   scripts/fuzz.sh <folder of cmake and ninja> <build folder> [seconds per target]
 set -euo pipefail
@@ -13,6 +13,8 @@ command -v clang++ >/dev/null || { echo "fuzzing needs clang++ (Debian: apt-get 
 CXX=clang++ CC=clang "$bin/cmake" -S . -B "$build" -G Ninja --log-level=WARNING -DCMAKE_MAKE_PROGRAM="$bin/ninja" \
   -DCMAKE_BUILD_TYPE=RelWithDebInfo -DARROWMIND_PYTHON=OFF -DARROWMIND_FUZZ=ON
 "$bin/ninja" -C "$build" --quiet fuzz
+
+PYTHONPATH=python${PYTHONPATH:+:$PYTHONPATH} "$bin/python" -m tests.fuzz.make_corpus "$build/corpus"
 
 targets=$(find "$build/tests/fuzz" -maxdepth 1 -type f -name 'fuzz_*' -perm -u+x | sort)
 [[ -n $targets ]] || { echo "no fuzz targets were built in $build/tests/fuzz" >&2; exit 1; }

@@ -55,7 +55,8 @@ bool encode_bf16(const float* values, uint8_t* block) {
   uint32_t bits = std::bit_cast<uint32_t>(*values);
   bits += 0x7fffu + (bits >> 16 & 1);
   store(block, static_cast<uint16_t>(bits >> 16));
-  return (bits & 0x7f800000u) != 0x7f800000u;
+  // A NaN with all bits set would wrap to zero.
+  return std::isfinite(*values) && (bits & 0x7f800000u) != 0x7f800000u;
 }
 
 bool encode_f32(const float* values, uint8_t* block) {

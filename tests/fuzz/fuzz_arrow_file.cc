@@ -7,35 +7,22 @@
 //   even: the rest is the file
 //   odd:  two bytes of footer size, then the footer, then the batches; the frame around them is added
 
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
 #include <string>
 
 #include "arrow/c_data.h"
 #include "arrow/c_import.h"
 #include "arrow/file.h"
+#include "as_file.h"
 #include "base/checked.h"
-#include "base/crc32c.h"
 
 namespace {
 
 namespace arrow = arrowmind::arrow;
 using arrowmind::Error;
-
-void require(bool condition) {
-  if (!condition) std::abort();
-}
-
-// Reads the range through the mapping.
-void touch(const arrow::MappedFile& file, arrow::FileRange range) {
-  require(arrowmind::range_fits(range.offset, range.size, file.size()));
-  static volatile uint32_t sink = 0;
-  sink = sink + arrowmind::crc32c(file.data() + range.offset, range.size);
-}
+using arrowmind::fuzz::require;
+using arrowmind::fuzz::touch;
 
 void read_variable(const arrow::Batch& batch, const arrow::Column& column) {
   const arrow::Offsets offsets(batch.mapping(), column);
@@ -138,14 +125,10 @@ std::string framed(const uint8_t* data, size_t size) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  static const int descriptor = ::memfd_create("fuzz", 0);
-  static const std::string path = "/proc/self/fd/" + std::to_string(descriptor);
   if (size == 0) return 0;
   const std::string content = data[0] % 2 != 0
                                   ? framed(data + 1, size - 1)
                                   : std::string(reinterpret_cast<const char*>(data) + 1, size - 1);
-  require(::ftruncate(descriptor, static_cast<off_t>(content.size())) == 0);
-  require(::pwrite(descriptor, content.data(), content.size(), 0) == static_cast<ssize_t>(content.size()));
-  read_file(path);
+  read_file(arrowmind::fuzz::as_file(content.data(), content.size()));
   return 0;
 }

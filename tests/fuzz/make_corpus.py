@@ -1,4 +1,4 @@
-"""Writes seeds for the fuzz targets: ``python tests/fuzz/make_corpus.py build/fuzz/corpus``.
+"""Writes seeds for the fuzz targets: ``python -m tests.fuzz.make_corpus build/fuzz/corpus``.
 
 One folder per target, named after it. The forms of an input are described at the head of each target.
 """
@@ -11,6 +11,11 @@ import struct
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from tests.interchange import forge, test_gguf, test_json, test_safetensors
+from tests.reference import gguf as blocks
+
+from arrowmind import _native
 from arrowmind.columnar import ArrowWriter, Field
 
 VALUES: dict[str, list[Any]] = {
@@ -63,15 +68,89 @@ def framed(file: bytes) -> bytes:
     return struct.pack("<H", size) + file[-10 - size : -10] + file[8 : -10 - size]
 
 
+def arrow_seeds() -> dict[str, bytes]:
+    """Both forms of each file."""
+    raw = {f"{name}.raw": b"\0" + file for name, file in arrow_files().items()}
+    return raw | {f"{name}.framed": b"\1" + framed(file) for name, file in arrow_files().items()}
+
+
+def named(texts: list[bytes]) -> dict[str, bytes]:
+    """Seeds by number, for texts without a name; long ones only repeat what short ones say."""
+    return {f"{i:03}": text for i, text in enumerate(texts) if len(text) < 4096}
+
+
+def json_seeds() -> dict[str, bytes]:
+    """What the tests of the reader take and refuse, and the headers of safetensors files."""
+    whole = b'{"a":[1,-0,2.5e-3,true,false,null,"\\u00e9\\ud83d\\ude00\\n"],"":{}} '
+    texts = [text.encode() for text in test_json.EXAMPLES]
+    return named([whole, *texts, *(data[8:] for data, _ in test_safetensors.LIES.values())])
+
+
+def safetensors_seeds() -> dict[str, bytes]:
+    """Sound headers and every lie of the tests, in both forms."""
+    one = test_safetensors.one
+    kinds = {"F64": 8, "F16": 2, "BF16": 2, "U8": 1, "BOOL": 1, "F8_E4M3": 1, "C64": 8}
+    sound = [
+        ({}, 0),
+        ({"__metadata__": {"format": "pt"}, "a": one()}, 4),
+        ({"a": one(), "b": one("F16", [2, 2], 4, 12), "c": one("F4", [2], 12, 13)}, 13),
+        ({"a": one("I64", [0, 3], 0, 0), "b": one("F32", [], 0, 4)}, 4),
+        *(({"t": one(kind, [3], 0, 3 * size)}, 3 * size) for kind, size in kinds.items()),
+    ]
+    files = [(forge.safetensors(header, bytes(size)), size) for header, size in sound]
+    raw = [b"\0" + data for data, _ in files] + [b"\0" + data for data, _ in test_safetensors.LIES.values()]
+    return named([*raw, *(b"\1" + bytes([size]) + data[8 : len(data) - size] for data, size in files)])
+
+
+def gguf_seeds() -> dict[str, bytes]:
+    """A file with metadata of every type, one per element type, and every lie of the tests."""
+    numbers = test_gguf.NUMBERS.items()
+    entries = [forge.entry(f"k{kind}", kind, number) for kind, number in numbers]
+    entries += [
+        forge.entry(f"a{k}", forge.ARRAY, forge.array(k, [forge.value(k, n)] * 2)) for k, n in numbers
+    ]
+    texts = forge.array(forge.STRING, [forge.string("a"), forge.string("")])
+    nested = forge.array(forge.ARRAY, [forge.array(0, [b"\1"]), texts])
+    entries += [forge.entry("texts", forge.ARRAY, texts), forge.entry("nested", forge.ARRAY, nested)]
+    files = [forge.gguf(entries), test_gguf.sound(), test_gguf.sound(version=2)]
+    for kind, (elements, size) in blocks.SIZES.items():
+        files.append(forge.write_gguf({"a": 1}, {"t": (kind, (2, elements), bytes(2 * size))}))
+    aligned = [forge.entry("general.alignment", 4, 64)]
+    files.append(forge.gguf(aligned, [forge.tensor("a", [1], 0, 0)], bytes(4), alignment=64))
+    return named([*files, *(data for data, _ in test_gguf.LIES.values())])
+
+
+def gguf_blocks_seeds() -> dict[str, bytes]:
+    """Two blocks of each type, and floats that fill two."""
+    chance = np.random.default_rng(1)
+    seeds = {}
+    for kind, (elements, size) in blocks.SIZES.items():
+        number = bytes([_native.gguf_type(kind)[0]])
+        values = chance.normal(size=2 * elements).astype(np.float32)
+        seeds[f"{kind}.blocks"] = number + chance.bytes(2 * size)
+        seeds[f"{kind}.floats"] = number + values.tobytes()
+    return seeds
+
+
+TARGETS = {
+    "fuzz_arrow_file": arrow_seeds,
+    "fuzz_gguf": gguf_seeds,
+    "fuzz_gguf_blocks": gguf_blocks_seeds,
+    "fuzz_json": json_seeds,
+    "fuzz_safetensors": safetensors_seeds,
+}
+
+
 def main() -> None:
     """Writes the corpus."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    folder = parser.parse_args().folder / "fuzz_arrow_file"
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, file in arrow_files().items():
-        (folder / f"{name}.raw").write_bytes(b"\0" + file)
-        (folder / f"{name}.framed").write_bytes(b"\1" + framed(file))
+    parent = parser.parse_args().folder
+    for target, seeds in TARGETS.items():
+        folder = parent / target
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, seed in seeds().items():
+            (folder / name).write_bytes(seed)
 
 
 if __name__ == "__main__":

@@ -117,6 +117,12 @@ def test_values_that_do_not_fit(kind, bad):
         _native.gguf_encode(kind, values)
 
 
+def test_a_bf16_of_all_bits_set_is_no_zero():
+    """Rounding added to the bits of this NaN, and the sum wrapped to zero."""
+    with pytest.raises(WeightError, match="not finite"):
+        _native.gguf_encode("BF16", np.full(1, 2**32 - 1, np.uint32).view(np.float32))
+
+
 def test_arguments():
     with pytest.raises(InvalidArgumentError, match="no type 'Q9'"):
         _native.gguf_encode("Q9", np.zeros(32, np.float32))
