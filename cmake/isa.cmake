@@ -1,5 +1,5 @@
-# The one table ISA -> compiler flags. A kernel source is found by its name, csrc/kernels/<op>/<isa>.cc,
-# and compiled with the flags of its row alone; everything else is compiled for the baseline of the target.
+# The one table ISA -> compiler flags. A kernel source is found by its name, csrc/kernels/<op>/<isa>.cc or
+# <part>_<isa>.cc, and compiled with the flags of its row alone; everything else is compiled for the baseline of the target.
 # A new ISA is one row here and one bit in csrc/base/cpu.*.
 #
 # Each ISA file is compiled with -DARROWMIND_ISA=<isa>: shared inline code lives in a namespace of that name, so
@@ -37,10 +37,11 @@ if(ARROWMIND_SANITIZE)
   set(ARROWMIND_KERNEL_OPTIMISATION -O1)
 endif()
 
-# arrowmind_add_kernels(<target>): adds every csrc/kernels/*/<isa>.cc of this architecture to the target.
+# arrowmind_add_kernels(<target>): adds every kernel source of this architecture to the target.
 function(arrowmind_add_kernels target)
   foreach(isa IN LISTS ARROWMIND_ISAS)
-    file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/csrc/kernels/*/${isa}.cc)
+    file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/csrc/kernels/*/${isa}.cc
+                                        ${PROJECT_SOURCE_DIR}/csrc/kernels/*/*_${isa}.cc)
     if(sources)
       target_sources(${target} PRIVATE ${sources})
       set_source_files_properties(

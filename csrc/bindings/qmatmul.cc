@@ -5,6 +5,7 @@
 
 #include "base/checked.h"
 #include "bindings/bindings.h"
+#include "bindings/grid.h"
 #include "kernels/qmatmul/qmatmul.h"
 
 namespace arrowmind::bindings {
@@ -24,14 +25,9 @@ Activation activation_type(const std::string& name) {
   if (name == "fp32") return Activation::kF32;
   if (name == "int8") return Activation::kI8;
   if (name == "int16") return Activation::kI16;
-  fail(ErrorKind::kInvalidArgument, "activation type '", name, "' is unknown; use fp32, int8 or int16");
-}
-
-Weight weight_type(const std::string& name) {
-  if (name == "fp32") return Weight::kF32;
-  if (name == "fp16") return Weight::kF16;
-  if (name == "int8") return Weight::kI8;
-  fail(ErrorKind::kInvalidArgument, "weight type '", name, "' is unknown; use fp32, fp16 or int8");
+  if (name == "int8-block") return Activation::kI8Block;
+  fail(ErrorKind::kInvalidArgument, "activation type '", name,
+       "' is unknown; use fp32, int8, int16 or int8-block");
 }
 
 int64_t item_bytes(Weight weight) {
@@ -42,31 +38,31 @@ void require(bool condition, const char* what) {
   if (!condition) fail(ErrorKind::kInvalidArgument, "[qmatmul] ", what);
 }
 
-nb::ndarray<nb::numpy, uint8_t> pack(const std::string& type, AnyMatrix weights) {
-  const Weight weight = weight_type(type);
+nb::ndarray<nb::numpy, uint8_t> pack(const std::string& type, AnyMatrix weights, std::optional<int64_t> group) {
+  const Weight weight = weight_type(type, group);
   require(static_cast<int64_t>(weights.itemsize()) == item_bytes(weight), "weights have another item size");
   const int64_t n = static_cast<int64_t>(weights.shape(0));
   const int64_t k = static_cast<int64_t>(weights.shape(1));
-  const size_t size = static_cast<size_t>(qmatmul::packed_bytes(weight, n, k));
+  const size_t size = static_cast<size_t>(qmatmul::packed_bytes(weight, n, k, group.value_or(0)));
   uint8_t* packed = new uint8_t[size];
   nb::capsule owner(packed, [](void* p) noexcept { delete[] static_cast<uint8_t*>(p); });
   {
     nb::gil_scoped_release release;
-    qmatmul::pack(weight, n, k, weights.data(), packed);
+    qmatmul::pack(weight, n, k, weights.data(), packed, group.value_or(0));
   }
   return {packed, {size}, owner};
 }
 
 void unpack(const std::string& type, Bytes packed,
-            nb::ndarray<nb::ndim<2>, nb::c_contig, nb::device::cpu> out) {
-  const Weight weight = weight_type(type);
+            nb::ndarray<nb::ndim<2>, nb::c_contig, nb::device::cpu> out, std::optional<int64_t> group) {
+  const Weight weight = weight_type(type, group);
   const int64_t n = static_cast<int64_t>(out.shape(0));
   const int64_t k = static_cast<int64_t>(out.shape(1));
   require(static_cast<int64_t>(out.itemsize()) == item_bytes(weight), "destination has another item size");
-  require(static_cast<int64_t>(packed.size()) == qmatmul::packed_bytes(weight, n, k),
+  require(static_cast<int64_t>(packed.size()) == qmatmul::packed_bytes(weight, n, k, group.value_or(0)),
           "packed weights have another size than this shape needs");
   nb::gil_scoped_release release;
-  qmatmul::unpack(weight, n, k, packed.data(), out.data());
+  qmatmul::unpack(weight, n, k, packed.data(), out.data(), group.value_or(0));
 }
 
 // Runs one named row on this thread: for tests, which own the oracle.
@@ -124,17 +120,64 @@ void run(const std::string& name, AnyMatrix a, int64_t k, Bytes w, Matrix<float>
   row.run(p);
 }
 
+// Runs one named row of a grid form on this thread: for tests.
+void run_grid(const std::string& name, AnyMatrix a, int64_t k, Bytes w, Matrix<float> c, const nb::dict& grid,
+              std::optional<Matrix<const float>> a_scale, std::optional<Matrix<const int32_t>> a_sum,
+              std::optional<Matrix<const float>> a_weighted, int64_t n_begin, std::optional<int64_t> n_end) {
+  const qmatmul::Row& row = kernel_by_name(qmatmul::rows(), name);
+  qmatmul::Params p;
+  p.m = static_cast<int64_t>(c.shape(0));
+  p.n = static_cast<int64_t>(c.shape(1));
+  p.k = k;
+  GridBuffers buffers(grid, p.n, k);
+  p.grid = buffers.grid;
+  const bool integer = row.activation == Activation::kI8Block;
+  const int64_t width = integer ? round_up(k, qmatmul::block_of(p.grid.group)) : k;
+  const int64_t parts = width / qmatmul::part_of(p.grid.group);
+  const auto holds = [&](const auto& matrix, int64_t columns) {
+    return matrix && static_cast<int64_t>(matrix->shape(0)) == p.m &&
+           static_cast<int64_t>(matrix->shape(1)) == columns;
+  };
+  require(row.weight >= Weight::kI8Grid, "this row is for no grid");
+  require(static_cast<int64_t>(a.itemsize()) == (integer ? 1 : 4), "activations have another item size");
+  require(static_cast<int64_t>(a.shape(0)) == p.m && static_cast<int64_t>(a.shape(1)) >= width,
+          "activations are too small");
+  require(static_cast<int64_t>(w.size()) == qmatmul::packed_bytes(row.weight, p.n, k, p.grid.group),
+          "packed weights: wrong size");
+  require(!integer || (holds(a_scale, width / qmatmul::block_of(p.grid.group)) && holds(a_sum, parts)),
+          "a_scale is [m, blocks], a_sum [m, parts]");
+  require(!integer || p.grid.zeros == nullptr || holds(a_weighted, parts), "zero points need a_weighted");
+  require(n_begin % qmatmul::kPanel == 0 && 0 <= n_begin && n_end.value_or(p.n) <= p.n,
+          "n_begin and n_end must lie within the outputs");
+  p.a = a.data();
+  p.a_stride = static_cast<int64_t>(a.shape(1));
+  p.a_scale = a_scale ? a_scale->data() : nullptr;
+  p.a_sum = a_sum ? a_sum->data() : nullptr;
+  p.a_weighted = a_weighted ? a_weighted->data() : nullptr;
+  p.w = w.data();
+  p.c = c.data();
+  p.c_stride = p.n;
+  p.n_begin = n_begin;
+  p.n_end = n_end.value_or(p.n);
+  nb::gil_scoped_release release;
+  row.run(p);
+}
+
 nb::str select(const std::string& activation, const std::string& weight, int64_t m) {
-  const std::string_view name = qmatmul::select(activation_type(activation), weight_type(weight), m).row.name;
+  const std::optional<int64_t> group =
+      activation == "int8-block" ? std::optional<int64_t>(32) : std::nullopt;
+  const std::string_view name =
+      qmatmul::select(activation_type(activation), weight_type(weight, group), m).row.name;
   return nb::str(name.data(), name.size());
 }
 
 }  // namespace
 
 void bind_qmatmul(nb::module_& m) {
-  m.def("qmatmul_pack", &pack, nb::arg("type"), nb::arg("weights"),
+  m.def("qmatmul_pack", &pack, nb::arg("type"), nb::arg("weights"), nb::arg("group") = nb::none(),
         "Row-major [n, k] weights -> the packed bytes every kernel of this weight type reads.");
   m.def("qmatmul_unpack", &unpack, nb::arg("type"), nb::arg("packed"), nb::arg("out"),
+        nb::arg("group") = nb::none(),
         "Packed bytes -> row-major [n, k], written to `out`.");
   m.def("qmatmul_activation_limit", &qmatmul::activation_limit, nb::arg("k"),
         "Largest int16 activation code whose dot product over k cannot overflow int32.");
@@ -144,6 +187,10 @@ void bind_qmatmul(nb::module_& m) {
         nb::arg("bias") = nb::none(), nb::arg("residual") = nb::none(), nb::arg("gelu") = false,
         nb::arg("n_begin") = 0, nb::arg("n_end") = nb::none(),
         "Runs the named kernel row on this thread, for outputs [n_begin, n_end): for tests.");
+  m.def("qmatmul_run_grid", &run_grid, nb::arg("name"), nb::arg("a"), nb::arg("k"), nb::arg("w"), nb::arg("c"),
+        nb::arg("grid"), nb::arg("a_scale") = nb::none(), nb::arg("a_sum") = nb::none(),
+        nb::arg("a_weighted") = nb::none(), nb::arg("n_begin") = 0, nb::arg("n_end") = nb::none(),
+        "Runs the named row over weights of a grid on this thread: for tests.");
   m.def("qmatmul_select", &select, nb::arg("activation"), nb::arg("weight"), nb::arg("m"),
         "Name of the row that serves these types and number of rows on this machine.");
 }

@@ -146,13 +146,18 @@ def check_json(text: bytes) -> None:
 
 # --- qmatmul
 
-def qmatmul_pack(type: str, weights: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:  # noqa: A002
-    """Row-major [n, k] weights -> the packed bytes every kernel of this weight type reads."""
+def qmatmul_pack(
+    type: str,  # noqa: A002
+    weights: npt.NDArray[np.generic],
+    group: int | None = None,
+) -> npt.NDArray[np.uint8]:
+    """Row-major [n, k] weights -> the packed bytes every kernel of this type reads; `group` for a grid."""
 
 def qmatmul_unpack(
     type: str,  # noqa: A002
     packed: npt.NDArray[np.uint8],
     out: npt.NDArray[np.generic],
+    group: int | None = None,
 ) -> None:
     """Packed bytes -> row-major [n, k], written to `out`."""
 

@@ -42,6 +42,10 @@ struct TileArgs {
   typename Form::Vector* sums;     // [rows][panels][Form::kVectors]
   bool first;                      // start from zero instead of `sums`
   const float* w_zero;             // of the group, or null
+  const Params* params;            // grid forms: scales of the activations and the weights ..
+  int64_t m;                       // .. of these rows,
+  int64_t n;                       // these outputs
+  int64_t quad;                    // and from this four of k on
   const char* next;                // cache lines to ask for on the way, one with each quad
   int64_t next_lines;              // at most `quads` of them are asked for
 };
@@ -60,9 +64,10 @@ template <class Form>
 class Blocking {
  public:
   explicit Blocking(const Params& params) : p_(params) {
-    quads_ = Form::kPadded ? ceil_of(p_.k, kQuad) : p_.k / kQuad;
+    quads_ = Form::quads(p_);
     tail_ = Form::kPadded ? 0 : p_.k % kQuad;
-    panel_bytes_ = Form::panel_bytes(p_.k);
+    panel_bytes_ = Form::panel_bytes(p_);
+    unit_ = Form::unit(p_);
     prefetches_ = p_.m * p_.c_stride * static_cast<int64_t>(sizeof(float)) > kLargeOutputBytes;
   }
 
@@ -133,19 +138,23 @@ class Blocking {
   }
 
   void multiply(int64_t m, const EvenSplit& split, int64_t tiles, int64_t panel, int64_t panels) {
-    const bool chunked = tiles > 1;
+    const bool chunked = tiles > 1 || Form::kAlwaysDecodes;
     const bool decodes = Form::kDecodes && chunked;
     const int64_t chunks = chunked ? ceil_of(quads_, Form::kChunkQuads) : 1;
-    const EvenSplit chunk_split(quads_, chunks < 1 ? 1 : chunks);
+    const EvenSplit units(quads_ / unit_, chunks < 1 ? 1 : chunks);
+    const auto chunk_quads = [&](int64_t chunk) { return units.size(chunk) * unit_; };
     const int64_t all_quads = quads_ + (tail_ > 0 ? 1 : 0);
     const char* w = static_cast<const char*>(p_.w) + panel * panel_bytes_;
     TileArgs<Form> t{};
     t.panel_bytes = panel_bytes_;
     t.w_zero = p_.w_zero == nullptr ? nullptr : p_.w_zero + panel * kPanel;
+    t.params = &p_;
+    t.n = panel * kPanel;
     for (int64_t chunk = 0, quad = 0; chunk < (chunks < 1 ? 1 : chunks); ++chunk) {
-      t.quads = chunk_split.size(chunk);
+      t.quads = chunk_quads(chunk);
       t.tail = quad + t.quads == quads_ ? tail_ : 0;
       t.first = chunk == 0;
+      t.quad = quad;
       t.w = w + quad * Form::kQuadBytes;
       if (decodes) {
         Form::decode(t, panels, chunk_);
@@ -154,12 +163,13 @@ class Blocking {
       // The chunk after this one: further along k, or the first of the next panels.
       const bool last = chunk + 1 >= chunks;
       const char* next = last ? w + panels * panel_bytes_ : w + (quad + t.quads) * Form::kQuadBytes;
-      const int64_t next_bytes = chunk_split.size(last ? 0 : chunk + 1) * Form::kQuadBytes;
+      const int64_t next_bytes = chunk_quads(last ? 0 : chunk + 1) * Form::kQuadBytes;
       for (int64_t tile = 0, row = 0; tile < tiles; row += split.size(tile), ++tile) {
         const int64_t rows = split.size(tile);
         if (chunked) choose_prefetch(t, next, next_bytes, panels, tile, tiles);
         t.a = a_ + (row * all_quads + rows * quad) * kQuad;
         t.sums = sums_ + row * panels * Form::kVectors;
+        t.m = m + row;
         if (prefetches_ && quad + t.quads == quads_) prefetch_outputs(m + row, rows, panel, panels);
         Form::tile(rows, panels, decodes)(t);
       }
@@ -201,6 +211,7 @@ class Blocking {
   const Params& p_;
   int64_t quads_ = 0;
   int64_t tail_ = 0;
+  int64_t unit_ = 1;  // fours of k that stay together
   int64_t panel_bytes_ = 0;
   bool prefetches_ = false;
   typename Form::Vector* sums_ = nullptr;

@@ -14,7 +14,8 @@ namespace arrowmind::ARROWMIND_ISA {
 struct F32Weights {
   static constexpr bool kDecodes = false;
   static constexpr int64_t kQuadBytes = 4 * kPanel * 4;
-  static int64_t panel_bytes(int64_t k) { return k * kPanel * 4; }
+  static constexpr bool kAlwaysDecodes = false;
+  static int64_t panel_bytes(const Params& p) { return p.k * kPanel * 4; }
   struct Panel {
     explicit Panel(const float* /*zero*/) {}
   };
@@ -27,7 +28,8 @@ struct F32Weights {
 struct F16Weights {
   static constexpr bool kDecodes = true;
   static constexpr int64_t kQuadBytes = 4 * kPanel * 2;
-  static int64_t panel_bytes(int64_t k) { return k * kPanel * 2; }
+  static constexpr bool kAlwaysDecodes = false;
+  static int64_t panel_bytes(const Params& p) { return p.k * kPanel * 2; }
   struct Panel {
     explicit Panel(const float* /*zero*/) {}
   };
@@ -44,7 +46,8 @@ struct I8Weights {
   static constexpr bool kDecodes = true;
   static constexpr int64_t kQuadBytes = 4 * kPanel;
   static constexpr float kBias = 0x1p23f + 128.0f;
-  static int64_t panel_bytes(int64_t k) { return ceil_of(k, kQuad) * kQuadBytes; }
+  static constexpr bool kAlwaysDecodes = false;
+  static int64_t panel_bytes(const Params& p) { return ceil_of(p.k, kQuad) * kQuadBytes; }
   struct Panel {
     explicit Panel(const float* zero)
         : bias(zero == nullptr ? set1(kBias) : set1(kBias) + arrowmind::ARROWMIND_ISA::load(zero)) {}
@@ -75,6 +78,7 @@ struct FloatForm {
   using Packed = float;
   static constexpr bool kPadded = false;
   static constexpr bool kDecodes = Weights::kDecodes;
+  static constexpr bool kAlwaysDecodes = Weights::kAlwaysDecodes;
   static constexpr int kVectors = 1;
 #if defined(__AVX512F__)
   static constexpr int kRows = 14;
@@ -89,8 +93,12 @@ struct FloatForm {
   // 32 quads of two panels of floats are 16 KB, half of the smallest L1.
   static constexpr int64_t kChunkQuads = 32;
 
-  static int64_t panel_bytes(int64_t k) { return Weights::panel_bytes(k); }
-  static constexpr int64_t decoded_quad_bytes() { return panels(kRows) * kQuad * sizeof(Vector); }
+  static int64_t quads(const Params& p) { return p.k / kQuad; }
+  static int64_t unit(const Params& /*p*/) { return 1; }
+  static int64_t panel_bytes(const Params& p) { return Weights::panel_bytes(p); }
+  static constexpr int64_t decoded_quad_bytes() {
+    return (kAlwaysDecodes ? kMaxPanels : panels(kRows)) * kQuad * sizeof(Vector);
+  }
 
   static void pack(const float* in, int64_t quads, int64_t rows, float* out) {
     for (int64_t quad = 0; quad < quads; ++quad) {
@@ -101,6 +109,14 @@ struct FloatForm {
   // A chunk as floats: [k][panels][16].
   static void decode(const TileArgs<FloatForm>& t, int64_t panels, char* chunk) {
     float* out = reinterpret_cast<float*>(chunk);
+    if constexpr (kAlwaysDecodes) {
+      for (int64_t i = 0; i < panels; ++i) Weights::decode(t, i, panels * kPanel, out + i * kPanel);
+    } else {
+      decode_quads(t, panels, out);
+    }
+  }
+
+  static void decode_quads(const TileArgs<FloatForm>& t, int64_t panels, float* out) {
     const int64_t step = panels * kPanel;
     const int64_t quads = t.quads;
     for (int64_t i = 0; i < panels; ++i) {

@@ -19,6 +19,7 @@ struct IntegerForm {
   using Packed = typename Dot::Packed;
   static constexpr bool kPadded = true;
   static constexpr bool kDecodes = Dot::kDecodes;
+  static constexpr bool kAlwaysDecodes = false;
   static constexpr int kVectors = Dot::kVectors;
   static constexpr int kRows = Dot::kRows;
   static constexpr int kMaxPanels = Dot::kMaxPanels;
@@ -26,7 +27,9 @@ struct IntegerForm {
   static constexpr int64_t kQuadBytes = kPanel * kQuad;
   static constexpr int64_t kVectorCodes = kQuadBytes / kVectors;
 
-  static int64_t panel_bytes(int64_t k) { return ceil_of(k, kQuad) * kQuadBytes; }
+  static int64_t quads(const Params& p) { return ceil_of(p.k, kQuad); }
+  static int64_t unit(const Params& /*p*/) { return 1; }
+  static int64_t panel_bytes(const Params& p) { return quads(p) * kQuadBytes; }
   static constexpr int64_t decoded_quad_bytes() { return kMaxPanels * kVectors * sizeof(Vector); }
   static constexpr int panels(int64_t rows) { return Dot::panels(rows); }
 

@@ -7,20 +7,28 @@
 namespace arrowmind::ARROWMIND_ISA {
 
 // Every register tile of a Form, by its number of rows. Several row tiles only follow one another with at
-// least half of Form::kRows each (EvenSplit), so decoded panels need no smaller ones.
+// least half of Form::kRows each (EvenSplit), so decoded panels need no smaller ones, unless a form always
+// decodes.
 template <class Form, int... kIndex>
 struct Tiles {
   template <int R, int P>
   static constexpr Tile<Form> decoded() {
-    if constexpr (Form::kDecodes && R >= Form::kRows / 2) {
+    if constexpr (Form::kDecodes && (R >= Form::kRows / 2 || Form::kAlwaysDecodes)) {
       return &Form::template run_tile<R, P, true>;
     } else {
       return nullptr;
     }
   }
-  static constexpr Tile<Form> kOne[] = {&Form::template run_tile<kIndex + 1, 1, false>...};
-  static constexpr Tile<Form> kWide[] = {
-      &Form::template run_tile<kIndex + 1, Form::panels(kIndex + 1), false>...};
+  template <int R, int P>
+  static constexpr Tile<Form> packed() {
+    if constexpr (Form::kAlwaysDecodes) {
+      return nullptr;
+    } else {
+      return &Form::template run_tile<R, P, false>;
+    }
+  }
+  static constexpr Tile<Form> kOne[] = {packed<kIndex + 1, 1>()...};
+  static constexpr Tile<Form> kWide[] = {packed<kIndex + 1, Form::panels(kIndex + 1)>()...};
   static constexpr Tile<Form> kDecodedOne[] = {decoded<kIndex + 1, 1>()...};
   static constexpr Tile<Form> kDecodedWide[] = {decoded<kIndex + 1, Form::panels(kIndex + 1)>()...};
 };

@@ -66,6 +66,21 @@ inline F32x16 load_i8(const int8_t* p) {
   for (int i = 0; i < 16; ++i) r.lane[i] = static_cast<float>(p[i]);
   return r;
 }
+inline F32x16 load_u8(const uint8_t* p) {
+  F32x16 r;
+  for (int i = 0; i < 16; ++i) r.lane[i] = static_cast<float>(p[i]);
+  return r;
+}
+// The floats whose bits are a byte each, shifted.
+template <int shift>
+inline F32x16 load_bits(const uint8_t* p) {
+  F32x16 r;
+  for (int i = 0; i < 16; ++i) {
+    const uint32_t bits = static_cast<uint32_t>(p[i]) << shift;
+    std::memcpy(&r.lane[i], &bits, 4);
+  }
+  return r;
+}
 inline F32x16 load_i32(const int32_t* p) {
   F32x16 r;
   for (int i = 0; i < 16; ++i) r.lane[i] = static_cast<float>(p[i]);

@@ -1,4 +1,4 @@
-"""How the numbers of a tensor are stored: types, layouts, sizes; packing follows from two tables.
+"""Orders of elements in a file, their sizes, and packing of tensors without groups.
 
 ::
 
@@ -20,6 +20,7 @@ import numpy as np
 
 from arrowmind import _native
 from arrowmind.errors import WeightError
+from arrowmind.weights.formats.elements import number_type
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -27,13 +28,10 @@ if TYPE_CHECKING:
 __all__ = [
     "ACTIVATIONS",
     "LAYOUTS",
-    "NUMBER_TYPES",
     "PANEL",
     "Layout",
-    "NumberType",
     "encoded_bytes",
     "layout_of",
-    "number_type",
     "pack",
     "padded",
     "unpack",
@@ -47,23 +45,6 @@ ACTIVATIONS = ("fp32", "int16", "int8")
 
 
 @dataclass(frozen=True)
-class NumberType:
-    """An element type of weights.
-
-    Attributes:
-        name: as in the ``quant_type`` column.
-        dtype: numpy dtype of one element, little-endian.
-        packed: layout that kernels read linear layers of this type in.
-        coded: whether elements are codes that need a scale.
-    """
-
-    name: str
-    dtype: np.dtype[Any]
-    packed: str
-    coded: bool = False
-
-
-@dataclass(frozen=True)
 class Layout:
     """An order of elements: outputs in panels, k in groups within a panel."""
 
@@ -72,26 +53,7 @@ class Layout:
     group: int = 1
 
 
-NUMBER_TYPES = {
-    kind.name: kind
-    for kind in (
-        NumberType("fp32", np.dtype("<f4"), "n16"),
-        NumberType("fp16", np.dtype("<f2"), "n16"),
-        NumberType("int8", np.dtype("i1"), "n16k4", coded=True),
-    )
-}
 LAYOUTS = {layout.name: layout for layout in (Layout("row"), Layout("n16", PANEL), Layout("n16k4", PANEL, 4))}
-
-
-def number_type(name: str) -> NumberType:
-    """The type called ``name``.
-
-    Raises:
-        WeightError: there is none.
-    """
-    if name not in NUMBER_TYPES:
-        raise WeightError(f"quant_type {name!r} is unknown; this version reads {', '.join(NUMBER_TYPES)}")
-    return NUMBER_TYPES[name]
 
 
 def layout_of(name: str, quant_type: str) -> Layout:

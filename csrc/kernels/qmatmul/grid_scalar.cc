@@ -1,0 +1,118 @@
+// The oracle of the grid forms: plain loops in the order the contract in qmatmul.h names. Never vectorised
+// (cmake/isa.cmake).
+
+#include "kernels/qmatmul/epilogue.h"
+#include "kernels/qmatmul/grid_values.h"
+#include "kernels/qmatmul/qmatmul.h"
+
+namespace arrowmind::qmatmul {
+namespace {
+
+using namespace arrowmind::ARROWMIND_ISA;
+
+constexpr int64_t kRowBytes = kPanel * kQuad;
+
+// Codes of one panel; decoded as GridTraits says, less the offset where there are no zero points.
+class PanelLevels {
+ public:
+  PanelLevels(const Params& p, const GridTraits& traits, bool is_fp4, int64_t n)
+      : planes_(traits.planes), is_fp4_(is_fp4), offset_(p.grid.zeros == nullptr ? traits.offset : 0) {
+    const int64_t block = block_of(p.grid.group);
+    const int64_t rows = (p.k + block - 1) / block * block / kQuad / planes_;
+    codes_ = static_cast<const uint8_t*>(p.w) + n / kPanel * rows * kRowBytes;
+  }
+
+  int32_t operator()(int64_t k, int64_t j) const {
+    const int64_t four = k / kQuad;
+    const uint8_t byte = codes_[four / planes_ * kRowBytes + j * kQuad + k % kQuad];
+    if (planes_ == 1) return static_cast<int8_t>(byte);
+    if (planes_ == 4) return 2 * (byte >> 2 * (four % 4) & 3) - offset_;
+    const int code = byte >> 4 * (four % 2) & 15;
+    return (is_fp4_ ? kFp4Levels[code] : code) - offset_;
+  }
+
+ private:
+  const uint8_t* codes_;
+  const int planes_;
+  const bool is_fp4_;
+  const int32_t offset_;
+};
+
+void grid_matmul(const Params& p, const GridTraits& traits, bool is_fp4 = false) {
+  const int64_t block = block_of(p.grid.group), part = part_of(p.grid.group);
+  const int64_t blocks = (p.k + block - 1) / block, parts = block / part;
+  for (int64_t n = p.n_begin; n < p.n_end; n += kPanel) {
+    const PanelLevels level(p, traits, is_fp4, n);
+    const PanelScales scales(p.grid, traits, p.k, n);
+    const PanelEpilogue epilogue(p, n);
+    for (int64_t m = 0; m < p.m; ++m) {
+      const int8_t* a = static_cast<const int8_t*>(p.a) + m * p.a_stride;
+      F32x16 out = zero();
+      for (int64_t b = 0; b < blocks; ++b) {
+        F32x16 value = zero();
+        for (int64_t i = 0; i < parts; ++i) {
+          int32_t acc[kPanel] = {};
+          for (int64_t k = b * block + i * part; k < b * block + (i + 1) * part && k < p.k; ++k) {
+            for (int64_t j = 0; j < kPanel; ++j) acc[j] += a[k] * level(k, j);
+          }
+          const F32x16 scale = scales.scale(b * parts + i);
+          value = i == 0 ? load_i32(acc) * scale : fma(load_i32(acc), scale, value);
+        }
+        out = fma(value, set1(p.a_scale[m * blocks + b]), out);
+        for (int64_t i = b * parts; i < (b + 1) * parts && scales.has_zeros(); ++i) {
+          out = fma(scales.shift(i, scales.scale(i)), set1(p.a_weighted[m * blocks * parts + i]), out);
+        }
+      }
+      epilogue.finish(m, out);
+    }
+  }
+}
+
+void grid_float_matmul(const Params& p, const GridTraits& traits, bool is_fp4 = false) {
+  const int64_t part = part_of(p.grid.group);
+  for (int64_t n = p.n_begin; n < p.n_end; n += kPanel) {
+    const PanelLevels level(p, traits, is_fp4, n);
+    const PanelScales scales(p.grid, traits, p.k, n);
+    const PanelEpilogue epilogue(p, n);
+    for (int64_t m = 0; m < p.m; ++m) {
+      const float* a = static_cast<const float*>(p.a) + m * p.a_stride;
+      F32x16 out = zero();
+      for (int64_t k = 0; k < p.k; ++k) {
+        F32x16 w;
+        for (int64_t j = 0; j < kPanel; ++j) w.lane[j] = static_cast<float>(level(k, j));
+        if (scales.has_zeros()) w = w - scales.zero_points(k / part);
+        out = fma(set1(a[k]), w * scales.scale(k / part), out);
+      }
+      epilogue.finish(m, out);
+    }
+  }
+}
+
+}  // namespace
+
+void qmatmul_i8b_i8g_scalar(const Params& p) {
+  grid_matmul(p, kI8Traits);
+}
+void qmatmul_i8b_i4g_scalar(const Params& p) {
+  grid_matmul(p, kI4Traits);
+}
+void qmatmul_i8b_i2g_scalar(const Params& p) {
+  grid_matmul(p, kI2Traits);
+}
+void qmatmul_i8b_fp4g_scalar(const Params& p) {
+  grid_matmul(p, kFp4Traits, true);
+}
+void qmatmul_f32_i8g_scalar(const Params& p) {
+  grid_float_matmul(p, kI8Traits);
+}
+void qmatmul_f32_i4g_scalar(const Params& p) {
+  grid_float_matmul(p, kI4Traits);
+}
+void qmatmul_f32_i2g_scalar(const Params& p) {
+  grid_float_matmul(p, kI2Traits);
+}
+void qmatmul_f32_fp4g_scalar(const Params& p) {
+  grid_float_matmul(p, kFp4Traits, true);
+}
+
+}  // namespace arrowmind::qmatmul

@@ -1,0 +1,52 @@
+"""How the numbers of a tensor are stored.
+
+::
+
+    elements     float types and int8 with one scale per row
+    layouts      orders of elements in a file, and their sizes
+    scales       types of the scales of a grid
+    grids        codes of 8, 4 and 2 bits with a scale per group: what they stand for, how they are packed
+
+Kernels, their oracle, files and documentation follow from what is said here
+(csrc/kernels/qmatmul/{qmatmul,grid}.h say the same to them).
+"""
+
+from __future__ import annotations
+
+from arrowmind.weights.formats.elements import NUMBER_TYPES, NumberType, number_type
+from arrowmind.weights.formats.grids import CODE_TYPES, GROUP_SIZES, CodeType, Grid, GridCodes
+from arrowmind.weights.formats.layouts import (
+    ACTIVATIONS,
+    LAYOUTS,
+    PANEL,
+    Layout,
+    encoded_bytes,
+    layout_of,
+    pack,
+    padded,
+    unpack,
+)
+from arrowmind.weights.formats.scales import SCALE_TYPES, ScaleType, encode_scales
+
+__all__ = [
+    "ACTIVATIONS",
+    "CODE_TYPES",
+    "GROUP_SIZES",
+    "LAYOUTS",
+    "NUMBER_TYPES",
+    "PANEL",
+    "SCALE_TYPES",
+    "CodeType",
+    "Grid",
+    "GridCodes",
+    "Layout",
+    "NumberType",
+    "ScaleType",
+    "encode_scales",
+    "encoded_bytes",
+    "layout_of",
+    "number_type",
+    "pack",
+    "padded",
+    "unpack",
+]
