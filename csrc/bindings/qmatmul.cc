@@ -163,9 +163,8 @@ void run_grid(const std::string& name, AnyMatrix a, int64_t k, Bytes w, Matrix<f
   row.run(p);
 }
 
-nb::str select(const std::string& activation, const std::string& weight, int64_t m) {
-  const std::optional<int64_t> group =
-      activation == "int8-block" ? std::optional<int64_t>(32) : std::nullopt;
+nb::str select(const std::string& activation, const std::string& weight, int64_t m,
+               std::optional<int64_t> group) {
   const std::string_view name =
       qmatmul::select(activation_type(activation), weight_type(weight, group), m).row.name;
   return nb::str(name.data(), name.size());
@@ -192,6 +191,7 @@ void bind_qmatmul(nb::module_& m) {
         nb::arg("a_weighted") = nb::none(), nb::arg("n_begin") = 0, nb::arg("n_end") = nb::none(),
         "Runs the named row over weights of a grid on this thread: for tests.");
   m.def("qmatmul_select", &select, nb::arg("activation"), nb::arg("weight"), nb::arg("m"),
+        nb::arg("group") = nb::none(),
         "Name of the row that serves these types and number of rows on this machine.");
 }
 

@@ -32,7 +32,8 @@ def environment(monkeypatch):
 
 
 def chosen(form: Form, m: int = 8) -> str:
-    return _native.qmatmul_select(form.activation, form.weight, m)
+    weight, _, grid = form.weight.partition("-")
+    return _native.qmatmul_select(form.activation, weight, m, group=32 if grid else None)
 
 
 @pytest.mark.parametrize("form", FORMS, ids=" x ".join)

@@ -11,8 +11,16 @@ from tests.reference.tolerance import UNIT
 
 from arrowmind import _native
 
-ACTIVATIONS = {"kF32": "fp32", "kI8": "int8", "kI16": "int16"}
-WEIGHTS = {"kF32": "fp32", "kF16": "fp16", "kI8": "int8"}
+ACTIVATIONS = {"kF32": "fp32", "kI8": "int8", "kI16": "int16", "kI8Block": "int8-block"}
+WEIGHTS = {
+    "kF32": "fp32",
+    "kF16": "fp16",
+    "kI8": "int8",
+    "kI8Grid": "int8-grid",
+    "kI4Grid": "int4-grid",
+    "kI2Grid": "int2-grid",
+    "kFp4Grid": "fp4-grid",
+}
 CODES = {"fp32": np.float32, "fp16": np.float16, "int8": np.int8, "int16": np.int16}
 PANEL, QUAD = 16, 4
 

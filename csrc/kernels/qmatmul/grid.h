@@ -33,12 +33,12 @@ struct Grid {
   const uint8_t* zeros = nullptr;  // like scales; null: no zero points
 };
 
-// k of one scale of the activations.
-constexpr int64_t block_of(int64_t group) {
+// k of one scale of the activations. (static: no copy of it may be shared between instruction sets.)
+static constexpr int64_t block_of(int64_t group) {
   return group == 0 ? 128 : group < 32 ? 32 : group;
 }
 // k whose products are summed as integers: of one scale on both sides.
-constexpr int64_t part_of(int64_t group) {
+static constexpr int64_t part_of(int64_t group) {
   return group == 16 ? 16 : block_of(group);
 }
 
