@@ -49,14 +49,16 @@ Weight weight_type(const std::string& name, std::optional<int64_t> group) {
   if (name == "int4" && group) return Weight::kI4Grid;
   if (name == "int2" && group) return Weight::kI2Grid;
   if (name == "fp4" && group) return Weight::kFp4Grid;
-  fail(ErrorKind::kWeight, "weight type '", name, "' ", group ? "has no groups" : "is unknown or needs a group",
+  fail(ErrorKind::kWeight, "weight type '", name, "' ",
+       group ? "has no groups" : "is unknown or needs a group",
        "; use fp32, fp16, int8, or int8, int4, int2, fp4 with a group");
 }
 
 GridBuffers::GridBuffers(const nb::dict& tensor, int64_t n, int64_t k) {
   grid.group = nb::cast<int64_t>(tensor["group"]);
   if (grid.group != 0 && grid.group != 16 && grid.group != 32 && grid.group != 64 && grid.group != 128) {
-    fail(ErrorKind::kWeight, "group ", grid.group, " is not served; use 16, 32, 64, 128, or 0 for a whole row");
+    fail(ErrorKind::kWeight, "group ", grid.group,
+         " is not served; use 16, 32, 64, 128, or 0 for a whole row");
   }
   grid.scale_type = scale_type(nb::cast<std::string>(tensor["scale_type"]));
   const int64_t groups = grid.group == 0 ? 1 : ceil_div(k, grid.group);

@@ -38,7 +38,8 @@ void require(bool condition, const char* what) {
   if (!condition) fail(ErrorKind::kInvalidArgument, "[qmatmul] ", what);
 }
 
-nb::ndarray<nb::numpy, uint8_t> pack(const std::string& type, AnyMatrix weights, std::optional<int64_t> group) {
+nb::ndarray<nb::numpy, uint8_t> pack(const std::string& type, AnyMatrix weights,
+                                     std::optional<int64_t> group) {
   const Weight weight = weight_type(type, group);
   require(static_cast<int64_t>(weights.itemsize()) == item_bytes(weight), "weights have another item size");
   const int64_t n = static_cast<int64_t>(weights.shape(0));
@@ -176,8 +177,7 @@ void bind_qmatmul(nb::module_& m) {
   m.def("qmatmul_pack", &pack, nb::arg("type"), nb::arg("weights"), nb::arg("group") = nb::none(),
         "Row-major [n, k] weights -> the packed bytes every kernel of this weight type reads.");
   m.def("qmatmul_unpack", &unpack, nb::arg("type"), nb::arg("packed"), nb::arg("out"),
-        nb::arg("group") = nb::none(),
-        "Packed bytes -> row-major [n, k], written to `out`.");
+        nb::arg("group") = nb::none(), "Packed bytes -> row-major [n, k], written to `out`.");
   m.def("qmatmul_activation_limit", &qmatmul::activation_limit, nb::arg("k"),
         "Largest int16 activation code whose dot product over k cannot overflow int32.");
   m.def("qmatmul_run", &run, nb::arg("name"), nb::arg("a"), nb::arg("k"), nb::arg("w"), nb::arg("c"),
@@ -186,8 +186,8 @@ void bind_qmatmul(nb::module_& m) {
         nb::arg("bias") = nb::none(), nb::arg("residual") = nb::none(), nb::arg("gelu") = false,
         nb::arg("n_begin") = 0, nb::arg("n_end") = nb::none(),
         "Runs the named kernel row on this thread, for outputs [n_begin, n_end): for tests.");
-  m.def("qmatmul_run_grid", &run_grid, nb::arg("name"), nb::arg("a"), nb::arg("k"), nb::arg("w"), nb::arg("c"),
-        nb::arg("grid"), nb::arg("a_scale") = nb::none(), nb::arg("a_sum") = nb::none(),
+  m.def("qmatmul_run_grid", &run_grid, nb::arg("name"), nb::arg("a"), nb::arg("k"), nb::arg("w"),
+        nb::arg("c"), nb::arg("grid"), nb::arg("a_scale") = nb::none(), nb::arg("a_sum") = nb::none(),
         nb::arg("a_weighted") = nb::none(), nb::arg("n_begin") = 0, nb::arg("n_end") = nb::none(),
         "Runs the named row over weights of a grid on this thread: for tests.");
   m.def("qmatmul_select", &select, nb::arg("activation"), nb::arg("weight"), nb::arg("m"),

@@ -141,5 +141,7 @@ def test_layout_of_packed_codes(quant_type, planes):
     packed = _native.qmatmul_pack(quant_type, codes, group=32).reshape(2, 64 // 4 // planes, 16, 4)
     for n in range(32):
         for k in range(64):
-            code = packed[n // 16, k // 4 // planes, n % 16, k % 4] >> k // 4 % planes * bits & (1 << bits) - 1
+            code = (
+                packed[n // 16, k // 4 // planes, n % 16, k % 4] >> k // 4 % planes * bits & (1 << bits) - 1
+            )
             assert code == (codes[n, k] if n < 18 and k < 40 else 0)

@@ -10,12 +10,13 @@ namespace arrowmind::qmatmul {
 //
 //   weight     code           level without zero points   level with        zero           stored per byte
 //   kI8Grid    int8 >= -127   code                        -                 -              1 four of k
-//   kI4Grid    0 .. 15        code - 8                    code              byte / 16      2: bits 0-3, bits 4-7
-//   kI2Grid    0 .. 3         code - 3/2                  code              byte / 64      4: bits 0-1, 2-3, ..
-//   kFp4Grid   E2M1           0 1/2 1 3/2 2 3 4 6, -      -                 -              2: bits 0-3, bits 4-7
+//   kI4Grid    0 .. 15        code - 8                    code              byte / 16      2: bits 0-3, bits
+//   4-7 kI2Grid    0 .. 3         code - 3/2                  code              byte / 64      4: bits 0-1,
+//   2-3, .. kFp4Grid   E2M1           0 1/2 1 3/2 2 3 4 6, -      -                 -              2: bits
+//   0-3, bits 4-7
 //
-// Packed: [n / 16][rows][16 outputs][4 k], a row of 64 bytes for every 1, 2 or 4 fours of k; n padded to 16, k to
-// a block. Scales and zeros: [n / 16][groups][16].
+// Packed: [n / 16][rows][16 outputs][4 k], a row of 64 bytes for every 1, 2 or 4 fours of k; n padded to 16,
+// k to a block. Scales and zeros: [n / 16][groups][16].
 
 enum class Scale : uint8_t {
   kF32,   // one per output

@@ -1,7 +1,7 @@
 #pragma once
 
-// Codes of a grid times int8 activations: integer sums over each part of k, folded into floats part by part in
-// the order of qmatmul.h. Ops names the instructions of one ISA:
+// Codes of a grid times int8 activations: integer sums over each part of k, folded into floats part by part
+// in the order of qmatmul.h. Ops names the instructions of one ISA:
 //
 //   Row          64 code bytes: sixteen outputs times four k
 //   Quad         four activation codes of one row, broadcast to every output
@@ -142,8 +142,8 @@ struct GridForm {
     const int32_t offset = Ops::template bias<Codes>() + (has_zeros ? 0 : Codes::kTraits.offset);
     const int64_t first_block = t.quad / block_quads;
     const float* a_scale = t.params->a_scale + t.m * blocks + first_block;
-    const int32_t* a_sum = t.params->a_sum == nullptr ? nullptr
-                                                      : t.params->a_sum + (t.m * blocks + first_block) * parts;
+    const int32_t* a_sum =
+        t.params->a_sum == nullptr ? nullptr : t.params->a_sum + (t.m * blocks + first_block) * parts;
     const float* a_weighted =
         has_zeros ? t.params->a_weighted + (t.m * blocks + first_block) * parts : nullptr;
     F32x16* out = t.sums;
@@ -287,14 +287,15 @@ struct GridFloats {
       const int64_t part = quad / part_quads;
       if (quad == t.quad || quad % part_quads == 0) {
         scale = scales.scale(part);
-        offset = scales.has_zeros() ? scales.zero_points(part)
-                                    : set1(static_cast<float>(Codes::kTraits.offset));
+        offset =
+            scales.has_zeros() ? scales.zero_points(part) : set1(static_cast<float>(Codes::kTraits.offset));
       }
       alignas(64) char bytes[kRowBytes];
       Ops::store_row(bytes, four(Ops::load_row(panel + quad / kPlanes * kRowBytes), quad % kPlanes));
       const int64_t count = quad < t.quad + t.quads ? kQuad : t.tail;
       for (int64_t j = 0; j < count; ++j) {
-        store(out + j * step, (Ops::template byte_floats<Codes>(bytes, static_cast<int>(j)) - offset) * scale);
+        store(out + j * step,
+              (Ops::template byte_floats<Codes>(bytes, static_cast<int>(j)) - offset) * scale);
       }
     }
   }

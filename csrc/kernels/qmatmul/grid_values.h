@@ -13,16 +13,16 @@ using qmatmul::Scale;
 
 // Kernels compute with whole levels, `unit` of which is one: level(code) = (decoded - offset) * unit.
 struct GridTraits {
-  int planes;       // fours of k in a row of 64 bytes
-  int32_t offset;   // without zero points
+  int planes;      // fours of k in a row of 64 bytes
+  int32_t offset;  // without zero points
   float unit;
   float zero_step;  // of a byte of zeros, in units
 };
 
 constexpr GridTraits kI8Traits{1, 0, 1.0f, 0.0f};
 constexpr GridTraits kI4Traits{2, 8, 1.0f, 1.0f / 16};
-constexpr GridTraits kI2Traits{4, 3, 0.5f, 1.0f / 32};    // decoded to 0 2 4 6
-constexpr GridTraits kFp4Traits{2, 12, 0.5f, 0.0f};       // decoded to twice the number, + 12: 0 .. 24
+constexpr GridTraits kI2Traits{4, 3, 0.5f, 1.0f / 32};  // decoded to 0 2 4 6
+constexpr GridTraits kFp4Traits{2, 12, 0.5f, 0.0f};     // decoded to twice the number, + 12: 0 .. 24
 
 // Twice the magnitudes of E2M1, both signs, + 12; by code.
 alignas(16) constexpr uint8_t kFp4Levels[16] = {12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0};
@@ -66,13 +66,18 @@ class PanelScales {
 
   F32x16 decode(int64_t index) const {
     switch (grid_.scale_type) {
-      case Scale::kF32: return load(static_cast<const float*>(grid_.scales) + index);
-      case Scale::kF16: return load_f16(static_cast<const uint16_t*>(grid_.scales) + index);
-      case Scale::kU8: return load_u8(bytes() + index) * outer_;
-      case Scale::kE8M0: return load_bits<23>(bytes() + index);
+      case Scale::kF32:
+        return load(static_cast<const float*>(grid_.scales) + index);
+      case Scale::kF16:
+        return load_f16(static_cast<const uint16_t*>(grid_.scales) + index);
+      case Scale::kU8:
+        return load_u8(bytes() + index) * outer_;
+      case Scale::kE8M0:
+        return load_bits<23>(bytes() + index);
       // Exponent and mantissa lie 7 bits too low for a float's bias of 127: 2^120 makes up for it, and turns
       // subnormals of both into each other exactly.
-      case Scale::kE4M3: return load_bits<20>(bytes() + index) * set1(0x1p120f) * outer_;
+      case Scale::kE4M3:
+        return load_bits<20>(bytes() + index) * set1(0x1p120f) * outer_;
     }
     return zero();
   }

@@ -1,8 +1,8 @@
 // Grids on AVX2: vpmaddubsw on unsigned codes, sums of several fours of k in 16 bits before they are widened.
 //
 // Budget of a 16-bit sum: a four adds two products of at most 127 * kLargest to it, so that 32767 / (254 *
-// kLargest) fours fit: 8 at 4 bits (15), 5 for FP4 (24), 21 at 2 bits (6), rounded down to whole rows of codes.
-// int8 codes: |w| * (a with the sign of w) in 16 bits, at most 2 * 127 * 127 = 32258, widened at once.
+// kLargest) fours fit: 8 at 4 bits (15), 5 for FP4 (24), 21 at 2 bits (6), rounded down to whole rows of
+// codes. int8 codes: |w| * (a with the sign of w) in 16 bits, at most 2 * 127 * 127 = 32258, widened at once.
 // int32: a part of 128 k is at most 128 * 127 * 127 < 2^21.
 
 #include <immintrin.h>
@@ -56,7 +56,8 @@ struct GridOps {
     return {_mm256_srli_epi16(row.low, count), _mm256_srli_epi16(row.high, count)};
   }
   static Row row_table(const uint8_t (&table)[16], Row row) {
-    const __m256i values = _mm256_broadcastsi128_si256(_mm_load_si128(reinterpret_cast<const __m128i*>(table)));
+    const __m256i values =
+        _mm256_broadcastsi128_si256(_mm_load_si128(reinterpret_cast<const __m128i*>(table)));
     return {_mm256_shuffle_epi8(values, row.low), _mm256_shuffle_epi8(values, row.high)};
   }
   static Quad broadcast(const int8_t* p) {

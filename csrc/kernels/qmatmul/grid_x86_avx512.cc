@@ -1,5 +1,5 @@
-// Grids on AVX-512 without VNNI: as grid_x86_avx2.cc, the same budgets, on registers twice as wide. There is no
-// vpsignb of 512 bits: a mask of the negative codes, made once per row of codes, negates the activations.
+// Grids on AVX-512 without VNNI: as grid_x86_avx2.cc, the same budgets, on registers twice as wide. There is
+// no vpsignb of 512 bits: a mask of the negative codes, made once per row of codes, negates the activations.
 
 #include "kernels/qmatmul/float_form.h"
 #include "kernels/qmatmul/grid_zmm.h"

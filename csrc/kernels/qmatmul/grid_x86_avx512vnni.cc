@@ -1,5 +1,6 @@
-// Grids on AVX-512 VNNI: vpdpbusd with the codes as its unsigned operand, sixteen outputs times four k at a time.
-// int8 codes are biased to w + 128, which 128 * a_sum takes off again: sums are at most 128 * 255 * 127 < 2^23.
+// Grids on AVX-512 VNNI: vpdpbusd with the codes as its unsigned operand, sixteen outputs times four k at a
+// time. int8 codes are biased to w + 128, which 128 * a_sum takes off again: sums are at most 128 * 255 * 127
+// < 2^23.
 
 #include "kernels/qmatmul/grid_zmm.h"
 

@@ -15,12 +15,13 @@ namespace arrowmind::qmatmul {
 //   acc[m][n] = sum_k a[m][k] * w[n][k]                             exact in int32 (budget below)
 //   value     = (acc - a_zero[m] * w_sum[n] - a_sum[m] * w_zero[n]) * (a_scale[m] * w_scale[n])
 // with a_sum[m] = sum_k (a[m][k] - a_zero[m]): the product of (a - a_zero) and (w - w_zero), multiplied out.
-// Float forms: A is float32; W is float32, float16, (int8 - w_zero) * w_scale, or the values of a grid (grid.h).
-// Grid forms: W holds codes of a grid with a scale per group of k, A int8 codes with a scale per block of k:
+// Float forms: A is float32; W is float32, float16, (int8 - w_zero) * w_scale, or the values of a grid
+// (grid.h). Grid forms: W holds codes of a grid with a scale per group of k, A int8 codes with a scale per
+// block of k:
 //   out = 0; for each block of k, in order:
-//     value = sum over the groups h of the block, in order, of float(acc_h) * scale_h     (from the second on fused)
-//     out   = fma(value, a_scale[m][block], out)
-//     with zero points, for each group h of the block: out = fma(-(zero_h * scale_h), a_weighted[m][h], out)
+//     value = sum over the groups h of the block, in order, of float(acc_h) * scale_h     (from the second on
+//     fused) out   = fma(value, a_scale[m][block], out) with zero points, for each group h of the block: out
+//     = fma(-(zero_h * scale_h), a_weighted[m][h], out)
 // where acc_h = sum_k a[m][k] * level(w[n][k]) over the group: exact in int32, |a| <= 127.
 // Epilogue, in this order: + bias[n], GELU, + residual[m][n].
 //
@@ -39,7 +40,8 @@ enum class Nonlinearity : uint8_t { kNone, kGelu };
 //   kF32, kF16   panels of 16 outputs: [n / 16][k][16]                                   layout name "n16"
 //   kI8          panels of 16 outputs, k in fours, k padded with zeros to 4:
 //                [n / 16][k / 4][16][4]                                                  layout name "n16k4"
-//   grids        the same rows of 64 bytes with 1, 2 or 4 fours of k in each: grid.h     layout names "n16k4",
+//   grids        the same rows of 64 bytes with 1, 2 or 4 fours of k in each: grid.h     layout names
+//   "n16k4",
 //                                                                                        "n16k8", "n16k16"
 // One row of 64 bytes of n16k4 is at once a zmm for vpdpbusd, four NEON sdot operands and a row of an AMX B
 // tile.
@@ -52,17 +54,17 @@ struct Params {
   int64_t a_stride = 0;     // elements between rows
   const float* a_scale = nullptr;   // [m], integer forms; [m, blocks of k], grid forms
   const int32_t* a_zero = nullptr;  // [m] code of 0, or null: 0; needs w_sum
-  const int32_t* a_sum = nullptr;   // [m] sum of a row's codes less their zero; needed when w_zero is set; grid
-                                    // forms: [m, groups of k] sums of the codes of each
+  const int32_t* a_sum = nullptr;   // [m] sum of a row's codes less their zero; needed when w_zero is set;
+                                   // grid forms: [m, groups of k] sums of the codes of each
   const float* a_weighted = nullptr;  // [m, groups of k] a_sum * a_scale, grid forms with zero points
-  const void* w = nullptr;          // packed, above
-  const float* w_scale = nullptr;   // [n padded to 16], int8 weights
-  const float* w_zero = nullptr;    // [n padded to 16] zero points: whole, at most 2^22; null: symmetric
-  const int32_t* w_sum = nullptr;   // [n padded to 16] sum over k of an output's codes; null only without
-                                    // a_zero, where kernels that bias int8 activations add them up
-  Grid grid;                        // weights of a grid
-  const float* bias = nullptr;      // [n] or null
-  const float* residual = nullptr;  // [m, n] or null; may be c itself
+  const void* w = nullptr;            // packed, above
+  const float* w_scale = nullptr;     // [n padded to 16], int8 weights
+  const float* w_zero = nullptr;      // [n padded to 16] zero points: whole, at most 2^22; null: symmetric
+  const int32_t* w_sum = nullptr;     // [n padded to 16] sum over k of an output's codes; null only without
+                                      // a_zero, where kernels that bias int8 activations add them up
+  Grid grid;                          // weights of a grid
+  const float* bias = nullptr;        // [n] or null
+  const float* residual = nullptr;    // [m, n] or null; may be c itself
   int64_t residual_stride = 0;
   Nonlinearity nonlinearity = Nonlinearity::kNone;
   float* c = nullptr;  // [m, n]

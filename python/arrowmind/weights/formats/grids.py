@@ -11,8 +11,8 @@ int2   code - 3/2                           code, 0 to 3        byte / 64    n16
 fp4    E2M1: 0 1/2 1 3/2 2 3 4 6, and minus -                   -            n16k8
 ====== ==================================== =================== ============ ========
 
-MXFP4 is fp4 in groups of 32 with e8m0 scales, NVFP4 fp4 in groups of 16 with e4m3 scales (OCP Microscaling Formats
-1.0; NVIDIA's description of NVFP4).
+MXFP4 is fp4 in groups of 32 with e8m0 scales (OCP Microscaling Formats 1.0), NVFP4 fp4 in groups of 16 with
+e4m3 scales.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ class Grid:
 
     @property
     def block(self) -> int:
-        """k per scale of the activations; codes are padded to a multiple of it."""
+        """K per scale of the activations; codes are padded to a multiple of it."""
         return 128 if self.group_size == 0 else max(32, self.group_size)
 
     def groups(self, k: int) -> int:
@@ -255,7 +255,8 @@ class GridCodes:
         padding[:, :k] = self.codes
         shifts = np.arange(per_byte, dtype=np.uint8) * np.uint8(self.grid.bits)
         parts = padding.reshape(n, -1, per_byte) << shifts
-        return np.bitwise_or.reduce(parts, axis=2).reshape(-1)
+        result: npt.NDArray[np.uint8] = np.bitwise_or.reduce(parts, axis=2).reshape(-1)
+        return result
 
     def _rows(self, values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
         return np.ascontiguousarray(values).reshape(-1).view(np.uint8)

@@ -129,7 +129,7 @@ def _as_float(kind: ScaleType, wanted: npt.NDArray[np.float32]) -> npt.NDArray[A
 
 
 def _nearest(kind: ScaleType, wanted: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
-    assert kind.values is not None  # noqa: S101  for the type checker
+    assert kind.values is not None
     count = int(np.isfinite(kind.values).sum())
     values = kind.values[:count]
     if wanted.size and float(wanted.max()) > float(values[-1]) * 1.0001:
