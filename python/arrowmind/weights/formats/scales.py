@@ -33,9 +33,9 @@ class ScaleType:
 
 
 def _e8m0() -> npt.NDArray[np.float32]:
-    # OCP Microscaling Formats 1.0: 2^(byte - 127), 255 is NaN. 0 would be 2^-127; we take it for 0, which is what
-    # writers mean by it, as float32 kernels need not flush or keep subnormals the same way.
-    values = np.ldexp(1.0, np.minimum(np.arange(256), 254) - 127).astype(np.float32)
+    # OCP Microscaling Formats 1.0: 2^(byte - 127), 255 is NaN. 0 would be 2^-127; we take it for 0, which is
+    # what writers mean by it, so that no kernel has to treat subnormals like another.
+    values: npt.NDArray[np.float32] = np.ldexp(1.0, np.minimum(np.arange(256), 254) - 127).astype(np.float32)
     values[0], values[255] = 0, np.nan
     return values
 
@@ -129,9 +129,7 @@ def _as_float(kind: ScaleType, wanted: npt.NDArray[np.float32]) -> npt.NDArray[A
 
 
 def _nearest(kind: ScaleType, wanted: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
-    assert kind.values is not None
-    count = int(np.isfinite(kind.values).sum())
-    values = kind.values[:count]
+    values = kind.values[np.isfinite(kind.values)] if kind.values is not None else wanted
     if wanted.size and float(wanted.max()) > float(values[-1]) * 1.0001:
         raise WeightError(f"scale {wanted.max():g} does not fit {kind.name}; use another scale type")
     bounds = (values[1:].astype(np.float64) + values[:-1]) / 2
