@@ -135,13 +135,12 @@ def test_packing_is_lossless(quant_type, n, k, group):
 
 @pytest.mark.parametrize(("quant_type", "planes"), [("int8", 1), ("int4", 2), ("int2", 4), ("fp4", 2)])
 def test_layout_of_packed_codes(quant_type, planes):
-    """Code (n, k) lies in byte [n / 16][k / 4 / planes][n % 16][k % 4], four k / 4 % planes; padding is zero."""
+    """Code (n, k) lies in byte [n / 16][k / 4 / planes][n % 16][k % 4], part k / 4 % planes; padding is 0."""
     bits = 8 // planes
     codes = generator(quant_type).integers(1, 1 << bits, (18, 40)).astype(np.uint8)
     packed = _native.qmatmul_pack(quant_type, codes, group=32).reshape(2, 64 // 4 // planes, 16, 4)
     for n in range(32):
         for k in range(64):
-            code = (
-                packed[n // 16, k // 4 // planes, n % 16, k % 4] >> k // 4 % planes * bits & (1 << bits) - 1
-            )
+            byte = packed[n // 16, k // 4 // planes, n % 16, k % 4]
+            code = byte >> k // 4 % planes * bits & (1 << bits) - 1
             assert code == (codes[n, k] if n < 18 and k < 40 else 0)

@@ -103,8 +103,8 @@ class GridProblem:
             block = self.weights.grid.block
             a = a * np.repeat(self.a_scale.astype(np.float64), block, axis=1)[:, : self.shape[2]]
             steps = 6 * (self.a_scale.shape[1] * block // self.part + 1)
-        # Sums of parts are exact; scale, zero point and row each cost a rounding of what they multiply, and every
-        # step of the sum one of what is summed up. Codes and zero points count with their own size.
+        # Sums of parts are exact; scale, zero point and row each cost a rounding of what they multiply, and
+        # every step of the sum one of what is summed up. Codes and zero points count with their own size.
         size = np.abs(a) @ (np.abs(w) + 2 * self._zero_size()).T
         return a @ w.T, steps * UNIT * size + 2.0**-140
 

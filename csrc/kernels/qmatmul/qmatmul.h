@@ -52,10 +52,10 @@ struct Params {
   int64_t m = 0, n = 0, k = 0;
   const void* a = nullptr;  // [m, k] float32, int8 or int16; rows padded with zero codes to a multiple of 4
   int64_t a_stride = 0;     // elements between rows
-  const float* a_scale = nullptr;   // [m], integer forms; [m, blocks of k], grid forms
-  const int32_t* a_zero = nullptr;  // [m] code of 0, or null: 0; needs w_sum
-  const int32_t* a_sum = nullptr;   // [m] sum of a row's codes less their zero; needed when w_zero is set;
-                                   // grid forms: [m, groups of k] sums of the codes of each
+  const float* a_scale = nullptr;     // [m], integer forms; [m, blocks of k], grid forms
+  const int32_t* a_zero = nullptr;    // [m] code of 0, or null: 0; needs w_sum
+  const int32_t* a_sum = nullptr;     // [m] sum of a row's codes less their zero; needed when w_zero is set;
+                                      // grid forms: [m, groups of k] sums of the codes of each
   const float* a_weighted = nullptr;  // [m, groups of k] a_sum * a_scale, grid forms with zero points
   const void* w = nullptr;            // packed, above
   const float* w_scale = nullptr;     // [n padded to 16], int8 weights
