@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from arrowmind.weights import open_weights, write_weights
-from arrowmind.weights.convert import copy_companions
+from arrowmind.weights.configuration import read_configuration
+from arrowmind.weights.documents import encode_json
 from arrowmind.weights.tensor import float_tensor
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def model(weights, tmp_path_factory) -> Path:
     folder.mkdir()
     (folder / "config.json").write_text('{"model_type": "bert", "max_position_embeddings": 64}')
     (folder / "tokenizer.json").write_text("{}")
-    copy_companions(folder, folder, {})
+    (folder / "config.json").write_bytes(encode_json(read_configuration(folder)))
     write_weights(folder / "weights.arrow", (float_tensor(k, v).for_kernels() for k, v in weights.items()))
     return folder
 

@@ -162,7 +162,7 @@ def test_open_weights_names_what_it_cannot_open(tmp_path):
     cases = {
         "nothing": "cannot be opened",
         "empty": "holds no weights",
-        "text": "neither an Arrow nor a Parquet",
+        "text": "no Arrow, Parquet or GGUF file",
     }
     (tmp_path / "empty").mkdir()
     (tmp_path / "text").write_text("hello")

@@ -50,6 +50,7 @@ def build_model(values: Mapping[str, Any], names: Collection[str], pooling: Pool
     family = config.text("model_type")
     if family not in known:
         raise WeightError(
-            f"config.json: model_type {family!r} is not supported; known families: {', '.join(sorted(known))}"
+            f"config.json: model_type {family!r} is not supported; known families: "
+            f"{', '.join(sorted(known))}. Models of others can be converted and exported, not run"
         )
     return known[family].build(config, names, pooling)

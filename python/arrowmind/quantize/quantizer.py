@@ -123,7 +123,7 @@ class ArrowQuantizer:
             native = building / FILE_NAME
             with open_weights(origin) as weights:
                 _refuse_codes(weights)
-                copy_companions(origin, building, weights.model)
+                copy_companions(origin, building, weights)
                 documents = {
                     "model": read_json(building / "config.json"),
                     "quantization": self.config.to_dict(),

@@ -1,4 +1,4 @@
-"""Weights: tensors and how they are stored; native, Parquet and Hugging Face files; conversion; integrity.
+"""Weights: tensors and how they are stored; native, Parquet, GGUF, Hugging Face; conversion; integrity.
 
 ::
 
@@ -8,6 +8,7 @@
     shards, configuration,
     huggingface, export          Hugging Face folders, both ways
     source, opening              what all of them offer; opens any of them
+    gguf                         GGUF files, both ways
     folder, manifest             folders that appear whole, and what is in them
     convert, verify              what `arrowmind convert` and `arrowmind verify` do
 """
@@ -24,6 +25,7 @@ from arrowmind.weights.tensor import Tensor, TensorSpec
 
 if TYPE_CHECKING:
     from arrowmind.weights.convert import ConvertReport, convert_model
+    from arrowmind.weights.gguf.source import GgufModel
     from arrowmind.weights.huggingface import HuggingFaceModel
     from arrowmind.weights.parquet import write_parquet
     from arrowmind.weights.parquet_source import ParquetWeights
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ConvertReport",
+    "GgufModel",
     "HuggingFaceModel",
     "ParquetWeights",
     "Tensor",
@@ -50,6 +53,7 @@ __all__ = [
 _HOMES = {
     "ConvertReport": "convert",
     "convert_model": "convert",
+    "GgufModel": "gguf.source",
     "HuggingFaceModel": "huggingface",
     "ParquetWeights": "parquet_source",
     "VerifyReport": "verify",

@@ -1,4 +1,4 @@
-"""Model folders from weights of any kind: Hugging Face, Parquet and native, in every direction."""
+"""Model folders from weights of any kind: Hugging Face, GGUF, Parquet and native, in every direction."""
 
 from __future__ import annotations
 
@@ -82,10 +82,10 @@ def convert_model(
     force: bool = False,
     progress: Progress = no_progress,
 ) -> ConvertReport:
-    """Converts a model folder, or one weight file with config.json and tokenizer.json beside it.
+    """Converts a model folder, a GGUF file, or a weight file with config.json and tokenizer.json beside it.
 
     Args:
-        source: a Hugging Face folder, a folder of ours, weights.arrow or a Parquet file.
+        source: a Hugging Face folder, a folder of ours, weights.arrow, a Parquet or a GGUF file.
         output: the folder to make; it appears whole or not at all.
         formats: what to write, of :data:`FORMATS`.
         quant_type: ``fp32`` or ``fp16`` to change the type of all tensors; None keeps every tensor as it is.
@@ -101,7 +101,7 @@ def convert_model(
     _check_arguments(formats, quant_type)
     with publish_folder(output, force=force) as building, open_weights(origin) as weights:
         report = ConvertReport(str(output), weights.kind)
-        copy_companions(origin, building, weights.model)
+        copy_companions(origin, building, weights)
         documents = {**weights.documents, "model": read_json(building / "config.json")}
         tensors = _converted(weights, quant_type, report, progress)
         write_weights(building / schema.FILE_NAME, tensors, documents)
@@ -124,23 +124,39 @@ def _check_arguments(formats: Collection[str], quant_type: str | None) -> None:
         raise InvalidArgumentError(f"quant_type {quant_type!r} is not fp32 or fp16; for codes, quantise")
 
 
-def copy_companions(origin: Path, building: Path, model: dict[str, Any]) -> None:
+def copy_companions(origin: Path, building: Path, weights: WeightSource) -> None:
     """Writes config.json and tokenizer.json of the model at ``origin`` into ``building``.
 
     Args:
         origin: a model folder, or a file in one.
         building: the folder to fill.
-        model: configuration kept in the weights; used when there is no config.json.
+        weights: what was opened at ``origin``. What they hold of a configuration is used when there is no
+            config.json; a GGUF file's own are used before files beside it, which may be another model's.
 
     Raises:
         WeightError: there is no configuration or no tokenizer.
     """
     folder = origin if origin.is_dir() else origin.parent
-    config = read_configuration(folder) if (folder / "config.json").exists() or not model else model
+    is_whole = weights.kind == "gguf"
+    has_config = (folder / "config.json").exists() and not is_whole
+    config = read_configuration(folder) if has_config or not weights.model else weights.model
     (building / "config.json").write_bytes(encode_json(config))
-    tokenizer = folder / "tokenizer.json"
-    read_json(tokenizer)
-    (building / "tokenizer.json").write_bytes(tokenizer.read_bytes())
+    (building / "tokenizer.json").write_bytes(_tokenizer(folder, weights))
+
+
+def _tokenizer(folder: Path, weights: WeightSource) -> bytes:
+    beside = folder / "tokenizer.json"
+    try:
+        inside = weights.tokenizer
+    except WeightError as error:
+        if not beside.exists():
+            raise
+        _log.warning("tokenizer beside the weights is used", path=str(beside), reason=str(error))
+        inside = None
+    if inside is not None:
+        return inside
+    read_json(beside)
+    return beside.read_bytes()
 
 
 def write_formats(building: Path, formats: Collection[str], progress: Progress = no_progress) -> None:

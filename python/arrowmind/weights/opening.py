@@ -21,15 +21,15 @@ PARQUET_NAME = "weights.parquet"
 
 _log = get_logger("arrowmind.weights")
 _PARQUET_NAMES = (PARQUET_NAME, "weights_int8.parquet")
-_ARROW_MAGIC, _PARQUET_MAGIC = b"ARROW1", b"PAR1"
+_ARROW_MAGIC, _PARQUET_MAGIC, _GGUF_MAGIC = b"ARROW1", b"PAR1", b"GGUF"
 
 
 def open_weights(path: str | os.PathLike[str]) -> WeightSource:
     """Opens the weights at ``path``; their kind is logged.
 
     Args:
-        path: a model folder (weights.arrow is taken before weights.parquet, and that before safetensors), or
-            one weights.arrow or Parquet file.
+        path: a model folder (weights.arrow is taken before weights.parquet, safetensors and GGUF), or
+            one weights.arrow, Parquet or GGUF file.
 
     Raises:
         WeightError: there are no weights, or not of a kind this version reads.
@@ -52,7 +52,9 @@ def _open(path: Path) -> WeightSource:
         return WeightFile.open(path)
     if magic.startswith(_PARQUET_MAGIC):
         return _open_parquet(path)
-    raise WeightError(f"{path} is neither an Arrow nor a Parquet file; give a model folder or one of those")
+    if magic.startswith(_GGUF_MAGIC):
+        return _open_gguf(path)
+    raise WeightError(f"{path} is no Arrow, Parquet or GGUF file; give a model folder or one of those")
 
 
 def _open_folder(folder: Path) -> WeightSource:
@@ -65,9 +67,16 @@ def _open_folder(folder: Path) -> WeightSource:
         from arrowmind.weights.huggingface import HuggingFaceModel  # noqa: PLC0415  (conversion only)
 
         return HuggingFaceModel.open(folder)
+    files = sorted(folder.glob("*.gguf"))
+    if len(files) == 1:
+        return _open_gguf(files[0])
+    if files:
+        raise WeightError(
+            f"{folder} holds {len(files)} GGUF files; give one of them, for instance {files[0]}"
+        )
     raise WeightError(
-        f"{folder} holds no weights; {schema.FILE_NAME}, {PARQUET_NAME} or model.safetensors is needed "
-        "(`arrowmind convert` makes the first)"
+        f"{folder} holds no weights; {schema.FILE_NAME}, {PARQUET_NAME}, model.safetensors or a .gguf file "
+        "is needed (`arrowmind convert` makes the first)"
     )
 
 
@@ -75,3 +84,9 @@ def _open_parquet(path: Path) -> WeightSource:
     from arrowmind.weights.parquet_source import ParquetWeights  # noqa: PLC0415  (conversion only)
 
     return ParquetWeights.open(path)
+
+
+def _open_gguf(path: Path) -> WeightSource:
+    from arrowmind.weights.gguf.source import GgufModel  # noqa: PLC0415  (conversion only)
+
+    return GgufModel.open(path)

@@ -28,7 +28,7 @@ class WeightSource(ABC):
 
     Attributes:
         path: the file or folder.
-        kind: ``native``, ``parquet-v1``, ``parquet-v2`` or ``huggingface``.
+        kind: ``native``, ``parquet-v1``, ``parquet-v2``, ``huggingface`` or ``gguf``.
     """
 
     path: Path
@@ -93,6 +93,11 @@ class WeightSource(ABC):
     @abstractmethod
     def close(self) -> None:
         """Lets go of the file. Arrays taken from it stay valid."""
+
+    @property
+    def tokenizer(self) -> bytes | None:
+        """The tokenizer.json that travels inside the weights; None where it is a file beside them."""
+        return None
 
     @property
     def model(self) -> dict[str, Any]:

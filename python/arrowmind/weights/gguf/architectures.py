@@ -1,0 +1,152 @@
+"""What differs between the families that GGUF files hold: one table per architecture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from arrowmind.errors import WeightError
+
+__all__ = ["ARCHITECTURES", "Architecture", "architecture"]
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A family.
+
+    Attributes:
+        name: ``general.architecture``.
+        model_type: ``model_type`` of config.json.
+        classes: ``architectures`` of config.json.
+        tensors: GGUF name -> Hugging Face name, both without ``.weight`` and ``.bias``; ``{}`` is the
+            number of the block.
+        settings: key of config.json -> key of the metadata behind the architecture's name.
+        constants: entries of config.json that the metadata do not say.
+        interleaved: whether rows of query and key are kept with the two halves of a head interleaved.
+        norm_offset: what GGUF adds to the weights of norms.
+    """
+
+    name: str
+    model_type: str
+    classes: tuple[str, ...]
+    tensors: dict[str, str]
+    settings: dict[str, str]
+    constants: dict[str, Any] = field(default_factory=dict)
+    interleaved: bool = False
+    norm_offset: float = 0.0
+
+
+_DECODER_TENSORS = {
+    "token_embd": "model.embed_tokens",
+    "blk.{}.attn_norm": "model.layers.{}.input_layernorm",
+    "blk.{}.attn_q": "model.layers.{}.self_attn.q_proj",
+    "blk.{}.attn_k": "model.layers.{}.self_attn.k_proj",
+    "blk.{}.attn_v": "model.layers.{}.self_attn.v_proj",
+    "blk.{}.attn_output": "model.layers.{}.self_attn.o_proj",
+    "blk.{}.ffn_norm": "model.layers.{}.post_attention_layernorm",
+    "blk.{}.ffn_gate": "model.layers.{}.mlp.gate_proj",
+    "blk.{}.ffn_up": "model.layers.{}.mlp.up_proj",
+    "blk.{}.ffn_down": "model.layers.{}.mlp.down_proj",
+    "output_norm": "model.norm",
+    "output": "lm_head",
+}
+_DECODER_SETTINGS = {
+    "hidden_size": "embedding_length",
+    "intermediate_size": "feed_forward_length",
+    "num_hidden_layers": "block_count",
+    "num_attention_heads": "attention.head_count",
+    "num_key_value_heads": "attention.head_count_kv",
+    "head_dim": "attention.key_length",
+    "max_position_embeddings": "context_length",
+    "rms_norm_eps": "attention.layer_norm_rms_epsilon",
+    "rope_theta": "rope.freq_base",
+    "sliding_window": "attention.sliding_window",
+}
+_ENCODER_TENSORS = {
+    "token_embd": "embeddings.word_embeddings",
+    "position_embd": "embeddings.position_embeddings",
+    "token_types": "embeddings.token_type_embeddings",
+    "token_embd_norm": "embeddings.LayerNorm",
+    "blk.{}.attn_q": "encoder.layer.{}.attention.self.query",
+    "blk.{}.attn_k": "encoder.layer.{}.attention.self.key",
+    "blk.{}.attn_v": "encoder.layer.{}.attention.self.value",
+    "blk.{}.attn_output": "encoder.layer.{}.attention.output.dense",
+    "blk.{}.attn_output_norm": "encoder.layer.{}.attention.output.LayerNorm",
+    "blk.{}.ffn_up": "encoder.layer.{}.intermediate.dense",
+    "blk.{}.ffn_down": "encoder.layer.{}.output.dense",
+    "blk.{}.layer_output_norm": "encoder.layer.{}.output.LayerNorm",
+}
+_ENCODER_SETTINGS = {
+    "hidden_size": "embedding_length",
+    "intermediate_size": "feed_forward_length",
+    "num_hidden_layers": "block_count",
+    "num_attention_heads": "attention.head_count",
+    "max_position_embeddings": "context_length",
+    "layer_norm_eps": "attention.layer_norm_epsilon",
+}
+_HEAD_NORMS = {
+    "blk.{}.attn_q_norm": "model.layers.{}.self_attn.q_norm",
+    "blk.{}.attn_k_norm": "model.layers.{}.self_attn.k_norm",
+}
+
+ARCHITECTURES = {
+    one.name: one
+    for one in (
+        Architecture(
+            "llama",
+            "llama",
+            ("LlamaForCausalLM",),
+            _DECODER_TENSORS,
+            _DECODER_SETTINGS,
+            {"hidden_act": "silu"},
+            interleaved=True,
+        ),
+        Architecture(
+            "qwen2",
+            "qwen2",
+            ("Qwen2ForCausalLM",),
+            _DECODER_TENSORS,
+            _DECODER_SETTINGS,
+            {"hidden_act": "silu"},
+        ),
+        Architecture(
+            "qwen3",
+            "qwen3",
+            ("Qwen3ForCausalLM",),
+            _DECODER_TENSORS | _HEAD_NORMS,
+            _DECODER_SETTINGS,
+            {"hidden_act": "silu", "attention_bias": False},
+        ),
+        Architecture(
+            "gemma",
+            "gemma",
+            ("GemmaForCausalLM",),
+            _DECODER_TENSORS,
+            _DECODER_SETTINGS,
+            {"hidden_act": "gelu_pytorch_tanh", "hidden_activation": "gelu_pytorch_tanh"},
+            norm_offset=1.0,
+        ),
+        Architecture(
+            "bert",
+            "bert",
+            ("BertModel",),
+            _ENCODER_TENSORS,
+            _ENCODER_SETTINGS,
+            {"hidden_act": "gelu", "position_embedding_type": "absolute"},
+        ),
+    )
+}
+"""Every architecture that can be read and written, by its name in GGUF."""
+
+
+def architecture(name: object, path: object) -> Architecture:
+    """The architecture of this name.
+
+    Raises:
+        WeightError: there is none.
+    """
+    if not isinstance(name, str) or name not in ARCHITECTURES:
+        raise WeightError(
+            f"{path}: general.architecture is {name!r}; {', '.join(ARCHITECTURES)} can be converted"
+        )
+    return ARCHITECTURES[name]

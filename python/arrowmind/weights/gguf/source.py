@@ -1,0 +1,122 @@
+"""A GGUF file as a source of tensors under Hugging Face names, with config.json and tokenizer.json."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from arrowmind import _native
+from arrowmind.errors import WeightError
+from arrowmind.observe import get_logger
+from arrowmind.weights.formats import number_type
+from arrowmind.weights.gguf.architectures import architecture
+from arrowmind.weights.gguf.metadata import GgufMetadata
+from arrowmind.weights.gguf.settings import head_counts, read_settings
+from arrowmind.weights.gguf.tensor_names import IGNORED, head_rows, model_names
+from arrowmind.weights.gguf.tokenizer import read_tokenizer
+from arrowmind.weights.roles import role_of, storage_order
+from arrowmind.weights.source import WeightSource
+from arrowmind.weights.tensor import Tensor, TensorSpec, float_tensor
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+__all__ = ["GgufModel"]
+
+_log = get_logger("arrowmind.weights")
+
+
+class GgufModel(WeightSource):
+    """The tensors of a GGUF file under their Hugging Face names, packed when asked for.
+
+    F32 and F16 stay what they are; everything else becomes fp32.
+    """
+
+    kind = "gguf"
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file = _native.GgufFile.open(os.fsencode(path))
+        self._metadata = GgufMetadata(self._file.metadata(), path)
+        self._refuse_parts()
+        self._architecture = architecture(self._metadata.get("general.architecture"), path)
+        self._heads = head_counts(self._architecture, self._metadata)
+        found = model_names(self._architecture, self._file.names(), path)
+        self._names = {name: found[name] for name in sorted(found, key=storage_order)}
+        self._documents = {"model": self._settings(), "quantization": {}, "precision": {}}
+        kinds = sorted({self._file.dtype(name) for name in self._file.names()})
+        _log.info("GGUF file opened", path=str(path), architecture=self._architecture.name, types=kinds)
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> GgufModel:
+        """Opens the file at ``path``; reads its head only.
+
+        Raises:
+            WeightError: the file is missing, or its model cannot be converted.
+            IntegrityError: it is damaged.
+        """
+        return cls(Path(path))
+
+    @property
+    def documents(self) -> dict[str, dict[str, Any]]:  # noqa: D102
+        return self._documents
+
+    @property
+    def tokenizer(self) -> bytes | None:
+        """tokenizer.json made from the metadata; None when they hold none."""
+        if "tokenizer.ggml.model" not in self._metadata:
+            return None
+        return read_tokenizer(self._metadata)
+
+    def names(self) -> list[str]:  # noqa: D102
+        return list(self._names)
+
+    def spec(self, name: str) -> TensorSpec:  # noqa: D102
+        theirs = self._theirs(name)
+        shape = self._file.shape(theirs)
+        kind = "fp16" if self._file.dtype(theirs) == "F16" else "fp32"
+        layout = number_type(kind).packed if role_of(name, shape) == "linear" else "row"
+        return TensorSpec(name, kind, shape, layout)
+
+    def tensor(self, name: str) -> Tensor:  # noqa: D102
+        return float_tensor(name, self._values(name)).for_kernels()
+
+    def close(self) -> None:  # noqa: D102
+        self._names.clear()
+
+    def _values(self, name: str) -> npt.NDArray[Any]:
+        theirs = self._theirs(name)
+        shape = self._file.shape(theirs)
+        if self._file.dtype(theirs) == "F16":
+            values: npt.NDArray[Any] = self._file.tensor(theirs).view("<f2").reshape(shape)
+        else:
+            values = self._file.decode(theirs)
+        rows = head_rows(self._architecture, theirs, self._heads, shape[0] if shape else 1)
+        if rows.size:
+            values = values[rows]
+        if self._architecture.norm_offset and theirs.endswith("norm.weight"):
+            values = values - values.dtype.type(self._architecture.norm_offset)
+        return values
+
+    def _theirs(self, name: str) -> str:
+        if name not in self._names:
+            raise self.missing(name)
+        return self._names[name]
+
+    def _settings(self) -> dict[str, Any]:
+        names = self._file.names()
+        shapes = {name: self._file.shape(name) for name in names}
+        factors = None
+        for name in set(IGNORED) & set(names):
+            factors = self._file.decode(name).reshape(-1)
+            if not np.isfinite(factors).all():
+                raise WeightError(f"{self.path}: tensor {name!r} holds NaN or infinity; download it again")
+        return read_settings(self._architecture, self._metadata, shapes, factors)
+
+    def _refuse_parts(self) -> None:
+        parts = self._metadata.get("split.count")
+        if isinstance(parts, int) and parts > 1:
+            raise WeightError(f"{self.path}: is one of {parts} parts; merge them into one GGUF file first")
