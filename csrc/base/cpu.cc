@@ -16,6 +16,8 @@
 #endif
 #elif defined(__aarch64__) && defined(__linux__)
 #include <sys/auxv.h>
+#elif defined(__aarch64__) && defined(__APPLE__)
+#include <sys/sysctl.h>
 #endif
 
 namespace arrowmind {
@@ -115,24 +117,57 @@ std::string brand() {
 #elif defined(__aarch64__)
 constexpr bool kIsX86 = false;
 
-Flags detect() {
-  Flags flags{};
-  set(flags, Isa::kScalar, true);
-  set(flags, Isa::kNeon, true);
+struct ArmFeatures {
+  bool dotprod = false, i8mm = false, sve = false;
+};
+
 #if defined(__linux__)
+ArmFeatures features() {
   const unsigned long hwcap = getauxval(AT_HWCAP);
   const unsigned long hwcap2 = getauxval(AT_HWCAP2);
-  set(flags, Isa::kNeonDot, (hwcap & (1ul << 20)) != 0);    // HWCAP_ASIMDDP
-  set(flags, Isa::kSve, (hwcap & (1ul << 22)) != 0);        // HWCAP_SVE
-  set(flags, Isa::kNeonI8mm, (hwcap2 & (1ul << 13)) != 0);  // HWCAP2_I8MM
-#elif defined(__APPLE__)
-  set(flags, Isa::kNeonDot, true);  // every Apple silicon Mac
-#endif
-  return flags;
+  const auto bit = [](unsigned long word, int index) { return ((word >> index) & 1ul) != 0; };
+  return {bit(hwcap, 20) /* ASIMDDP */, bit(hwcap2, 13) /* I8MM */, bit(hwcap, 22) /* SVE */};
 }
 
 std::string brand() {
   return "aarch64";
+}
+#elif defined(__APPLE__)
+bool has(const char* name) {
+  int value = 0;
+  size_t size = sizeof(value);
+  return sysctlbyname(name, &value, &size, nullptr, 0) == 0 && value != 0;
+}
+
+ArmFeatures features() {
+  return {has("hw.optional.arm.FEAT_DotProd"), has("hw.optional.arm.FEAT_I8MM"), false};
+}
+
+std::string brand() {
+  std::array<char, 128> text{};
+  size_t size = text.size() - 1;
+  return sysctlbyname("machdep.cpu.brand_string", text.data(), &size, nullptr, 0) == 0 ? text.data()
+                                                                                       : "aarch64";
+}
+#else
+ArmFeatures features() {
+  return {};
+}
+
+std::string brand() {
+  return "aarch64";
+}
+#endif
+
+Flags detect() {
+  Flags flags{};
+  const ArmFeatures f = features();
+  set(flags, Isa::kScalar, true);
+  set(flags, Isa::kNeon, true);
+  set(flags, Isa::kNeonDot, f.dotprod);
+  set(flags, Isa::kNeonI8mm, f.dotprod && f.i8mm);
+  set(flags, Isa::kSve, f.sve);
+  return flags;
 }
 #else
 constexpr bool kIsX86 = false;

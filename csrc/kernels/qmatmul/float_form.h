@@ -4,6 +4,8 @@
 // one chain of fused multiply-adds over k in order; the tile has enough of them side by side to hide their
 // latency (4 cycles, 2 a cycle).
 
+#include <cstring>
+
 #include "kernels/qmatmul/blocking.h"
 #include "kernels/qmatmul/tile_table.h"
 
@@ -53,6 +55,20 @@ struct I8Weights {
         : bias(zero == nullptr ? set1(kBias) : set1(kBias) + arrowmind::ARROWMIND_ISA::load(zero)) {}
     F32x16 bias;
   };
+#if defined(ARROWMIND_NEON)
+  template <int j>
+  static F32x16 load(const char* quad, const Panel& panel) {
+    constexpr uint8_t kNone = 0x80;  // beyond the table: zero
+    static constexpr uint8_t kBytes[16] = {j,     kNone, kNone, kNone, j + 4,  kNone, kNone, kNone,
+                                           j + 8, kNone, kNone, kNone, j + 12, kNone, kNone, kNone};
+    const auto biased = [](const char* p) {
+      const uint8x16_t codes = vld1q_u8(reinterpret_cast<const uint8_t*>(p));
+      const uint32x4_t byte = vreinterpretq_u32_u8(vqtbl1q_u8(codes, vld1q_u8(kBytes)));
+      return vreinterpretq_f32_u32(veorq_u32(byte, vdupq_n_u32(0x4b000080)));
+    };
+    return F32x16{biased(quad), biased(quad + 16), biased(quad + 32), biased(quad + 48)} - panel.bias;
+  }
+#else
   template <int j>
   static F32x16 load(const char* quad, const Panel& panel) {
     constexpr int kByte = static_cast<int>(0x80808000u) + j;
@@ -69,6 +85,7 @@ struct I8Weights {
     return F32x16{biased(quad), biased(quad + 32)} - panel.bias;
 #endif
   }
+#endif
 };
 
 template <class Weights>
@@ -102,7 +119,7 @@ struct FloatForm {
 
   static void pack(const float* in, int64_t quads, int64_t rows, float* out) {
     for (int64_t quad = 0; quad < quads; ++quad) {
-      _mm_storeu_ps(out + quad * rows * kQuad, _mm_loadu_ps(in + quad * kQuad));
+      std::memcpy(out + quad * rows * kQuad, in + quad * kQuad, kQuad * sizeof(float));
     }
   }
 

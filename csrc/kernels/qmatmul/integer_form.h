@@ -104,7 +104,7 @@ struct IntegerForm {
         }
 #pragma GCC unroll 16
         for (int r = 0; r < R; ++r) {
-          const Vector broadcast = Dot::broadcast(a + r * kQuad);
+          const auto broadcast = Dot::broadcast(a + r * kQuad);
 #pragma GCC unroll 16
           for (int i = 0; i < T; ++i) acc[r][i] = Dot::dot(acc[r][i], w[i], broadcast);
         }

@@ -20,6 +20,8 @@
 #include "kernels/simd/f32x16_avx512.h"
 #elif defined(__AVX2__)
 #include "kernels/simd/f32x16_avx2.h"
+#elif defined(ARROWMIND_NEON)
+#include "kernels/simd/f32x16_neon.h"
 #else
 #include "kernels/simd/f32x16_scalar.h"
 #endif

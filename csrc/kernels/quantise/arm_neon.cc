@@ -1,0 +1,13 @@
+#include "kernels/quantise/quantise_body.h"
+
+namespace arrowmind::quantise {
+
+void quantise_f32_i8_neon(const Params& p) {
+  ARROWMIND_ISA::quantise_rows<int8_t>(p);
+}
+
+void quantise_f32_i16_neon(const Params& p) {
+  ARROWMIND_ISA::quantise_rows<int16_t>(p);
+}
+
+}  // namespace arrowmind::quantise
