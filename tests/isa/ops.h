@@ -1,0 +1,20 @@
+#pragma once
+
+#include "report.h"
+
+namespace arrowmind::isa_test {
+
+// One per op: every row of its table against the scalar row, on cases made from `seed`.
+void test_attention(Report& report, uint64_t seed);
+void test_embed(Report& report, uint64_t seed);
+void test_norm(Report& report, uint64_t seed);
+void test_pool(Report& report, uint64_t seed);
+void test_qmatmul(Report& report, uint64_t seed);
+void test_quantise(Report& report, uint64_t seed);
+void test_scan(Report& report, uint64_t seed);
+void test_simd(Report& report, uint64_t seed);
+
+// What select() takes, under every value of ARROWMIND_MAX_ISA.
+void test_dispatch(Report& report);
+
+}  // namespace arrowmind::isa_test

@@ -1,0 +1,194 @@
+#include "qmatmul_inputs.h"
+
+#include "base/checked.h"
+#include "random.h"
+
+namespace arrowmind::isa_test {
+
+using qmatmul::Activation;
+using qmatmul::kPanel;
+using qmatmul::kQuad;
+using qmatmul::Weight;
+
+std::string MatmulCase::text() const {
+  std::string text = cat(m, " x ", n, " x ", k, ", gap ", gap);
+  if (n_end != 0) text += cat(", outputs ", n_begin, " to ", n_end);
+  for (const auto& [set, name] : {std::pair{a_zero, "a_zero"},
+                                  {w_zero, "w_zero"},
+                                  {!scaled, "unscaled"},
+                                  {bias, "bias"},
+                                  {residual, "residual"},
+                                  {gelu, "gelu"},
+                                  {extreme, "extreme"},
+                                  {rough, "special values"}}) {
+    if (set) text += cat(", ", name);
+  }
+  return text;
+}
+
+namespace {
+
+// Codes of activations: rows of k codes, padded with zeros to a quad, `gap` quads between rows.
+template <typename Code>
+Buffer<Code> activation_codes(Random& random, const MatmulCase& one, int64_t stride, int64_t low,
+                              int64_t high) {
+  const int64_t padded = round_up(one.k, kQuad);
+  Buffer<Code> codes((one.m - 1) * stride + padded);
+  for (int64_t m = 0; m < one.m; ++m) {
+    for (int64_t k = 0; k < one.k; ++k) {
+      const int64_t code = !one.extreme       ? random.whole(low, high)
+                           : m % 2 == 0       ? low
+                           : random.one_in(2) ? low
+                                              : high;
+      codes[m * stride + k] = static_cast<Code>(code);
+    }
+  }
+  return codes;
+}
+
+template <typename Code>
+void set_codes(Random& random, const MatmulCase& one, const Buffer<Code>& codes, MatmulInputs& in) {
+  qmatmul::Params& p = in.params;
+  p.a = codes.data();
+  in.a_scale = filled<float>(one.m, [&] { return 0.001f + 0.01f * random.real(); });
+  p.a_scale = in.a_scale.data();
+  in.a_zero = filled<int32_t>(one.m, [&] { return one.a_zero ? random.whole(-128, 127) : 0; });
+  if (one.a_zero) p.a_zero = in.a_zero.data();
+  in.a_sum = Buffer<int32_t>(one.m);
+  for (int64_t m = 0; m < one.m; ++m) {
+    int64_t sum = 0;
+    for (int64_t k = 0; k < one.k; ++k) sum += codes.data()[m * p.a_stride + k] - in.a_zero[m];
+    in.a_sum[m] = static_cast<int32_t>(sum);
+  }
+  if (one.w_zero) p.a_sum = in.a_sum.data();
+}
+
+void set_activations(Random& random, Activation activation, const MatmulCase& one, MatmulInputs& in) {
+  qmatmul::Params& p = in.params;
+  switch (activation) {
+    case Activation::kF32:
+      p.a_stride = one.k + one.gap;
+      in.a_float = filled<float>((one.m - 1) * p.a_stride + one.k,
+                                 [&] { return one.rough ? random.rough() : random.real(); });
+      p.a = in.a_float.data();
+      return;
+    case Activation::kI8:
+      p.a_stride = round_up(one.k, kQuad) + kQuad * one.gap;
+      in.a_byte = activation_codes<int8_t>(random, one, p.a_stride, -128, 127);
+      return set_codes(random, one, in.a_byte, in);
+    case Activation::kI16: {
+      p.a_stride = round_up(one.k, kQuad) + kQuad * one.gap;
+      const int64_t limit = qmatmul::activation_limit(one.k);
+      in.a_word = activation_codes<int16_t>(random, one, p.a_stride, -limit, limit);
+      return set_codes(random, one, in.a_word, in);
+    }
+  }
+}
+
+template <typename T, typename Make>
+Buffer<T> row_major(const MatmulCase& one, const Make& make) {
+  return filled<T>(one.n * one.k, make);
+}
+
+void set_codes_of_weights(Random& random, const MatmulCase& one, MatmulInputs& in) {
+  qmatmul::Params& p = in.params;
+  const Buffer<int8_t> codes = row_major<int8_t>(
+      one, [&] { return one.extreme ? (random.one_in(8) ? -127 : 127) : random.whole(-127, 127); });
+  qmatmul::pack(Weight::kI8, one.n, one.k, codes.data(), in.weights.data());
+  const int64_t padded = round_up(one.n, kPanel);
+  in.w_scale = filled<float>(padded, [&] { return 0.002f + 0.01f * random.real(); }, 64);
+  if (one.scaled) p.w_scale = in.w_scale.data();
+  in.w_zero = filled<float>(padded, [&] { return random.whole(-40, 40); }, 64);
+  if (one.w_zero) p.w_zero = in.w_zero.data();
+  in.w_sum = Buffer<int32_t>(padded, 64);
+  for (int64_t i = 0; i < one.n * one.k; ++i) in.w_sum[i / one.k] += codes.data()[i];
+  // Without zero points of the activations a kernel has to do without the sums too.
+  if (one.a_zero || one.bias) p.w_sum = in.w_sum.data();
+}
+
+void set_weights(Random& random, Weight weight, const MatmulCase& one, MatmulInputs& in) {
+  in.weights = Buffer<char>(qmatmul::packed_bytes(weight, one.n, one.k), 64);
+  in.params.w = in.weights.data();
+  switch (weight) {
+    case Weight::kF32:
+      return qmatmul::pack(weight, one.n, one.k, row_major<float>(one, [&] { return random.real(); }).data(),
+                           in.weights.data());
+    case Weight::kF16:
+      return qmatmul::pack(weight, one.n, one.k,
+                           row_major<uint16_t>(one, [&] { return random.half(); }).data(), in.weights.data());
+    case Weight::kI8:
+      return set_codes_of_weights(random, one, in);
+  }
+}
+
+void set_epilogue(Random& random, const MatmulCase& one, MatmulInputs& in) {
+  qmatmul::Params& p = in.params;
+  p.m = one.m;
+  p.n = one.n;
+  p.k = one.k;
+  p.n_begin = one.n_begin;
+  p.n_end = one.n_end == 0 ? one.n : one.n_end;
+  const int64_t stride = one.n + one.gap;
+  const int64_t size = (one.m - 1) * stride + one.n;
+  in.bias = filled<float>(one.n, [&] { return random.real(); });
+  if (one.bias) p.bias = in.bias.data();
+  in.residual = filled<float>(size, [&] { return random.real(); });
+  if (one.residual) p.residual = in.residual.data();
+  p.residual_stride = stride;
+  p.nonlinearity = one.gelu ? qmatmul::Nonlinearity::kGelu : qmatmul::Nonlinearity::kNone;
+  in.c = filled<float>(size, [] { return -7.0f; });
+  p.c = in.c.data();
+  p.c_stride = stride;
+}
+
+}  // namespace
+
+MatmulInputs make_inputs(Activation activation, Weight weight, const MatmulCase& one) {
+  Random random(one.seed);
+  MatmulInputs in;
+  set_epilogue(random, one, in);
+  set_activations(random, activation, one, in);
+  set_weights(random, weight, one, in);
+  return in;
+}
+
+std::vector<MatmulCase> matmul_cases(uint64_t seed) {
+  std::vector<MatmulCase> cases;
+  const auto add = [&](MatmulCase one) {
+    one.seed = ++seed;
+    cases.push_back(one);
+  };
+  // Every number of rows of a register tile, at once with every option.
+  for (int64_t m = 1; m <= 15; ++m) {
+    MatmulCase one{.m = m, .n = 16 * (1 + m % 4) + m % 5, .k = 17 + 3 * m, .gap = m % 3};
+    one.a_zero = m % 2 == 1;
+    one.w_zero = m % 3 == 1;
+    one.bias = m % 4 == 1;
+    one.residual = m % 5 == 1;
+    one.gelu = m % 4 == 2;
+    one.scaled = m % 7 != 6;
+    one.rough = m % 6 == 5;
+    add(one);
+  }
+  // Lengths around quads and pairs of them, and outputs around panels.
+  for (const int64_t k : {1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 31}) {
+    add({.m = 2, .n = 1 + k, .k = k, .a_zero = true, .w_zero = true, .bias = true});
+    add({.m = 5, .n = 129 + k, .k = k});
+  }
+  // Several row tiles and chunks of k, where weights are decoded first, and blocks of rows.
+  add({.m = 29, .n = 48, .k = 515, .a_zero = true, .w_zero = true, .bias = true, .gelu = true});
+  add({.m = 23, .n = 40, .k = 1100, .gap = 1, .a_zero = true, .residual = true});
+  add({.m = 197, .n = 17, .k = 65, .a_zero = true, .w_zero = true});
+  // One row against many outputs.
+  add({.m = 1, .n = 256, .k = 384, .bias = true});
+  add({.m = 1, .n = 100, .k = 1029, .w_zero = true, .residual = true});
+  // The part of the outputs that one thread of several computes.
+  add({.m = 3, .n = 100, .k = 40, .n_begin = 32, .n_end = 80, .bias = true, .residual = true});
+  add({.m = 7, .n = 100, .k = 40, .n_begin = 48, .n_end = 0, .a_zero = true, .bias = true});
+  // Sums at the edge of their budget.
+  for (const int64_t m : {1, 2, 13}) add({.m = m, .n = 33, .k = 1536, .extreme = true});
+  add({.m = 4, .n = 16, .k = 516, .a_zero = true, .w_zero = true, .extreme = true});
+  return cases;
+}
+
+}  // namespace arrowmind::isa_test

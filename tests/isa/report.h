@@ -1,0 +1,74 @@
+#pragma once
+
+#include <bit>
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "kernels/registry.h"
+
+namespace arrowmind::isa_test {
+
+// Everything a kernel wrote, gaps between rows included.
+struct Outcome {
+  std::vector<float> floats;
+  std::vector<int32_t> codes;
+};
+
+// Which rows ran, on how many cases, and what differed from the scalar row. Prints a line per row.
+class Report {
+ public:
+  void compare(const KernelRow& row, const std::string& what, const Outcome& expected, const Outcome& got);
+  void fail(std::string_view name, const std::string& message);
+  // Adds what the scalar row wrote to its digest, which is the same on every architecture.
+  void digest(const KernelRow& row, const Outcome& outcome);
+
+  // Prints what became of each row of `op`.
+  void close_op(const std::vector<KernelRow>& rows);
+
+  int ran() const { return ran_; }
+  int skipped() const { return skipped_; }
+  int failures() const { return failures_; }
+  // Instruction sets of which at least one row ran.
+  const std::set<std::string_view>& isas() const { return isas_; }
+
+ private:
+  std::map<std::string_view, int64_t> cases_, failed_;
+  std::map<std::string_view, uint64_t> digests_;
+  std::set<std::string_view> isas_;
+  int ran_ = 0, skipped_ = 0, failures_ = 0;
+};
+
+// Names the row that runs, for the message of a process that dies in it. Kernels that use instructions this
+// processor lacks, or memory that is not theirs, end here.
+void watch_for_signals();
+void set_current(const KernelRow& row);
+
+// For each case, runs the scalar row of every form and compares each other row of the same form with it.
+//   same_form(a, b)    whether two rows compute the same
+//   run(row, case)     inputs made from the case alone, and what the row wrote
+template <typename Row, typename Case, typename SameForm, typename Fits, typename Run>
+void check_rows(Report& report, std::span<const Row> rows, const std::vector<Case>& cases,
+                const SameForm& same_form, const Fits& fits, const Run& run) {
+  for (const Row& oracle : rows) {
+    if (oracle.row.isa != Isa::kScalar) continue;
+    for (const Case& one : cases) {
+      set_current(oracle.row);
+      const Outcome expected = run(oracle, one);
+      report.digest(oracle.row, expected);
+      for (const Row& row : rows) {
+        if (!same_form(oracle, row) || !fits(row, one) || !isa_enabled(row.row.isa)) continue;
+        set_current(row.row);
+        report.compare(row.row, one.text(), expected, &row == &oracle ? expected : run(row, one));
+      }
+    }
+  }
+  std::vector<KernelRow> common;
+  for (const Row& row : rows) common.push_back(row.row);
+  report.close_op(common);
+}
+
+}  // namespace arrowmind::isa_test
