@@ -1,17 +1,23 @@
 #include "qmatmul_inputs.h"
 
+#include <cstring>
+
 #include "base/checked.h"
 #include "random.h"
 
 namespace arrowmind::isa_test {
 
 using qmatmul::Activation;
+using qmatmul::block_of;
 using qmatmul::kPanel;
 using qmatmul::kQuad;
+using qmatmul::part_of;
+using qmatmul::Scale;
 using qmatmul::Weight;
 
 std::string MatmulCase::text() const {
-  std::string text = cat(m, " x ", n, " x ", k, ", gap ", gap);
+  std::string text =
+      cat(m, " x ", n, " x ", k, ", gap ", gap, ", group ", group, ", scales ", static_cast<int>(scale_type));
   if (n_end != 0) text += cat(", outputs ", n_begin, " to ", n_end);
   for (const auto& [set, name] : {std::pair{a_zero, "a_zero"},
                                   {w_zero, "w_zero"},
@@ -28,19 +34,17 @@ std::string MatmulCase::text() const {
 
 namespace {
 
-// Codes of activations: rows of k codes, padded with zeros to a quad, `gap` quads between rows.
+// Codes of activations: rows of k codes, padded with zeros to a multiple of `unit`.
 template <typename Code>
-Buffer<Code> activation_codes(Random& random, const MatmulCase& one, int64_t stride, int64_t low,
+Buffer<Code> activation_codes(Random& random, const MatmulCase& one, int64_t unit, int64_t low,
                               int64_t high) {
-  const int64_t padded = round_up(one.k, kQuad);
+  const int64_t padded = round_up(one.k, unit);
+  const int64_t stride = padded + kQuad * one.gap;
   Buffer<Code> codes((one.m - 1) * stride + padded);
   for (int64_t m = 0; m < one.m; ++m) {
     for (int64_t k = 0; k < one.k; ++k) {
-      const int64_t code = !one.extreme       ? random.whole(low, high)
-                           : m % 2 == 0       ? low
-                           : random.one_in(2) ? low
-                                              : high;
-      codes[m * stride + k] = static_cast<Code>(code);
+      const bool lowest = one.extreme && (m % 2 == 0 || random.one_in(2));
+      codes[m * stride + k] = static_cast<Code>(lowest ? low : one.extreme ? high : random.whole(low, high));
     }
   }
   return codes;
@@ -63,6 +67,25 @@ void set_codes(Random& random, const MatmulCase& one, const Buffer<Code>& codes,
   if (one.w_zero) p.a_sum = in.a_sum.data();
 }
 
+// A scale for each block of k, and the sums of each part.
+void set_blocks(Random& random, const MatmulCase& one, MatmulInputs& in) {
+  qmatmul::Params& p = in.params;
+  p.a = in.a_byte.data();
+  const int64_t block = block_of(one.group), part = part_of(one.group);
+  const int64_t blocks = ceil_div(one.k, block), parts = blocks * (block / part);
+  in.a_scale = filled<float>(one.m * blocks, [&] { return 0.001f + 0.01f * random.real(); });
+  in.a_sum = Buffer<int32_t>(one.m * parts);
+  in.a_weighted = Buffer<float>(one.m * parts);
+  for (int64_t i = 0; i < one.m * parts; ++i) {
+    const int64_t m = i / parts, first = i % parts * part;
+    for (int64_t k = first; k < first + part; ++k) in.a_sum[i] += in.a_byte[m * p.a_stride + k];
+    in.a_weighted[i] = static_cast<float>(in.a_sum[i]) * in.a_scale[m * blocks + first / block];
+  }
+  p.a_scale = in.a_scale.data();
+  p.a_sum = in.a_sum.data();
+  p.a_weighted = in.a_weighted.data();
+}
+
 void set_activations(Random& random, Activation activation, const MatmulCase& one, MatmulInputs& in) {
   qmatmul::Params& p = in.params;
   switch (activation) {
@@ -74,14 +97,18 @@ void set_activations(Random& random, Activation activation, const MatmulCase& on
       return;
     case Activation::kI8:
       p.a_stride = round_up(one.k, kQuad) + kQuad * one.gap;
-      in.a_byte = activation_codes<int8_t>(random, one, p.a_stride, -128, 127);
+      in.a_byte = activation_codes<int8_t>(random, one, kQuad, -128, 127);
       return set_codes(random, one, in.a_byte, in);
     case Activation::kI16: {
       p.a_stride = round_up(one.k, kQuad) + kQuad * one.gap;
       const int64_t limit = qmatmul::activation_limit(one.k);
-      in.a_word = activation_codes<int16_t>(random, one, p.a_stride, -limit, limit);
+      in.a_word = activation_codes<int16_t>(random, one, kQuad, -limit, limit);
       return set_codes(random, one, in.a_word, in);
     }
+    case Activation::kI8Block:
+      p.a_stride = round_up(one.k, block_of(one.group)) + kQuad * one.gap;
+      in.a_byte = activation_codes<int8_t>(random, one, block_of(one.group), -127, 127);
+      return set_blocks(random, one, in);
   }
 }
 
@@ -106,7 +133,59 @@ void set_codes_of_weights(Random& random, const MatmulCase& one, MatmulInputs& i
   if (one.a_zero || one.bias) p.w_sum = in.w_sum.data();
 }
 
+int bits_of(Weight weight) {
+  return weight == Weight::kI8Grid ? 8 : weight == Weight::kI2Grid ? 2 : 4;
+}
+
+// Scales as stored: any byte, a number of binary16, or a float.
+Buffer<char> grid_scales(Random& random, Scale type, int64_t count) {
+  const int64_t size = type == Scale::kF32 ? 4 : type == Scale::kF16 ? 2 : 1;
+  Buffer<char> scales(count * size, 64);
+  for (int64_t i = 0; i < count; ++i) {
+    const float value = 0.001f + 0.01f * random.real();
+    const uint16_t half = random.half();
+    // E8M0: between 2^-27 and 2^5, so that no product overflows.
+    const uint8_t byte = static_cast<uint8_t>(type == Scale::kE8M0   ? random.whole(100, 132)
+                                              : type == Scale::kE4M3 ? random.whole(0, 126)
+                                                                     : random.whole(0, 255));
+    const void* source = size == 4   ? static_cast<const void*>(&value)
+                         : size == 2 ? &half
+                                     : static_cast<const void*>(&byte);
+    std::memcpy(scales.data() + i * size, source, static_cast<size_t>(size));
+  }
+  return scales;
+}
+
+void set_grid(Random& random, Weight weight, const MatmulCase& one, MatmulInputs& in) {
+  const int64_t top = (int64_t{1} << bits_of(weight)) - 1;
+  const bool is_signed = weight == Weight::kI8Grid;
+  const Buffer<uint8_t> codes = filled<uint8_t>(one.n * one.k, [&]() -> int64_t {
+    if (one.extreme) return is_signed ? (random.one_in(8) ? 0x81 : 0x7f) : (random.one_in(8) ? 0 : top);
+    const int64_t code = random.whole(0, top);
+    return is_signed && code == 0x80 ? 0x81 : code;
+  });
+  in.weights = Buffer<char>(qmatmul::packed_bytes(weight, one.n, one.k, one.group), 64);
+  qmatmul::pack(weight, one.n, one.k, codes.data(), in.weights.data(), one.group);
+  qmatmul::Grid& grid = in.params.grid;
+  const int64_t padded = round_up(one.n, kPanel);
+  const int64_t groups = one.group == 0 ? 1 : ceil_div(one.k, one.group);
+  grid.group = one.group;
+  grid.scale_type = one.scale_type;
+  in.scales = grid_scales(random, one.scale_type, padded * groups);
+  grid.scales = in.scales.data();
+  in.outer = filled<float>(padded, [&] { return 0.001f + 0.01f * random.real(); }, 64);
+  if (one.scale_type == Scale::kU8 || one.scale_type == Scale::kE4M3) grid.outer = in.outer.data();
+  in.zeros = filled<uint8_t>(padded * groups, [&] { return random.whole(0, 255); });
+  const bool can_have_zeros = weight == Weight::kI4Grid || weight == Weight::kI2Grid;
+  if (one.w_zero && can_have_zeros) grid.zeros = in.zeros.data();
+}
+
 void set_weights(Random& random, Weight weight, const MatmulCase& one, MatmulInputs& in) {
+  if (is_grid(weight)) {
+    set_grid(random, weight, one, in);
+    in.params.w = in.weights.data();
+    return;
+  }
   in.weights = Buffer<char>(qmatmul::packed_bytes(weight, one.n, one.k), 64);
   in.params.w = in.weights.data();
   switch (weight) {
@@ -118,6 +197,8 @@ void set_weights(Random& random, Weight weight, const MatmulCase& one, MatmulInp
                            row_major<uint16_t>(one, [&] { return random.half(); }).data(), in.weights.data());
     case Weight::kI8:
       return set_codes_of_weights(random, one, in);
+    default:
+      fail(ErrorKind::kKernel, "make_inputs knows no weights of type ", static_cast<int>(weight));
   }
 }
 
@@ -152,7 +233,11 @@ MatmulInputs make_inputs(Activation activation, Weight weight, const MatmulCase&
   return in;
 }
 
-std::vector<MatmulCase> matmul_cases(uint64_t seed) {
+bool is_grid(Weight weight) {
+  return weight >= Weight::kI8Grid;
+}
+
+std::vector<MatmulCase> matmul_cases(uint64_t seed, bool grids) {
   std::vector<MatmulCase> cases;
   const auto add = [&](MatmulCase one) {
     one.seed = ++seed;
@@ -188,6 +273,21 @@ std::vector<MatmulCase> matmul_cases(uint64_t seed) {
   // Sums at the edge of their budget.
   for (const int64_t m : {1, 2, 13}) add({.m = m, .n = 33, .k = 1536, .extreme = true});
   add({.m = 4, .n = 16, .k = 516, .a_zero = true, .w_zero = true, .extreme = true});
+  if (!grids) return cases;
+  for (const int64_t group : {16, 32, 64, 128}) {
+    for (const Scale type : {Scale::kF16, Scale::kU8, Scale::kE8M0, Scale::kE4M3}) {
+      for (const bool w_zero : {false, true}) {
+        add({.m = 3, .n = 21, .k = 150, .w_zero = w_zero, .group = group, .scale_type = type});
+      }
+    }
+    for (const int64_t m : {1, 14}) {
+      add({.m = m, .n = 18, .k = 1539, .w_zero = true, .bias = true, .group = group});
+      add({.m = m, .n = 16, .k = 512, .extreme = true, .group = group});
+    }
+  }
+  for (const int64_t k : {5, 130, 300}) {
+    add({.m = 7, .n = 33, .k = k, .w_zero = k == 300, .gelu = true, .group = 0, .scale_type = Scale::kF32});
+  }
   return cases;
 }
 

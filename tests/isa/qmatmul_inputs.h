@@ -15,7 +15,9 @@ struct MatmulCase {
   int64_t gap = 0;                 // elements between rows of activations, residual and outputs
   bool a_zero = false, w_zero = false, scaled = true, bias = false, residual = false, gelu = false;
   bool extreme = false;  // codes at the ends of their ranges, so that sums come near their budget
-  bool rough = false;    // floats that arithmetic treats in a way of their own
+  int64_t group = 32;    // of a grid
+  qmatmul::Scale scale_type = qmatmul::Scale::kF16;
+  bool rough = false;  // floats that arithmetic treats in a way of their own
   uint64_t seed = 0;
   std::string text() const;
 };
@@ -23,17 +25,21 @@ struct MatmulCase {
 // The parameters of one call, and everything they point to.
 struct MatmulInputs {
   qmatmul::Params params;
-  Buffer<float> a_float, a_scale, w_scale, w_zero, bias, residual, c;
+  Buffer<float> a_float, a_scale, a_weighted, w_scale, w_zero, bias, residual, c;
   Buffer<int8_t> a_byte;
   Buffer<int16_t> a_word;
   Buffer<int32_t> a_zero, a_sum, w_sum;
-  Buffer<char> weights;
+  Buffer<char> weights, scales;
+  Buffer<float> outer;
+  Buffer<uint8_t> zeros;
 };
 
 // The one place that knows what each form of the product is given.
 MatmulInputs make_inputs(qmatmul::Activation activation, qmatmul::Weight weight, const MatmulCase& one);
 
-// Shapes, tails, strides and options; the same for every form.
-std::vector<MatmulCase> matmul_cases(uint64_t seed);
+// Shapes, tails, strides and options; the same for every form. `grids` adds what concerns grids alone.
+std::vector<MatmulCase> matmul_cases(uint64_t seed, bool grids);
+
+bool is_grid(qmatmul::Weight weight);
 
 }  // namespace arrowmind::isa_test

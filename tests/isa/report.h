@@ -47,28 +47,45 @@ class Report {
 void watch_for_signals();
 void set_current(const KernelRow& row);
 
-// For each case, runs the scalar row of every form and compares each other row of the same form with it.
-//   same_form(a, b)    whether two rows compute the same
+// Runs the scalar row `oracle` on each case, and compares every other row that computes the same with it.
+//   same_form(row)     whether it does
+//   fits(row, case)    whether it serves the case
 //   run(row, case)     inputs made from the case alone, and what the row wrote
 template <typename Row, typename Case, typename SameForm, typename Fits, typename Run>
-void check_rows(Report& report, std::span<const Row> rows, const std::vector<Case>& cases,
+void check_form(Report& report, std::span<const Row> rows, const Row& oracle, const std::vector<Case>& cases,
                 const SameForm& same_form, const Fits& fits, const Run& run) {
-  for (const Row& oracle : rows) {
-    if (oracle.row.isa != Isa::kScalar) continue;
-    for (const Case& one : cases) {
-      set_current(oracle.row);
-      const Outcome expected = run(oracle, one);
-      report.digest(oracle.row, expected);
-      for (const Row& row : rows) {
-        if (!same_form(oracle, row) || !fits(row, one) || !isa_enabled(row.row.isa)) continue;
-        set_current(row.row);
-        report.compare(row.row, one.text(), expected, &row == &oracle ? expected : run(row, one));
-      }
+  for (const Case& one : cases) {
+    set_current(oracle.row);
+    const Outcome expected = run(oracle, one);
+    report.digest(oracle.row, expected);
+    for (const Row& row : rows) {
+      if (!same_form(row) || !fits(row, one) || !isa_enabled(row.row.isa)) continue;
+      set_current(row.row);
+      report.compare(row.row, one.text(), expected, &row == &oracle ? expected : run(row, one));
     }
   }
+}
+
+// Prints what became of the rows of a table.
+template <typename Row>
+void close_op(Report& report, std::span<const Row> rows) {
   std::vector<KernelRow> common;
   for (const Row& row : rows) common.push_back(row.row);
   report.close_op(common);
+}
+
+// The same for every form of a table, on the cases all of them share. same_form(a, b): whether a and b
+// compute the same.
+template <typename Row, typename Case, typename SameForm, typename Run>
+void check_rows(Report& report, std::span<const Row> rows, const std::vector<Case>& cases,
+                const SameForm& same_form, const Run& run) {
+  for (const Row& oracle : rows) {
+    if (oracle.row.isa != Isa::kScalar) continue;
+    check_form(
+        report, rows, oracle, cases, [&](const Row& row) { return same_form(oracle, row); },
+        [](const Row&, const Case&) { return true; }, run);
+  }
+  close_op(report, rows);
 }
 
 }  // namespace arrowmind::isa_test

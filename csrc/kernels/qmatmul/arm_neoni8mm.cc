@@ -24,6 +24,7 @@ struct SmmlaForm {
   using Packed = int8_t;
   static constexpr bool kPadded = true;
   static constexpr bool kDecodes = true;
+  static constexpr bool kAlwaysDecodes = false;
   static constexpr int kVectors = 4;
   static constexpr int kRows = 6;
   static constexpr int kMaxPanels = 1;
@@ -32,7 +33,9 @@ struct SmmlaForm {
   static constexpr int64_t kChunkQuads = 256;
   static constexpr int64_t kQuadBytes = kPanel * kQuad;
 
-  static int64_t panel_bytes(int64_t k) { return ceil_of(k, kQuad) * kQuadBytes; }
+  static int64_t quads(const Params& p) { return ceil_of(p.k, kQuad); }
+  static int64_t unit(const Params& /*p*/) { return 1; }
+  static int64_t panel_bytes(const Params& p) { return quads(p) * kQuadBytes; }
   static constexpr int64_t decoded_quad_bytes() { return kQuadBytes; }
   static constexpr int panels(int64_t /*rows*/) { return 1; }
 

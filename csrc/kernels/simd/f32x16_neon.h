@@ -80,6 +80,29 @@ inline F32x16 load_i8(const int8_t* p) {
   const int8x16_t bytes = vld1q_s8(p);
   return detail::from_i16(vmovl_s8(vget_low_s8(bytes)), vmovl_high_s8(bytes));
 }
+namespace detail {
+struct U32x16 {
+  uint32x4_t q0, q1, q2, q3;
+};
+inline U32x16 widen_u8(const uint8_t* p) {
+  const uint8x16_t bytes = vld1q_u8(p);
+  const uint16x8_t low = vmovl_u8(vget_low_u8(bytes));
+  const uint16x8_t high = vmovl_high_u8(bytes);
+  return {vmovl_u16(vget_low_u16(low)), vmovl_high_u16(low), vmovl_u16(vget_low_u16(high)),
+          vmovl_high_u16(high)};
+}
+}  // namespace detail
+inline F32x16 load_u8(const uint8_t* p) {
+  const detail::U32x16 x = detail::widen_u8(p);
+  return {vcvtq_f32_u32(x.q0), vcvtq_f32_u32(x.q1), vcvtq_f32_u32(x.q2), vcvtq_f32_u32(x.q3)};
+}
+// The floats whose bits are a byte each, shifted.
+template <int shift>
+inline F32x16 load_bits(const uint8_t* p) {
+  const detail::U32x16 x = detail::widen_u8(p);
+  const auto shifted = [](uint32x4_t q) { return vreinterpretq_f32_u32(vshlq_n_u32(q, shift)); };
+  return {shifted(x.q0), shifted(x.q1), shifted(x.q2), shifted(x.q3)};
+}
 inline F32x16 load_i32(const int32_t* p) {
   return {vcvtq_f32_s32(vld1q_s32(p)), vcvtq_f32_s32(vld1q_s32(p + 4)), vcvtq_f32_s32(vld1q_s32(p + 8)),
           vcvtq_f32_s32(vld1q_s32(p + 12))};
