@@ -39,7 +39,6 @@ REQUIRED = {
     "pyarrow": "24",
     "pyyaml": "6",
     "rich": "13",
-    "safetensors": "0.5",
     "structlog": "24",
     "tantivy": "0.26",
     "tokenizers": "0.21",

@@ -19,6 +19,7 @@ from arrowmind.weights.export import write_safetensors
 from arrowmind.weights.file import WeightFile
 from arrowmind.weights.folder import publish_folder
 from arrowmind.weights.formats import number_type
+from arrowmind.weights.gguf.writer import write_gguf
 from arrowmind.weights.manifest import write_manifest
 from arrowmind.weights.opening import PARQUET_NAME, open_weights
 from arrowmind.weights.parquet import write_parquet
@@ -35,12 +36,17 @@ __all__ = ["FORMATS", "ConvertReport", "convert_model", "copy_companions", "writ
 
 _log = get_logger("arrowmind.weights")
 
+GGUF_NAME = "model.gguf"
 _Writer = Callable[..., None]
 FORMATS: dict[str, tuple[str, _Writer | None, dict[str, Any]]] = {
     "native": (schema.FILE_NAME, None, {}),
     "parquet-v1": (PARQUET_NAME, write_parquet, {"version": 1}),
     "parquet-v2": (PARQUET_NAME, write_parquet, {"version": 2}),
     "safetensors": ("model.safetensors", write_safetensors, {}),
+    "gguf": (GGUF_NAME, write_gguf, {}),
+    "gguf-f16": (GGUF_NAME, write_gguf, {"matrices": "F16"}),
+    "gguf-q8_0": (GGUF_NAME, write_gguf, {"matrices": "Q8_0"}),
+    "gguf-q4_0": (GGUF_NAME, write_gguf, {"matrices": "Q4_0"}),
 }
 """What a folder can hold: file name, writer (native is always written first), options of the writer."""
 

@@ -1,4 +1,4 @@
-"""Make a model folder from a Hugging Face folder or from another weight file.
+"""Make a model folder from a Hugging Face folder, a GGUF file or another weight file.
 
 The result holds weights, config.json and tokenizer.json, and appears whole or not at all.
 """
@@ -32,7 +32,8 @@ def run(
         typer.Option(
             "--format",
             metavar="NAME",
-            help="native (if none is given), parquet-v1, parquet-v2, safetensors; may be repeated.",
+            help="native (if none is given), parquet-v1, parquet-v2, safetensors, gguf, gguf-f16, gguf-q8_0, "
+            "gguf-q4_0; may be repeated.",
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the folder if it exists.")] = False,

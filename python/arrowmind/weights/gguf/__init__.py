@@ -7,4 +7,7 @@
     settings               metadata -> config.json
     vocabulary, tokenizer  metadata -> tokenizer.json
     source                 all of it as a WeightSource
+    grids                  blocks -> codes and scales, without going through floats, and back
+    writer, encoding,
+    tokenizer_export       any weights -> a GGUF file
 """

@@ -24,6 +24,7 @@ class Architecture:
         constants: entries of config.json that the metadata do not say.
         interleaved: whether rows of query and key are kept with the two halves of a head interleaved.
         norm_offset: what GGUF adds to the weights of norms.
+        omitted: layers that GGUF has no place for, and that its readers do without.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Architecture:
     constants: dict[str, Any] = field(default_factory=dict)
     interleaved: bool = False
     norm_offset: float = 0.0
+    omitted: tuple[str, ...] = ()
 
 
 _DECODER_TENSORS = {
@@ -133,6 +135,7 @@ ARCHITECTURES = {
             _ENCODER_TENSORS,
             _ENCODER_SETTINGS,
             {"hidden_act": "gelu", "position_embedding_type": "absolute"},
+            omitted=("pooler.dense",),
         ),
     )
 }

@@ -1,0 +1,88 @@
+"""Blocks of GGUF that are a plain grid -> codes and scales of ours, and back: no value is rounded on the way.
+
+====== ====================================================================
+Q8_0   int8, groups of 32, float16 scales
+Q4_0   int4, groups of 32, float16 scales; where scales are negative, with zero points
+MXFP4  fp4, groups of 32, E8M0 scales
+====== ====================================================================
+
+Q4_0 gives the value farthest from zero the code 0, which stands for -8, and the scale the sign that fits.
+Our scales have no sign: a block with a negative one is turned, value = (15 - code - 7) * |scale|, and has the
+zero point 7 where the others have 8.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from arrowmind import _native
+from arrowmind.weights.formats import Grid, GridCodes
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+__all__ = ["from_blocks", "to_blocks"]
+
+_GROUP = 32
+_ZERO_STEPS = 16  # of a stored zero point, in a step of a code
+_TURNED, _STRAIGHT = 7 * _ZERO_STEPS, 8 * _ZERO_STEPS
+_SIGN = np.uint16(0x8000)
+_NO_SCALE = 255  # E8M0's NaN
+
+
+def from_blocks(kind: str, codes: npt.NDArray[np.uint8], scales: npt.NDArray[np.uint8]) -> GridCodes | None:
+    """What :meth:`arrowmind._native.GgufFile.grid` gives as a matrix on a grid.
+
+    Args:
+        kind: ``Q8_0``, ``Q4_0`` or ``MXFP4``.
+        codes: uint8 [n, k].
+        scales: bytes of the scales, uint8 [n, groups * bytes of one].
+
+    Returns:
+        None where a block is none of our grid: a scale that is NaN or infinite, the code -128.
+    """
+    if kind == "MXFP4":
+        return None if (scales == _NO_SCALE).any() else GridCodes(Grid("fp4", _GROUP, "e8m0"), codes, scales)
+    halves = np.ascontiguousarray(scales).view("<f2")
+    if not np.isfinite(halves).all():
+        return None
+    negative = (halves.view(np.uint16) & _SIGN) != 0
+    sizes = np.abs(halves)
+    turned = np.repeat(negative, _GROUP, axis=1)
+    if kind == "Q8_0":
+        if (codes == 0x80).any():
+            return None
+        signed = np.where(turned, -codes.view(np.int8), codes.view(np.int8))
+        return GridCodes(Grid("int8", _GROUP, "fp16"), signed.view(np.uint8), sizes)
+    if not negative.any():
+        return GridCodes(Grid("int4", _GROUP, "fp16"), codes, sizes)
+    zeros = np.where(negative, _TURNED, _STRAIGHT).astype(np.uint8)
+    flipped = np.where(turned, 15 - codes, codes).astype(np.uint8)
+    return GridCodes(Grid("int4", _GROUP, "fp16", zero_points=True), flipped, sizes, zeros)
+
+
+def to_blocks(grid: GridCodes) -> tuple[str, npt.NDArray[np.uint8]] | None:
+    """A matrix on a grid as blocks of GGUF: the type and the bytes, row by row.
+
+    Returns:
+        None where GGUF has no such grid.
+    """
+    kind = _block_type(grid.grid)
+    if kind is None or grid.codes.shape[1] % _GROUP:
+        return None
+    codes, scales = grid.codes, np.ascontiguousarray(grid.scales)
+    if grid.zeros is not None:
+        turned = grid.zeros == _TURNED
+        if not (turned | (grid.zeros == _STRAIGHT)).all():
+            return None
+        codes = np.where(np.repeat(turned, _GROUP, axis=1), 15 - codes, codes)
+        scales = (scales.view(np.uint16) | np.where(turned, _SIGN, np.uint16(0))).view("<f2")
+    flat = np.ascontiguousarray(codes, dtype=np.uint8).reshape(-1)
+    return kind, _native.gguf_join(kind, flat, scales.reshape(-1).view(np.uint8))
+
+
+def _block_type(grid: Grid) -> str | None:
+    known = {("int8", "fp16"): "Q8_0", ("int4", "fp16"): "Q4_0", ("fp4", "e8m0"): "MXFP4"}
+    return known.get((grid.quant_type, grid.scale_type)) if grid.group_size == _GROUP else None
