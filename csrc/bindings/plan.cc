@@ -175,6 +175,21 @@ void observe(Plan& plan, int input, const Statistics& statistics) {
   runtime::add_observe(plan, input, {.magnitude = statistics.data(), .squares = statistics.data() + columns});
 }
 
+using Rows = nb::ndarray<float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+using Count = nb::ndarray<int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+
+void record(Plan& plan, int input, const Rows& rows, const Count& count) {
+  if (static_cast<int64_t>(rows.shape(1)) != plan.columns(input) || count.size() != 1) {
+    fail(ErrorKind::kInvalidArgument, "a record of ", rows.shape(1), " columns and ", count.size(),
+         " counts; [rows, ", plan.columns(input), "] and one count are needed");
+  }
+  plan.keep(keepalive(nb::cast(rows)));
+  plan.keep(keepalive(nb::cast(count)));
+  runtime::add_record(
+      plan, input,
+      {.rows = rows.data(), .capacity = static_cast<int64_t>(rows.shape(0)), .count = count.data()});
+}
+
 void pool(Plan& plan, int input, const std::string& kind) {
   if (kind != "mean" && kind != "cls")
     fail(ErrorKind::kInvalidArgument, "pooling '", kind, "'; use mean or cls");
@@ -224,6 +239,7 @@ void bind_plan(nb::module_& m) {
       .def("quantise", &quantise, nb::arg("input"), nb::arg("output"), nb::arg("multiplier") = nb::none())
       .def("multiply", &multiply, nb::arg("input"), nb::arg("output"), nb::arg("multiplier"))
       .def("observe", &observe, nb::arg("input"), nb::arg("statistics"))
+      .def("record", &record, nb::arg("input"), nb::arg("rows"), nb::arg("count"))
       .def("linear", &linear, nb::arg("layers"), nb::arg("input"), nb::arg("output"),
            nb::arg("residual") = -1, nb::arg("gelu") = false)
       .def("attention", &runtime::add_attention, nb::arg("input"), nb::arg("output"), nb::arg("heads"))

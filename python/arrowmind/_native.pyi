@@ -235,6 +235,12 @@ class Plan:
     ) -> None: ...
     def multiply(self, input: int, output: int, multiplier: npt.NDArray[np.float32]) -> None: ...  # noqa: A002
     def observe(self, input: int, statistics: npt.NDArray[np.float64]) -> None: ...  # noqa: A002
+    def record(
+        self,
+        input: int,  # noqa: A002
+        rows: npt.NDArray[np.float32],
+        count: npt.NDArray[np.int64],
+    ) -> None: ...
     def linear(
         self,
         layers: list[dict[str, object]],

@@ -52,7 +52,7 @@ def test_a_result_below_the_threshold_is_refused(call, source, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "options", [["--quant-type", "int3"], ["--activation", "x"], ["--calibration", "gptq"]]
+    "options", [["--quant-type", "int3"], ["--activation", "x"], ["--calibration", "awq"]]
 )
 def test_unknown_choices(call, source, options):
     outcome = call("quantize", "--input", source, "--output", "q", *options)

@@ -8,6 +8,7 @@ from tests.reference import bert, folder, tokenizer
 
 from arrowmind import ArrowEngine, ArrowQuantizer, QuantizationConfig
 from arrowmind.engine.calibration import observe_inputs
+from arrowmind.engine.moments import MomentObserver
 from arrowmind.errors import InvalidArgumentError, WeightError
 from arrowmind.weights import convert_model, open_weights, write_weights
 from arrowmind.weights.tensor import float_tensor
@@ -76,6 +77,65 @@ def first_inputs(weights):
         x = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-12)
         rows.append(x * weights["embeddings.LayerNorm.weight"] + weights["embeddings.LayerNorm.bias"])
     return np.concatenate(rows)
+
+
+def test_moments_are_those_of_the_inputs(model, weights):
+    observer = MomentObserver(model, TEXTS, threads=2)
+    assert [len(group.names) for group in observer.groups[:4]] == [3, 1, 1, 1]
+    assert [group.block for group in observer.groups[::4]] == list(range(len(observer.groups) // 4))
+    tokens = tokenizer.build()
+    tokens.enable_truncation(folder.MAX_TOKENS)
+    lengths = [len(tokens.encode(text).ids) for text in TEXTS]
+    weight = np.repeat(np.array(lengths) ** -0.5, lengths)
+    inputs = first_inputs(weights)
+    wanted = (inputs * weight[:, None]).T @ inputs / weight.sum()
+    groups = observer.groups[:4]
+    moments = observer.moments(groups, {})
+    np.testing.assert_allclose(moments[0], wanted, rtol=1e-4, atol=1e-4 * np.abs(wanted).max())
+    for group, found in zip(groups, moments, strict=True):
+        assert found.shape == (group.inputs, group.inputs)
+        np.testing.assert_array_equal(found, found.T)
+    again = MomentObserver(model, TEXTS, threads=1).moments(groups[1:], {})
+    np.testing.assert_allclose(again[-1], moments[-1], rtol=1e-5, atol=1e-6 * np.abs(moments[-1]).max())
+
+
+def test_moments_see_what_was_replaced(model, weights):
+    observer = MomentObserver(model, TEXTS, threads=1)
+    name = observer.groups[0].names[2]
+    group = observer.groups[1:2]
+    halved = observer.moments(
+        group, {name: weights[name] / 2, name[:-6] + "bias": weights[name[:-6] + "bias"] / 2}
+    )
+    np.testing.assert_allclose(halved[0], observer.moments(group, {})[0] / 4, rtol=1e-3, atol=1e-5)
+
+
+def test_a_record_that_overflows_is_refused(model):
+    from arrowmind import _native
+
+    plan = _native.Plan(vocabulary=4, max_length=8, output_columns=4)
+    source = plan.buffer("fp32", 4)
+    with pytest.raises(InvalidArgumentError, match="one count"):
+        plan.record(source, np.zeros((2, 3), np.float32), np.zeros(1, np.int64))
+    observer = MomentObserver(model, TEXTS, threads=1)
+    observer._batches[0].offsets[-1] += 0
+    from arrowmind.engine import moments
+
+    capacity = moments._RUN_TOKENS
+    try:
+        moments._RUN_TOKENS = -1
+        observer._folder.config["arrowmind"]["max_tokens"] = 1
+        with pytest.raises(InvalidArgumentError):
+            observer.moments(observer.groups[:1], {})
+    finally:
+        moments._RUN_TOKENS = capacity
+
+
+def test_gptq_beats_rounding_on_its_own_texts(model, weights, tmp_path):
+    options = {"activation": "fp32", "smoothing": 0.0, "symmetric": True}
+    plain = cosines(quantised(model, tmp_path / "ptq", **options), weights)
+    better = cosines(quantised(model, tmp_path / "gptq", calibration="gptq", **options), weights)
+    print(plain, better)
+    assert (1 - better).mean() < (1 - plain).mean()
 
 
 def test_equal_texts_give_equal_statistics(model):

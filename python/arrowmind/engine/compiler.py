@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from arrowmind.weights import Tensor, WeightSource
 
     Observe = Callable[[tuple[str, ...], int], NDArray[np.float64]]
+    Record = Callable[[tuple[str, ...], int], tuple[NDArray[np.float32], NDArray[np.int64]] | None]
 
 __all__ = ["compile_plan"]
 
@@ -32,6 +33,7 @@ def compile_plan(
     *,
     quantise: bool = True,
     observe: Observe | None = None,
+    record: Record | None = None,
 ) -> _native.Plan:
     """The plan of `model` over `weights`.
 
@@ -45,11 +47,14 @@ def compile_plan(
         quantise: False keeps every activation in float32, whatever the weight file says.
         observe: Called for each group of matrices over one input, with their names and the number of inputs;
             the zeros [2, inputs] it returns gather each input's largest magnitude and sum of squares.
+        record: Called like `observe`; what it returns, rows [capacity, inputs] and a count [1], takes the
+            inputs themselves. None leaves a group alone.
 
     Raises:
         WeightError: A tensor is missing or has another shape than the model needs.
     """
-    return _Compiler(model, weights, max_tokens, quantise=quantise, observe=observe).compile()
+    compiler = _Compiler(model, weights, max_tokens, quantise=quantise, observe=observe, record=record)
+    return compiler.compile()
 
 
 class _Compiler:
@@ -63,9 +68,11 @@ class _Compiler:
         *,
         quantise: bool,
         observe: Observe | None,
+        record: Record | None,
     ) -> None:
         self._quantise = quantise
         self._observe = observe
+        self._record = record
         self._max_tokens = max_tokens
         self._model = model
         self._weights = weights
@@ -127,9 +134,7 @@ class _Compiler:
     ) -> None:
         """Layers over one input, their outputs side by side."""
         tensors = [self._tensor(layer.weight) for layer in layers]
-        if self._observe is not None:
-            names = tuple(layer.weight for layer in layers)
-            self._plan.observe(source, self._observe(names, self._plan.columns(source)))
+        self._watch(tuple(layer.weight for layer in layers), source)
         activation = max((tensor.spec.activation for tensor in tensors), key=_WIDTH.__getitem__)
         self._plan.linear(
             [self._layer(layer, tensor) for layer, tensor in zip(layers, tensors, strict=True)],
@@ -138,6 +143,15 @@ class _Compiler:
             residual=residual,
             gelu=gelu,
         )
+
+    def _watch(self, names: tuple[str, ...], source: int) -> None:
+        """Lets whoever asked for it see what enters the matrices called `names`."""
+        columns = self._plan.columns(source)
+        if self._observe is not None:
+            self._plan.observe(source, self._observe(names, columns))
+        place = None if self._record is None else self._record(names, columns)
+        if place is not None:
+            self._plan.record(source, *place)
 
     def _input_scale(self, layers: tuple[Linear, ...]) -> NDArray[np.float32] | None:
         """What the input that `layers` share is multiplied by."""

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 from arrowmind.engine.calibration import observe_inputs
 from arrowmind.engine.engine import ArrowEngine
+from arrowmind.engine.moments import MomentObserver
 from arrowmind.quantize import (
     ArrowQuantizer,
     Embedder,
     QuantizationConfig,
+    register_calibrator,
     register_embedder,
     register_observer,
 )
@@ -26,3 +28,4 @@ def _open(path: Path) -> Embedder:
 
 register_embedder(_open)
 register_observer(observe_inputs)
+register_calibrator(MomentObserver)

@@ -2,7 +2,11 @@
 
 ::
 
-    config, scheme, ptq     choices; codes for numbers; the best range for them
+    config                  choices
+    scheme, ptq             int8 with a scale per row: codes for numbers; the best range for them
+    methods                 ptq, gptq: how matrices find their codes, one file each
+    matrix                  one matrix onto a grid
+    overlay                 the model as it is while it is being quantised
     smoothing               scales of inputs, from calibration
     quantizer               a model folder -> a smaller one, checked before it appears
     precision               the check
@@ -14,26 +18,37 @@ from __future__ import annotations
 
 from arrowmind.quantize.config import QuantizationConfig
 from arrowmind.quantize.embedders import (
+    Calibrator,
+    CalibratorFactory,
     Embedder,
     EmbedderFactory,
+    InputGroup,
     Observer,
+    register_calibrator,
     register_embedder,
     register_observer,
 )
+from arrowmind.quantize.overlay import HasValues, Overlay
 from arrowmind.quantize.precision import PrecisionReport, Thresholds, check, validate
 from arrowmind.quantize.quantizer import ArrowQuantizer
 from arrowmind.quantize.smoothing import InputStatistics
 
 __all__ = [
     "ArrowQuantizer",
+    "Calibrator",
+    "CalibratorFactory",
     "Embedder",
     "EmbedderFactory",
+    "HasValues",
+    "InputGroup",
     "InputStatistics",
     "Observer",
+    "Overlay",
     "PrecisionReport",
     "QuantizationConfig",
     "Thresholds",
     "check",
+    "register_calibrator",
     "register_embedder",
     "register_observer",
     "validate",

@@ -4,19 +4,39 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, NamedTuple
 
-from arrowmind.errors import InvalidArgumentError
+from arrowmind.errors import InvalidArgumentError, WeightError
+from arrowmind.quantize.methods.registry import methods
+from arrowmind.weights.formats import Grid
 
 __all__ = ["ACTIVATION_CHOICES", "QuantizationConfig", "matches"]
 
 ACTIVATION_CHOICES = ("auto", "int16", "int8", "fp32")
 
 _CHOICES = {
-    "quant_type": ("int8",),
-    "calibration": ("ptq",),
+    "quant_type": ("int8", "int4", "int2", "fp4"),
     "activation": ACTIVATION_CHOICES,
     "keep_type": ("fp16", "fp32"),
+}
+_GROUP_SIZES = (0, 16, 32, 64, 128)
+
+
+class _Default(NamedTuple):
+    group_size: int
+    scale_type: str
+    zero_points: bool
+    cosine_mean: float
+    cosine_min: float
+
+
+# int8 has its zero points by `symmetric`. Thresholds stand a little below what each width reaches on
+# all-MiniLM-L6-v2 with the better methods.
+_DEFAULTS = {
+    "int8": _Default(0, "fp32", False, 0.999, 0.997),
+    "int4": _Default(32, "fp16", True, 0.985, 0.93),
+    "int2": _Default(32, "u8", True, 0.93, 0.75),
+    "fp4": _Default(32, "e8m0", False, 0.96, 0.85),
 }
 
 
@@ -24,18 +44,33 @@ _CHOICES = {
 class QuantizationConfig:
     """Choices of :class:`ArrowQuantizer`; stored in the file it makes.
 
+    What is None here takes the default of the type of codes.
+
     Attributes:
-        quant_type: type of the codes: ``int8``.
-        calibration: how ranges are found: ``ptq``, by search, from the weights and a few calibration texts.
-        symmetric: codes of matrices centred on zero; false adds a zero point per channel, which is closer
-            where a row's values lie to one side, and costs one multiplication per output.
-        per_channel: a scale per output (row of a table); false gives one scale per matrix.
-        range_search: clip the range where that makes the squared error smaller.
+        quant_type: type of the codes of matrices: ``int8``, ``int4``, ``int2`` or ``fp4``.
+        calibration: method: ``ptq`` rounds in the best range; ``gptq`` hands errors on, by the moments of
+            real inputs; ``distill`` trains through the quantiser (needs torch: the extra ``train``).
+        symmetric: int8 codes of matrices centred on zero; false adds a zero point per channel, which is
+            closer where a row's values lie to one side, and costs one multiplication per output.
+        per_channel: int8: a scale per output (row of a table); false gives one scale per matrix.
+        range_search: int8 by ptq: clip the range where that makes the squared error smaller.
         activation: how activations meet int8 matrices: ``int16`` and ``int8`` codes per token, ``fp32``, or
             ``auto``: int8 where calibration found input scales, and for matrices that lose nothing by it;
-            int16 for the others.
+            int16 for the others. Matrices in groups: ``fp32``, ``int8``, or ``auto``, which is fp32.
         smoothing: how much of what inputs vary by goes over to the columns of their matrices, 0 to 1; 0 turns
-            calibration off.
+            it off.
+        group_size: values of a row that share a scale: 16, 32, 64, 128, or 0 for the row.
+        scale_type: how scales of groups are stored: ``fp16``, ``u8`` (times an fp32 of the row), ``e8m0``
+            (powers of two), ``e4m3``; ``fp32`` for rows.
+        zero_points: whether groups have zero points (int4, int2).
+        pair_bound: symmetric int8: keep the magnitudes of neighbouring codes within 128 in sum, so that
+            products with unsigned bytes sum in 16 bits.
+        damping: gptq: added to the diagonal of the moments, as a part of its mean.
+        act_order: gptq: columns with the largest inputs first; scales of groups are then found beforehand.
+        sweeps: gptq: of coordinate descent afterwards.
+        steps: distill: of training; None takes what the type needs.
+        size_budget: largest size of the matrices in bytes; widths are then chosen per tensor.
+        bits_budget: most bits per weight of the matrices, scales included; likewise.
         keep: names or globs of tensors that stay in floating point, for instance ``*.layer.5.*``.
         keep_type: ``fp16`` or ``fp32``, what they stay in (their biases and norms are fp32 in any case).
         cosine_mean: smallest mean cosine to the original's embeddings; below it the result is refused.
@@ -50,25 +85,90 @@ class QuantizationConfig:
     range_search: bool = True
     activation: str = "auto"
     smoothing: float = 0.5
+    group_size: int | None = None
+    scale_type: str | None = None
+    zero_points: bool | None = None
+    pair_bound: bool = False
+    damping: float = 0.01
+    act_order: bool = False
+    sweeps: int = 3
+    steps: int | None = None
+    size_budget: int | None = None
+    bits_budget: float | None = None
     keep: tuple[str, ...] = ()
     keep_type: str = "fp16"
-    cosine_mean: float = 0.999
-    cosine_min: float = 0.997
+    cosine_mean: float | None = None
+    cosine_min: float | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, choices in _CHOICES.items():
+        for name, choices in (*_CHOICES.items(), ("calibration", methods())):
             value = getattr(self, name)
             if value not in choices:
                 raise InvalidArgumentError(f"{name} {value!r} is not served; use {' or '.join(choices)}")
         if isinstance(self.keep, str):
             raise InvalidArgumentError(f"keep {self.keep!r} is one string; give a sequence of names or globs")
         object.__setattr__(self, "keep", tuple(self.keep))
+        self._take_defaults()
+        self._check_numbers()
+        self._check_grid()
+
+    def _take_defaults(self) -> None:
+        default = _DEFAULTS[self.quant_type]
+        if self.scale_type is None and self.quant_type == "fp4" and self.group_size == 16:
+            object.__setattr__(self, "scale_type", "e4m3")
+        for name in _Default._fields:
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, getattr(default, name))
+
+    def _check_numbers(self) -> None:
         if not 0 <= self.smoothing <= 1:
             raise InvalidArgumentError(f"smoothing {self.smoothing} is out of range; use 0 to 1")
         for name in ("cosine_mean", "cosine_min"):
             if not -1 <= getattr(self, name) <= 1:
                 raise InvalidArgumentError(f"{name} {getattr(self, name)} is no cosine; use -1 to 1")
+        if not 0 <= self.damping <= 1:
+            raise InvalidArgumentError(
+                f"damping {self.damping} is out of range; use 0 to 1, for instance 0.01"
+            )
+        if not 0 <= self.sweeps <= 100:
+            raise InvalidArgumentError(f"sweeps {self.sweeps} is out of range; use 0 to 100")
+        for name in ("steps", "size_budget", "bits_budget"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise InvalidArgumentError(f"{name} {value} is out of range; use a number above 0, or None")
+        if self.size_budget is not None and self.bits_budget is not None:
+            raise InvalidArgumentError("size_budget and bits_budget are two words for one thing; give one")
+
+    def _check_grid(self) -> None:
+        if self.quant_type == "int8":
+            if (self.group_size, self.scale_type, self.zero_points) != (0, "fp32", False):
+                raise InvalidArgumentError(
+                    "int8 has a scale per row: leave group_size, scale_type and zero_points out "
+                    "(symmetric=False gives zero points per row)"
+                )
+        elif not self.per_channel:
+            raise InvalidArgumentError(f"{self.quant_type} has a scale per group; leave per_channel out")
+        elif self.activation == "int16":
+            raise InvalidArgumentError(
+                f"activation int16 does not go with {self.quant_type}; use int8 or fp32"
+            )
+        if self.pair_bound and not (self.quant_type == "int8" and self.symmetric):
+            raise InvalidArgumentError("pair_bound is for symmetric int8 codes; add symmetric=True")
+        try:
+            self.grid.check()
+        except WeightError as error:
+            raise InvalidArgumentError(str(error)) from error
+
+    @property
+    def thresholds(self) -> tuple[float, float]:
+        """The smallest mean cosine, and the smallest of any text."""
+        return float(self.cosine_mean or 0), float(self.cosine_min or 0)
+
+    @property
+    def grid(self) -> Grid:
+        """Where matrices go. For int8 with zero points the scheme of rows stands behind it."""
+        return Grid(self.quant_type, self.group_size or 0, str(self.scale_type), bool(self.zero_points))
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from arrowmind.quantize.smoothing import InputStatistics
 
+if TYPE_CHECKING:
+    from arrowmind.quantize.overlay import HasValues
+
 __all__ = [
+    "Calibrator",
+    "CalibratorFactory",
     "Embedder",
     "EmbedderFactory",
+    "InputGroup",
     "Observer",
+    "register_calibrator",
     "register_embedder",
     "register_observer",
+    "registered_calibrator",
     "registered_embedder",
     "registered_observer",
 ]
@@ -30,8 +39,43 @@ EmbedderFactory = Callable[[Path], Embedder]
 Observer = Callable[[Path, Sequence[str]], list[InputStatistics]]
 """Runs the model folder at a path over texts -> what entered its matrices."""
 
+
+@dataclass(frozen=True)
+class InputGroup:
+    """Matrices of a model that read one input.
+
+    Attributes:
+        names: of the matrices, for instance query, key and value.
+        inputs: length of the input.
+        block: of the model, in the order of the forward.
+    """
+
+    names: tuple[str, ...]
+    inputs: int
+    block: int
+
+
+class Calibrator(Protocol):
+    """Runs a model over calibration texts, with some of its tensors replaced."""
+
+    @property
+    def groups(self) -> Sequence[InputGroup]:
+        """All matrices the forward multiplies by, in its order."""
+
+    def moments(
+        self,
+        groups: Sequence[InputGroup],
+        replaced: Mapping[str, HasValues | npt.NDArray[np.float32]],
+    ) -> list[npt.NDArray[np.float64]]:
+        """Mean of x x^T over what enters each group, float64 [inputs, inputs]."""
+
+
+CalibratorFactory = Callable[[Path, Sequence[str]], Calibrator]
+"""Opens the model folder at a path, to run over texts."""
+
 _embedders: list[EmbedderFactory] = []
 _observers: list[Observer] = []
+_calibrators: list[CalibratorFactory] = []
 
 
 def register_embedder(factory: EmbedderFactory | None) -> None:
@@ -52,3 +96,13 @@ def register_observer(observer: Observer | None) -> None:
 def registered_observer() -> Observer | None:
     """What was registered last, or None."""
     return _observers[0] if _observers else None
+
+
+def register_calibrator(factory: CalibratorFactory | None) -> None:
+    """Sets what runs a model for methods that follow its inputs; None takes it away."""
+    _calibrators[:] = [] if factory is None else [factory]
+
+
+def registered_calibrator() -> CalibratorFactory | None:
+    """What was registered last, or None."""
+    return _calibrators[0] if _calibrators else None

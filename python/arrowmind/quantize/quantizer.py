@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,10 +13,13 @@ from arrowmind.errors import QuantizationError
 from arrowmind.observe import get_logger, no_progress
 from arrowmind.quantize.calibration_texts import CALIBRATION_TEXTS
 from arrowmind.quantize.config import QuantizationConfig, matches
-from arrowmind.quantize.embedders import registered_observer
+from arrowmind.quantize.embedders import registered_calibrator, registered_observer
+from arrowmind.quantize.methods.base import Input, Job
+from arrowmind.quantize.methods.registry import method
 from arrowmind.quantize.precision import PASSED, PrecisionReport, Thresholds, embeddable, validate
 from arrowmind.quantize.probes import PROBES
 from arrowmind.quantize.ptq import fit
+from arrowmind.quantize.scheme import Quantized
 from arrowmind.quantize.smoothing import input_scale
 from arrowmind.weights import open_weights
 from arrowmind.weights.convert import copy_companions, write_formats
@@ -34,8 +38,10 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from arrowmind.observe import Progress
-    from arrowmind.quantize.embedders import EmbedderFactory, Observer
+    from arrowmind.quantize.embedders import CalibratorFactory, EmbedderFactory, Observer
+    from arrowmind.quantize.methods.base import Codes, Outcome
     from arrowmind.weights import WeightSource
+    from arrowmind.weights.formats import Grid
 
 __all__ = ["ArrowQuantizer"]
 
@@ -47,13 +53,6 @@ _log = get_logger("arrowmind.quantize")
 _TOLERANT = ("*.attention.output.dense", "*.out_proj", "*.o_proj")
 # Tables with fewer rows (positions, token types) cost little as fp16, and every token meets them.
 _SMALL_TABLE_ROWS = 2048
-
-
-class _Input(NamedTuple):
-    """How what enters a matrix is scaled, and the weight of each column's squared error."""
-
-    scale: npt.NDArray[np.float32]
-    importance: npt.NDArray[np.float32]
 
 
 class ArrowQuantizer:
@@ -72,6 +71,7 @@ class ArrowQuantizer:
         *,
         embedder: EmbedderFactory | None = None,
         observer: Observer | None = None,
+        calibrator: CalibratorFactory | None = None,
         texts: Sequence[str] = PROBES,
         calibration_texts: Sequence[str] = CALIBRATION_TEXTS,
     ) -> None:
@@ -83,12 +83,15 @@ class ArrowQuantizer:
                 engine). Without any the check compares weights only, and says so.
             observer: runs the original for calibration; None takes the registered one (the engine), unless
                 an embedder is given. Without any, ranges come from the weights alone.
+            calibrator: runs the model as it is being quantised, for methods that follow its inputs; None
+                takes the registered one (the engine).
             texts: what the check embeds.
             calibration_texts: what the original is calibrated on; none of ``texts``.
         """
         self.config = config or QuantizationConfig()
         self._embedder = embedder
         self._observer = observer or (registered_observer() if embedder is None else None)
+        self._calibrator = calibrator or registered_calibrator()
         self._texts = texts
         self._calibration_texts = calibration_texts
 
@@ -128,8 +131,9 @@ class ArrowQuantizer:
                     "model": read_json(building / "config.json"),
                     "quantization": self.config.to_dict(),
                 }
-                inputs = self._observe(origin, weights)
-                write_weights(native, self._tensors(weights, inputs, progress), documents)
+                with self._job(origin, weights, progress) as job:
+                    outcome = method(self.config.calibration).run(job)
+                    write_weights(native, self._tensors(job, outcome), documents)
             report = self._check(origin, building)
             rewrite_documents(native, {"precision": report.to_dict()})
             write_formats(building, formats, progress)
@@ -138,7 +142,7 @@ class ArrowQuantizer:
         return report
 
     def _check(self, origin: Path, building: Path) -> PrecisionReport:
-        thresholds = Thresholds(self.config.cosine_mean, self.config.cosine_min)
+        thresholds = Thresholds(*self.config.thresholds)
         report = validate(origin, building, embedder=self._embedder, texts=self._texts, thresholds=thresholds)
         report.seed = self.config.seed
         report.raise_if_refused()
@@ -146,7 +150,7 @@ class ArrowQuantizer:
             _log.warning("embeddings were not compared: no engine is registered", source=str(origin))
         return report
 
-    def _observe(self, origin: Path, weights: WeightSource) -> dict[str, _Input]:
+    def _observe(self, origin: Path, weights: WeightSource) -> dict[str, Input]:
         """By matrix, how what enters it is scaled; empty without calibration."""
         config = self.config
         if not config.smoothing or config.activation == "fp32":
@@ -165,45 +169,80 @@ class ArrowQuantizer:
             matrices = (weights.tensor(name).to_float32() for name in group.names)
             scale = input_scale(matrices, group.magnitude, config.smoothing)
             importance = (group.mean_square * scale.astype(np.float64) ** 2).astype(np.float32)
-            inputs.update(dict.fromkeys(group.names, _Input(scale, importance)))
+            inputs.update(dict.fromkeys(group.names, Input(scale, importance)))
         return inputs
 
-    def _tensors(
-        self, weights: WeightSource, inputs: dict[str, _Input], progress: Progress
-    ) -> Iterator[Tensor]:
-        names = weights.names()
-        total, done = sum(weights.spec(name).codes_bytes for name in names), 0
+    @contextmanager
+    def _job(self, origin: Path, weights: WeightSource, progress: Progress) -> Iterator[Job]:
+        """What the method is given; the original is a folder of ours as long as it works."""
+        with ExitStack() as stack:
+            folder = calibrator = None
+            if self._calibrator is not None and self.config.calibration != "ptq":
+                folder = stack.enter_context(embeddable(origin))
+                calibrator = self._calibrator(folder, self._calibration_texts)
+            yield Job(
+                weights,
+                self.config,
+                self._grids(weights),
+                self._observe(origin, weights),
+                calibrator,
+                folder,
+                tuple(self._calibration_texts),
+                progress=progress,
+            )
+
+    def _grids(self, weights: WeightSource) -> dict[str, Grid]:
+        """By matrix of a linear layer that is not kept, where it goes."""
+        grid = self.config.grid
+        if self.config.quant_type == "int8" and not self.config.symmetric:
+            grid = replace(grid, zero_points=True)
+        return {
+            name: grid
+            for name in weights.names()
+            if role_of(name, weights.spec(name).shape) == "linear" and not matches(name, self.config.keep)
+        }
+
+    def _tensors(self, job: Job, outcome: Outcome) -> Iterator[Tensor]:
+        names = job.weights.names()
+        total, done = sum(job.weights.spec(name).codes_bytes for name in names), 0
         for name in names:
-            tensor = weights.tensor(name)
-            tensor.verify()
-            yield self._tensor(tensor, inputs.get(name))
-            done += tensor.spec.codes_bytes
-            progress(done, total, "quantising")
-        for name, entering in inputs.items():
+            if name in outcome.codes:
+                yield self._coded(name, outcome.codes[name], calibrated=name in job.inputs)
+            else:
+                yield self._plain(job.weights.tensor(name), outcome.vectors.get(name))
+            done += job.weights.spec(name).codes_bytes
+            job.progress(done, total, "writing")
+        for name, entering in job.inputs.items():
             yield float_tensor(input_scale_name(name), entering.scale)
 
-    def _tensor(self, tensor: Tensor, entering: _Input | None) -> Tensor:
+    def _coded(self, name: str, codes: Codes, *, calibrated: bool) -> Tensor:
+        if not isinstance(codes, Quantized):
+            raise QuantizationError(
+                f"{name}: files of {codes.grid.quant_type} cannot be written yet; use int8"
+            )
+        return int8_tensor(
+            name,
+            codes.codes,
+            codes.scales,
+            codes.zero_points,
+            quant_axis=0 if self.config.per_channel else -1,
+            activation=self._activation(name, calibrated=calibrated),
+        )
+
+    def _plain(self, tensor: Tensor, vector: npt.NDArray[np.float32] | None) -> Tensor:
+        """What is no matrix on a grid: vectors, tables, kept matrices."""
+        tensor.verify()
         name, shape = tensor.spec.name, tensor.spec.shape
         role = role_of(name, shape)
         if role == "vector":
-            return float_tensor(name, tensor.to_float32())
+            return float_tensor(name, tensor.to_float32() if vector is None else vector)
         kept = matches(name, self.config.keep)
         if kept or (role == "table" and shape[0] < _SMALL_TABLE_ROWS):
             return _as_float(tensor, self.config.keep_type if kept else "fp16")
         # Tables are symmetric in any case: a zero point per row gains them nothing measurable.
-        config = replace(self.config, symmetric=True) if role == "table" else self.config
-        values = tensor.to_float32()
-        if entering is not None:
-            values = values / entering.scale
-        quantized = fit(values, config, None if entering is None else entering.importance)
-        return int8_tensor(
-            name,
-            quantized.codes,
-            quantized.scales,
-            quantized.zero_points,
-            quant_axis=0 if self.config.per_channel else -1,
-            activation=self._activation(name, calibrated=entering is not None),
-        )
+        quantized = fit(tensor.to_float32(), replace(self.config, symmetric=True, quant_type="int8"))
+        axis = 0 if self.config.per_channel else -1
+        return int8_tensor(name, quantized.codes, quantized.scales, quant_axis=axis)
 
     def _activation(self, name: str, *, calibrated: bool) -> str:
         if self.config.activation != "auto":

@@ -34,6 +34,10 @@ class Quantized:
     scales: npt.NDArray[np.float32]
     zero_points: npt.NDArray[np.float32] | None = None
 
+    def values(self) -> npt.NDArray[np.float32]:
+        """The real values that codes stand for, float32 [rows, k]."""
+        return dequantize(self)
+
 
 def parameters(
     low: npt.NDArray[np.float64], high: npt.NDArray[np.float64], *, symmetric: bool

@@ -1,0 +1,136 @@
+"""The second moments of what enters a model's matrices, over calibration texts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from arrowmind import _native
+from arrowmind.engine.batching import pack
+from arrowmind.engine.compiler import compile_plan
+from arrowmind.engine.folder import ModelFolder
+from arrowmind.engine.tokenizer import TextTokenizer, check_texts
+from arrowmind.errors import InvalidArgumentError
+from arrowmind.quantize import InputGroup, Overlay
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from arrowmind.engine.batching import PackedBatch
+    from arrowmind.quantize import HasValues
+
+__all__ = ["MomentObserver"]
+
+# Tokens of a run: rows recorded at a time, and summed in float32 before they join the float64 sums.
+_RUN_TOKENS = 2048
+
+
+class MomentObserver:
+    """Runs a model over texts, as often as asked, with some of its tensors replaced.
+
+    A token's weight is one by the square root of its text's length: short texts count for more than their
+    few tokens, because an embedding averages over the tokens of its own text alone.
+    """
+
+    def __init__(self, path: Path, texts: Sequence[str], threads: int | None = None) -> None:
+        """Opens the model folder at `path` and tokenises `texts`.
+
+        Raises:
+            InvalidArgumentError: There are no texts.
+            WeightError: The model cannot be opened.
+        """
+        listed = check_texts(texts)
+        if not listed:
+            raise InvalidArgumentError("no texts to calibrate on; give at least one")
+        self._folder = ModelFolder(path)
+        tokenizer = TextTokenizer(self._folder.tokenizer_path, self._folder.max_tokens)
+        self._batches = [pack(part) for part in _parts(tokenizer.encode(listed))]
+        self._threads = _native.ThreadPool(threads or _native.available_cpus())
+        self.tokens = sum(int(batch.offsets[-1]) for batch in self._batches)
+        self.groups = self._find_groups()
+
+    def moments(
+        self,
+        groups: Sequence[InputGroup],
+        replaced: Mapping[str, HasValues | NDArray[np.float32]],
+    ) -> list[NDArray[np.float64]]:
+        """Weighted means of x x^T over all tokens, [inputs, inputs] for each group.
+
+        Args:
+            groups: Of `self.groups`; the forward ends with the last block among them.
+            replaced: Tensors that others stand in for, by name.
+        """
+        capacity = max(_RUN_TOKENS, self._folder.max_tokens)
+        records = {group.names: _record(group.inputs, capacity) for group in groups}
+        blocks = self._folder.model.blocks[: 1 + max(group.block for group in groups)]
+        plan = compile_plan(
+            replace(self._folder.model, blocks=blocks),
+            Overlay(self._folder.weights, replaced),
+            self._folder.max_tokens,
+            quantise=False,
+            record=lambda names, _: records.get(names),
+        )
+        sums = [np.zeros((group.inputs, group.inputs)) for group in groups]
+        total = 0.0
+        for batch in self._batches:
+            weights = _token_weights(batch)
+            total += float((weights.astype(np.float64) ** 2).sum())
+            for _, count in records.values():
+                count[0] = 0
+            # One micro-batch: rows come in the order of tokens, and threads share each operator.
+            plan.run(batch.token_ids, batch.offsets, self._threads, normalise=False, micro_tokens=1 << 30)
+            for group, moments in zip(groups, sums, strict=True):
+                rows = records[group.names][0][: len(weights)]
+                rows *= weights[:, None]
+                moments += rows.T @ rows
+        for moments in sums:
+            moments /= total
+        return sums
+
+    def _find_groups(self) -> list[InputGroup]:
+        blocks = {
+            layer.weight: index
+            for index, block in enumerate(self._folder.model.blocks)
+            for layer in (
+                block.attention.query,
+                block.attention.output,
+                block.feed_forward.up,
+                block.feed_forward.down,
+            )
+        }
+        groups: list[InputGroup] = []
+
+        def note(names: tuple[str, ...], inputs: int) -> None:
+            groups.append(InputGroup(names, inputs, blocks[names[0]]))
+
+        compile_plan(
+            self._folder.model, self._folder.weights, self._folder.max_tokens, quantise=False, record=note
+        )
+        return groups
+
+
+def _record(inputs: int, capacity: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    return np.empty((capacity, inputs), dtype=np.float32), np.zeros(1, dtype=np.int64)
+
+
+def _parts(sequences: list[list[int]]) -> Iterator[list[list[int]]]:
+    """The sequences, by length, in parts of at most the tokens of a run."""
+    part: list[list[int]] = []
+    for sequence in sorted(sequences, key=len):
+        if part and sum(map(len, part)) + len(sequence) > _RUN_TOKENS:
+            yield part
+            part = []
+        part.append(sequence)
+    if part:
+        yield part
+
+
+def _token_weights(batch: PackedBatch) -> NDArray[np.float32]:
+    """The square root of each token's weight: it multiplies both factors of a moment."""
+    lengths = np.diff(batch.offsets).astype(np.float32)
+    return np.repeat(np.maximum(lengths, 1) ** np.float32(-0.25), np.diff(batch.offsets))

@@ -1,0 +1,228 @@
+"""Error feedback (GPTQ): columns are rounded one after the other, each error handed to those that follow.
+
+What the inputs of two columns have in common lets the second make up for the error of the first. With U
+upper triangular and H^-1 = U^T U, rounding column i to q costs ((w_i - q) / u_ii)^2 once the columns after it
+have taken over what they can, w_j -= (w_i - q) / u_ii * u_ij (Frantar et al. 2022). Columns go in blocks; a
+block's errors reach the columns behind it in one product.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from arrowmind.quantize.matrix.pairs import round_pair, snap_pairs
+from arrowmind.quantize.matrix.ranges import candidates, refit, search
+from arrowmind.quantize.matrix.rounding import Levels, levels_of
+from arrowmind.quantize.matrix.storage import ScaleStore
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from arrowmind.weights.formats import Grid
+
+    Floats = npt.NDArray[np.float32]
+    Found = tuple[Floats, Floats, Floats, Floats, Floats]
+
+__all__ = ["Rounded", "round_plainly", "round_with_feedback"]
+
+_BLOCK = 64
+_REFITS = 2
+_TRIED_ELEMENTS = 1 << 19  # of one step's candidates: stay in the L2 cache
+
+
+@dataclass
+class Rounded:
+    """A matrix on its grid, columns first, as the algorithms here want it.
+
+    Attributes:
+        grid: the grid.
+        store: with the outer scales that were settled on.
+        levels: float32 [k, n].
+        scales: float32 [groups, n], as they can be stored.
+        zeros: float32 [groups, n], as they can be stored.
+        pairs: whether neighbouring codes keep within the bound.
+    """
+
+    grid: Grid
+    store: ScaleStore
+    levels: Floats
+    scales: Floats
+    zeros: Floats
+    pairs: bool = False
+
+    @property
+    def group(self) -> int:
+        """Columns of a group."""
+        return self.grid.group_size or len(self.levels)
+
+    def values(self) -> Floats:
+        """What the codes stand for, float32 [k, n]."""
+        return (self.levels - self.spread(self.zeros)) * self.spread(self.scales)
+
+    def spread(self, per_group: Floats) -> Floats:
+        """[groups, n] -> [k, n]."""
+        return np.repeat(per_group, self.group, axis=0)[: len(self.levels)]
+
+
+def round_plainly(columns: Floats, grid: Grid, weight: Floats, *, pairs: bool = False) -> Rounded:
+    """Rounds a matrix onto a grid, each group in its best range, without feedback.
+
+    Args:
+        columns: float32 [k, n], the matrix transposed.
+        grid: where to.
+        weight: float32 [k], of each column's squared error.
+        pairs: keep |code| of columns 2i and 2i + 1 within 128 in sum (int8, symmetric).
+
+    Returns:
+        The matrix on its grid.
+    """
+    rounded = _in_plain_ranges(columns, grid, weight, pairs=pairs)
+    exact = columns / rounded.spread(rounded.scales)
+    if pairs:
+        rounded.levels = snap_pairs(exact, weight)
+    else:
+        rounded.levels = levels_of(grid).snap(exact + rounded.spread(rounded.zeros))
+    return rounded
+
+
+def round_with_feedback(
+    columns: Floats,
+    factor: Floats,
+    grid: Grid,
+    *,
+    order: npt.NDArray[np.intp] | None = None,
+    pairs: bool = False,
+) -> Rounded:
+    """Rounds a matrix onto a grid, errors handed on.
+
+    Args:
+        columns: float32 [k, n], the matrix transposed; not changed.
+        factor: U of the module's text, [k, k], for columns in ``order``.
+        grid: where to.
+        order: of the columns; scales of groups are then found from the values as they are before any
+            feedback. None takes them as they stand, and each group's scales when it is reached.
+        pairs: keep |code| of columns 2i and 2i + 1 within 128 in sum (int8, symmetric, ``order`` by pairs).
+
+    Returns:
+        The matrix on its grid.
+    """
+    k = len(columns)
+    weight = (1 / np.diagonal(factor) ** 2).astype(np.float32)
+    static = order is not None or not grid.group_size
+    order = np.arange(k) if order is None else order
+    rounded = _in_plain_ranges(columns, grid, weight[np.argsort(order)], pairs=pairs)
+    work, group = columns[order], rounded.group
+    rounder = _Rounder(levels_of(grid), rounded.store, pairs=pairs)
+    size = _BLOCK if static else group
+    for begin in range(0, k, size):
+        end = min(begin + size, k)
+        u = factor[begin:end, begin:end]
+        if static:
+            owners = order[begin:end] // group
+            found, errors, _ = rounder.block(
+                work[begin:end].copy(), u, rounded.scales[owners], rounded.zeros[owners]
+            )
+        else:
+            g = begin // group
+            found, errors, rounded.scales[g], rounded.zeros[g] = rounder.group(work[begin:end], u)
+        rounded.levels[order[begin:end]] = found
+        if end < k:
+            work[end:] -= factor[begin:end, end:].T @ errors
+    return rounded
+
+
+def _in_plain_ranges(columns: Floats, grid: Grid, weight: Floats, *, pairs: bool) -> Rounded:
+    """The scales and zero points that are best without feedback, as they can be stored; no levels yet."""
+    levels, group = levels_of(grid), grid.group_size or len(columns)
+    # Types with outer scales hold any number, as long as these are not settled.
+    free = (
+        ScaleStore(replace(grid, scale_type="fp32"))
+        if grid.scale_type in ("u8", "e4m3")
+        else ScaleStore(grid)
+    )
+    found = [
+        search(columns[begin : begin + group], levels, free, weight[begin : begin + group], pairs=pairs)
+        for begin in range(0, len(columns), group)
+    ]
+    wanted = np.stack([scales for scales, _ in found]).astype(np.float32)
+    zeros = np.stack([zeros for _, zeros in found]).astype(np.float32)
+    store = ScaleStore.covering(grid, wanted.T)
+    scales = np.ascontiguousarray(store.nearest(wanted.T).T)
+    return Rounded(grid, store, np.zeros_like(columns), scales, store.nearest_zeros(zeros), pairs)
+
+
+@dataclass(frozen=True)
+class _Rounder:
+    levels: Levels
+    store: ScaleStore
+    pairs: bool
+
+    def block(self, work: Floats, u: Floats, scales: Floats, zeros: Floats) -> tuple[Floats, Floats, Floats]:
+        """Rounds a block of columns with given parameters; ``work`` [columns, m] is used up.
+
+        Returns:
+            Levels and errors [columns, m], the cost of each row [m].
+        """
+        chosen, errors = np.empty_like(work), np.empty_like(work)
+        cost = np.zeros(work.shape[1], dtype=np.float32)
+        step = 2 if self.pairs else 1
+        for i in range(0, len(work), step):
+            if self.pairs and i + 1 < len(work):
+                chosen[i : i + 2] = round_pair(
+                    work[i] / scales[i], work[i + 1] / scales[i + 1], u[i : i + 2, i : i + 2]
+                )
+            else:
+                chosen[i] = self.levels.snap(work[i] / scales[i] + zeros[i])
+            for j in range(i, min(i + step, len(work))):
+                error = errors[j]
+                np.subtract(work[j], (chosen[j] - zeros[j]) * scales[j], out=error)
+                error /= u[j, j]
+                cost += error * error
+                if j + 1 < len(work):
+                    work[j + 1 :] -= u[j, j + 1 :, None] * error
+        return chosen, errors, cost
+
+    def group(self, work: Floats, u: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+        """Rounds a group of columns with the parameters that cost least, each tried with its feedback."""
+        rows = max(1, _TRIED_ELEMENTS // (len(work) * 12))
+        parts = [
+            replace(self, store=self.store.rows(slice(at, at + rows)))._group_rows(work[:, at : at + rows], u)
+            for at in range(0, work.shape[1], rows)
+        ]
+        found, errors, scales, zeros = (np.concatenate(part, axis=-1) for part in zip(*parts, strict=True))
+        return found, errors, scales, zeros
+
+    def _group_rows(self, work: Floats, u: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+        best = self._best(work, u, *candidates(work, self.levels, self.store))
+        weight = (1 / np.diagonal(u) ** 2).astype(np.float32)
+        for _ in range(_REFITS):
+            found, errors, scales, zeros, cost = best
+            # What each column should have been when its turn came, moved by those before it.
+            moved = (found - zeros) * scales + errors * np.diagonal(u)[:, None]
+            s, z = refit(moved, found, weight, zeros, moving=self.store.grid.zero_points)
+            good = s > 0
+            again = self._best(work, u, np.where(good, s, scales)[None], np.where(good, z, zeros)[None])
+            better = again[4] < cost
+            best = _choose(better, again, best)
+        return best[:4]
+
+    def _best(self, work: Floats, u: Floats, tried: Floats, tried_zeros: Floats) -> Found:
+        """Levels, errors, scales, zero points and cost of the best of the parameters, for each row."""
+        count, n = tried.shape
+        scales = np.stack([self.store.nearest(row[:, None])[:, 0] for row in tried]).reshape(-1)
+        zeros = self.store.nearest_zeros(tried_zeros).reshape(-1)
+        shape = (len(work), count * n)
+        found, errors, cost = self.block(
+            np.tile(work, (1, count)), u, np.broadcast_to(scales, shape), np.broadcast_to(zeros, shape)
+        )
+        at = cost.reshape(count, n).argmin(axis=0) * n + np.arange(n)
+        return found[:, at], errors[:, at], scales[at], zeros[at], cost[at]
+
+
+def _choose(first: npt.NDArray[np.bool_], one: Found, other: Found) -> Found:
+    """Row by row, ``one`` where ``first`` and else ``other``."""
+    a, b, c, d, e = (np.where(first, x, y) for x, y in zip(one, other, strict=True))
+    return a, b, c, d, e

@@ -1,0 +1,120 @@
+"""GPTQ: error feedback with the moments of the inputs that the quantised model itself produces.
+
+Block after block, in the order of the forward: the inputs of a block's matrices are observed in the model
+whose earlier matrices stand on their grids already. After the feedback, coordinate descent moves codes,
+scales and zero points.
+"""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from arrowmind.errors import QuantizationError
+from arrowmind.observe import get_logger
+from arrowmind.quantize.matrix.codes import codes_of
+from arrowmind.quantize.matrix.feedback import round_with_feedback
+from arrowmind.quantize.matrix.hessian import damped, feedback_factor
+from arrowmind.quantize.matrix.refine import refine
+from arrowmind.quantize.methods.base import Outcome
+from arrowmind.quantize.methods.ptq import round_alone
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from arrowmind.quantize.config import QuantizationConfig
+    from arrowmind.quantize.embedders import InputGroup
+    from arrowmind.quantize.matrix.feedback import Rounded
+    from arrowmind.quantize.methods.base import Job
+    from arrowmind.weights.formats import Grid
+
+__all__ = ["NAME", "round_matrix", "run"]
+
+NAME = "gptq"
+
+_log = get_logger("arrowmind.quantize")
+
+
+def run(job: Job) -> Outcome:
+    """Quantises all matrices of ``job``.
+
+    Raises:
+        QuantizationError: no engine is at hand.
+    """
+    if job.calibrator is None:
+        raise QuantizationError(
+            "gptq needs an engine to run the model on calibration texts, and none is at hand; "
+            "use calibration 'ptq'"
+        )
+    outcome, total = Outcome(), len(job.grids)
+    groups = [group for group in job.calibrator.groups if any(name in job.grids for name in group.names)]
+    _round_unseen(job, outcome, groups)
+    job.progress(0, total, NAME)
+    for _, block in groupby(groups, key=lambda group: group.block):
+        together = list(block)
+        moments = job.calibrator.moments(together, outcome.replaced(job))
+        for group, hessian in zip(together, moments, strict=True):
+            _quantise_group(job, outcome, group, hessian)
+            job.progress(len(outcome.codes), total, NAME)
+    return outcome
+
+
+def round_matrix(
+    matrix: npt.NDArray[np.float32],
+    grid: Grid,
+    hessian: npt.NDArray[np.float64],
+    config: QuantizationConfig,
+    name: str = "",
+) -> Rounded:
+    """Rounds one matrix, or several that read one input on top of each other.
+
+    Args:
+        matrix: float32 [n, k].
+        grid: where to.
+        hessian: float64 [k, k], mean of x x^T.
+        config: damping, order of the columns, bound of pairs, sweeps.
+        name: for the log.
+    """
+    columns = np.ascontiguousarray(matrix.T)
+    order = _order(hessian, pairs=config.pair_bound) if config.act_order else None
+    factored = hessian if order is None else hessian[np.ix_(order, order)]
+    factor = feedback_factor(factored, config.damping, name)
+    rounded = round_with_feedback(columns, factor, grid, order=order, pairs=config.pair_bound)
+    refine(rounded, columns, damped(hessian, config.damping).astype(np.float32), config.sweeps)
+    return rounded
+
+
+def _quantise_group(job: Job, outcome: Outcome, group: InputGroup, hessian: npt.NDArray[np.float64]) -> None:
+    names = [name for name in group.names if name in job.grids]
+    entering = job.inputs.get(names[0])
+    if entering is not None:
+        scale = entering.scale.astype(np.float64)
+        hessian = hessian * scale * scale[:, None]
+    for grid in dict.fromkeys(job.grids[name] for name in names):
+        alike = [name for name in names if job.grids[name] == grid]
+        matrices = [job.matrix(name) for name in alike]
+        rounded = round_matrix(np.concatenate(matrices), grid, hessian, job.config, alike[0])
+        begin = 0
+        for name, matrix in zip(alike, matrices, strict=True):
+            outcome.codes[name] = codes_of(rounded, slice(begin, begin + len(matrix)))
+            begin += len(matrix)
+
+
+def _order(hessian: npt.NDArray[np.float64], *, pairs: bool) -> npt.NDArray[np.intp]:
+    """Columns by falling power of their inputs; two by two where codes are bound in pairs."""
+    power = np.diagonal(hessian)
+    if not pairs or len(power) % 2:
+        return np.argsort(-power, kind="stable")
+    first = 2 * np.argsort(-power.reshape(-1, 2).sum(axis=1), kind="stable")
+    return np.stack([first, first + 1], axis=1).reshape(-1)
+
+
+def _round_unseen(job: Job, outcome: Outcome, groups: list[InputGroup]) -> None:
+    """Matrices that the forward does not multiply by (heads of other tasks) have no inputs to go by."""
+    seen = {name for group in groups for name in group.names}
+    for name in job.grids:
+        if name not in seen:
+            _log.info("the forward does not use a matrix; rounded by itself", tensor=name)
+            outcome.codes[name] = round_alone(job, name)

@@ -1,0 +1,176 @@
+"""One matrix onto a grid: what feedback, refinement and the bound of pairs promise."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from arrowmind.errors import QuantizationError
+from arrowmind.quantize import QuantizationConfig
+from arrowmind.quantize.matrix.codes import codes_of
+from arrowmind.quantize.matrix.feedback import round_plainly, round_with_feedback
+from arrowmind.quantize.matrix.hessian import damped, feedback_factor
+from arrowmind.quantize.matrix.pairs import PAIR_SUM, round_pair
+from arrowmind.quantize.matrix.refine import refine, squared_error
+from arrowmind.quantize.matrix.rounding import levels_of
+from arrowmind.quantize.matrix.storage import ScaleStore
+from arrowmind.quantize.methods.gptq import round_matrix
+from arrowmind.weights.formats import Grid
+
+K, N = 96, 40
+GRIDS = [
+    Grid("int4", 32, "fp16"),
+    Grid("int4", 32, "fp16", zero_points=True),
+    Grid("int4", 0, "fp32"),
+    Grid("int2", 32, "u8", zero_points=True),
+    Grid("int2", 16, "u8"),
+    Grid("fp4", 32, "e8m0"),
+    Grid("fp4", 16, "e4m3"),
+    Grid("int8", 0, "fp32"),
+    Grid("int8", 0, "fp32", zero_points=True),
+]
+
+
+def problem(seed, k=K, n=N):
+    """Columns [k, n] and moments of inputs that have much in common."""
+    print(f"seed {seed}")
+    random = np.random.default_rng(seed)
+    mixing = random.standard_normal((k, k)) * np.exp(-np.arange(k) / 15)[:, None]
+    inputs = random.standard_normal((600, k)) @ mixing + 0.3 * random.standard_normal((600, k))
+    return random.standard_normal((k, n)).astype(np.float32), inputs.T @ inputs / len(inputs)
+
+
+@pytest.mark.parametrize("grid", GRIDS, ids=str)
+def test_each_step_makes_the_error_smaller(grid, seed):
+    columns, hessian = problem(seed)
+    target = damped(hessian, 0.01)
+    plain = round_plainly(columns, grid, np.ones(K, np.float32))
+    fed = round_with_feedback(columns, feedback_factor(hessian, 0.01), grid)
+    errors = [squared_error(plain, columns, target), squared_error(fed, columns, target)]
+    for _ in range(3):
+        refine(fed, columns, target.astype(np.float32), 1)
+        errors.append(squared_error(fed, columns, target))
+    totals = [error.sum() for error in errors]
+    print(totals)
+    assert totals[1] < 0.6 * totals[0]
+    assert totals[2] < totals[1]
+    for before, after in zip(errors[1:], errors[2:], strict=False):
+        assert (after <= before * (1 + 1e-4)).all()
+
+
+@pytest.mark.parametrize("grid", GRIDS, ids=str)
+@pytest.mark.parametrize("act_order", [False, True])
+def test_codes_stand_for_what_was_chosen(grid, act_order, seed):
+    columns, hessian = problem(seed)
+    config = QuantizationConfig(act_order=act_order, sweeps=1)
+    rounded = round_matrix(np.ascontiguousarray(columns.T), grid, hessian, config)
+    codes = codes_of(rounded)
+    np.testing.assert_array_equal(codes.values(), rounded.values().T)
+    part = codes_of(rounded, slice(8, 24))
+    np.testing.assert_array_equal(part.values(), codes.values()[8:24])
+    again = codes_of(round_matrix(np.ascontiguousarray(columns.T), grid, hessian, config))
+    np.testing.assert_array_equal(again.codes, codes.codes)
+
+
+@given(st.sampled_from(GRIDS), st.integers(0, 1000), st.sampled_from([8, 48, 70]), st.integers(1, 5))
+def test_a_matrix_on_the_grid_stays(grid, seed, k, n):
+    random = np.random.default_rng(seed)
+    levels = levels_of(grid)
+    k = max(k, grid.group_size)
+    if grid.group_size:
+        k -= k % grid.group_size
+    groups = grid.groups(k)
+    chosen = levels.snap(random.uniform(levels.low, levels.high, (k, n)).astype(np.float32))
+    chosen[0], chosen[-1] = levels.low, levels.high
+    store = ScaleStore.covering(grid, random.uniform(0.5, 1.5, (n, groups)).astype(np.float32))
+    scales = store.nearest(random.uniform(0.5, 1.5, (n, groups)).astype(np.float32))
+    spread = np.repeat(scales.T, grid.group_size or k, axis=0)[:k]
+    values = chosen * spread
+    np.testing.assert_array_equal(levels.snap(values / spread), chosen)
+    codes = levels.codes(chosen)
+    if grid.quant_type != "int8":
+        np.testing.assert_array_equal(grid.levels[codes], chosen)
+
+
+def test_without_common_inputs_feedback_changes_nothing(seed):
+    columns, _ = problem(seed)
+    grid = Grid("int4", 0, "fp32")
+    fed = round_with_feedback(columns, feedback_factor(np.eye(K), 0.0), grid)
+    plain = round_plainly(columns, grid, np.ones(K, np.float32))
+    np.testing.assert_array_equal(fed.levels, plain.levels)
+
+
+@pytest.mark.parametrize("act_order", [False, True])
+def test_pairs_keep_their_bound_and_use_it(act_order, seed):
+    columns, hessian = problem(seed)
+    grid = Grid("int8", 0, "fp32")
+    config = QuantizationConfig(symmetric=True, pair_bound=True, act_order=act_order)
+    rounded = round_matrix(np.ascontiguousarray(columns.T), grid, hessian, config)
+    sums = np.abs(rounded.levels).reshape(-1, 2, N).sum(axis=1)
+    assert sums.max() <= PAIR_SUM
+    plain = round_plainly(columns, grid, np.ones(K, np.float32), pairs=True)
+    assert np.abs(plain.levels).reshape(-1, 2, N).sum(axis=1).max() <= PAIR_SUM
+    target = damped(hessian, 0.01)
+    assert squared_error(rounded, columns, target).sum() < 0.3 * squared_error(plain, columns, target).sum()
+
+
+@given(st.integers(0, 10_000))
+def test_a_pair_is_the_best_there_is(seed):
+    random = np.random.default_rng(seed)
+    first, second = random.uniform(-140, 140, (2, 3)).astype(np.float32)
+    factor = np.array([[random.uniform(0.5, 2), random.uniform(-1, 1)], [0, random.uniform(0.5, 2)]])
+    one, two = round_pair(first, second, factor.astype(np.float32))
+
+    def cost(a, b):
+        error = (first - a) / factor[0, 0]
+        return error**2 + ((second - error * factor[0, 1] - b) / factor[1, 1]) ** 2
+
+    assert (np.abs(one) + np.abs(two) <= PAIR_SUM).all()
+    beyond = np.abs(np.rint(first)) + np.abs(
+        np.rint(second - (first - np.rint(first)) / factor[0, 0] * factor[0, 1])
+    )
+    for i in np.flatnonzero(beyond > PAIR_SUM):
+        every = np.arange(-127, 128)
+        a, b = np.meshgrid(every, every)
+        inside = np.abs(a) + np.abs(b) <= PAIR_SUM
+        error = (first[i] - a) / factor[0, 0]
+        all_costs = error**2 + ((second[i] - error * factor[0, 1] - b) / factor[1, 1]) ** 2
+        assert cost(one, two)[i] <= all_costs[inside].min() * (1 + 1e-4) + 1e-3
+
+
+def test_damping_is_raised_until_the_moments_can_be_factored(caplog, seed):
+    _, hessian = problem(seed)
+    broken = hessian.copy()
+    broken[0, 0] = -0.05 * np.diagonal(hessian).mean()
+    with caplog.at_level(logging.WARNING):
+        factor = feedback_factor(broken, 0.01, "layer.weight")
+    assert np.isfinite(factor).all()
+    assert "damping raised" in caplog.text
+    assert "layer.weight" in caplog.text
+    u = feedback_factor(hessian, 0.01).astype(np.float64)
+    np.testing.assert_allclose(u.T @ u @ damped(hessian, 0.01), np.eye(K), atol=1e-3)
+
+
+def test_moments_that_no_damping_saves():
+    with pytest.raises(QuantizationError, match="not finite"):
+        feedback_factor(np.full((4, 4), np.nan), 0.01)
+    with pytest.raises(QuantizationError, match="cannot be factored"):
+        feedback_factor(np.diag([100.0, 1, -2000, 2000]), 0.01)
+    np.testing.assert_array_equal(feedback_factor(np.zeros((4, 4)), 0.01), np.eye(4))
+
+
+@pytest.mark.parametrize("kind", ["fp16", "u8", "e8m0", "e4m3"])
+def test_stored_scales_are_near_and_never_zero(kind, rng):
+    grid = Grid("fp4" if kind in ("e8m0", "e4m3") else "int4", 32, kind)
+    wanted = np.exp(rng.uniform(-4, 1, (6, 9))).astype(np.float32)
+    store = ScaleStore.covering(grid, wanted)
+    found = store.nearest(wanted)
+    step = {"fp16": 2.0**-11, "e8m0": 0.5, "e4m3": 2.0**-4}.get(kind)
+    allowed = wanted * step if step else store.outer[:, None] * 0.5001
+    assert (np.abs(found - wanted) <= np.maximum(allowed, 0)).all()
+    assert (store.nearest(np.full_like(wanted, 1e-30)) > 0).all()
+    np.testing.assert_array_equal(store.nearest(found), found)
