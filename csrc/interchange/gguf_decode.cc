@@ -97,14 +97,14 @@ void decode_mxfp4(const uint8_t* block, float* values) {
 
 // 16 bytes of a 4-bit scale and a 4-bit minimum | pairs of bits | scale, scale of the minima
 void decode_q2_k(const uint8_t* block, float* values) {
-  const uint8_t* codes = block + 16;
   const float scale = half_at(block + 80);
   const float minimum = half_at(block + 82);
-  for (int i = 0; i < kLarge; ++i) {
-    const uint8_t both = block[i / 16];
-    const int code = codes[i / 128 * 32 + i % 32] >> (i / 32 % 4 * 2) & 3;
-    const float step = scale * static_cast<float>(both & 15);
-    values[i] = step * static_cast<float>(code) - minimum * static_cast<float>(both >> 4);
+  for (int group = 0; group < 16; ++group, values += 16) {
+    const uint8_t* codes = block + 16 + group / 8 * 32 + group % 2 * 16;
+    const int shift = group / 2 % 4 * 2;
+    const float step = scale * static_cast<float>(block[group] & 15);
+    const float low = minimum * static_cast<float>(block[group] >> 4);
+    for (int i = 0; i < 16; ++i) values[i] = step * static_cast<float>(codes[i] >> shift & 3) - low;
   }
 }
 
@@ -117,14 +117,16 @@ int q3_scale(const uint8_t* packed, int j) {
 
 // third bits | pairs of bits | scales | scale
 void decode_q3_k(const uint8_t* block, float* values) {
-  const uint8_t* codes = block + 32;
-  const uint8_t* scales = block + 96;
   const float scale = half_at(block + 108);
-  for (int i = 0; i < kLarge; ++i) {
-    const int low = codes[i / 128 * 32 + i % 32] >> (i / 32 % 4 * 2) & 3;
-    const int high = block[i % 32] >> (i / 32) & 1;
-    const float step = scale * static_cast<float>(q3_scale(scales, i / 16));
-    values[i] = step * static_cast<float>((low | high << 2) - 4);
+  for (int group = 0; group < 16; ++group, values += 16) {
+    const uint8_t* high = block + group % 2 * 16;
+    const uint8_t* low = block + 32 + group / 8 * 32 + group % 2 * 16;
+    const int shift = group / 2 % 4 * 2;
+    const float step = scale * static_cast<float>(q3_scale(block + 96, group));
+    for (int i = 0; i < 16; ++i) {
+      const int code = (low[i] >> shift & 3) | (high[i] >> (group / 2) & 1) << 2;
+      values[i] = step * static_cast<float>(code - 4);
+    }
   }
 }
 
@@ -176,13 +178,16 @@ void decode_q5_k(const uint8_t* block, float* values) {
 // nibbles, 64 bytes for each half | pairs of high bits, 32 bytes for each half | scales s8 | scale
 void decode_q6_k(const uint8_t* block, float* values) {
   const float scale = half_at(block + 208);
-  for (int i = 0; i < kLarge; ++i) {
-    const int half = i / 128;
-    const int quarter = i / 32 % 4;
-    const int low = block[half * 64 + quarter % 2 * 32 + i % 32] >> (quarter / 2 * 4) & 15;
-    const int high = block[128 + half * 32 + i % 32] >> (quarter * 2) & 3;
-    const float step = scale * static_cast<float>(static_cast<int8_t>(block[192 + i / 16]));
-    values[i] = step * static_cast<float>((low | high << 4) - 32);
+  for (int group = 0; group < 16; ++group, values += 16) {
+    const int half = group / 8;
+    const int quarter = group / 2 % 4;
+    const uint8_t* low = block + half * 64 + quarter % 2 * 32 + group % 2 * 16;
+    const uint8_t* high = block + 128 + half * 32 + group % 2 * 16;
+    const float step = scale * static_cast<float>(static_cast<int8_t>(block[192 + group]));
+    for (int i = 0; i < 16; ++i) {
+      const int code = (low[i] >> (quarter / 2 * 4) & 15) | (high[i] >> (quarter * 2) & 3) << 4;
+      values[i] = step * static_cast<float>(code - 32);
+    }
   }
 }
 

@@ -56,6 +56,13 @@ def make_original(path: Path) -> None:
     reference.write(path, reference.weights())
 
 
+def make_gguf(path: Path) -> None:
+    original = reference.write(path.parent / "original", reference.weights())
+    convert_model(original, path.parent / "converted", formats=["gguf-q8_0"])
+    path.mkdir()
+    shutil.move(path.parent / "converted" / "model.gguf", path / "model.gguf")
+
+
 def make_store(path: Path) -> None:
     with MemoryStore(path, FakeEncoder()) as store:
         store.remember_many([f"memory {i} of the blue key" for i in range(50)], metadata={"a": 1})
@@ -94,6 +101,7 @@ TARGETS: dict[str, tuple[Callable[[Path], None], Callable[[Path], None]]] = {
     "parquet-v1": (model_of("parquet-v1"), read_model),
     "parquet-v2": (model_of("parquet-v2"), read_model),
     "huggingface": (make_original, read_original),
+    "gguf": (make_gguf, read_original),
     "store": (make_store, read_store),
     "settings": (make_settings, read_settings),
 }
