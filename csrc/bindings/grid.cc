@@ -54,7 +54,7 @@ Weight weight_type(const std::string& name, std::optional<int64_t> group) {
        "; use fp32, fp16, int8, or int8, int4, int2, fp4 with a group");
 }
 
-GridBuffers::GridBuffers(const nb::dict& tensor, int64_t n, int64_t k) {
+GridBuffers::GridBuffers(const nb::dict& tensor, int64_t n, int64_t k, bool row_major) {
   grid.group = nb::cast<int64_t>(tensor["group"]);
   if (grid.group != 0 && grid.group != 16 && grid.group != 32 && grid.group != 64 && grid.group != 128) {
     fail(ErrorKind::kWeight, "group ", grid.group,
@@ -62,7 +62,7 @@ GridBuffers::GridBuffers(const nb::dict& tensor, int64_t n, int64_t k) {
   }
   grid.scale_type = scale_type(nb::cast<std::string>(tensor["scale_type"]));
   const int64_t groups = grid.group == 0 ? 1 : ceil_div(k, grid.group);
-  const int64_t padded = round_up(n, qmatmul::kPanel);
+  const int64_t padded = row_major ? n : round_up(n, qmatmul::kPanel);
   const int64_t scales = padded * groups;
   grid.scales = data_of<Bytes>(tensor, "scales", scales * bytes_of(grid.scale_type), owners);
   grid.outer = data_of<Floats>(tensor, "outer", padded, owners);

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/thread_pool.h"
 #include "bindings/bindings.h"
+#include "bindings/grid.h"
 #include "runtime/ops/attention.h"
 #include "runtime/ops/embed.h"
 #include "runtime/ops/linear.h"
@@ -32,14 +33,9 @@ BufferType buffer_type(const std::string& name) {
   if (name == "fp32") return BufferType::kF32;
   if (name == "int8") return BufferType::kI8;
   if (name == "int16") return BufferType::kI16;
-  fail(ErrorKind::kInvalidArgument, "buffer type '", name, "' is unknown; use fp32, int8 or int16");
-}
-
-qmatmul::Weight weight_type(const std::string& name) {
-  if (name == "fp32") return qmatmul::Weight::kF32;
-  if (name == "fp16") return qmatmul::Weight::kF16;
-  if (name == "int8") return qmatmul::Weight::kI8;
-  fail(ErrorKind::kWeight, "weight type '", name, "' is unknown; use fp32, fp16 or int8");
+  if (name == "int8-block") return BufferType::kI8Block;
+  fail(ErrorKind::kInvalidArgument, "buffer type '", name,
+       "' is unknown; use fp32, int8, int16 or int8-block");
 }
 
 // Keeps a Python object alive from C++ that may drop it on a thread without the GIL.
@@ -75,46 +71,82 @@ Shape shape_of(const nb::dict& tensor) {
   return {shape[0], shape[1]};
 }
 
+// k per scale of a tensor on a grid; nothing for others.
+std::optional<int64_t> group_of(const nb::dict& tensor) {
+  if (!tensor.contains("group")) return std::nullopt;
+  return nb::cast<int64_t>(tensor["group"]);
+}
+
+grid::Grid grid_of(Plan& plan, const nb::dict& tensor, Shape shape, bool row_major = false) {
+  GridBuffers buffers(tensor, shape.rows, shape.columns, row_major);
+  for (const nb::object& owner : buffers.owners) plan.keep(keepalive(owner));
+  return buffers.grid;
+}
+
 runtime::LinearWeights linear_weights(Plan& plan, const nb::dict& tensor) {
   runtime::LinearWeights weights;
   const Shape shape = shape_of(tensor);
-  weights.type = weight_type(nb::cast<std::string>(tensor["type"]));
+  const std::optional<int64_t> group = group_of(tensor);
+  weights.type = weight_type(nb::cast<std::string>(tensor["type"]), group);
   weights.n = shape.rows;
   weights.k = shape.columns;
-  weights.packed_bytes = qmatmul::packed_bytes(weights.type, weights.n, weights.k);
+  if (group) weights.grid = grid_of(plan, tensor, shape);
+  weights.packed_bytes = qmatmul::packed_bytes(weights.type, weights.n, weights.k, weights.grid.group);
   weights.packed = pointer<uint8_t>(plan, tensor, "codes", weights.packed_bytes);
+  weights.bias = pointer<float>(plan, tensor, "bias", weights.n);
+  if (group) return weights;
   const int64_t padded = round_up(weights.n, qmatmul::kPanel);
   weights.scale = pointer<float>(plan, tensor, "scales", padded);
   weights.zero = pointer<float>(plan, tensor, "zero_points", padded);
   weights.sum = pointer<int32_t>(plan, tensor, "sums", padded);
-  weights.bias = pointer<float>(plan, tensor, "bias", weights.n);
   return weights;
 }
 
-void linear(Plan& plan, const std::vector<nb::dict>& layers, int input, int output, int residual, bool gelu) {
+void linear(Plan& plan, const std::vector<nb::dict>& layers, int input, int output, int residual, bool gelu,
+            int64_t column) {
   std::vector<runtime::LinearWeights> weights;
   for (const nb::dict& layer : layers) weights.push_back(linear_weights(plan, layer));
-  runtime::add_linear(plan, weights, {.input = input, .output = output, .residual = residual, .gelu = gelu});
+  runtime::add_linear(
+      plan, weights,
+      {.input = input, .output = output, .residual = residual, .gelu = gelu, .column = column});
 }
 
-int64_t element_bytes(embed::Element element) {
-  return element == embed::Element::kF32 ? 4 : element == embed::Element::kF16 ? 2 : 1;
+struct ElementType {
+  const char* name;
+  bool grid;
+  embed::Element element;
+  int64_t bits;
+};
+
+constexpr ElementType kElements[] = {
+    {"fp32", false, embed::Element::kF32, 32},  {"fp16", false, embed::Element::kF16, 16},
+    {"int8", false, embed::Element::kI8, 8},    {"int8", true, embed::Element::kI8Grid, 8},
+    {"int4", true, embed::Element::kI4Grid, 4}, {"int2", true, embed::Element::kI2Grid, 2},
+    {"fp4", true, embed::Element::kFp4Grid, 4}};
+
+const ElementType& element_type(const std::string& name, bool grid) {
+  for (const ElementType& type : kElements) {
+    if (name == type.name && grid == type.grid) return type;
+  }
+  fail(ErrorKind::kWeight, "a table of type '", name, "' is not served", grid ? " with groups" : "");
 }
 
 embed::Table embed_table(Plan& plan, const nb::dict& tensor) {
   const Shape shape = shape_of(tensor);
-  const std::string type = nb::cast<std::string>(tensor["type"]);
+  const std::optional<int64_t> group = group_of(tensor);
+  const ElementType& type = element_type(nb::cast<std::string>(tensor["type"]), group.has_value());
   embed::Table table;
   table.rows = shape.rows;
-  table.element = type == "fp32"   ? embed::Element::kF32
-                  : type == "fp16" ? embed::Element::kF16
-                                   : embed::Element::kI8;
-  table.data =
-      pointer<uint8_t>(plan, tensor, "codes", shape.rows * shape.columns * element_bytes(table.element));
+  table.element = type.element;
+  table.data = pointer<uint8_t>(plan, tensor, "codes", shape.rows * ceil_div(shape.columns * type.bits, 8));
+  if (group) {
+    table.grid = grid_of(plan, tensor, shape, true);
+    return table;
+  }
   table.scale = pointer<float>(plan, tensor, "scales", shape.rows);
   table.zero = pointer<float>(plan, tensor, "zero_points", shape.rows);
   if ((table.element == embed::Element::kI8) != (table.scale != nullptr)) {
-    fail(ErrorKind::kWeight, "a table of type ", type, ": int8 tables need scales, others have none");
+    fail(ErrorKind::kWeight, "a table of type ", type.name, ": int8 tables need scales, others have none");
   }
   return table;
 }
@@ -227,10 +259,10 @@ void bind_plan(nb::module_& m) {
       .def(nb::new_(&make_plan), nb::arg("vocabulary"), nb::arg("max_length"), nb::arg("output_columns"))
       .def(
           "buffer",
-          [](Plan& plan, const std::string& type, int64_t columns) {
-            return plan.add_buffer(buffer_type(type), columns);
+          [](Plan& plan, const std::string& type, int64_t columns, int64_t group) {
+            return plan.add_buffer(buffer_type(type), columns, group);
           },
-          nb::arg("type"), nb::arg("columns"))
+          nb::arg("type"), nb::arg("columns"), nb::arg("group") = 0)
       .def("columns", &Plan::columns, nb::arg("buffer"))
       .def("embed", &embed, nb::arg("output"), nb::arg("word"), nb::arg("position"),
            nb::arg("token_type") = nb::none())
@@ -241,7 +273,7 @@ void bind_plan(nb::module_& m) {
       .def("observe", &observe, nb::arg("input"), nb::arg("statistics"))
       .def("record", &record, nb::arg("input"), nb::arg("rows"), nb::arg("count"))
       .def("linear", &linear, nb::arg("layers"), nb::arg("input"), nb::arg("output"),
-           nb::arg("residual") = -1, nb::arg("gelu") = false)
+           nb::arg("residual") = -1, nb::arg("gelu") = false, nb::arg("column") = -1)
       .def("attention", &runtime::add_attention, nb::arg("input"), nb::arg("output"), nb::arg("heads"))
       .def("pool", &pool, nb::arg("input"), nb::arg("kind"))
       .def("finish", &Plan::finish)

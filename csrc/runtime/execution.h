@@ -11,7 +11,7 @@
 
 namespace arrowmind::runtime {
 
-enum class BufferType : uint8_t { kF32, kI8, kI16 };
+enum class BufferType : uint8_t { kF32, kI8, kI16, kI8Block };
 
 constexpr int64_t bytes_of(BufferType type) {
   return type == BufferType::kF32 ? 4 : type == BufferType::kI16 ? 2 : 1;
@@ -19,11 +19,13 @@ constexpr int64_t bytes_of(BufferType type) {
 
 // Where one buffer of the plan lies during a forward: one row per token.
 struct Slot {
-  void* data = nullptr;     // [tokens, stride] of the buffer's type
-  int64_t stride = 0;       // elements between rows; codes are padded with zeros to a multiple of 4
-  float* scale = nullptr;   // [tokens], codes only
-  int32_t* sum = nullptr;   // [tokens], codes only: sum of the codes less their zero
-  int32_t* zero = nullptr;  // [tokens], int8 only: the code of 0
+  void* data = nullptr;    // [tokens, stride] of the buffer's type
+  int64_t stride = 0;      // elements between rows; codes are padded with zeros to a multiple of 4
+  float* scale = nullptr;  // [tokens], codes only; [tokens, blocks] of codes in blocks
+  int32_t* sum =
+      nullptr;  // [tokens], codes only: sum of the codes less their zero; [tokens, parts] in blocks
+  int32_t* zero = nullptr;    // [tokens], int8 only: the code of 0
+  float* weighted = nullptr;  // [tokens, parts], in blocks only: sum * scale
 
   float* f32() const { return static_cast<float*>(data); }
 };

@@ -5,6 +5,7 @@
 
 #include "base/checked.h"
 #include "base/error.h"
+#include "kernels/grid/grid.h"
 
 namespace arrowmind::runtime {
 namespace {
@@ -14,12 +15,7 @@ constexpr int64_t kMaxColumns = 1 << 20;
 // x 16.
 constexpr int64_t kTokenRound = 16;
 
-constexpr int64_t kRowBytes = 4;  // of a scale, a sum or a zero
-
-// Values behind the codes of a row: scale, sum, and for int8 the zero.
-constexpr int64_t row_values(BufferType type) {
-  return type == BufferType::kF32 ? 0 : type == BufferType::kI16 ? 2 : 3;
-}
+constexpr int64_t kValueBytes = 4;  // of a scale, a sum or a zero
 
 // Ops [first, last] between which a buffer holds something.
 struct Life {
@@ -35,13 +31,26 @@ struct Life {
 
 }  // namespace
 
-int Plan::add_buffer(BufferType type, int64_t columns) {
+int Plan::add_buffer(BufferType type, int64_t columns, int64_t group) {
   if (columns < 1 || columns > kMaxColumns) {
     fail(ErrorKind::kInvalidArgument, "a buffer of ", columns, " columns; use 1 to ", kMaxColumns);
   }
-  const int64_t stride = type == BufferType::kF32 ? columns : round_up(columns, 4);
-  const int64_t data = round_up(stride * bytes_of(type), 4);
-  buffers_.push_back({type, columns, stride, data + kRowBytes * row_values(type)});
+  Buffer buffer{.type = type, .columns = columns, .group = group};
+  int64_t values = 0;  // behind the codes of a row
+  if (type == BufferType::kF32) {
+    buffer.stride = columns;
+  } else if (type == BufferType::kI8Block) {
+    buffer.stride = round_up(columns, grid::block_of(group));
+    buffer.scales = buffer.stride / grid::block_of(group);
+    buffer.sums = buffer.stride / grid::part_of(group);
+    values = buffer.scales + 2 * buffer.sums;
+  } else {
+    buffer.stride = round_up(columns, 4);
+    buffer.scales = buffer.sums = 1;
+    values = type == BufferType::kI16 ? 2 : 3;
+  }
+  buffer.bytes_per_token = round_up(buffer.stride * bytes_of(type), 4) + kValueBytes * values;
+  buffers_.push_back(buffer);
   return static_cast<int>(buffers_.size()) - 1;
 }
 
@@ -106,11 +115,13 @@ std::vector<Slot> Plan::slots(Scratch& scratch, int64_t tokens) const {
     char* base = scratch.memory.as<char>() + rows * buffer.offset;
     Slot slot{.data = base, .stride = buffer.stride};
     if (buffer.type != BufferType::kF32) {
-      const int64_t values = row_values(buffer.type);
-      char* after = base + rows * (buffer.bytes_per_token - kRowBytes * values);
+      char* after = base + rows * round_up(buffer.stride * bytes_of(buffer.type), 4);
       slot.scale = reinterpret_cast<float*>(after);
-      slot.sum = reinterpret_cast<int32_t*>(after + rows * kRowBytes);
-      if (values > 2) slot.zero = reinterpret_cast<int32_t*>(after + 2 * rows * kRowBytes);
+      after += rows * buffer.scales * kValueBytes;
+      slot.sum = reinterpret_cast<int32_t*>(after);
+      after += rows * buffer.sums * kValueBytes;
+      if (buffer.type == BufferType::kI8) slot.zero = reinterpret_cast<int32_t*>(after);
+      if (buffer.type == BufferType::kI8Block) slot.weighted = reinterpret_cast<float*>(after);
     }
     result.push_back(slot);
   }

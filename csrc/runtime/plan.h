@@ -29,12 +29,14 @@ class Plan {
 
   const Limits& limits() const { return limits_; }
 
-  // A buffer of `columns` values per token. Throws Error(kInvalidArgument) for a column count out of range.
-  int add_buffer(BufferType type, int64_t columns);
+  // A buffer of `columns` values per token; codes in blocks are for weights with scales for `group` columns
+  // each. Throws Error(kInvalidArgument) for a column count out of range.
+  int add_buffer(BufferType type, int64_t columns, int64_t group = 0);
   // Checks that buffer `id` exists with this type and column count (-1: any); `what` names it in the error.
   void expect(int id, BufferType type, int64_t columns, const char* what) const;
   BufferType type(int id) const { return buffers_.at(static_cast<size_t>(id)).type; }
   int64_t columns(int id) const { return buffers_.at(static_cast<size_t>(id)).columns; }
+  int64_t group(int id) const { return buffers_.at(static_cast<size_t>(id)).group; }
 
   void add_op(std::unique_ptr<Op> op);
   void keep(Keepalive owner) { owners_.push_back(std::move(owner)); }
@@ -54,8 +56,10 @@ class Plan {
   struct Buffer {
     BufferType type;
     int64_t columns;
+    int64_t group;            // of the weights that codes in blocks meet
     int64_t stride;           // elements between rows
-    int64_t bytes_per_token;  // data, and scale, sum and zero of codes
+    int64_t scales, sums;     // of a row
+    int64_t bytes_per_token;  // data, and scales, sums and zero of codes
     int64_t offset = 0;       // bytes per token of scratch before it
   };
   struct Scratch {

@@ -210,7 +210,7 @@ class Plan:
     """A forward as a flat list of operators over buffers; see csrc/runtime/plan.h."""
 
     def __init__(self, vocabulary: int, max_length: int, output_columns: int) -> None: ...
-    def buffer(self, type: str, columns: int) -> int: ...  # noqa: A002
+    def buffer(self, type: str, columns: int, group: int = 0) -> int: ...  # noqa: A002
     def columns(self, buffer: int) -> int: ...
     def embed(
         self,
@@ -248,6 +248,7 @@ class Plan:
         output: int,
         residual: int = -1,
         gelu: bool = False,
+        column: int = -1,
     ) -> None: ...
     def attention(self, input: int, output: int, heads: int) -> None: ...  # noqa: A002
     def pool(self, input: int, kind: str) -> None: ...  # noqa: A002

@@ -50,7 +50,7 @@ def test_only_missing_isas_are_skipped():
     assert_only_missing_isas_are_skipped("quantise")
 
 
-@pytest.mark.parametrize("name", named("quantise"))
+@pytest.mark.parametrize("name", WIDE + NARROW)
 @pytest.mark.parametrize("width", [*WIDTHS, 1536, 4100])
 def test_matches_numpy(name, width):
     rng = np.random.default_rng(SEED + width)
@@ -58,7 +58,7 @@ def test_matches_numpy(name, width):
     check(name, x.astype(np.float32), extra=8)
 
 
-@pytest.mark.parametrize("name", named("quantise"))
+@pytest.mark.parametrize("name", WIDE + NARROW)
 @pytest.mark.parametrize("width", [*WIDTHS, 1536])
 def test_columns_are_multiplied_first(name, width):
     rng = np.random.default_rng(SEED + width)
@@ -89,7 +89,7 @@ def test_codes_span_the_row(name):
         assert (ours.codes[0, 5:] == 0).all()
 
 
-@pytest.mark.parametrize("name", named("quantise"))
+@pytest.mark.parametrize("name", WIDE + NARROW)
 def test_rows_without_magnitude_are_zero(name):
     x = np.zeros((4, 37), np.float32)
     x[1, 5] = -0.0
@@ -103,7 +103,7 @@ def test_rows_without_magnitude_are_zero(name):
     assert ours.scales[3] > 0
 
 
-@pytest.mark.parametrize("name", named("quantise"))
+@pytest.mark.parametrize("name", WIDE + NARROW)
 @pytest.mark.parametrize("bad", [np.nan, -np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("place", [0, 15, 16, 31, 47, 48, 52])
 def test_nan_and_infinity_stay_in_their_row_and_show(name, bad, place):
@@ -120,7 +120,7 @@ def test_a_span_that_overflows_shows(name):
     assert np.isnan(run(name, x).scales).tolist() == [True, False]
 
 
-@pytest.mark.parametrize("name", named("quantise"))
+@pytest.mark.parametrize("name", WIDE + NARROW)
 @pytest.mark.parametrize("sign", [1, -1])
 def test_sums_at_their_largest(name, sign):
     for width in (1, 384, 1536, 4096, 65536):
@@ -131,7 +131,7 @@ def test_sums_at_their_largest(name, sign):
         assert ours.sums[0] == sign * largest * width
 
 
-@pytest.mark.parametrize("name", named("quantise"))
+@pytest.mark.parametrize("name", WIDE + NARROW)
 def test_no_rows(name):
     check(name, np.zeros((0, 16), np.float32))
 

@@ -133,3 +133,33 @@ def random_problem(
     a = rng.integers(-127, 128, (m, k)).astype(np.int8) if fill == "random" else np.full((m, k), 127, np.int8)
     scales = rng.uniform(0.001, 0.01, (m, padded(k, grid.block) // grid.block)).astype(np.float32)
     return GridProblem(weights, a, scales)
+
+
+def nearest(grid: Grid, matrix: np.ndarray) -> GridCodes:
+    """Plain rounding: the range of each group, then the nearest code."""
+    n, k = matrix.shape
+    size = grid.group_size or k
+    groups = grid.groups(k)
+    padded_k = groups * size
+    values = np.zeros((n, padded_k), np.float32)
+    values[:, :k] = matrix
+    values = values.reshape(n, groups, size)
+    low, high = np.minimum(values.min(axis=2), 0), np.maximum(values.max(axis=2), 0)
+    if grid.zero_points:
+        wanted = (high - low) / ((1 << grid.bits) - 1)
+    else:
+        top = {"int8": 127, "int4": 7.5, "int2": 1.5, "fp4": 6}[grid.quant_type]
+        wanted = np.maximum(-low, high) / top
+    scales, outer = encode_scales(grid.scale_type, np.maximum(wanted, 1e-6))
+    empty = np.zeros((n, k), np.uint8)
+    zeros = np.zeros((n, groups), np.uint8) if grid.zero_points else None
+    steps = GridCodes(grid, empty, scales, zeros, outer).effective_scales[:, :, None]
+    exact = values / steps
+    if grid.zero_points:
+        zeros = np.clip(np.rint(-low / steps[:, :, 0] / grid.zero_step), 0, 255).astype(np.uint8)
+        exact = exact + (zeros * np.float32(grid.zero_step))[:, :, None]
+    levels = grid.levels.copy()
+    if grid.quant_type == "int8":
+        levels[0x80] = np.inf  # left out
+    codes = np.abs(exact.reshape(n, padded_k)[:, :k, None] - levels).argmin(axis=2).astype(np.uint8)
+    return GridCodes(grid, codes, scales, zeros, outer)

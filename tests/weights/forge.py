@@ -11,6 +11,7 @@ from arrowmind.columnar import ArrowWriter, Field, crc32c
 from arrowmind.weights import TensorSpec
 from arrowmind.weights.formats import pack
 from arrowmind.weights.schema import FIELDS, encode_metadata
+from arrowmind.weights.tensor import BUFFERS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +48,10 @@ def forge(
     specs = (replace(SPECS[0], **(spec or {})), SPECS[1])
     values: dict[str, Any] = {
         name: [getattr(one, name) for one in specs]
-        for name in ("name", "layer_name", "weight_name", "quant_type", "layout", "activation", "quant_axis")
+        for name in (
+            *("name", "layer_name", "weight_name", "quant_type", "layout", "activation", "quant_axis"),
+            *("group_size", "scale_type", "zero_type"),
+        )
     }
     values["shape"] = [list(one.shape) for one in specs]
     values["codes_bytes"] = [32 * 8, 18 * 4]
@@ -55,11 +59,11 @@ def forge(
     values["scales"] = [np.ones(32, np.float32), b""]
     values["zero_points"] = [np.zeros(32, np.float32), b""]
     values["sums"] = [sums, b""]
+    values["outer_scales"] = [b"", b""]
     values.update(columns or {})
-    buffers = ("codes", "scales", "zero_points", "sums")
     sizes = values["codes_bytes"]
     found = [
-        [_checksum(values[name][row], sizes[row] if name == "codes" else None) for name in buffers]
+        [_checksum(values[name][row], sizes[row] if name == "codes" else None) for name in BUFFERS]
         for row in range(2)
     ]
     values.setdefault("checksums", np.array(found, np.uint32))

@@ -55,16 +55,19 @@ LIES = {
     "far zero points": ({"columns": {"zero_points": [np.full(32, 1e9, np.float32), b""]}}, "no whole number"),
     "no sums": ({"columns": {"sums": [b"", b""]}}, "0 bytes of sums"),
     "wrong sums": ({"columns": {"sums": [np.ones(32, np.int32), b""]}}, "sums are not those of its codes"),
-    "checksum": ({"columns": {"checksums": np.zeros((2, 4), np.uint32)}}, "checksum of its scales"),
+    "checksum": ({"columns": {"checksums": np.zeros((2, 5), np.uint32)}}, "checksum of its scales"),
     "index": ({"metadata": {"arrowmind.index_crc32c": "00000000"}}, "checksum of its index"),
     "document": ({"metadata": {"arrowmind.model": "[" * 100_000}}, "checksum of its index"),
     "batches": ({"batches": 2}, "2 record batches"),
     "no batch": ({"batches": 0}, "0 record batches"),
     "format": ({"metadata": {"arrowmind.format": "other"}}, "holds no weights"),
-    "newer version": ({"metadata": {"arrowmind.version": "2"}}, "format version '2'.*upgrade"),
+    "newer version": ({"metadata": {"arrowmind.version": "3"}}, "format version '3'.*upgrade"),
     "missing column": ({"fields": FIELDS[:-1]}, "its columns are"),
     "extra column": ({"fields": (*FIELDS, Field("smooth", "float32"))}, "its columns are"),
-    "other type": ({"fields": (*FIELDS[:8], Field("codes_bytes", "int32"), *FIELDS[9:])}, "its columns are"),
+    "other type": (
+        {"fields": (*FIELDS[:11], Field("codes_bytes", "int32"), *FIELDS[12:])},
+        "its columns are",
+    ),
 }
 
 

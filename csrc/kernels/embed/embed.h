@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <span>
 
+#include "kernels/grid/grid.h"
 #include "kernels/registry.h"
 
 namespace arrowmind::embed {
@@ -10,8 +11,9 @@ namespace arrowmind::embed {
 // out[t] = (word[token[t]] + position[position_id[t]]) + type[type_id[t]]        float32, in this order
 // Tables are row-major; each has its own element type:
 //   kF32, kF16   the value                kI8   (code - zero[row]) * scale[row]
+//   kI8Grid, kI4Grid, kI2Grid, kFp4Grid   (level(code) - zero[group]) * scale[group]     kernels/grid/grid.h
 
-enum class Element : uint8_t { kF32, kF16, kI8 };
+enum class Element : uint8_t { kF32, kF16, kI8, kI8Grid, kI4Grid, kI2Grid, kFp4Grid };
 
 struct Table {
   const void* data = nullptr;  // [rows, width]; null: this table is not added
@@ -19,6 +21,7 @@ struct Table {
   int64_t rows = 0;
   const float* scale = nullptr;  // [rows], kI8
   const float* zero = nullptr;   // [rows] zero points (whole numbers), kI8; null when symmetric
+  grid::Grid grid;               // row-major, of tables on a grid
 };
 
 struct Params {

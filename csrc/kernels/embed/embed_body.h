@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "kernels/embed/embed.h"
+#include "kernels/grid/values.h"
 #include "kernels/simd/f32x16.h"
 
 namespace arrowmind::ARROWMIND_ISA {
@@ -37,6 +38,64 @@ struct CodeRow {
   }
 };
 
+// A row of a grid: groups are multiples of sixteen, so that sixteen elements share a scale. Codes are
+// unpacked one by one: a sentence reads thirty rows of a table, and multiplies them by all matrices.
+class GridRow {
+ public:
+  GridRow(const embed::Table& table, const GridTraits& traits, int64_t row, int64_t width)
+      : grid_(table.grid),
+        traits_(traits),
+        is_fp4_(table.element == embed::Element::kFp4Grid),
+        groups_(grid_.group == 0 ? 1 : (width + grid_.group - 1) / grid_.group),
+        first_(row * groups_),
+        outer_(grid_.outer == nullptr ? 1.0f : grid_.outer[row]) {
+    const int64_t bits = 8 / traits.planes;
+    codes_ = static_cast<const uint8_t*>(table.data) + row * ((width * bits + 7) / 8);
+  }
+
+  F32x16 whole(int64_t k) const { return part(k, 16); }
+  F32x16 part(int64_t k, int64_t count) const {
+    float levels[16] = {};
+    for (int64_t i = 0; i < count; ++i) levels[i] = level(k + i);
+    const int64_t index = first_ + (grid_.group == 0 ? 0 : k / grid_.group);
+    F32x16 values = load(levels);
+    if (grid_.zeros != nullptr) {
+      values = values - set1(static_cast<float>(grid_.zeros[index]) * traits_.zero_step);
+    }
+    return values * set1(scale(index));
+  }
+
+ private:
+  float level(int64_t k) const {
+    if (traits_.planes == 1) return static_cast<float>(static_cast<int8_t>(codes_[k]));
+    const int32_t offset = grid_.zeros == nullptr ? traits_.offset : 0;
+    if (traits_.planes == 4) return static_cast<float>(2 * (codes_[k / 4] >> 2 * (k % 4) & 3) - offset);
+    const int32_t code = codes_[k / 2] >> 4 * (k % 2) & 15;
+    return static_cast<float>((is_fp4_ ? kFp4Levels[code] : code) - offset);
+  }
+
+  // In the same multiplications as a panel's: decode_scales reads sixteen, so from a copy.
+  float scale(int64_t index) const {
+    const int64_t bytes = grid_.scale_type == Scale::kF32 ? 4 : grid_.scale_type == Scale::kF16 ? 2 : 1;
+    alignas(64) char stored[64] = {};
+    std::memcpy(stored, static_cast<const char*>(grid_.scales) + index * bytes, static_cast<size_t>(bytes));
+    Grid one = grid_;
+    one.scales = stored;
+    F32x16 decoded = decode_scales(one, 0);
+    if (grid_.outer != nullptr) decoded = decoded * set1(outer_);
+    float lanes[16];
+    store(lanes, decoded * set1(traits_.unit));
+    return lanes[0];
+  }
+
+  const Grid grid_;
+  const GridTraits traits_;
+  const bool is_fp4_;
+  const int64_t groups_, first_;
+  const float outer_;
+  const uint8_t* codes_;
+};
+
 template <bool kAdd, typename Source>
 inline void put_row(const Source& source, int64_t width, float* out) {
   int64_t k = 0;
@@ -61,6 +120,14 @@ inline void put_table_row(const embed::Table& table, int64_t row, int64_t width,
       const int8_t* data = static_cast<const int8_t*>(table.data) + row * width;
       return put_row<kAdd>(CodeRow{data, set1(table.scale[row]), zero_point}, width, out);
     }
+    case embed::Element::kI8Grid:
+      return put_row<kAdd>(GridRow(table, kI8Traits, row, width), width, out);
+    case embed::Element::kI4Grid:
+      return put_row<kAdd>(GridRow(table, kI4Traits, row, width), width, out);
+    case embed::Element::kI2Grid:
+      return put_row<kAdd>(GridRow(table, kI2Traits, row, width), width, out);
+    case embed::Element::kFp4Grid:
+      return put_row<kAdd>(GridRow(table, kFp4Traits, row, width), width, out);
   }
 }
 

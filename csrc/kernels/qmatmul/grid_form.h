@@ -11,14 +11,14 @@
 //
 // Codes decodes a row of packed codes to rows of bytes, one for each four of k in it.
 
+#include "kernels/grid/values.h"
 #include "kernels/qmatmul/blocking.h"
-#include "kernels/qmatmul/grid_values.h"
 #include "kernels/qmatmul/tile_table.h"
 
 namespace arrowmind::ARROWMIND_ISA {
 
-using qmatmul::block_of;
-using qmatmul::part_of;
+using grid::block_of;
+using grid::part_of;
 
 // kLargest: of the decoded bytes, for the budget of 16-bit sums.
 struct I8Codes {

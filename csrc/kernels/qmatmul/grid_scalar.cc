@@ -1,8 +1,8 @@
 // The oracle of the grid forms: plain loops in the order the contract in qmatmul.h names. Never vectorised
 // (cmake/isa.cmake).
 
+#include "kernels/grid/values.h"
 #include "kernels/qmatmul/epilogue.h"
-#include "kernels/qmatmul/grid_values.h"
 #include "kernels/qmatmul/qmatmul.h"
 
 namespace arrowmind::qmatmul {

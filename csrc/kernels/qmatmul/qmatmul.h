@@ -3,10 +3,15 @@
 #include <cstdint>
 #include <span>
 
-#include "kernels/qmatmul/grid.h"
+#include "kernels/grid/grid.h"
 #include "kernels/registry.h"
 
 namespace arrowmind::qmatmul {
+
+using grid::block_of;
+using grid::Grid;
+using grid::part_of;
+using grid::Scale;
 
 // C[m][n] = epilogue( sum_k A[m][k] * W[n][k] )       A: activations, W: weights of a linear layer [n_out,
 // n_in]
@@ -40,8 +45,8 @@ enum class Nonlinearity : uint8_t { kNone, kGelu };
 //   kF32, kF16   panels of 16 outputs: [n / 16][k][16]                                   layout name "n16"
 //   kI8          panels of 16 outputs, k in fours, k padded with zeros to 4:
 //                [n / 16][k / 4][16][4]                                                  layout name "n16k4"
-//   grids        the same rows of 64 bytes with 1, 2 or 4 fours of k in each: grid.h     layout names
-//   "n16k4",
+//   grids        the same rows of 64 bytes with 1, 2 or 4 fours of k in each: kernels/grid/grid.h     layout
+//   names "n16k4",
 //                                                                                        "n16k8", "n16k16"
 // One row of 64 bytes of n16k4 is at once a zmm for vpdpbusd, four NEON sdot operands and a row of an AMX B
 // tile.

@@ -23,7 +23,10 @@ std::span<const Row> rows() {
 
 const Row& select(Code code) {
   const auto fits = [&](const Row& row) { return row.code == code; };
-  return select_kernel(rows(), "quantise", fits, code == Code::kI8 ? "codes int8" : "codes int16");
+  const char* wanted = code == Code::kI8    ? "codes int8"
+                       : code == Code::kI16 ? "codes int16"
+                                            : "codes int8 in blocks";
+  return select_kernel(rows(), "quantise", fits, wanted);
 }
 
 }  // namespace arrowmind::quantise

@@ -16,13 +16,16 @@ namespace arrowmind::quantise {
 //   low, high = min(x', 0), max(x', 0);  span = high - low;  scale = span / 255
 //   zero  = round(-128 - low * (255 / span))           the code of 0
 //   code  = round(clamp(fma(x', 255 / span, zero), -128, 127))
-// and for both
+// int8 in blocks of k, symmetric: scale[block] = max |x'| / 127, code = round(x' * (127 / max |x'|)); the
+// sums of each part of a block, and their products with its scale:
+//   sum[part] = sum_k code, weighted[part] = scale * sum[part]
+// and for the others
 //   sum   = sum_k (code - zero)                        exact
-// Rounding is to the nearest, ties to even. Rows with max |x'| < kSmallest give scale, codes and zero 0. Rows
-// with a NaN, an infinity or a span that overflows give scale NaN, codes and sum 0, so that the damage shows
-// downstream and stays in its row.
+// Rounding is to the nearest, ties to even. Rows with max |x'| < kSmallest give scale, codes and zero 0, as
+// do such blocks. Rows with a NaN, an infinity or a span that overflows give scale NaN, codes and sum 0, so
+// that the damage shows downstream and stays in its row.
 
-enum class Code : uint8_t { kI8, kI16 };
+enum class Code : uint8_t { kI8, kI16, kI8Block };
 
 // Below it limit / max |x'| could overflow; such a row holds nothing an embedding could depend on.
 constexpr float kSmallest = 0x1p-96f;
@@ -33,6 +36,10 @@ struct Output {
   float* scale = nullptr;   // [rows]
   int32_t* sum = nullptr;   // [rows] or null
   int32_t* zero = nullptr;  // [rows]; may be null for int16, whose zero is 0
+  // In blocks: scale [rows, blocks], sum and weighted [rows, parts], stride at least the width padded to a
+  // block.
+  int64_t block = 0, part = 0;
+  float* weighted = nullptr;
   // Largest int16 code, qmatmul::activation_limit(width): limit * width must stay below 2^31, the budget of
   // the int32 sum. int8 keeps it for every width up to 8 million.
   int32_t limit = 0;

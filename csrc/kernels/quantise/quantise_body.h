@@ -129,6 +129,76 @@ inline void quantise_row(const Values& values, const quantise::Output& out, int6
   if (out.sum != nullptr) out.sum[row] = sum - static_cast<int32_t>(values.width) * zero_code;
 }
 
+// One block of a row: `count` of its values, and zeros up to the block's end.
+template <class Values>
+class RowBlock {
+ public:
+  RowBlock(const Values& values, int64_t begin) : values_(values), begin_(begin) {}
+
+  // Sixteen values from `k` of the block on.
+  F32x16 operator()(int64_t k) const {
+    k += begin_;
+    if (k + 16 <= values_.width) return values_(k);
+    return k < values_.width ? values_.tail(k) : zero();
+  }
+
+ private:
+  const Values& values_;
+  const int64_t begin_;
+};
+
+// Stores factor * values of a block, its parts' sums, and those times scale.
+template <class Values>
+inline void store_block(const RowBlock<Values>& values, float factor, float scale,
+                        const quantise::Output& out, int8_t* codes, int64_t first_part) {
+  const F32x16 factors = set1(factor);
+  for (int64_t k = 0, part = first_part; k < out.block; ++part) {
+    CodeSum total = zero_codes();
+    for (const int64_t end = k + out.part; k < end; k += 16) {
+      total = store_codes(codes + k, values(k) * factors, total);
+    }
+    out.sum[part] = sum(total);
+    out.weighted[part] = scale * static_cast<float>(out.sum[part]);
+  }
+}
+
+template <class Values>
+inline void quantise_blocks(const Values& values, const quantise::Output& out, int64_t row) {
+  const int64_t blocks = (values.width + out.block - 1) / out.block;
+  const int64_t parts = out.block / out.part;
+  for (int64_t block = 0; block < blocks; ++block) {
+    const RowBlock<Values> part(values, block * out.block);
+    F32x16 magnitudes = zero();
+    for (int64_t k = 0; k < out.block; k += 16) magnitudes = max_magnitude(magnitudes, part(k));
+    const float magnitude = reduce_max_magnitude(magnitudes);
+    const bool finite = magnitude <= std::numeric_limits<float>::max();
+    int8_t* codes = row_of<int8_t>(out, row) + block * out.block;
+    const int64_t at = row * blocks + block;
+    if (!finite || magnitude < quantise::kSmallest) {
+      out.scale[at] = finite ? 0.0f : std::numeric_limits<float>::quiet_NaN();
+      std::memset(codes, 0, static_cast<size_t>(out.block));
+      for (int64_t i = at * parts; i < (at + 1) * parts; ++i) {
+        out.sum[i] = 0;
+        out.weighted[i] = out.scale[at];
+      }
+      continue;
+    }
+    out.scale[at] = magnitude / 127.0f;
+    store_block(part, 127.0f / magnitude, out.scale[at], out, codes, at * parts);
+  }
+}
+
+inline void quantise_row_blocks(const quantise::Params& p) {
+  for (int64_t row = p.begin; row < p.end; ++row) {
+    const float* x = p.x + row * p.x_stride;
+    if (p.multiplier == nullptr) {
+      quantise_blocks(RowValues<false>{x, nullptr, p.width}, p.out, row);
+    } else {
+      quantise_blocks(RowValues<true>{x, p.multiplier, p.width}, p.out, row);
+    }
+  }
+}
+
 template <typename CodeType>
 inline void quantise_rows(const quantise::Params& p) {
   for (int64_t row = p.begin; row < p.end; ++row) {

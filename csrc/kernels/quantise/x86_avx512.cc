@@ -10,4 +10,8 @@ void quantise_f32_i16_avx512(const Params& p) {
   ARROWMIND_ISA::quantise_rows<int16_t>(p);
 }
 
+void quantise_f32_i8b_avx512(const Params& p) {
+  ARROWMIND_ISA::quantise_row_blocks(p);
+}
+
 }  // namespace arrowmind::quantise

@@ -26,9 +26,10 @@ struct Layer {
 };
 
 Activation activation_of(BufferType type) {
-  return type == BufferType::kF32   ? Activation::kF32
-         : type == BufferType::kI16 ? Activation::kI16
-                                    : Activation::kI8;
+  return type == BufferType::kF32       ? Activation::kF32
+         : type == BufferType::kI16     ? Activation::kI16
+         : type == BufferType::kI8Block ? Activation::kI8Block
+                                        : Activation::kI8;
 }
 
 class Linear : public Op {
@@ -84,6 +85,7 @@ class Linear : public Op {
     p.a_scale = in.scale;
     p.a_zero = in.zero;
     p.a_sum = in.sum;
+    p.a_weighted = in.weighted;
     p.c = out.f32() + layer.first_column;
     p.c_stride = out.stride;
     if (residual_ >= 0) {
@@ -102,14 +104,25 @@ class Linear : public Op {
   int residual_;
 };
 
-void check(const LinearWeights& w, int64_t input_columns, bool codes) {
+bool is_grid(const LinearWeights& w) {
+  return w.type >= qmatmul::Weight::kI8Grid;
+}
+
+void check(const LinearWeights& w, int64_t input_columns, Activation activation) {
   if (w.n < 1 || w.k != input_columns) {
     fail(ErrorKind::kWeight, "a linear layer of shape [", w.n, ", ", w.k, "] meets an input of ",
          input_columns, " columns; the weights do not belong to this configuration");
   }
-  if (w.packed_bytes != qmatmul::packed_bytes(w.type, w.n, w.k)) {
+  const int64_t needed = qmatmul::packed_bytes(w.type, w.n, w.k, w.grid.group);
+  if (w.packed_bytes != needed) {
     fail(ErrorKind::kWeight, "a linear layer of shape [", w.n, ", ", w.k, "] has ", w.packed_bytes,
-         " bytes of packed weights; it needs ", qmatmul::packed_bytes(w.type, w.n, w.k));
+         " bytes of packed weights; it needs ", needed);
+  }
+  const bool codes = activation != Activation::kF32;
+  if (is_grid(w) || activation == Activation::kI8Block) {
+    if (is_grid(w) && (!codes || activation == Activation::kI8Block)) return;
+    fail(ErrorKind::kWeight, "a linear layer of shape [", w.n, ", ", w.k,
+         "]: weights with groups meet float32 or int8 in blocks, and only they meet those");
   }
   const bool integer = w.type == qmatmul::Weight::kI8;
   if (integer != (w.scale != nullptr) || (codes && !integer)) {
@@ -131,6 +144,7 @@ Layer make_layer(const LinearWeights& w, Activation activation, bool gelu, int64
   layer.params.w_scale = w.scale;
   layer.params.w_zero = w.zero;
   layer.params.w_sum = w.sum;
+  layer.params.grid = w.grid;
   layer.params.bias = w.bias;
   layer.params.nonlinearity = gelu ? qmatmul::Nonlinearity::kGelu : qmatmul::Nonlinearity::kNone;
   for (int64_t m = 1; m < kChoices; ++m) {
@@ -145,15 +159,24 @@ Layer make_layer(const LinearWeights& w, Activation activation, bool gelu, int64
 void add_linear(Plan& plan, const std::vector<LinearWeights>& layers, const LinearOptions& options) {
   plan.expect(options.input, plan.type(options.input), -1, "linear input");
   const BufferType type = plan.type(options.input);
-  int64_t columns = 0;
+  int64_t columns = std::max<int64_t>(options.column, 0);
   std::vector<Layer> made;
   for (const LinearWeights& weights : layers) {
-    check(weights, plan.columns(options.input), type != BufferType::kF32);
+    check(weights, plan.columns(options.input), activation_of(type));
+    if (type == BufferType::kI8Block && weights.grid.group != plan.group(options.input)) {
+      fail(ErrorKind::kWeight, "a linear layer with scales for ", weights.grid.group,
+           " inputs each meets codes in blocks for ", plan.group(options.input));
+    }
     made.push_back(make_layer(weights, activation_of(type), options.gelu, columns));
     columns += weights.n;
   }
-  plan.expect(options.output, BufferType::kF32, columns, "linear output");
-  if (options.residual >= 0) plan.expect(options.residual, BufferType::kF32, columns, "linear residual");
+  plan.expect(options.output, BufferType::kF32, options.column < 0 ? columns : -1, "linear output");
+  const int64_t width = plan.columns(options.output);
+  if (columns > width) {
+    fail(ErrorKind::kWeight, "linear layers write columns ", options.column, " to ", columns,
+         " of an output of ", width);
+  }
+  if (options.residual >= 0) plan.expect(options.residual, BufferType::kF32, width, "linear residual");
   plan.add_op(std::make_unique<Linear>(std::move(made), options));
 }
 

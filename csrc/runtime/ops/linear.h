@@ -17,6 +17,7 @@ struct LinearWeights {
   const float* scale = nullptr;  // [n padded to 16]
   const float* zero = nullptr;   // [n padded to 16] or null
   const int32_t* sum = nullptr;  // [n padded to 16]
+  qmatmul::Grid grid;            // weights of a grid
   const float* bias = nullptr;   // [n] or null
 };
 
@@ -25,6 +26,7 @@ struct LinearOptions {
   int output = -1;    // float32
   int residual = -1;  // float32 or -1; may be the output
   bool gelu = false;
+  int64_t column = -1;  // of the output, where the first layer writes; -1: the layers fill the output
 };
 
 // output = epilogue(input x weights): several layers over one input write side by side (query | key | value).

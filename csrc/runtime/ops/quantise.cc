@@ -11,9 +11,10 @@ constexpr int64_t kGrainTokens = 64;
 
 class Quantise : public Op {
  public:
-  Quantise(quantise::Code code, int64_t width, int input, int output, const float* multiplier)
+  Quantise(quantise::Code code, int64_t width, int64_t group, int input, int output, const float* multiplier)
       : kernel_(quantise::select(code)),
         limit_(qmatmul::activation_limit(width)),
+        group_(group),
         width_(width),
         multiplier_(multiplier),
         input_(input),
@@ -38,6 +39,9 @@ class Quantise : public Op {
                .scale = out.scale,
                .sum = out.sum,
                .zero = out.zero,
+               .block = grid::block_of(group_),
+               .part = grid::part_of(group_),
+               .weighted = out.weighted,
                .limit = limit_};
       kernel_.run(p);
     });
@@ -48,6 +52,7 @@ class Quantise : public Op {
  private:
   const quantise::Row& kernel_;
   int32_t limit_;
+  int64_t group_;
   int64_t width_;
   const float* multiplier_;
   int input_;
@@ -62,8 +67,11 @@ void add_quantise(Plan& plan, int input, int output, const float* multiplier) {
   if (type == BufferType::kF32)
     fail(ErrorKind::kInvalidArgument, "quantise output: buffer ", output, " is float32");
   plan.expect(output, type, plan.columns(input), "quantise output");
-  const quantise::Code code = type == BufferType::kI8 ? quantise::Code::kI8 : quantise::Code::kI16;
-  plan.add_op(std::make_unique<Quantise>(code, plan.columns(input), input, output, multiplier));
+  const quantise::Code code = type == BufferType::kI8    ? quantise::Code::kI8
+                              : type == BufferType::kI16 ? quantise::Code::kI16
+                                                         : quantise::Code::kI8Block;
+  plan.add_op(
+      std::make_unique<Quantise>(code, plan.columns(input), plan.group(output), input, output, multiplier));
 }
 
 }  // namespace arrowmind::runtime

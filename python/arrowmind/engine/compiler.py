@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from itertools import groupby
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -21,6 +22,14 @@ if TYPE_CHECKING:
     Record = Callable[[tuple[str, ...], int], tuple[NDArray[np.float32], NDArray[np.int64]] | None]
 
 __all__ = ["compile_plan"]
+
+
+class _Form(NamedTuple):
+    """Type of the activations a matrix meets, and k per scale of its own where they have theirs in blocks."""
+
+    type: str
+    group: int = 0
+
 
 # Layers over one input share one form of it: the widest that any of them asks for.
 _WIDTH = {"int8": 0, "int16": 1, "fp32": 2}
@@ -80,7 +89,7 @@ class _Compiler:
             vocabulary=model.vocabulary, max_length=max_tokens, output_columns=model.hidden
         )
         self._hidden = self._plan.buffer("fp32", model.hidden)
-        self._code_buffers: dict[tuple[str, int], int] = {}
+        self._code_buffers: dict[tuple[_Form, int], int] = {}
 
     def compile(self) -> _native.Plan:
         self._embedding(self._model.embedding)
@@ -135,14 +144,20 @@ class _Compiler:
         """Layers over one input, their outputs side by side."""
         tensors = [self._tensor(layer.weight) for layer in layers]
         self._watch(tuple(layer.weight for layer in layers), source)
-        activation = max((tensor.spec.activation for tensor in tensors), key=_WIDTH.__getitem__)
-        self._plan.linear(
-            [self._layer(layer, tensor) for layer, tensor in zip(layers, tensors, strict=True)],
-            self._activations(source, activation, self._input_scale(layers)),
-            output,
-            residual=residual,
-            gelu=gelu,
-        )
+        scale = self._input_scale(layers)
+        pairs = zip(layers, tensors, strict=True)
+        forms = [(form, list(group)) for form, group in groupby(pairs, _forms(tensors))]
+        column = 0
+        for form, group in forms:
+            self._plan.linear(
+                [self._layer(layer, tensor) for layer, tensor in group],
+                self._activations(source, form, scale),
+                output,
+                residual=residual,
+                gelu=gelu,
+                column=column if len(forms) > 1 else -1,
+            )
+            column += sum(tensor.spec.shape[0] for _, tensor in group)
 
     def _watch(self, names: tuple[str, ...], source: int) -> None:
         """Lets whoever asked for it see what enters the matrices called `names`."""
@@ -164,34 +179,27 @@ class _Compiler:
                 )
         return first
 
-    def _activations(self, source: int, activation: str, scale: NDArray[np.float32] | None) -> int:
+    def _activations(self, source: int, form: _Form, scale: NDArray[np.float32] | None) -> int:
         """The buffer a matrix reads: `source` itself, scaled, or its codes."""
         columns = self._plan.columns(source)
-        if activation == "fp32" or not self._quantise:
+        if form.type == "fp32" or not self._quantise:
             if scale is None:
                 return source
             scaled = self._plan.buffer("fp32", columns)
             self._plan.multiply(source, scaled, scale)
             return scaled
-        codes = self._code_buffers.setdefault((activation, columns), -1)
+        codes = self._code_buffers.setdefault((form, columns), -1)
         if codes < 0:
-            codes = self._plan.buffer(activation, columns)
-            self._code_buffers[activation, columns] = codes
+            codes = self._plan.buffer(form.type, columns, group=form.group)
+            self._code_buffers[form, columns] = codes
         self._plan.quantise(source, codes, scale)
         return codes
 
     def _layer(self, layer: Linear, tensor: Tensor) -> dict[str, object]:
         tensor.verify()
         n_out = tensor.spec.shape[0]
-        return {
-            "type": tensor.spec.quant_type,
-            "shape": tensor.spec.shape,
-            "codes": tensor.codes,
-            "scales": tensor.scales,
-            "zero_points": tensor.zero_points,
-            "sums": tensor.sums,
-            "bias": self._vector(layer.bias, n_out) if layer.bias else None,
-        }
+        bias = self._vector(layer.bias, n_out) if layer.bias else None
+        return {**_description(tensor), "sums": tensor.sums, "bias": bias}
 
     def _table(self, name: str, rows: int, columns: int) -> dict[str, object]:
         tensor = self._tensor(name)
@@ -200,13 +208,7 @@ class _Compiler:
             raise WeightError(
                 f"{name} has shape {list(shape)}; the configuration needs at least [{rows}, {columns}]"
             )
-        return {
-            "type": tensor.spec.quant_type,
-            "shape": shape,
-            "codes": tensor.codes,
-            "scales": tensor.scales,
-            "zero_points": tensor.zero_points,
-        }
+        return _description(tensor)
 
     def _vector(self, name: str, size: int) -> NDArray[np.float32]:
         tensor = self._tensor(name)
@@ -217,6 +219,39 @@ class _Compiler:
 
     def _tensor(self, name: str) -> Tensor:
         return self._weights.tensor(name)
+
+
+def _forms(tensors: list[Tensor]) -> Callable[[tuple[Linear, Tensor]], _Form]:
+    """How each of several layers over one input is met: those on no grid by the widest that any asks for."""
+    plain = [tensor.spec.activation for tensor in tensors if tensor.spec.grid is None]
+    widest = max(plain, key=_WIDTH.__getitem__, default="fp32")
+
+    def form(member: tuple[Linear, Tensor]) -> _Form:
+        spec = member[1].spec
+        if spec.grid is None:
+            return _Form(widest)
+        return _Form("int8-block", spec.group_size) if spec.activation == "int8" else _Form("fp32")
+
+    return form
+
+
+def _description(tensor: Tensor) -> dict[str, object]:
+    """What the native side is told of a tensor."""
+    spec = tensor.spec
+    described: dict[str, object] = {
+        "type": spec.quant_type,
+        "shape": spec.shape,
+        "codes": tensor.codes,
+        "scales": tensor.scales,
+        "zero_points": tensor.zero_points,
+    }
+    if spec.grid is not None:
+        described |= {
+            "group": spec.group_size,
+            "scale_type": spec.scale_type,
+            "outer": tensor.outer_scales,
+        }
+    return described
 
 
 def _equal(one: NDArray[np.float32] | None, other: NDArray[np.float32] | None) -> bool:

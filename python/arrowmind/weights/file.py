@@ -10,7 +10,8 @@ import numpy as np
 
 from arrowmind.columnar import ArrowFile, crc32c
 from arrowmind.errors import IntegrityError, WeightError
-from arrowmind.weights.formats import number_type
+from arrowmind.weights.formats import SCALE_TYPES, number_type
+from arrowmind.weights.formats.scales import check_scales
 from arrowmind.weights.roles import join_name
 from arrowmind.weights.schema import check_format, check_index, decode_documents, fingerprint
 from arrowmind.weights.source import WeightSource
@@ -136,24 +137,48 @@ class WeightFile(WeightSource):
         stored = codes[row]
         if not 0 <= stored.size - spec.codes_bytes < 4096:
             raise self._damaged(spec, f"{stored.size} bytes of codes are stored, {spec.codes_bytes} needed")
+        if spec.grid is not None:
+            return self._read_grid(row, stored[: spec.codes_bytes])
+        self._small(row, "outer_scales", np.dtype("<f4"), required=False)
         coded = number_type(spec.quant_type).coded
         scales = self._small(row, "scales", np.dtype("<f4"), required=coded)
         zero_points = self._small(row, "zero_points", np.dtype("<f4"), required=None if coded else False)
         sums = self._small(row, "sums", np.dtype("<i4"), required=coded and spec.layout != "row")
         self._check_range(spec, scales, zero_points)
         codes_view = stored[: spec.codes_bytes]
-        return Tensor(spec, codes_view, scales, zero_points, sums, checksums, str(self.path))
+        return Tensor(spec, codes_view, scales, zero_points, sums, checksums=checksums, origin=str(self.path))
 
-    def _small(self, row: int, column: str, dtype: np.dtype[Any], *, required: bool | None) -> Any:
-        """A buffer with one entry per row, its checksum compared; None where it is rightly absent."""
+    def _read_grid(self, row: int, codes: npt.NDArray[np.uint8]) -> Tensor:
+        spec = self._specs[row]
+        kind = SCALE_TYPES[spec.scale_type]
+        rows = spec.rows if spec.layout == "row" else spec.padded_rows
+        count = spec.scale_count
+        scales = self._small(row, "scales", kind.dtype, required=True, count=count)
+        zeros = self._small(row, "zero_points", np.dtype("u1"), required=bool(spec.zero_type), count=count)
+        outer = self._small(row, "outer_scales", np.dtype("<f4"), required=kind.outer, count=rows)
+        self._small(row, "sums", np.dtype("<i4"), required=False)
+        try:
+            check_scales(spec.scale_type, scales)
+            if outer is not None:
+                check_scales("fp32", outer)
+        except WeightError as error:
+            raise self._damaged(spec, str(error)) from error
+        buffers = (codes, scales.view(np.uint8), zeros, None, outer)
+        return Tensor(spec, *buffers, checksums=self._checksums[row], origin=str(self.path))
+
+    def _small(
+        self, row: int, column: str, dtype: np.dtype[Any], *, required: bool | None, count: int | None = None
+    ) -> Any:
+        """A buffer of ``count`` entries, or one per row, its checksum compared; None if rightly absent."""
         spec = self._specs[row]
         stored = self._batch.binary(column)[row]
         if not stored.size and not required:
             return None
-        expected = spec.padded_rows * dtype.itemsize
-        if required is False or stored.size != expected:
+        expected = (spec.padded_rows if count is None else count) * dtype.itemsize
+        if required is False or not 0 <= stored.size - expected < _BUFFER_ALIGNMENT:
             needed = 0 if required is False else expected
             raise self._damaged(spec, f"{stored.size} bytes of {column} are stored, {needed} needed")
+        stored = stored[:expected]
         found, written = crc32c(stored), self._checksums[row][BUFFERS.index(column)]
         if found != written:
             raise self._damaged(spec, f"checksum of its {column} is {found:08x}, {written:08x} was written")
@@ -181,14 +206,27 @@ class WeightFile(WeightSource):
 def _read_specs(batch: Batch, path: str) -> list[TensorSpec]:
     columns = [batch.strings(name) for name in ("name", "layer_name", "weight_name", "quant_type")]
     layouts, activations = batch.strings("layout"), batch.strings("activation")
+    groups = batch.numbers("group_size").tolist()
+    scale_types, zero_types = batch.strings("scale_type"), batch.strings("zero_type")
     shapes, axes = batch.lists("shape"), batch.numbers("quant_axis").tolist()
     sizes = batch.numbers("codes_bytes").tolist()
     specs = []
     for row, (name, layer, weight, kind) in enumerate(zip(*columns, strict=True)):
-        texts, shape = (name, layer, weight, kind, layouts[row], activations[row]), shapes[row]
+        texts = (name, layer, weight, kind, layouts[row], activations[row], scale_types[row], zero_types[row])
+        shape = shapes[row]
         if None in texts or shape is None or not name:
             raise IntegrityError(f"{path}: row {row} lacks a name or a value; convert the model again")
-        spec = TensorSpec(name, str(kind), tuple(shape), str(layouts[row]), axes[row], str(activations[row]))
+        spec = TensorSpec(
+            name,
+            str(kind),
+            tuple(shape),
+            str(layouts[row]),
+            axes[row],
+            str(activations[row]),
+            groups[row],
+            str(scale_types[row]),
+            str(zero_types[row]),
+        )
         _check_spec(spec, join_name(str(layer), str(weight)), sizes[row], path)
         specs.append(spec)
     return specs
@@ -209,4 +247,4 @@ def _check_spec(spec: TensorSpec, joined: str, codes_bytes: int, path: str) -> N
 
 
 def _read_checksums(batch: Batch) -> list[Checksums]:
-    return [(a, b, c, d) for a, b, c, d in batch.numbers("checksums").tolist()]
+    return [(a, b, c, d, e) for a, b, c, d, e in batch.numbers("checksums").tolist()]

@@ -4,9 +4,11 @@
 
     V1  layer_name, weight_name utf8; weight_data list<float16 or float32>; shape list<int32>
     V2  V1's columns with weight_data list<int8>, and quant_type utf8; scales list<float32>;
-        zero_points list<int8>; quant_axis int32; and, in files of ours, activation utf8
+        zero_points list<int8>; quant_axis int32; and, in files of ours, activation utf8, and for
+        tensors on a grid group_size int32; scale_type, zero_type utf8; outer_scales list<float32>
 
-Elements are row-major. V2 holds floats as their little-endian bytes. One row group per tensor.
+Elements are row-major. V2 holds floats as their little-endian bytes, and codes of any width a byte each.
+Scales of a grid are what their stored form stands for, before outer scales. One row group per tensor.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import numpy as np
 from arrowmind.columnar import publish
 from arrowmind.errors import WeightError
 from arrowmind.weights.formats import number_type
+from arrowmind.weights.formats.scales import decode_scales
 from arrowmind.weights.schema import DOCUMENTS
 
 if TYPE_CHECKING:
@@ -106,6 +109,10 @@ def _schema(version: Version, kind: str) -> pa.Schema:
             ("zero_points", pa.list_(pa.int8())),
             ("quant_axis", pa.int32()),
             ("activation", pa.string()),
+            ("group_size", pa.int32()),
+            ("scale_type", pa.string()),
+            ("zero_type", pa.string()),
+            ("outer_scales", pa.list_(pa.float32())),
         ]
     return pa.schema(fields)
 
@@ -151,6 +158,8 @@ def _v1_row(tensor: Tensor, kind: str) -> dict[str, Any]:
 
 def _v2_row(tensor: Tensor) -> dict[str, Any]:
     spec = tensor.spec
+    if spec.grid is not None:
+        return _grid_row(tensor)
     entries = 1 if spec.quant_axis == -1 else spec.rows
     scales = np.empty(0, np.float32) if tensor.scales is None else tensor.scales[:entries]
     zeros = np.zeros(scales.size) if tensor.zero_points is None else tensor.zero_points[:entries]
@@ -164,4 +173,29 @@ def _v2_row(tensor: Tensor) -> dict[str, Any]:
         "zero_points": zeros.astype(np.int8),
         "quant_axis": spec.quant_axis,
         "activation": spec.activation,
+        "group_size": -1,
+        "scale_type": "",
+        "zero_type": "",
+        "outer_scales": np.empty(0, np.float32),
+    }
+
+
+def _grid_row(tensor: Tensor) -> dict[str, Any]:
+    spec, matrix = tensor.spec, tensor.grid_codes()
+    none = np.empty(0, np.float32)
+    zeros = np.empty(0, np.int8) if matrix.zeros is None else matrix.zeros.view(np.int8).reshape(-1)
+    return {
+        "layer_name": spec.layer_name,
+        "weight_name": spec.weight_name,
+        "weight_data": matrix.codes.reshape(-1).view(np.int8),
+        "shape": list(spec.shape),
+        "quant_type": spec.quant_type,
+        "scales": decode_scales(spec.scale_type, matrix.scales, None).reshape(-1),
+        "zero_points": zeros,
+        "quant_axis": spec.quant_axis,
+        "activation": spec.activation,
+        "group_size": spec.group_size,
+        "scale_type": spec.scale_type,
+        "zero_type": spec.zero_type,
+        "outer_scales": none if matrix.outer is None else matrix.outer,
     }

@@ -11,12 +11,14 @@ import numpy as np
 
 from arrowmind.errors import IntegrityError, WeightError
 from arrowmind.observe import get_logger
-from arrowmind.weights.formats import number_type
+from arrowmind.weights.formats import SCALE_TYPES, GridCodes, number_type
+from arrowmind.weights.formats.grids import CODE_TYPES
+from arrowmind.weights.formats.scales import restore_scales
 from arrowmind.weights.parquet import DOCUMENT_PREFIX
 from arrowmind.weights.roles import join_name, role_of
 from arrowmind.weights.schema import DOCUMENTS
 from arrowmind.weights.source import WeightSource
-from arrowmind.weights.tensor import Tensor, TensorSpec, float_tensor, int8_tensor
+from arrowmind.weights.tensor import Tensor, TensorSpec, float_tensor, grid_tensor, int8_tensor
 
 if TYPE_CHECKING:
     import os
@@ -35,7 +37,7 @@ _V2_COLUMNS = {
     "zero_points": "list<int8>",
     "quant_axis": "int32",
 }
-_OPTIONAL = {"activation": "string"}
+_OPTIONAL = {"activation": "string", "group_size": "int32", "scale_type": "string", "zero_type": "string"}
 _V1_TYPES = {"halffloat": "fp16", "float": "fp32"}
 _SLACK_BYTES = 1 << 20
 
@@ -97,6 +99,8 @@ class ParquetWeights(WeightSource):
         row = self._row(name)
         data = self._list(row, "weight_data")
         spec = row.spec
+        if spec.grid is not None:
+            return self._grid(row, data)
         kind = number_type(spec.quant_type)
         expected = int(np.prod(spec.shape, dtype=object)) * (1 if self.version == 1 else kind.dtype.itemsize)
         if data.size != expected:
@@ -120,6 +124,34 @@ class ParquetWeights(WeightSource):
             activation=spec.activation,
         )
 
+    def _grid(self, row: _Row, data: npt.NDArray[Any]) -> Tensor:
+        spec, grid = row.spec, row.spec.grid
+        n, k = spec.shape
+        if grid is None or data.size != n * k:
+            raise self._damaged(spec.name, f"holds {data.size} codes, {list(spec.shape)} needs {n * k}")
+        groups = grid.groups(k)
+        wanted, zeros, outer = (
+            self._list(row, column) for column in ("scales", "zero_points", "outer_scales")
+        )
+        kind = SCALE_TYPES[grid.scale_type]
+        sizes = (wanted.size, zeros.size, outer.size)
+        expected = (n * groups, n * groups * grid.zero_points, n * kind.outer)
+        if sizes != expected:
+            raise self._damaged(spec.name, f"has {sizes} scales, zeros and outer scales, not {expected}")
+        if (codes := data.view(np.uint8)).size and grid.bits < 8 and codes.max() >= 1 << grid.bits:
+            raise self._damaged(spec.name, f"has code {codes.max()}, which {grid.quant_type} has not")
+        try:
+            matrix = GridCodes(
+                grid,
+                codes.reshape(n, k),
+                restore_scales(grid.scale_type, wanted.reshape(n, groups)),
+                zeros.view(np.uint8).reshape(n, groups) if grid.zero_points else None,
+                outer.astype(np.float32) if kind.outer else None,
+            )
+        except WeightError as error:
+            raise self._damaged(spec.name, f"cannot be used: {error}") from error
+        return grid_tensor(spec.name, matrix, activation=spec.activation)
+
     def close(self) -> None:  # noqa: D102
         self._last = None
         self._file.close()
@@ -137,6 +169,8 @@ class ParquetWeights(WeightSource):
         if self._last is None or self._last[0] != row.group:
             self._last = None
             columns = ["weight_data", "scales", "zero_points"] if self.version == 2 else ["weight_data"]
+            if "group_size" in self._columns:
+                columns.append("outer_scales")
             self._check_size(row)
             self._last = (row.group, self._read(row.group, columns))
         scalar = self._last[1].column(column)[row.place]
@@ -147,7 +181,11 @@ class ParquetWeights(WeightSource):
     def _check_size(self, row: _Row) -> None:
         """Refuses a row group that would unpack to far more than its tensors have (a decompression bomb)."""
         rows = [other.spec for other in self._rows.values() if other.group == row.group]
-        expected = sum(spec.codes_bytes for spec in rows)
+        # Codes of a grid are a byte each here, their scales 4 bytes.
+        expected = sum(
+            int(np.prod(spec.shape)) + 5 * spec.scale_count if spec.grid else spec.codes_bytes
+            for spec in rows
+        )
         claimed = self._file.metadata.row_group(row.group).total_byte_size
         # An int8 takes 4 bytes as plain Parquet, and levels are below 1 bit each.
         if not 0 <= claimed <= 8 * expected + _SLACK_BYTES:
@@ -213,6 +251,8 @@ def _spec(values: dict[str, Any], v1_type: str, where: str) -> TensorSpec:
     name = join_name(values["layer_name"] or "", values["weight_name"])
     spec = TensorSpec(name, values.get("quant_type", v1_type) or "", tuple(shape))
     try:
+        if values.get("group_size") not in (None, -1):
+            return _grid_spec(spec, values)
         kind = number_type(spec.quant_type)
         linear = role_of(name, spec.shape) == "linear"
         spec = replace(spec, layout=kind.packed if linear else "row")
@@ -223,4 +263,22 @@ def _spec(values: dict[str, Any], v1_type: str, where: str) -> TensorSpec:
         spec.check()
     except WeightError as error:
         raise IntegrityError(f"{where}: {error}") from error
+    return spec
+
+
+def _grid_spec(spec: TensorSpec, values: dict[str, Any]) -> TensorSpec:
+    linear = role_of(spec.name, spec.shape) == "linear"
+    code_type = CODE_TYPES.get(spec.quant_type)
+    if code_type is None:
+        raise WeightError(f"quant_type {spec.quant_type!r} has no grid; use {', '.join(CODE_TYPES)}")
+    spec = replace(
+        spec,
+        layout=code_type.layout if linear else "row",
+        quant_axis=values["quant_axis"],
+        activation=(values.get("activation") or "int8") if linear else "fp32",
+        group_size=values["group_size"],
+        scale_type=values.get("scale_type") or "",
+        zero_type=values.get("zero_type") or "",
+    )
+    spec.check()
     return spec

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import astuple
 from typing import TYPE_CHECKING, Any
 
 from arrowmind.columnar import Field, crc32c
@@ -30,7 +31,7 @@ __all__ = [
 
 FILE_NAME = "weights.arrow"
 FORMAT = "arrowmind.weights"
-VERSION = 1
+VERSION = 2
 CODES_ALIGNMENT = 4096
 DOCUMENTS = ("model", "quantization", "precision")
 """JSON objects kept in the schema metadata under ``arrowmind.<name>``."""
@@ -51,11 +52,15 @@ FIELDS = (
     Field("layout", "utf8"),
     Field("quant_axis", "int32"),
     Field("activation", "utf8"),
+    Field("group_size", "int32"),
+    Field("scale_type", "utf8"),
+    Field("zero_type", "utf8"),
     Field("codes_bytes", "int64"),
-    Field("checksums", "fixed_size_list<uint32, 4>"),
+    Field("checksums", "fixed_size_list<uint32, 5>"),
     Field("scales", "large_binary", alignment=_SMALL_ALIGNMENT),
     Field("zero_points", "large_binary", alignment=_SMALL_ALIGNMENT),
     Field("sums", "large_binary", alignment=_SMALL_ALIGNMENT),
+    Field("outer_scales", "large_binary", alignment=_SMALL_ALIGNMENT),
     Field("codes", "large_binary", alignment=CODES_ALIGNMENT),
 )
 
@@ -94,10 +99,7 @@ def fingerprint(specs: Iterable[TensorSpec], checksums: Iterable[Checksums]) -> 
 
 
 def _rows(specs: Iterable[TensorSpec], checksums: Iterable[Checksums]) -> list[list[Any]]:
-    return [
-        [spec.name, spec.quant_type, spec.shape, spec.layout, spec.quant_axis, spec.activation, list(sums)]
-        for spec, sums in zip(specs, checksums, strict=True)
-    ]
+    return [[*astuple(spec), list(sums)] for spec, sums in zip(specs, checksums, strict=True)]
 
 
 def _canonical(value: Any) -> bytes:

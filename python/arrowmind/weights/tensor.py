@@ -12,6 +12,9 @@ from arrowmind.errors import IntegrityError, WeightError
 from arrowmind.weights.formats import (
     ACTIVATIONS,
     PANEL,
+    SCALE_TYPES,
+    Grid,
+    GridCodes,
     encoded_bytes,
     layout_of,
     number_type,
@@ -24,17 +27,18 @@ from arrowmind.weights.roles import role_of, split_name
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["BUFFERS", "Checksums", "Tensor", "TensorSpec", "float_tensor", "int8_tensor"]
+__all__ = ["BUFFERS", "Checksums", "Tensor", "TensorSpec", "float_tensor", "grid_tensor", "int8_tensor"]
 
-BUFFERS = ("codes", "scales", "zero_points", "sums")
+BUFFERS = ("codes", "scales", "zero_points", "sums", "outer_scales")
 """Names of a tensor's buffers, in the order of its checksums."""
 
-Checksums = tuple[int, int, int, int]
+Checksums = tuple[int, int, int, int, int]
 Buffers = tuple[
     "npt.NDArray[np.uint8]",
-    "npt.NDArray[np.float32] | None",
-    "npt.NDArray[np.float32] | None",
+    "npt.NDArray[Any] | None",
+    "npt.NDArray[Any] | None",
     "npt.NDArray[np.int32] | None",
+    "npt.NDArray[np.float32] | None",
 ]
 
 
@@ -44,11 +48,14 @@ class TensorSpec:
 
     Attributes:
         name: key in the model, for instance ``encoder.layer.0.output.dense.weight``.
-        quant_type: ``fp32``, ``fp16`` or ``int8``.
+        quant_type: ``fp32``, ``fp16``, ``int8``, ``int4``, ``int2`` or ``fp4``.
         shape: as in the original; [n_out, n_in] for a linear layer.
-        layout: ``row``, ``n16`` or ``n16k4``.
-        quant_axis: 0 when every row has its own scale, -1 when one scale serves all or none is needed.
+        layout: ``row``, ``n16``, ``n16k4``, ``n16k8`` or ``n16k16``.
+        quant_axis: 0 when every row has its own scales, -1 when one scale serves all or none is needed.
         activation: how activations meet this matrix: ``fp32``, ``int16`` or ``int8``.
+        group_size: elements of a row per scale of a tensor on a grid, 0 for whole rows; -1: on no grid.
+        scale_type: of a tensor on a grid, see :data:`arrowmind.weights.formats.SCALE_TYPES`; else empty.
+        zero_type: ``u8`` for a tensor on a grid with zero points; else empty.
     """
 
     name: str
@@ -57,6 +64,16 @@ class TensorSpec:
     layout: str = "row"
     quant_axis: int = -1
     activation: str = "fp32"
+    group_size: int = -1
+    scale_type: str = ""
+    zero_type: str = ""
+
+    @property
+    def grid(self) -> Grid | None:
+        """The grid its codes lie on; None for floats and for int8 with one scale per row."""
+        if self.group_size < 0:
+            return None
+        return Grid(self.quant_type, self.group_size, self.scale_type, self.zero_type == "u8")
 
     @property
     def layer_name(self) -> str:
@@ -71,7 +88,16 @@ class TensorSpec:
     @property
     def codes_bytes(self) -> int:
         """Bytes of the codes, padding of the layout included."""
+        if self.grid is not None:
+            return self.grid.codes_bytes(self.shape[0], self.shape[1], self.layout)
         return encoded_bytes(self.quant_type, self.layout, self.shape)
+
+    @property
+    def scale_count(self) -> int:
+        """Entries of scales and zero points."""
+        if self.grid is not None:
+            return self.grid.scale_count(self.shape[0], self.shape[1], self.layout)
+        return self.padded_rows
 
     @property
     def rows(self) -> int:
@@ -80,7 +106,7 @@ class TensorSpec:
 
     @property
     def padded_rows(self) -> int:
-        """Entries of scales, zero points and sums."""
+        """Entries of sums, and of scales and zero points of a tensor on no grid."""
         return padded(self.rows, PANEL)
 
     def check(self) -> None:
@@ -91,6 +117,11 @@ class TensorSpec:
             raise type(error)(f"tensor {self.name!r}: {error}") from error
 
     def _check(self) -> None:
+        if self.group_size != -1:
+            self._check_grid()
+            return
+        if self.scale_type or self.zero_type:
+            raise WeightError("scale_type and zero_type go with a group size of 0 or more")
         coded = number_type(self.quant_type).coded
         layout_of(self.layout, self.quant_type)
         if any(size < 1 for size in self.shape):
@@ -106,6 +137,19 @@ class TensorSpec:
             )
         encoded_bytes(self.quant_type, self.layout, self.shape)
 
+    def _check_grid(self) -> None:
+        if self.grid is None or self.zero_type not in ("", "u8"):
+            raise WeightError(f"group size {self.group_size} or zero_type {self.zero_type!r} is unknown")
+        self.grid.check()
+        if len(self.shape) != 2 or any(size < 1 for size in self.shape):
+            raise WeightError(f"shape {list(self.shape)} is not that of a matrix; only those have grids")
+        if self.layout not in ("row", self.grid.code_type.layout) or self.quant_axis != 0:
+            raise WeightError(
+                f"layout {self.layout!r} or quant_axis {self.quant_axis} does not go with {self.quant_type}"
+            )
+        if self.activation not in (("fp32",) if self.layout == "row" else ("fp32", "int8")):
+            raise WeightError(f"activation {self.activation!r} does not go with groups in {self.layout}")
+
 
 class Tensor:
     """A tensor with its buffers. Arrays are read-only and, from a weight file, views of its mapping.
@@ -113,20 +157,33 @@ class Tensor:
     Attributes:
         spec: what it is.
         codes: uint8 [spec.codes_bytes], elements in ``spec.layout``.
-        scales: float32 [n padded to 16] of coded types, else None. Value = (code - zero point) * scale.
-        zero_points: float32 [n padded to 16], whole numbers; None when symmetric.
-        sums: int32 [n padded to 16], sum of each row's codes; packed coded matrices only.
+        scales: float32 [n padded to 16] of int8, else None. Value = (code - zero point) * scale. On a grid:
+            uint8, the bytes of ``spec.scale_count`` stored scales.
+        zero_points: float32 [n padded to 16], whole numbers; None when symmetric. On a grid: uint8, stored.
+        sums: int32 [n padded to 16], sum of each row's codes; packed int8 matrices on no grid only.
+        outer_scales: float32, one per row, of grids whose scale type has them.
     """
 
-    __slots__ = ("_checksums", "_origin", "_verified", "codes", "scales", "spec", "sums", "zero_points")
+    __slots__ = (
+        "_checksums",
+        "_origin",
+        "_verified",
+        "codes",
+        "outer_scales",
+        "scales",
+        "spec",
+        "sums",
+        "zero_points",
+    )
 
     def __init__(
         self,
         spec: TensorSpec,
         codes: npt.NDArray[np.uint8],
-        scales: npt.NDArray[np.float32] | None = None,
-        zero_points: npt.NDArray[np.float32] | None = None,
+        scales: npt.NDArray[Any] | None = None,
+        zero_points: npt.NDArray[Any] | None = None,
         sums: npt.NDArray[np.int32] | None = None,
+        outer_scales: npt.NDArray[np.float32] | None = None,
         checksums: Checksums | None = None,
         origin: str = "memory",
     ) -> None:
@@ -135,22 +192,23 @@ class Tensor:
         self.scales = scales
         self.zero_points = zero_points
         self.sums = sums
+        self.outer_scales = outer_scales
         self._checksums = checksums
         self._origin = origin
         self._verified = checksums is None
 
     def buffers(self) -> Buffers:
-        """Codes, scales, zero points and sums; None for what this tensor does not have."""
-        return self.codes, self.scales, self.zero_points, self.sums
+        """In the order of :data:`BUFFERS`; None for what this tensor does not have."""
+        return self.codes, self.scales, self.zero_points, self.sums, self.outer_scales
 
     def checksums(self) -> Checksums:
         """CRC-32C of each buffer as stored, 0 for what is absent; read from the file if it is from one."""
         if self._checksums is not None:
             return self._checksums
-        codes, scales, zero_points, sums = (
+        codes, scales, zero_points, sums, outer_scales = (
             0 if buffer is None else crc32c(np.ascontiguousarray(buffer)) for buffer in self.buffers()
         )
-        return codes, scales, zero_points, sums
+        return codes, scales, zero_points, sums, outer_scales
 
     def verify(self) -> None:
         """Reads the codes and compares their checksum; does nothing the second time.
@@ -169,11 +227,15 @@ class Tensor:
         self._verified = True
 
     def values(self) -> npt.NDArray[Any]:
-        """Elements in row-major order: ``spec.shape``, float32, float16 or int8 codes."""
+        """Elements in row-major order: ``spec.shape``, float32, float16 or codes, a byte each."""
+        if self.spec.grid is not None:
+            return self.grid_codes().codes
         return unpack(self.spec.quant_type, self.spec.layout, self.spec.shape, self.codes)
 
     def to_float32(self) -> npt.NDArray[np.float32]:
         """The tensor's real values, float32 in ``spec.shape``."""
+        if self.spec.grid is not None:
+            return self.grid_codes().values()
         values = self.values()
         if self.scales is None:
             return values.astype(np.float32)
@@ -183,12 +245,29 @@ class Tensor:
         rows *= self.scales[: self.spec.rows, None]
         return rows.reshape(self.spec.shape)
 
+    def grid_codes(self) -> GridCodes:
+        """Codes, scales and zero points of a tensor on a grid, in row-major order.
+
+        Raises:
+            WeightError: the tensor is on no grid.
+        """
+        spec = self.spec
+        if spec.grid is None or self.scales is None:
+            raise WeightError(f"tensor {spec.name!r} is {spec.quant_type} and lies on no grid")
+        shape = (spec.shape[0], spec.shape[1])
+        return GridCodes.from_packed(
+            spec.grid, shape, spec.layout, self.codes, self.scales, self.zero_points, self.outer_scales
+        )
+
     def for_kernels(self, activation: str | None = None) -> Tensor:
         """The same tensor in the layout that kernels read: packed for a linear layer, else row-major.
 
         Args:
             activation: how activations meet an int8 linear layer; None keeps what the tensor says.
         """
+        if self.spec.grid is not None:
+            wanted = self.spec.activation if activation is None else activation
+            return grid_tensor(self.spec.name, self.grid_codes(), activation=wanted)
         kind = number_type(self.spec.quant_type)
         linear = role_of(self.spec.name, self.spec.shape) == "linear"
         layout = kind.packed if linear else "row"
@@ -196,7 +275,7 @@ class Tensor:
             activation = self.spec.activation
         spec = replace(self.spec, layout=layout, activation=activation if linear and kind.coded else "fp32")
         if layout == self.spec.layout:
-            return Tensor(spec, *self.buffers(), self._checksums, self._origin)
+            return Tensor(spec, *self.buffers(), checksums=self._checksums, origin=self._origin)
         values = self.values()
         if kind.coded:
             return _coded_tensor(spec, values, self.scales, self.zero_points)
@@ -252,6 +331,38 @@ def int8_tensor(
         # One form of each number (no -0.0, nothing for all zeros): equal tensors are equal bytes.
         zero_points = zero_points + np.float32(0) if zero_points.any() else None
     return _coded_tensor(spec, codes, scales, zero_points)
+
+
+def grid_tensor(name: str, matrix: GridCodes, *, activation: str = "int8") -> Tensor:
+    """A matrix on a grid in the layout that kernels read: packed for a linear layer, row-major for a table.
+
+    Args:
+        name: its key.
+        matrix: codes, scales and zero points.
+        activation: for a linear layer, ``int8`` (in blocks as large as the groups) or ``fp32``.
+    """
+    linear = role_of(name, matrix.codes.shape) == "linear"
+    grid = matrix.grid
+    spec = TensorSpec(
+        name,
+        grid.quant_type,
+        matrix.codes.shape,
+        grid.code_type.layout if linear else "row",
+        quant_axis=0,
+        activation=activation if linear else "fp32",
+        group_size=grid.group_size,
+        scale_type=grid.scale_type,
+        zero_type="u8" if grid.zero_points else "",
+    )
+    spec.check()
+    codes, scales, zeros, outer = matrix.packed(spec.layout)
+    return Tensor(
+        spec,
+        codes,
+        scales,
+        zeros if grid.zero_points else None,
+        outer_scales=outer.view(np.float32) if SCALE_TYPES[grid.scale_type].outer else None,
+    )
 
 
 def _coded_tensor(

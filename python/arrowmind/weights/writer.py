@@ -12,6 +12,7 @@ from arrowmind.columnar import ArrowWriter, Deferred, publish
 from arrowmind.errors import WeightError
 from arrowmind.weights.file import WeightFile
 from arrowmind.weights.schema import FIELDS, encode_metadata
+from arrowmind.weights.tensor import BUFFERS
 
 if TYPE_CHECKING:
     import os
@@ -69,7 +70,7 @@ class _Rows:
         self._spool = spool
         self._position = 0
         self._codes: list[Deferred] = []
-        self._small: dict[str, list[Any]] = {"scales": [], "zero_points": [], "sums": []}
+        self._small: dict[str, list[Any]] = {name: [] for name in BUFFERS[1:]}
         self._names: set[str] = set()
         self.specs: list[TensorSpec] = []
         self.checksums: list[Checksums] = []
@@ -88,13 +89,23 @@ class _Rows:
 
     def columns(self) -> dict[str, Any]:
         specs = self.specs
-        texts = ("name", "layer_name", "weight_name", "quant_type", "layout", "activation")
+        texts = (
+            "name",
+            "layer_name",
+            "weight_name",
+            "quant_type",
+            "layout",
+            "activation",
+            "scale_type",
+            "zero_type",
+        )
         return {
             **{text: [getattr(spec, text) for spec in specs] for text in texts},
             "shape": [list(spec.shape) for spec in specs],
             "quant_axis": np.array([spec.quant_axis for spec in specs], dtype=np.int32),
+            "group_size": np.array([spec.group_size for spec in specs], dtype=np.int32),
             "codes_bytes": np.array([spec.codes_bytes for spec in specs], dtype=np.int64),
-            "checksums": np.array(self.checksums, dtype=np.uint32).reshape(-1, 4),
+            "checksums": np.array(self.checksums, dtype=np.uint32).reshape(-1, len(BUFFERS)),
             **self._small,
             "codes": self._codes,
         }

@@ -12,7 +12,15 @@ from arrowmind.errors import WeightError
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["SCALE_TYPES", "ScaleType", "check_scales", "decode_scales", "encode_scales", "scale_type"]
+__all__ = [
+    "SCALE_TYPES",
+    "ScaleType",
+    "check_scales",
+    "decode_scales",
+    "encode_scales",
+    "restore_scales",
+    "scale_type",
+]
 
 
 @dataclass(frozen=True)
@@ -110,6 +118,24 @@ def encode_scales(
     outer = (wanted.max(axis=1) / largest).astype(np.float32)
     outer = np.where(outer > 0, np.maximum(outer, np.finfo(np.float32).tiny), 1).astype(np.float32)
     return _nearest(kind, wanted / outer[:, None]), outer
+
+
+def restore_scales(name: str, values: npt.NDArray[np.floating[Any]]) -> npt.NDArray[Any]:
+    """Stored scales from what they stand for without outer scales, exactly.
+
+    Raises:
+        WeightError: a value is none that the type can hold.
+    """
+    kind = scale_type(name)
+    if kind.values is None:
+        stored = values.astype(kind.dtype)
+    else:
+        known = kind.values[np.isfinite(kind.values)]
+        stored = np.minimum(np.searchsorted(known, values), known.size - 1).astype(np.uint8)
+    if not np.array_equal(decode_scales(name, stored, None), values):
+        raise WeightError(f"a scale is none that {name} can hold")
+    check_scales(name, stored)
+    return stored
 
 
 def check_scales(name: str, stored: npt.NDArray[Any]) -> None:

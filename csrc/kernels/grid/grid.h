@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-namespace arrowmind::qmatmul {
+namespace arrowmind::grid {
 
 // Weights on a grid: codes of 8, 4 or 2 bits, and a scale for each group of k of an output.
 //
@@ -15,8 +15,9 @@ namespace arrowmind::qmatmul {
 //   2-3, .. kFp4Grid   E2M1           0 1/2 1 3/2 2 3 4 6, -      -                 -              2: bits
 //   0-3, bits 4-7
 //
-// Packed: [n / 16][rows][16 outputs][4 k], a row of 64 bytes for every 1, 2 or 4 fours of k; n padded to 16,
-// k to a block. Scales and zeros: [n / 16][groups][16].
+// Row-major (tables): the codes of a row one after the other from the low bits of its first byte on, each row
+// on a byte of its own; scales and zeros [n][groups]. Packed: [n / 16][rows][16 outputs][4 k], a row of 64
+// bytes for every 1, 2 or 4 fours of k; n padded to 16, k to a block. Scales and zeros: [n / 16][groups][16].
 
 enum class Scale : uint8_t {
   kF32,   // one per output
@@ -43,4 +44,4 @@ static constexpr int64_t part_of(int64_t group) {
   return group == 16 ? 16 : block_of(group);
 }
 
-}  // namespace arrowmind::qmatmul
+}  // namespace arrowmind::grid

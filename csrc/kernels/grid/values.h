@@ -2,14 +2,13 @@
 
 // What the codes of a grid stand for, and the scales of a group as floats. Included by the ISA sources only.
 
-#include "kernels/qmatmul/qmatmul.h"
+#include "kernels/grid/grid.h"
 #include "kernels/simd/f32x16.h"
 
 namespace arrowmind::ARROWMIND_ISA {
 
-using qmatmul::Grid;
-using qmatmul::kPanel;
-using qmatmul::Scale;
+using grid::Grid;
+using grid::Scale;
 
 // Kernels compute with whole levels, `unit` of which is one: level(code) = (decoded - offset) * unit.
 struct GridTraits {
@@ -27,6 +26,26 @@ constexpr GridTraits kFp4Traits{2, 12, 0.5f, 0.0f};     // decoded to twice the 
 // Twice the magnitudes of E2M1, both signs, + 12; by code.
 alignas(16) constexpr uint8_t kFp4Levels[16] = {12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0};
 
+// Sixteen stored scales from `index` on. Outer scales are the caller's.
+inline F32x16 decode_scales(const Grid& grid, int64_t index) {
+  const auto* bytes = static_cast<const uint8_t*>(grid.scales);
+  switch (grid.scale_type) {
+    case Scale::kF32:
+      return load(static_cast<const float*>(grid.scales) + index);
+    case Scale::kF16:
+      return load_f16(static_cast<const uint16_t*>(grid.scales) + index);
+    case Scale::kU8:
+      return load_u8(bytes + index);
+    case Scale::kE8M0:
+      return load_bits<23>(bytes + index);
+    // Exponent and mantissa lie where a bias of 7 - 127 is missing: 2^120 makes up for it, and turns
+    // subnormals of both types into each other exactly.
+    case Scale::kE4M3:
+      return load_bits<20>(bytes + index) * set1(0x1p120f);
+  }
+  return zero();
+}
+
 // Scales and zero points of the sixteen outputs of a panel.
 class PanelScales {
  public:
@@ -35,53 +54,36 @@ class PanelScales {
         unit_(traits.unit),
         step_(traits.zero_step),
         groups_(grid.group == 0 ? 1 : (k + grid.group - 1) / grid.group),
-        first_(n / kPanel * groups_ * kPanel),
-        part_(qmatmul::part_of(grid.group)) {
+        first_(n * groups_),
+        part_(grid::part_of(grid.group)) {
     outer_ = grid.outer == nullptr ? set1(1.0f) : load(grid.outer + n);
   }
 
   bool has_zeros() const { return grid_.zeros != nullptr; }
 
   // Of the part that starts at `part` * part_of(group) of k, in units: scale * unit.
-  F32x16 scale(int64_t part) const { return decode(first_ + group(part) * kPanel) * set1(unit_); }
-
-  // - zero * scale of that part, given its scale.
-  F32x16 shift(int64_t part, F32x16 scale) const {
-    const F32x16 zero_points = load_u8(grid_.zeros + first_ + group(part) * kPanel) * set1(-step_);
-    return zero_points * scale;
+  F32x16 scale(int64_t part) const {
+    F32x16 scale = decode_scales(grid_, index(part));
+    if (grid_.outer != nullptr) scale = scale * outer_;
+    return scale * set1(unit_);
   }
 
   // Zero points in units.
-  F32x16 zero_points(int64_t part) const {
-    return load_u8(grid_.zeros + first_ + group(part) * kPanel) * set1(step_);
+  F32x16 zero_points(int64_t part) const { return load_u8(grid_.zeros + index(part)) * set1(step_); }
+
+  // - zero * scale of that part, given its scale.
+  F32x16 shift(int64_t part, F32x16 scale) const {
+    return load_u8(grid_.zeros + index(part)) * set1(-step_) * scale;
   }
 
  private:
+  int64_t index(int64_t part) const { return first_ + group(part) * 16; }
   // Blocks of k behind the last group hold padding; any scale does.
   int64_t group(int64_t part) const {
     if (grid_.group == 0) return 0;
     const int64_t group = part * part_ / grid_.group;
     return group < groups_ ? group : groups_ - 1;
   }
-
-  F32x16 decode(int64_t index) const {
-    switch (grid_.scale_type) {
-      case Scale::kF32:
-        return load(static_cast<const float*>(grid_.scales) + index);
-      case Scale::kF16:
-        return load_f16(static_cast<const uint16_t*>(grid_.scales) + index);
-      case Scale::kU8:
-        return load_u8(bytes() + index) * outer_;
-      case Scale::kE8M0:
-        return load_bits<23>(bytes() + index);
-      // Exponent and mantissa lie 7 bits too low for a float's bias of 127: 2^120 makes up for it, and turns
-      // subnormals of both into each other exactly.
-      case Scale::kE4M3:
-        return load_bits<20>(bytes() + index) * set1(0x1p120f) * outer_;
-    }
-    return zero();
-  }
-  const uint8_t* bytes() const { return static_cast<const uint8_t*>(grid_.scales); }
 
   const Grid grid_;
   const float unit_, step_;
