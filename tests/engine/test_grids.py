@@ -34,7 +34,7 @@ def quantised(original, path, grid_for, *, activation="int8", as_floats=False):
     """A model folder with each matrix on the grid `grid_for` names, or with the numbers it then holds."""
     path.mkdir()
     with open_weights(original) as weights:
-        copy_companions(original, path, weights.model)
+        copy_companions(original, path, weights)
 
         def tensors():
             for name in weights.names():

@@ -56,7 +56,42 @@ Outcome run_as(const quantise::Row& row, const Case& one) {
   return out;
 }
 
+Outcome run_blocks(const quantise::Row& row, const Case& one) {
+  Random random(one.seed);
+  constexpr int64_t kGroups[] = {0, 16, 32, 64, 128};
+  const int64_t group = kGroups[one.seed % 5];
+  const int64_t block = grid::block_of(group), part = grid::part_of(group);
+  const int64_t padded = (one.width + block - 1) / block * block;
+  const int64_t stride = one.width + one.gap;
+  Buffer<float> x(one.rows * stride - one.gap);
+  for (int64_t i = 0; i < x.size(); ++i) x[i] = element(random, one, i / stride);
+  const Buffer<float> multiplier = filled<float>(one.width, [&] { return random.real(); });
+  Buffer<int8_t> codes = filled<int8_t>(one.rows * padded, [] { return 77; });
+  Buffer<float> scale = filled<float>(one.rows * padded / block, [] { return -7.0f; });
+  Buffer<int32_t> sum = filled<int32_t>(one.rows * padded / part, [] { return -7; });
+  Buffer<float> weighted = filled<float>(one.rows * padded / part, [] { return -7.0f; });
+  quantise::Params p;
+  p.x = x.data();
+  p.x_stride = stride;
+  p.width = one.width;
+  p.multiplier = one.multiplier ? multiplier.data() : nullptr;
+  p.end = one.rows;
+  p.out.codes = codes.data();
+  p.out.stride = padded;
+  p.out.scale = scale.data();
+  p.out.sum = sum.data();
+  p.out.block = block;
+  p.out.part = part;
+  p.out.weighted = weighted.data();
+  row.run(p);
+  Outcome out{{scale.begin(), scale.end()}, {codes.begin(), codes.end()}};
+  out.floats.insert(out.floats.end(), weighted.begin(), weighted.end());
+  out.codes.insert(out.codes.end(), sum.begin(), sum.end());
+  return out;
+}
+
 Outcome run(const quantise::Row& row, const Case& one) {
+  if (row.code == quantise::Code::kI8Block) return run_blocks(row, one);
   return row.code == quantise::Code::kI8 ? run_as<int8_t>(row, one) : run_as<int16_t>(row, one);
 }
 
