@@ -214,7 +214,7 @@ def test_quantising_twice_is_refused(model, embedder, tmp_path):
     ("options", "message"),
     [
         ({"quant_type": "int3"}, "quant_type 'int3' is not served; use int8"),
-        ({"calibration": "awq"}, "calibration 'awq' is not served; use gptq or ptq"),
+        ({"calibration": "awq"}, "calibration 'awq' is not served; use distill or gptq or ptq"),
         ({"group_size": 32}, "int8 has a scale per row"),
         ({"quant_type": "int4", "group_size": 24}, "group size 24 is not served"),
         ({"quant_type": "int4", "per_channel": False}, "a scale per group"),

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from arrowmind.engine.batching import PackedBatch
+    from arrowmind.models.spec import ModelSpec
     from arrowmind.quantize import HasValues
 
 __all__ = ["MomentObserver"]
@@ -48,11 +49,20 @@ class MomentObserver:
         if not listed:
             raise InvalidArgumentError("no texts to calibrate on; give at least one")
         self._folder = ModelFolder(path)
-        tokenizer = TextTokenizer(self._folder.tokenizer_path, self._folder.max_tokens)
-        self._batches = [pack(part) for part in _parts(tokenizer.encode(listed))]
+        self._tokenizer = TextTokenizer(self._folder.tokenizer_path, self._folder.max_tokens)
+        self._batches = [pack(part) for part in _parts(self.tokenise(listed))]
         self._threads = _native.ThreadPool(threads or _native.available_cpus())
         self.tokens = sum(int(batch.offsets[-1]) for batch in self._batches)
         self.groups = self._find_groups()
+
+    @property
+    def model(self) -> ModelSpec:
+        """What the model computes."""
+        return self._folder.model
+
+    def tokenise(self, texts: list[str]) -> list[list[int]]:
+        """Token ids of texts, special tokens included, cut at what the model reads."""
+        return self._tokenizer.encode(texts)
 
     def moments(
         self,

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from arrowmind.quantize.smoothing import InputStatistics
 
 if TYPE_CHECKING:
+    from arrowmind.models.spec import ModelSpec
     from arrowmind.quantize.overlay import HasValues
 
 __all__ = [
@@ -56,7 +57,14 @@ class InputGroup:
 
 
 class Calibrator(Protocol):
-    """Runs a model over calibration texts, with some of its tensors replaced."""
+    """Reads a model, and runs it over calibration texts with some of its tensors replaced."""
+
+    @property
+    def model(self) -> ModelSpec:
+        """What the model computes."""
+
+    def tokenise(self, texts: list[str]) -> list[list[int]]:
+        """Token ids of texts, special tokens included."""
 
     @property
     def groups(self) -> Sequence[InputGroup]:

@@ -13,6 +13,7 @@ from arrowmind.errors import QuantizationError
 from arrowmind.observe import get_logger, no_progress
 from arrowmind.quantize.calibration_texts import CALIBRATION_TEXTS
 from arrowmind.quantize.config import QuantizationConfig, matches
+from arrowmind.quantize.corpus import documentation, pieces
 from arrowmind.quantize.embedders import registered_calibrator, registered_observer
 from arrowmind.quantize.methods.base import Input, Job
 from arrowmind.quantize.methods.registry import method
@@ -21,6 +22,7 @@ from arrowmind.quantize.probes import PROBES
 from arrowmind.quantize.ptq import fit
 from arrowmind.quantize.scheme import Quantized
 from arrowmind.quantize.smoothing import input_scale
+from arrowmind.quantize.state import kept_state
 from arrowmind.weights import open_weights
 from arrowmind.weights.convert import copy_companions, write_formats
 from arrowmind.weights.documents import read_json
@@ -51,6 +53,8 @@ _log = get_logger("arrowmind.quantize")
 # values, without the outliers of norms and GELU. Measured on all-MiniLM-L6-v2, 180 texts, mean cosine: int8
 # everywhere with input scales 0.9994; without them, 0.9979 for query, key and value alone.
 _TOLERANT = ("*.attention.output.dense", "*.out_proj", "*.o_proj")
+# Texts for moments; more cost time and gain little.
+_MANY = 600
 # Tables with fewer rows (positions, token types) cost little as fp16, and every token meets them.
 _SMALL_TABLE_ROWS = 2048
 
@@ -73,7 +77,7 @@ class ArrowQuantizer:
         observer: Observer | None = None,
         calibrator: CalibratorFactory | None = None,
         texts: Sequence[str] = PROBES,
-        calibration_texts: Sequence[str] = CALIBRATION_TEXTS,
+        calibration_texts: Sequence[str] | None = None,
     ) -> None:
         """Sets up the quantiser.
 
@@ -86,14 +90,15 @@ class ArrowQuantizer:
             calibrator: runs the model as it is being quantised, for methods that follow its inputs; None
                 takes the registered one (the engine).
             texts: what the check embeds.
-            calibration_texts: what the original is calibrated on; none of ``texts``.
+            calibration_texts: what the original is calibrated on; none of ``texts``. None takes built-in
+                texts and, for methods that want many, the documentation of Python's standard library.
         """
         self.config = config or QuantizationConfig()
         self._embedder = embedder
         self._observer = observer or (registered_observer() if embedder is None else None)
         self._calibrator = calibrator or registered_calibrator()
         self._texts = texts
-        self._calibration_texts = calibration_texts
+        self._given_texts = calibration_texts
 
     def quantize(
         self,
@@ -121,8 +126,9 @@ class ArrowQuantizer:
             QuantizationError: the source is quantised already.
             WeightError: the source cannot be used, or ``output`` exists.
         """
-        origin = Path(source)
-        with publish_folder(output, force=force) as building:
+        origin, config = Path(source), self.config
+        with ExitStack() as stack:
+            building = stack.enter_context(publish_folder(output, force=force))
             native = building / FILE_NAME
             with open_weights(origin) as weights:
                 _refuse_codes(weights)
@@ -131,7 +137,8 @@ class ArrowQuantizer:
                     "model": read_json(building / "config.json"),
                     "quantization": self.config.to_dict(),
                 }
-                with self._job(origin, weights, progress) as job:
+                state = stack.enter_context(kept_state(output)) if config.calibration == "distill" else None
+                with self._job(origin, weights, state, progress) as job:
                     outcome = method(self.config.calibration).run(job)
                     write_weights(native, self._tensors(job, outcome), documents)
             report = self._check(origin, building)
@@ -159,7 +166,7 @@ class ArrowQuantizer:
             _log.warning("not calibrated: no engine is at hand", source=str(origin))
             return {}
         with embeddable(origin) as folder:
-            groups = self._observer(folder, self._calibration_texts)
+            groups = self._observer(folder, self._given_texts or CALIBRATION_TEXTS)
         inputs = {}
         for group in groups:
             if any(
@@ -173,13 +180,15 @@ class ArrowQuantizer:
         return inputs
 
     @contextmanager
-    def _job(self, origin: Path, weights: WeightSource, progress: Progress) -> Iterator[Job]:
+    def _job(
+        self, origin: Path, weights: WeightSource, state: Path | None, progress: Progress
+    ) -> Iterator[Job]:
         """What the method is given; the original is a folder of ours as long as it works."""
         with ExitStack() as stack:
             folder = calibrator = None
             if self._calibrator is not None and self.config.calibration != "ptq":
                 folder = stack.enter_context(embeddable(origin))
-                calibrator = self._calibrator(folder, self._calibration_texts)
+                calibrator = self._calibrator(folder, self._moment_texts())
             yield Job(
                 weights,
                 self.config,
@@ -187,9 +196,26 @@ class ArrowQuantizer:
                 self._observe(origin, weights),
                 calibrator,
                 folder,
-                tuple(self._calibration_texts),
-                progress=progress,
+                self._training_texts(),
+                state,
+                progress,
             )
+
+    def _moment_texts(self) -> Sequence[str]:
+        """Texts for moments, which want many."""
+        given = self._given_texts
+        if given is None:
+            extra = pieces(documentation(), _MANY, self.config.seed)
+            return [*CALIBRATION_TEXTS, *extra]
+        return given if len(given) <= _MANY else pieces(given, _MANY, self.config.seed)
+
+    def _training_texts(self) -> tuple[str, ...]:
+        """All texts there are, for methods that cut them themselves."""
+        if self.config.calibration != "distill":
+            return ()
+        return (
+            (*CALIBRATION_TEXTS, *documentation()) if self._given_texts is None else tuple(self._given_texts)
+        )
 
     def _grids(self, weights: WeightSource) -> dict[str, Grid]:
         """By matrix of a linear layer that is not kept, where it goes."""

@@ -1,0 +1,195 @@
+"""Training through the quantiser: gradients, the torch forward, resuming, and what it gains."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tests.reference import bert, folder, tokenizer
+
+from arrowmind.engine import ArrowEngine
+from arrowmind.engine.moments import MomentObserver
+from arrowmind.errors import QuantizationError
+from arrowmind.observe import no_progress
+from arrowmind.quantize import QuantizationConfig
+from arrowmind.quantize.distill.batches import Batches
+from arrowmind.quantize.distill.checkpoint import load_arrays, load_codes, save_arrays, save_codes
+from arrowmind.quantize.matrix.codes import codes_of
+from arrowmind.quantize.matrix.feedback import round_plainly
+from arrowmind.quantize.methods import distill, gptq
+from arrowmind.quantize.methods.base import Job
+from arrowmind.quantize.overlay import Overlay
+from arrowmind.quantize.state import kept_state, state_folder
+from arrowmind.weights import convert_model, open_weights
+from arrowmind.weights.formats import Grid
+
+TEXTS = [
+    "the cat sat on the mat.",
+    "a dog",
+    "the dog ran far away, and back!",
+    "cat dog mat the a back far ran",
+]
+GRIDS = [
+    Grid("int2", 16, "u8", zero_points=True),
+    Grid("int2", 16, "u8"),
+    Grid("int4", 16, "fp16", zero_points=True),
+    Grid("fp4", 16, "e4m3"),
+    Grid("fp4", 32, "e8m0"),
+]
+
+
+def codes(grid, seed, n=6, k=40):
+    matrix = np.random.default_rng(seed).standard_normal((n, k)).astype(np.float32)
+    k -= k % grid.group_size
+    matrix = np.ascontiguousarray(matrix[:, :k])
+    return matrix, codes_of(round_plainly(np.ascontiguousarray(matrix.T), grid, np.ones(k, np.float32)))
+
+
+def test_batches_follow_from_seed_and_step():
+    def tokenise(texts):
+        return [[len(word) + 10 * ord(word[0]) for word in text.split()] for text in texts]
+
+    one, other = Batches(TEXTS, tokenise, 3, seed=5), Batches(TEXTS, tokenise, 3, seed=5)
+    in_order = [one[step] for step in range(20)]
+    assert other[17] == in_order[17]
+    assert other[2] == in_order[2]
+    reseeded = Batches(TEXTS, tokenise, 3, seed=6)
+    assert [reseeded[step] for step in range(20)] != in_order
+
+
+def test_checkpoints_are_of_one_work(tmp_path):
+    path = tmp_path / "a.npz"
+    save_arrays(path, "key", 7, {"x": np.arange(3)})
+    step, arrays = load_arrays(path, "key")
+    assert step == 7
+    assert arrays["x"].tolist() == [0, 1, 2]
+    assert load_arrays(path, "other") is None
+    assert load_arrays(tmp_path / "none.npz", "key") is None
+    path.write_bytes(path.read_bytes()[:100])
+    assert load_arrays(path, "key") is None
+
+
+def test_codes_are_kept_as_they_are(tmp_path):
+    grid = GRIDS[0]
+    job = Job(None, QuantizationConfig(quant_type="int2"), {"a": grid})
+    _, made = codes(grid, 3)
+    save_codes(tmp_path, "key", {"a": made})
+    assert load_codes(tmp_path, "other", job) is None
+    found = load_codes(tmp_path, "key", job)["a"]
+    np.testing.assert_array_equal(found.values(), made.values())
+
+
+def test_state_stays_when_work_is_cut_short(tmp_path):
+    output = tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt), kept_state(output) as state:
+        (state / "x").write_text("x")
+        with pytest.raises(QuantizationError, match="another process"), kept_state(output):
+            pass
+        raise KeyboardInterrupt
+    assert (state_folder(output) / "x").exists()
+    with kept_state(output):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_torch_the_extra_is_named(monkeypatch):
+    monkeypatch.setattr(distill.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(QuantizationError, match=r"arrowmind\[train\]"):
+        distill.run(Job(None, QuantizationConfig(quant_type="int2", calibration="distill"), {}))
+
+
+@pytest.mark.parametrize("grid", GRIDS, ids=str)
+def test_training_starts_from_its_codes(grid, seed):
+    pytest.importorskip("torch")
+    from arrowmind.quantize.distill.latent import LatentMatrix
+
+    matrix, made = codes(grid, seed)
+    latent = LatentMatrix(made, matrix)
+    np.testing.assert_array_equal(latent.codes().values(), made.values())
+    np.testing.assert_allclose(latent.weight().detach().numpy(), made.values(), rtol=1e-5, atol=1e-6)
+
+
+def test_gradients_are_those_of_the_grid_without_rounding(seed):
+    torch = pytest.importorskip("torch")
+    from arrowmind.quantize.distill.latent import LatentMatrix
+
+    matrix, made = codes(GRIDS[0], seed)
+    latent = LatentMatrix(made, matrix)
+    with torch.no_grad():
+        latent.values[0, 0, :2] += 10.0  # beyond the last code
+    factors = torch.from_numpy(np.random.default_rng(seed).standard_normal(matrix.shape).astype(np.float32))
+    (latent.weight() * factors).sum().backward()
+    inside = latent.values.grad.reshape(matrix.shape) != 0
+    assert not inside[0, :2].any()
+    assert inside[1:].float().mean() > 0.9
+    made_scales = torch.from_numpy(made.effective_scales[:, :, None])
+    zeros = torch.from_numpy(made.effective_zeros[:, :, None])
+    grouped = factors.reshape(latent.values.shape)
+    beyond = latent.values.detach() / made_scales + zeros > 3.5
+    wanted = -(made_scales * (grouped * beyond).sum(-1, keepdim=True))
+    torch.testing.assert_close(latent.zeros.grad, wanted, rtol=1e-3, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    path = tmp_path_factory.mktemp("distill")
+    convert_model(folder.write(path / "original", folder.weights()), path / "tiny")
+    return path / "tiny"
+
+
+def test_the_forward_in_torch_is_the_reference(model):
+    torch = pytest.importorskip("torch")
+    from arrowmind.quantize.distill.forward import forward, pad
+
+    tokens = tokenizer.build()
+    ids = [tokens.encode(text).ids for text in TEXTS]
+    weights = folder.weights()
+    tensors = {name: torch.from_numpy(values) for name, values in weights.items()}
+    found, states = forward(MomentObserver(model, TEXTS).model, tensors.__getitem__, pad(ids))
+    wanted = np.stack([bert.embed(weights, sequence, folder.HEADS) for sequence in ids])
+    np.testing.assert_allclose(found.numpy(), wanted, atol=2e-5)
+    assert states[0].shape[:2] == (len(ids), max(map(len, ids)))
+
+
+def job(model, weights, state=None, progress=no_progress, **options):
+    config = QuantizationConfig(quant_type="int2", group_size=16, calibration="distill", **options)
+    observer = MomentObserver(model, TEXTS, threads=1)
+    grids = {name: config.grid for group in observer.groups for name in group.names}
+    return Job(weights, config, grids, {}, observer, model, tuple(TEXTS), state, progress)
+
+
+def embeddings(work, outcome):
+    from arrowmind import _native
+    from arrowmind.engine.batching import pack
+    from arrowmind.engine.compiler import compile_plan
+
+    overlay = Overlay(work.weights, outcome.replaced(work))
+    plan = compile_plan(work.calibrator.model, overlay, folder.MAX_TOKENS, quantise=False)
+    batch = pack(work.calibrator.tokenise(TEXTS))
+    run = plan.run(batch.token_ids, batch.offsets, _native.ThreadPool(1), normalise=True)
+    found = np.empty_like(run)
+    found[batch.order] = run
+    return found
+
+
+def test_training_beats_its_start_and_goes_on_where_it_was_cut(model, tmp_path):
+    pytest.importorskip("torch")
+    wanted = ArrowEngine(model).encode(TEXTS)
+    with open_weights(model) as weights:
+        start = gptq.run(job(model, weights))
+        work = job(model, weights, steps=60)
+        whole = distill.run(work)
+        before = (embeddings(work, start) * wanted).sum(1).mean()
+        after = (embeddings(work, whole) * wanted).sum(1).mean()
+        print(before, after)
+        assert 1 - after < 0.7 * (1 - before)
+
+        def interrupt(done, total, what):
+            if what == "distilling" and done == 25:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            distill.run(job(model, weights, tmp_path, interrupt, steps=60))
+        went_on = distill.run(job(model, weights, tmp_path, steps=60))
+    for name, made in whole.codes.items():
+        np.testing.assert_array_equal(went_on.codes[name].codes, made.codes)
+        np.testing.assert_array_equal(went_on.codes[name].scales, made.scales)
