@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["write_safetensors"]
 
-_DTYPES = {"fp32": ("F32", 4), "fp16": ("F16", 2), "int8": ("F32", 4)}
+_DTYPES = {"fp32": ("F32", 4), "fp16": ("F16", 2)}
+_CODES = ("F32", 4)  # what codes are written as
 _NUMPY = {"F32": np.float32, "F16": np.float16}
 
 
@@ -42,7 +43,9 @@ def write_safetensors(
             tensor = source.tensor(name)
             values = tensor.values()
             if tensor.scales is not None or source.input_scale(name) is not None:
-                values = source.real_values(name).astype(_NUMPY[_DTYPES[tensor.spec.quant_type][0]])
+                values = source.real_values(name).astype(
+                    _NUMPY[_DTYPES.get(tensor.spec.quant_type, _CODES)[0]]
+                )
             values = np.ascontiguousarray(values)
             file.write(values.reshape(-1).view(np.uint8).data)
             if progress is not None:
@@ -54,7 +57,7 @@ def _header(source: WeightSource, names: list[str]) -> bytes:
     end = 0
     for name in names:
         spec = source.spec(name)
-        dtype, item = _DTYPES[spec.quant_type]
+        dtype, item = _DTYPES.get(spec.quant_type, _CODES)
         start, end = end, end + int(np.prod(spec.shape, dtype=np.int64)) * item
         header[name] = {"dtype": dtype, "shape": list(spec.shape), "data_offsets": [start, end]}
     text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()

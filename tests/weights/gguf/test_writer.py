@@ -53,6 +53,39 @@ def test_a_round_trip_gives_the_same_bytes(architecture, kind, make_gguf, tmp_pa
             assert first.fingerprint == second.fingerprint or architecture == "bert"
 
 
+@pytest.mark.parametrize("through", ["native", "parquet-v2"])
+@pytest.mark.parametrize("kind", ["Q8_0", "Q4_0", "MXFP4"])
+@pytest.mark.parametrize("architecture", ["llama", "bert"])
+def test_codes_come_back_as_the_same_bytes(architecture, kind, through, make_gguf, tmp_path):
+    path = make_gguf(
+        architecture, kind, tensors={} if architecture == "bert" else {"output.weight": (24, 32)}
+    )
+    report = convert_model(path, tmp_path / "ours", formats=[through])
+    assert report.lossless
+    convert_model(tmp_path / "ours", tmp_path / "out", formats=["gguf"])
+    one, two = (_native.GgufFile.open(bytes(p)) for p in (path, tmp_path / "out" / "model.gguf"))
+    with open_weights(tmp_path / "ours") as weights:
+        names = {"Q8_0": "int8", "Q4_0": "int4", "MXFP4": "fp4"}
+        kinds = {
+            weights.spec(name).quant_type for name in weights.names() if len(weights.spec(name).shape) == 2
+        }
+        assert kinds == {names[kind]}
+    for name in one.names():
+        if "position_embd" in name or "token_types" in name:
+            assert np.array_equal(one.decode(name), two.decode(name))
+        else:
+            assert two.dtype(name) == one.dtype(name)
+            assert two.tensor(name).tobytes() == one.tensor(name).tobytes()
+
+
+def test_codes_as_floats(make_gguf, tmp_path):
+    path = make_gguf("llama", "Q4_0")
+    convert_model(path, tmp_path / "floats", formats=["safetensors"])
+    with GgufModel.open(path) as one, open_weights(tmp_path / "floats") as two:
+        for name in one.names():
+            assert np.array_equal(one.tensor(name).to_float32(), two.tensor(name).to_float32())
+
+
 @pytest.mark.parametrize(
     ("name", "matrix", "table", "narrow"),
     [

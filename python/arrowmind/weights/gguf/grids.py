@@ -13,6 +13,7 @@ zero point 7 where the others have 8.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,13 +24,41 @@ from arrowmind.weights.formats import Grid, GridCodes
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["from_blocks", "to_blocks"]
+__all__ = ["block_type", "from_blocks", "grid_of_blocks", "reordered", "to_blocks"]
 
 _GROUP = 32
 _ZERO_STEPS = 16  # of a stored zero point, in a step of a code
 _TURNED, _STRAIGHT = 7 * _ZERO_STEPS, 8 * _ZERO_STEPS
 _SIGN = np.uint16(0x8000)
 _NO_SCALE = 255  # E8M0's NaN
+_NO_CODE = 0x80  # -128
+_GRIDS = {
+    "Q8_0": Grid("int8", _GROUP, "fp16"),
+    "Q4_0": Grid("int4", _GROUP, "fp16"),
+    "MXFP4": Grid("fp4", _GROUP, "e8m0"),
+}
+
+
+def grid_of_blocks(kind: str, blocks: npt.NDArray[np.uint8]) -> Grid | None:
+    """The grid that :func:`from_blocks` gives, found without taking the blocks apart.
+
+    Args:
+        kind: type of the blocks.
+        blocks: their bytes, one after the other.
+
+    Returns:
+        None where they are none of our grid.
+    """
+    if kind not in _GRIDS:
+        return None
+    parts = blocks.reshape(-1, _native.gguf_type(kind)[2])
+    if kind == "MXFP4":
+        return None if (parts[:, 0] == _NO_SCALE).any() else _GRIDS[kind]
+    halves = np.ascontiguousarray(parts[:, :2]).view("<f2")
+    if not np.isfinite(halves).all() or (kind == "Q8_0" and (parts[:, 2:] == _NO_CODE).any()):
+        return None
+    turned = kind == "Q4_0" and (halves.view(np.uint16) & _SIGN).any()
+    return replace(_GRIDS[kind], zero_points=True) if turned else _GRIDS[kind]
 
 
 def from_blocks(kind: str, codes: npt.NDArray[np.uint8], scales: npt.NDArray[np.uint8]) -> GridCodes | None:
@@ -44,7 +73,7 @@ def from_blocks(kind: str, codes: npt.NDArray[np.uint8], scales: npt.NDArray[np.
         None where a block is none of our grid: a scale that is NaN or infinite, the code -128.
     """
     if kind == "MXFP4":
-        return None if (scales == _NO_SCALE).any() else GridCodes(Grid("fp4", _GROUP, "e8m0"), codes, scales)
+        return None if (scales == _NO_SCALE).any() else GridCodes(_GRIDS[kind], codes, scales)
     halves = np.ascontiguousarray(scales).view("<f2")
     if not np.isfinite(halves).all():
         return None
@@ -52,15 +81,34 @@ def from_blocks(kind: str, codes: npt.NDArray[np.uint8], scales: npt.NDArray[np.
     sizes = np.abs(halves)
     turned = np.repeat(negative, _GROUP, axis=1)
     if kind == "Q8_0":
-        if (codes == 0x80).any():
+        if (codes == _NO_CODE).any():
             return None
         signed = np.where(turned, -codes.view(np.int8), codes.view(np.int8))
-        return GridCodes(Grid("int8", _GROUP, "fp16"), signed.view(np.uint8), sizes)
+        return GridCodes(_GRIDS[kind], signed.view(np.uint8), sizes)
     if not negative.any():
-        return GridCodes(Grid("int4", _GROUP, "fp16"), codes, sizes)
+        return GridCodes(_GRIDS[kind], codes, sizes)
     zeros = np.where(negative, _TURNED, _STRAIGHT).astype(np.uint8)
     flipped = np.where(turned, 15 - codes, codes).astype(np.uint8)
-    return GridCodes(Grid("int4", _GROUP, "fp16", zero_points=True), flipped, sizes, zeros)
+    return GridCodes(replace(_GRIDS[kind], zero_points=True), flipped, sizes, zeros)
+
+
+def reordered(grid: GridCodes, rows: npt.NDArray[np.intp]) -> GridCodes:
+    """The same matrix with its rows in another order; all of them as they are for an empty one."""
+    if not rows.size:
+        return grid
+    zeros = None if grid.zeros is None else grid.zeros[rows]
+    outer = None if grid.outer is None else grid.outer[rows]
+    return GridCodes(grid.grid, grid.codes[rows], grid.scales[rows], zeros, outer)
+
+
+def block_type(grid: GridCodes) -> str | None:
+    """The type of GGUF that holds a matrix on a grid as it is; None where there is none."""
+    known = {(one.quant_type, one.scale_type): kind for kind, one in _GRIDS.items()}
+    kind = known.get((grid.grid.quant_type, grid.grid.scale_type))
+    if grid.grid.group_size != _GROUP or grid.codes.shape[1] % _GROUP:
+        return None
+    is_turned = grid.zeros is not None and not np.isin(grid.zeros, (_TURNED, _STRAIGHT)).all()
+    return None if is_turned else kind
 
 
 def to_blocks(grid: GridCodes) -> tuple[str, npt.NDArray[np.uint8]] | None:
@@ -69,20 +117,13 @@ def to_blocks(grid: GridCodes) -> tuple[str, npt.NDArray[np.uint8]] | None:
     Returns:
         None where GGUF has no such grid.
     """
-    kind = _block_type(grid.grid)
-    if kind is None or grid.codes.shape[1] % _GROUP:
+    kind = block_type(grid)
+    if kind is None:
         return None
     codes, scales = grid.codes, np.ascontiguousarray(grid.scales)
     if grid.zeros is not None:
         turned = grid.zeros == _TURNED
-        if not (turned | (grid.zeros == _STRAIGHT)).all():
-            return None
         codes = np.where(np.repeat(turned, _GROUP, axis=1), 15 - codes, codes)
         scales = (scales.view(np.uint16) | np.where(turned, _SIGN, np.uint16(0))).view("<f2")
     flat = np.ascontiguousarray(codes, dtype=np.uint8).reshape(-1)
     return kind, _native.gguf_join(kind, flat, scales.reshape(-1).view(np.uint8))
-
-
-def _block_type(grid: Grid) -> str | None:
-    known = {("int8", "fp16"): "Q8_0", ("int4", "fp16"): "Q4_0", ("fp4", "e8m0"): "MXFP4"}
-    return known.get((grid.quant_type, grid.scale_type)) if grid.group_size == _GROUP else None

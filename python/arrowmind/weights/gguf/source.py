@@ -13,16 +13,19 @@ from arrowmind.errors import WeightError
 from arrowmind.observe import get_logger
 from arrowmind.weights.formats import number_type
 from arrowmind.weights.gguf.architectures import architecture
+from arrowmind.weights.gguf.grids import from_blocks, grid_of_blocks, reordered
 from arrowmind.weights.gguf.metadata import GgufMetadata
 from arrowmind.weights.gguf.settings import head_counts, read_settings
 from arrowmind.weights.gguf.tensor_names import IGNORED, head_rows, model_names
 from arrowmind.weights.gguf.tokenizer import read_tokenizer
 from arrowmind.weights.roles import role_of, storage_order
 from arrowmind.weights.source import WeightSource
-from arrowmind.weights.tensor import Tensor, TensorSpec, float_tensor
+from arrowmind.weights.tensor import Tensor, TensorSpec, float_tensor, grid_tensor
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+
+    from arrowmind.weights.formats import Grid
 
 __all__ = ["GgufModel"]
 
@@ -32,7 +35,8 @@ _log = get_logger("arrowmind.weights")
 class GgufModel(WeightSource):
     """The tensors of a GGUF file under their Hugging Face names, packed when asked for.
 
-    F32 and F16 stay what they are; everything else becomes fp32.
+    Matrices of Q8_0, Q4_0 and MXFP4 keep their codes and scales; F32 and F16 stay what they are; everything
+    else becomes fp32.
     """
 
     kind = "gguf"
@@ -45,6 +49,7 @@ class GgufModel(WeightSource):
         self._architecture = architecture(self._metadata.get("general.architecture"), path)
         self._heads = head_counts(self._architecture, self._metadata)
         found = model_names(self._architecture, self._file.names(), path)
+        self._grids: dict[str, Grid | None] = {}
         self._names = {name: found[name] for name in sorted(found, key=storage_order)}
         self._documents = {"model": self._settings(), "quantization": {}, "precision": {}}
         kinds = sorted({self._file.dtype(name) for name in self._file.names()})
@@ -77,12 +82,20 @@ class GgufModel(WeightSource):
     def spec(self, name: str) -> TensorSpec:  # noqa: D102
         theirs = self._theirs(name)
         shape = self._file.shape(theirs)
+        grid = self._grid(theirs)
+        if grid is not None:
+            return _grid_spec(name, grid, shape)
         kind = "fp16" if self._file.dtype(theirs) == "F16" else "fp32"
         layout = number_type(kind).packed if role_of(name, shape) == "linear" else "row"
         return TensorSpec(name, kind, shape, layout)
 
     def tensor(self, name: str) -> Tensor:  # noqa: D102
-        return float_tensor(name, self._values(name)).for_kernels()
+        theirs = self._theirs(name)
+        parts = self._file.grid(theirs) if self._grid(theirs) is not None else None
+        matrix = None if parts is None else from_blocks(self._file.dtype(theirs), *parts)
+        if matrix is None:
+            return float_tensor(name, self._values(name)).for_kernels()
+        return grid_tensor(name, reordered(matrix, self._rows(theirs)))
 
     def close(self) -> None:  # noqa: D102
         self._names.clear()
@@ -94,12 +107,25 @@ class GgufModel(WeightSource):
             values: npt.NDArray[Any] = self._file.tensor(theirs).view("<f2").reshape(shape)
         else:
             values = self._file.decode(theirs)
-        rows = head_rows(self._architecture, theirs, self._heads, shape[0] if shape else 1)
+        rows = self._rows(theirs)
         if rows.size:
             values = values[rows]
         if self._architecture.norm_offset and theirs.endswith("norm.weight"):
             values = values - values.dtype.type(self._architecture.norm_offset)
         return values
+
+    def _rows(self, theirs: str) -> npt.NDArray[np.intp]:
+        shape = self._file.shape(theirs)
+        return head_rows(self._architecture, theirs, self._heads, shape[0] if shape else 1)
+
+    def _grid(self, theirs: str) -> Grid | None:
+        """The grid of a matrix, None for floats; found by reading its scales once."""
+        if theirs not in self._grids:
+            blocks = self._file.tensor(theirs)
+            is_matrix = len(self._file.shape(theirs)) == 2
+            grid = grid_of_blocks(self._file.dtype(theirs), blocks) if is_matrix else None
+            self._grids[theirs] = grid
+        return self._grids[theirs]
 
     def _theirs(self, name: str) -> str:
         if name not in self._names:
@@ -120,3 +146,19 @@ class GgufModel(WeightSource):
         parts = self._metadata.get("split.count")
         if isinstance(parts, int) and parts > 1:
             raise WeightError(f"{self.path}: is one of {parts} parts; merge them into one GGUF file first")
+
+
+def _grid_spec(name: str, grid: Grid, shape: tuple[int, ...]) -> TensorSpec:
+    """The description that `grid_tensor` gives its tensor."""
+    is_linear = role_of(name, shape) == "linear"
+    return TensorSpec(
+        name,
+        grid.quant_type,
+        shape,
+        grid.code_type.layout if is_linear else "row",
+        quant_axis=0,
+        activation="int8" if is_linear else "fp32",
+        group_size=grid.group_size,
+        scale_type=grid.scale_type,
+        zero_type="u8" if grid.zero_points else "",
+    )

@@ -16,6 +16,7 @@ from arrowmind.weights.configuration import KEY
 from arrowmind.weights.documents import read_json_object
 from arrowmind.weights.gguf.architectures import ARCHITECTURES, Architecture
 from arrowmind.weights.gguf.encoding import Entries, TensorInfo, encode_head, padding
+from arrowmind.weights.gguf.grids import block_type, reordered, to_blocks
 from arrowmind.weights.gguf.tensor_names import gguf_names, head_rows
 from arrowmind.weights.gguf.tokenizer_export import write_tokenizer
 from arrowmind.weights.roles import INPUT_SCALE, role_of, split_name
@@ -71,8 +72,9 @@ def write_gguf(
     Args:
         source: where the tensors are; ``source.model`` is config.json.
         path: the file; it appears whole or not at all. tokenizer.json lies beside it.
-        matrices: of :data:`MATRIX_TYPES`. Tables and the output matrix of ``Q4_0`` are Q8_0, matrices whose
-            rows are no multiple of 32 are F16. None keeps floats as they are and writes codes as Q8_0.
+        matrices: of :data:`MATRIX_TYPES`; what is stored so already keeps its codes. Tables and the output
+            matrix of ``Q4_0`` are Q8_0, matrices whose rows are no multiple of 32 are F16. None keeps floats
+            and the grids of Q8_0, Q4_0 and MXFP4 as they are, and writes other codes as Q8_0.
         progress: called with the bytes of each tensor written.
 
     Raises:
@@ -93,7 +95,9 @@ def write_gguf(
     with publish(place) as file:
         file.write(encode_head(entries, infos))
         for tensor, info in zip(planned, infos, strict=False):
-            blocks = _blocks(source, family, tensor)
+            blocks = _stored(source, family, tensor)
+            if blocks is None:
+                blocks = _blocks(source, family, tensor)
             file.write(blocks.data)
             file.write(bytes(padding(info.size)))
             if progress is not None:
@@ -123,13 +127,35 @@ def _plan(source: WeightSource, theirs: str, ours: str, matrices: str | None) ->
     spec = source.spec(ours)
     kind = "F32"
     if len(spec.shape) == 2 and theirs not in _FLOAT_TABLES:
-        kind = {"fp32": "F32", "fp16": "F16"}.get(spec.quant_type, "Q8_0") if matrices is None else matrices
+        kept = _kept_type(source, ours)
+        kind = kept if matrices is None else matrices
         is_table = role_of(ours, spec.shape) == "table" or theirs == "output.weight"
-        if kind == "Q4_0" and is_table:
+        if kind == "Q4_0" and kept != "Q4_0" and is_table:
             kind = "Q8_0"
-        if kind.startswith("Q") and spec.shape[1] % _BLOCK:
+        if kind in ("Q8_0", "Q4_0") and spec.shape[1] % _BLOCK:
             kind = "F16"
     return _Planned(theirs, ours, kind, spec.shape)
+
+
+def _kept_type(source: WeightSource, ours: str) -> str:
+    """The type that holds a matrix as it is, or with the least loss."""
+    spec = source.spec(ours)
+    if spec.grid is None:
+        return {"fp32": "F32", "fp16": "F16"}.get(spec.quant_type, "Q8_0")
+    is_scaled = source.input_scale(ours) is not None
+    return (None if is_scaled else block_type(source.tensor(ours).grid_codes())) or "Q8_0"
+
+
+def _stored(source: WeightSource, family: Architecture, tensor: _Planned) -> npt.NDArray[np.uint8] | None:
+    """Blocks of a matrix whose codes are those of its type already; None for all others."""
+    if source.spec(tensor.ours).grid is None or source.input_scale(tensor.ours) is not None:
+        return None
+    grid = source.tensor(tensor.ours).grid_codes()
+    if block_type(grid) != tensor.kind:
+        return None
+    order = head_rows(family, tensor.theirs, _heads(source), tensor.shape[0])
+    found = to_blocks(reordered(grid, np.argsort(order)))
+    return None if found is None else found[1]
 
 
 def _blocks(source: WeightSource, family: Architecture, tensor: _Planned) -> npt.NDArray[np.uint8]:
