@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import random
+import warnings
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -30,12 +31,14 @@ _WORDS = (2, 4, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64)
 def documentation() -> list[str]:
     """Docstrings of the standard library, sorted; none where Python strips them."""
     found: set[str] = set()
-    for name in _MODULES:
-        try:
-            module = importlib.import_module(name)
-        except ImportError:
-            continue
-        found.update(text for text in _docstrings(module) if len(text) >= _SHORTEST)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what is deprecated, the text will do
+        for name in _MODULES:
+            try:
+                module = importlib.import_module(name)
+            except ImportError:
+                continue
+            found.update(text for text in _docstrings(module) if len(text) >= _SHORTEST)
     return sorted(found)
 
 
