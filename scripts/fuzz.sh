@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds every fuzz target with clang and runs each for a while, from seeds that tests/fuzz/make_corpus.py writes.
+# Builds every fuzz target with clang and runs each for a while, from seeds that tests/fuzz/make_corpus.py writes
+# and from past findings, which are kept in tests/fuzz/seeds/<target>/.
 #
 #   scripts/fuzz.sh <folder of cmake and ninja> <build folder> [seconds per target]
 set -euo pipefail
@@ -25,7 +26,10 @@ for target in $targets; do
   seeds=()
   [[ -d tests/fuzz/seeds/$name ]] && seeds=("tests/fuzz/seeds/$name")
   echo "fuzzing $name for ${seconds}s"
+  log="$build/$name.log"
+  status=0
   "$target" -max_total_time="$seconds" -rss_limit_mb=2048 -timeout=10 -print_final_stats=1 -verbosity=0 \
-    -artifact_prefix="$build/" "$found" "${seeds[@]}" 2>&1 | grep -E 'stat::number_of_executed_units|ERROR|SUMMARY|Test unit' || true
-  [[ ${PIPESTATUS[0]} == 0 ]] || { echo "$name found a fault: the input is in $build/" >&2; exit 1; }
+    -artifact_prefix="$build/" "$found" "${seeds[@]}" >"$log" 2>&1 || status=$?
+  grep -aE 'stat::number_of_executed_units|ERROR|SUMMARY|Test unit' "$log" || true
+  [[ $status == 0 ]] || { echo "$name found a fault: the input is in $build/, the report in $log" >&2; exit 1; }
 done

@@ -165,6 +165,17 @@ def test_equal_tokens_keep_the_first_id():
     assert made(BYTE_LEVEL, **{"tokenizer.ggml.tokens": tokens}).encode("a").ids == [0]
 
 
+def test_pieces_that_can_be_joined_in_too_many_ways():
+    tokens = [letter * count for letter in map(chr, range(0x4E00, 0x4E30)) for count in range(1, 129)]
+    values = TOKENIZER | {
+        "tokenizer.ggml.tokens": tokens,
+        "tokenizer.ggml.scores": [0.0] * len(tokens),
+        "tokenizer.ggml.token_type": [1] * len(tokens),
+    }
+    with pytest.raises(WeightError, match="more ways than those of any real one"):
+        made(values)
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [

@@ -27,7 +27,8 @@ SPACE = "\u2581"
 """How SentencePiece vocabularies write a blank."""
 
 _BYTE = re.compile(r"<0x[0-9A-F]{2}>")
-_LONGEST_PIECE = 512  # characters; merges are looked for at every place of a piece
+_LONGEST_PIECE = 128  # characters; merges are looked for at every place of a piece
+_MERGES_PER_PIECE = 32  # on average; real vocabularies have two or three
 
 
 class TokenType:
@@ -183,6 +184,10 @@ def merges_by_score(vocabulary: Vocabulary, scores: list[float]) -> list[list[st
     for token in sorted(pieces, key=lambda token: (-scores[pieces[token]], pieces[token])):
         cuts = ((token[:cut], token[cut:]) for cut in range(1, len(token)))
         merges += [[left, right] for left, right in cuts if left in pieces and right in pieces]
+        if len(merges) > _MERGES_PER_PIECE * max(len(pieces), 1024):
+            raise WeightError(
+                "the pieces of the tokenizer can be joined in more ways than those of any real one"
+            )
     return merges
 
 
