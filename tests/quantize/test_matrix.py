@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -58,7 +59,7 @@ def test_each_step_makes_the_error_smaller(grid, seed):
     print(totals)
     assert totals[1] < 0.6 * totals[0]
     assert totals[2] < totals[1]
-    for before, after in zip(errors[1:], errors[2:], strict=False):
+    for before, after in pairwise(errors[1:]):
         assert (after <= before * (1 + 1e-4)).all()
 
 

@@ -29,6 +29,7 @@ __all__ = ["MomentObserver"]
 
 # Tokens of a run: rows recorded at a time, and summed in float32 before they join the float64 sums.
 _RUN_TOKENS = 2048
+_EMBEDDED_BATCHES = 2
 
 
 class MomentObserver:
@@ -101,6 +102,19 @@ class MomentObserver:
         for moments in sums:
             moments /= total
         return sums
+
+    def embeddings(self, replaced: Mapping[str, HasValues | NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Embeddings of part of the texts, the same each time, with `replaced` tensors: of length 1."""
+        plan = compile_plan(
+            self._folder.model,
+            Overlay(self._folder.weights, replaced),
+            self._folder.max_tokens,
+            quantise=False,
+        )
+        # Of each length something: batches are sorted by it.
+        chosen = self._batches[:: max(1, len(self._batches) // _EMBEDDED_BATCHES)]
+        found = [plan.run(batch.token_ids, batch.offsets, self._threads, normalise=True) for batch in chosen]
+        return np.concatenate(found)
 
     def _find_groups(self) -> list[InputGroup]:
         blocks = {

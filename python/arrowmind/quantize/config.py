@@ -18,6 +18,7 @@ _CHOICES = {
     "quant_type": ("int8", "int4", "int2", "fp4"),
     "activation": ACTIVATION_CHOICES,
     "keep_type": ("fp16", "fp32"),
+    "table_type": ("int8", "int4"),
 }
 _GROUP_SIZES = (0, 16, 32, 64, 128)
 
@@ -69,8 +70,10 @@ class QuantizationConfig:
         act_order: gptq: columns with the largest inputs first; scales of groups are then found beforehand.
         sweeps: gptq: of coordinate descent afterwards.
         steps: distill: of training; None takes what the type needs.
-        size_budget: largest size of the matrices in bytes; widths are then chosen per tensor.
+        size_budget: largest size of all tensors in bytes; widths of matrices are then chosen per tensor, and
+            ``quant_type`` says only how activations meet them.
         bits_budget: most bits per weight of the matrices, scales included; likewise.
+        table_type: codes of embedding tables: ``int8`` with a scale per row, or ``int4`` in groups of 32.
         keep: names or globs of tensors that stay in floating point, for instance ``*.layer.5.*``.
         keep_type: ``fp16`` or ``fp32``, what they stay in (their biases and norms are fp32 in any case).
         cosine_mean: smallest mean cosine to the original's embeddings; below it the result is refused.
@@ -95,6 +98,7 @@ class QuantizationConfig:
     steps: int | None = None
     size_budget: int | None = None
     bits_budget: float | None = None
+    table_type: str = "int8"
     keep: tuple[str, ...] = ()
     keep_type: str = "fp16"
     cosine_mean: float | None = None

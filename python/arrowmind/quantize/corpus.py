@@ -22,7 +22,7 @@ _MODULES = (
     "operator os pathlib pickle pprint queue random re sched select shutil signal socket sqlite3 ssl "
     "statistics string struct subprocess tarfile tempfile textwrap threading time tokenize typing "
     "unittest urllib.request xml.dom zipfile"
-).split()
+)
 _SHORTEST = 60
 # Words of a piece: short ones often, as queries and sentences are.
 _WORDS = (2, 4, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64)
@@ -33,7 +33,7 @@ def documentation() -> list[str]:
     found: set[str] = set()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of what is deprecated, the text will do
-        for name in _MODULES:
+        for name in _MODULES.split():
             try:
                 module = importlib.import_module(name)
             except ImportError:

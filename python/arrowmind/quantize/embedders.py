@@ -77,6 +77,11 @@ class Calibrator(Protocol):
     ) -> list[npt.NDArray[np.float64]]:
         """Mean of x x^T over what enters each group, float64 [inputs, inputs]."""
 
+    def embeddings(
+        self, replaced: Mapping[str, HasValues | npt.NDArray[np.float32]]
+    ) -> npt.NDArray[np.float32]:
+        """Embeddings of some of the texts, the same each time, of length 1: float32 [texts, dimension]."""
+
 
 CalibratorFactory = Callable[[Path, Sequence[str]], Calibrator]
 """Opens the model folder at a path, to run over texts."""

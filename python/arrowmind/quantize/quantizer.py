@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -11,10 +12,13 @@ import numpy as np
 
 from arrowmind.errors import QuantizationError
 from arrowmind.observe import get_logger, no_progress
+from arrowmind.quantize.allocation import allocate
 from arrowmind.quantize.calibration_texts import CALIBRATION_TEXTS
 from arrowmind.quantize.config import QuantizationConfig, matches
 from arrowmind.quantize.corpus import documentation, pieces
 from arrowmind.quantize.embedders import registered_calibrator, registered_observer
+from arrowmind.quantize.matrix.codes import codes_of
+from arrowmind.quantize.matrix.feedback import round_plainly
 from arrowmind.quantize.methods.base import Input, Job
 from arrowmind.quantize.methods.registry import method
 from arrowmind.quantize.precision import PASSED, PrecisionReport, Thresholds, embeddable, validate
@@ -27,10 +31,11 @@ from arrowmind.weights import open_weights
 from arrowmind.weights.convert import copy_companions, write_formats
 from arrowmind.weights.documents import read_json
 from arrowmind.weights.folder import publish_folder
+from arrowmind.weights.formats import Grid, GridCodes
 from arrowmind.weights.manifest import write_manifest
 from arrowmind.weights.roles import input_scale_name, role_of
 from arrowmind.weights.schema import FILE_NAME
-from arrowmind.weights.tensor import Tensor, float_tensor, int8_tensor
+from arrowmind.weights.tensor import Tensor, float_tensor, grid_tensor, int8_tensor
 from arrowmind.weights.writer import rewrite_documents, write_weights
 
 if TYPE_CHECKING:
@@ -43,7 +48,7 @@ if TYPE_CHECKING:
     from arrowmind.quantize.embedders import CalibratorFactory, EmbedderFactory, Observer
     from arrowmind.quantize.methods.base import Codes, Outcome
     from arrowmind.weights import WeightSource
-    from arrowmind.weights.formats import Grid
+    from arrowmind.weights.tensor import TensorSpec
 
 __all__ = ["ArrowQuantizer"]
 
@@ -55,6 +60,8 @@ _log = get_logger("arrowmind.quantize")
 _TOLERANT = ("*.attention.output.dense", "*.out_proj", "*.o_proj")
 # Texts for moments; more cost time and gain little.
 _MANY = 600
+_TABLE_GRID = Grid("int4", 32, "u8", zero_points=True)
+_TABLE_BLOCK = 2048
 # Tables with fewer rows (positions, token types) cost little as fp16, and every token meets them.
 _SMALL_TABLE_ROWS = 2048
 
@@ -160,7 +167,8 @@ class ArrowQuantizer:
     def _observe(self, origin: Path, weights: WeightSource) -> dict[str, Input]:
         """By matrix, how what enters it is scaled; empty without calibration."""
         config = self.config
-        if not config.smoothing or config.activation == "fp32":
+        # Blocks of activations as large as the groups of the weights have no need of it.
+        if not config.smoothing or config.activation == "fp32" or config.quant_type != "int8":
             return {}
         if self._observer is None:
             _log.warning("not calibrated: no engine is at hand", source=str(origin))
@@ -186,10 +194,11 @@ class ArrowQuantizer:
         """What the method is given; the original is a folder of ours as long as it works."""
         with ExitStack() as stack:
             folder = calibrator = None
-            if self._calibrator is not None and self.config.calibration != "ptq":
+            budget = self.config.size_budget or self.config.bits_budget
+            if self._calibrator is not None and (self.config.calibration != "ptq" or budget):
                 folder = stack.enter_context(embeddable(origin))
                 calibrator = self._calibrator(folder, self._moment_texts())
-            yield Job(
+            job = Job(
                 weights,
                 self.config,
                 self._grids(weights),
@@ -200,6 +209,27 @@ class ArrowQuantizer:
                 state,
                 progress,
             )
+            yield replace(job, grids=allocate(job, self._budget(job))) if budget else job
+
+    def _budget(self, job: Job) -> int:
+        """Bytes for matrices on grids."""
+        specs = [job.weights.spec(name) for name in job.weights.names()]
+        if self.config.bits_budget is not None:
+            count = sum(math.prod(spec.shape) for spec in specs if spec.name in job.grids)
+            return int(self.config.bits_budget * count / 8)
+        others = sum(self._bytes_of(spec) for spec in specs if spec.name not in job.grids)
+        return int(self.config.size_budget or 0) - others
+
+    def _bytes_of(self, spec: TensorSpec) -> int:
+        """Bytes of a tensor that is on no grid of the method."""
+        count, role = math.prod(spec.shape), role_of(spec.name, spec.shape)
+        if role == "vector":
+            return 4 * count
+        if matches(spec.name, self.config.keep) or (role == "table" and spec.shape[0] < _SMALL_TABLE_ROWS):
+            return count * (4 if self.config.keep_type == "fp32" else 2)
+        if self.config.table_type == "int4":
+            return int(_TABLE_GRID.bits_per_weight(*spec.shape) * count / 8)
+        return count + 4 * spec.shape[0]
 
     def _moment_texts(self) -> Sequence[str]:
         """Texts for moments, which want many."""
@@ -243,9 +273,8 @@ class ArrowQuantizer:
 
     def _coded(self, name: str, codes: Codes, *, calibrated: bool) -> Tensor:
         if not isinstance(codes, Quantized):
-            raise QuantizationError(
-                f"{name}: files of {codes.grid.quant_type} cannot be written yet; use int8"
-            )
+            activation = "int8" if self.config.activation == "auto" else self.config.activation
+            return grid_tensor(name, codes, activation=activation)
         return int8_tensor(
             name,
             codes.codes,
@@ -265,6 +294,8 @@ class ArrowQuantizer:
         kept = matches(name, self.config.keep)
         if kept or (role == "table" and shape[0] < _SMALL_TABLE_ROWS):
             return _as_float(tensor, self.config.keep_type if kept else "fp16")
+        if self.config.table_type == "int4":
+            return grid_tensor(name, _rows_on_grid(tensor.to_float32(), _TABLE_GRID))
         # Tables are symmetric in any case: a zero point per row gains them nothing measurable.
         quantized = fit(tensor.to_float32(), replace(self.config, symmetric=True, quant_type="int8"))
         axis = 0 if self.config.per_channel else -1
@@ -274,6 +305,20 @@ class ArrowQuantizer:
         if self.config.activation != "auto":
             return self.config.activation
         return "int8" if calibrated or matches(name, _TOLERANT) else "int16"
+
+
+def _rows_on_grid(table: npt.NDArray[np.float32], grid: Grid) -> GridCodes:
+    """A table on a grid, rounded in the best ranges, some rows at a time."""
+    weight = np.ones(table.shape[1], np.float32)
+    blocks = [
+        codes_of(round_plainly(np.ascontiguousarray(table[at : at + _TABLE_BLOCK].T), grid, weight))
+        for at in range(0, len(table), _TABLE_BLOCK)
+    ]
+    parts = {
+        name: np.concatenate([getattr(block, name) for block in blocks])
+        for name in ("codes", "scales", "zeros", "outer")
+    }
+    return GridCodes(grid, **parts)
 
 
 def _as_float(tensor: Tensor, quant_type: str) -> Tensor:

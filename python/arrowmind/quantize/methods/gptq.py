@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from arrowmind.quantize.methods.base import Job
     from arrowmind.weights.formats import Grid
 
-__all__ = ["NAME", "round_matrix", "run"]
+__all__ = ["NAME", "quantise_group", "round_matrix", "run"]
 
 NAME = "gptq"
 
@@ -56,7 +56,7 @@ def run(job: Job) -> Outcome:
         together = list(block)
         moments = job.calibrator.moments(together, outcome.replaced(job))
         for group, hessian in zip(together, moments, strict=True):
-            _quantise_group(job, outcome, group, hessian)
+            quantise_group(job, outcome, group, hessian)
             job.progress(len(outcome.codes), total, NAME)
     return outcome
 
@@ -86,7 +86,15 @@ def round_matrix(
     return rounded
 
 
-def _quantise_group(job: Job, outcome: Outcome, group: InputGroup, hessian: npt.NDArray[np.float64]) -> None:
+def quantise_group(job: Job, outcome: Outcome, group: InputGroup, hessian: npt.NDArray[np.float64]) -> None:
+    """Quantises the matrices of a group that the job names, into ``outcome``.
+
+    Args:
+        job: says where each goes, and how its inputs are scaled.
+        outcome: gets their codes.
+        group: of matrices over one input.
+        hessian: float64 [k, k], mean of x x^T over that input, before it is scaled.
+    """
     names = [name for name in group.names if name in job.grids]
     entering = job.inputs.get(names[0])
     if entering is not None:

@@ -1,0 +1,145 @@
+"""Widths per tensor for a budget: the bits go where the embeddings gain most by them.
+
+What a tensor costs on a grid is measured: it alone is quantised, with feedback, and texts are embedded. The
+costs of several tensors are taken to add up, which orders them well enough. Then each tensor starts on its
+smallest grid, and upgrades are taken by what they gain per byte, as long as they fit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from arrowmind.errors import QuantizationError
+from arrowmind.observe import get_logger
+from arrowmind.quantize.methods.base import Outcome
+from arrowmind.quantize.methods.gptq import quantise_group
+from arrowmind.weights.formats import Grid
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from arrowmind.quantize.methods.base import Job
+
+__all__ = ["CANDIDATES", "Choice", "allocate", "measure", "solve"]
+
+_log = get_logger("arrowmind.quantize")
+
+CANDIDATES = (
+    Grid("int2", 32, "u8", zero_points=True),
+    Grid("int2", 16, "u8", zero_points=True),
+    Grid("int4", 32, "u8", zero_points=True),
+    Grid("int8", 0, "fp32"),
+)
+
+
+class Choice(NamedTuple):
+    """A grid for a tensor: its bytes, and the mean of 1 - cosine when only this tensor is quantised so."""
+
+    grid: Grid
+    bytes: int
+    cost: float
+
+
+def allocate(job: Job, budget: int) -> dict[str, Grid]:
+    """Grids for all matrices of ``job`` whose bytes stay within ``budget``.
+
+    Raises:
+        QuantizationError: no engine is at hand, or the smallest grids do not fit.
+    """
+    if job.calibrator is None:
+        raise QuantizationError("a budget needs an engine to measure tensors with, and none is at hand")
+    measured = measure(job, CANDIDATES)
+    unseen = [name for name in job.grids if name not in measured]
+    for name in unseen:  # of no effect on embeddings
+        measured[name] = [Choice(CANDIDATES[0], _bytes(job, name, CANDIDATES[0]), 0.0)]
+    chosen = solve(measured, budget)
+    for name, choice in chosen.items():
+        _log.info("grid chosen", tensor=name, type=choice.grid.quant_type, group=choice.grid.group_size)
+    return {name: chosen[name].grid for name in job.grids}
+
+
+def measure(job: Job, candidates: Sequence[Grid]) -> dict[str, list[Choice]]:
+    """What each matrix costs on each grid, for those that the forward multiplies by."""
+    calibrator = job.calibrator
+    if calibrator is None:
+        return {}
+    groups = [group for group in calibrator.groups if any(name in job.grids for name in group.names)]
+    original = calibrator.embeddings({})
+    quick = replace(job, config=replace(job.config, sweeps=0, act_order=False))
+    measured: dict[str, list[Choice]] = {}
+    total = sum(name in job.grids for group in groups for name in group.names) * len(candidates)
+    done = 0
+    for group in groups:
+        (moments,) = calibrator.moments([group], {})
+        for grid in candidates:
+            outcome = Outcome()
+            quantise_group(replace(quick, grids=dict.fromkeys(job.grids, grid)), outcome, group, moments)
+            for name, stand in outcome.replaced(job).items():
+                cosines = (calibrator.embeddings({name: stand}) * original).sum(axis=1)
+                cost = max(0.0, float(1 - cosines.mean()))
+                measured.setdefault(name, []).append(Choice(grid, _bytes(job, name, grid), cost))
+                done += 1
+                job.progress(done, total, "measuring")
+    return measured
+
+
+def solve(measured: Mapping[str, Sequence[Choice]], budget: int) -> dict[str, Choice]:
+    """The choices of least total cost, nearly, whose bytes stay within ``budget``.
+
+    Args:
+        measured: by tensor, at least one choice each.
+        budget: in bytes.
+
+    Raises:
+        QuantizationError: the smallest choices exceed the budget.
+    """
+    hulls = {name: _hull(choices) for name, choices in measured.items()}
+    chosen = {name: hull[0] for name, hull in hulls.items()}
+    spent = sum(choice.bytes for choice in chosen.values())
+    if spent > budget:
+        raise QuantizationError(
+            f"a budget of {budget} bytes for matrices is too small: their smallest grids take {spent}; "
+            "raise it, or keep fewer tensors"
+        )
+    # On a convex hull each upgrade gains less per byte than the one before: the best of all comes first.
+    upgrades = sorted(
+        (-_slope(one, two), name, at)
+        for name, hull in hulls.items()
+        for at, (one, two) in enumerate(pairwise(hull))
+    )
+    closed: set[str] = set()
+    for _, name, at in upgrades:
+        one, two = hulls[name][at], hulls[name][at + 1]
+        if name in closed or spent + two.bytes - one.bytes > budget:
+            closed.add(name)
+            continue
+        chosen[name] = two
+        spent += two.bytes - one.bytes
+    return chosen
+
+
+def _hull(choices: Sequence[Choice]) -> list[Choice]:
+    """Choices worth having: more bytes for less cost, each step gaining less per byte than the one before."""
+    hull: list[Choice] = []
+    for choice in sorted(choices, key=lambda choice: (choice.bytes, choice.cost)):
+        if hull and choice.cost >= hull[-1].cost:
+            continue
+        while len(hull) > 1 and _slope(hull[-1], choice) >= _slope(hull[-2], hull[-1]):
+            hull.pop()
+        hull.append(choice)
+    return hull
+
+
+def _slope(one: Choice, two: Choice) -> float:
+    return (one.cost - two.cost) / max(1, two.bytes - one.bytes)
+
+
+def _bytes(job: Job, name: str, grid: Grid) -> int:
+    n, k = job.weights.spec(name).shape
+    if grid.quant_type == "int8":  # a scale, a zero point and a sum of codes per row
+        return int(n * k + 12 * n)
+    return int(np.ceil(grid.bits_per_weight(n, k) * n * k / 8))
