@@ -78,6 +78,27 @@ def test_codes_come_back_as_the_same_bytes(architecture, kind, through, make_ggu
             assert two.tensor(name).tobytes() == one.tensor(name).tobytes()
 
 
+def test_rotation_and_reported_progress(make_gguf, tmp_path):
+    metadata = {
+        "llama.rope.scaling.type": "yarn",
+        "llama.rope.scaling.factor": 2.0,
+        "llama.rope.scaling.original_context_length": 64,
+        "llama.attention.key_length": 8,
+    }
+    path = make_gguf("llama", metadata=metadata, tensors={"rope_freqs.weight": (4,)})
+    seen = []
+    convert_model(
+        path,
+        tmp_path / "out",
+        formats=["gguf"],
+        progress=lambda done, total, what: seen.append((done, total)),
+    )
+    assert seen[-1][0] == seen[-1][1] > 0
+    one, two = (_native.GgufFile.open(bytes(p)) for p in (path, tmp_path / "out" / "model.gguf"))
+    assert np.array_equal(one.decode("rope_freqs.weight"), two.decode("rope_freqs.weight"))
+    assert metadata.items() <= two.metadata().items()
+
+
 def test_codes_as_floats(make_gguf, tmp_path):
     path = make_gguf("llama", "Q4_0")
     convert_model(path, tmp_path / "floats", formats=["safetensors"])
