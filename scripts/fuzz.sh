@@ -28,7 +28,7 @@ for target in $targets; do
   echo "fuzzing $name for ${seconds}s"
   log="$build/$name.log"
   status=0
-  "$target" -max_total_time="$seconds" -rss_limit_mb=2048 -timeout=10 -print_final_stats=1 -verbosity=0 \
+  "$target" -max_total_time="$seconds" -rss_limit_mb=2048 -timeout=30 -print_final_stats=1 -verbosity=0 \
     -artifact_prefix="$build/" "$found" "${seeds[@]}" >"$log" 2>&1 || status=$?
   grep -aE 'stat::number_of_executed_units|ERROR|SUMMARY|Test unit' "$log" || true
   [[ $status == 0 ]] || { echo "$name found a fault: the input is in $build/, the report in $log" >&2; exit 1; }
