@@ -202,6 +202,18 @@ def test_parquet_v2_is_lossless_for_codes(model, embedder, tmp_path):
     assert first.read_bytes() == last.read_bytes()
 
 
+@pytest.mark.parametrize(("table_type", "bits"), [("int8", 8), ("int4", 4)])
+def test_tables_beside_matrices_on_grids(model, embedder, weights, tmp_path, table_type, bits):
+    config = QuantizationConfig(quant_type="int4", table_type=table_type, cosine_mean=0, cosine_min=-1)
+    ArrowQuantizer(config, embedder=embedder).quantize(model, tmp_path / "q")
+    name = "embeddings.word_embeddings.weight"
+    with open_weights(tmp_path / "q") as source:
+        assert source.spec(name).quant_type == table_type
+        assert source.spec("encoder.layer.0.output.dense.weight").quant_type == "int4"
+        error = np.linalg.norm(source.real_values(name) - weights[name]) / np.linalg.norm(weights[name])
+    assert error < 1.6 * 2.0**-bits
+
+
 def test_quantising_twice_is_refused(model, embedder, tmp_path):
     quantize(model, tmp_path / "q", embedder)
     with pytest.raises(QuantizationError, match="already"):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from arrowmind.engine import ArrowEngine
 from arrowmind.engine.calibration import observe_inputs
 from arrowmind.engine.device import resolve_device
+from arrowmind.engine.moments import MomentObserver
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,9 +17,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from arrowmind.cli.session import Session
-    from arrowmind.quantize import Observer
+    from arrowmind.quantize import CalibratorFactory, Observer
 
-__all__ = ["embedder", "observer", "open_engine"]
+__all__ = ["calibrator", "embedder", "observer", "open_engine"]
 
 
 def open_engine(session: Session, model: str | Path | None = None) -> ArrowEngine:
@@ -41,6 +42,11 @@ def open_engine(session: Session, model: str | Path | None = None) -> ArrowEngin
 def embedder(session: Session) -> Callable[[Path], Callable[[list[str]], NDArray[np.float32]]]:
     """What the precision check opens model folders with."""
     return lambda path: open_engine(session, path).encode
+
+
+def calibrator() -> CalibratorFactory:
+    """What methods that follow a model's inputs run it with."""
+    return MomentObserver
 
 
 def observer() -> Observer:

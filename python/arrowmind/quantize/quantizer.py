@@ -297,8 +297,11 @@ class ArrowQuantizer:
         if self.config.table_type == "int4":
             return grid_tensor(name, _rows_on_grid(tensor.to_float32(), _TABLE_GRID))
         # Tables are symmetric in any case: a zero point per row gains them nothing measurable.
-        quantized = fit(tensor.to_float32(), replace(self.config, symmetric=True, quant_type="int8"))
-        axis = 0 if self.config.per_channel else -1
+        config = QuantizationConfig(
+            symmetric=True, per_channel=self.config.per_channel, range_search=self.config.range_search
+        )
+        quantized = fit(tensor.to_float32(), config)
+        axis = 0 if config.per_channel else -1
         return int8_tensor(name, quantized.codes, quantized.scales, quant_axis=axis)
 
     def _activation(self, name: str, *, calibrated: bool) -> str:

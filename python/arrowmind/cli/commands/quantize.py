@@ -7,12 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
-from arrowmind.cli.engines import embedder, observer
+from arrowmind.cli.engines import calibrator, embedder, observer
 from arrowmind.cli.render import write
 from arrowmind.cli.session import Session
 from arrowmind.cli.texts import read_texts
 from arrowmind.quantize import ArrowQuantizer, QuantizationConfig
-from arrowmind.quantize.calibration_texts import CALIBRATION_TEXTS
 from arrowmind.quantize.probes import PROBES
 
 __all__ = ["run"]
@@ -25,10 +24,13 @@ def run(
     source: Annotated[Path, typer.Option("--input", "-i", help="Model folder in floating point.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to make.")],
     quant_type: Annotated[
-        str | None, typer.Option("--quant-type", metavar="int8", help=f"Type of the codes. {_FROM_SETTINGS}")
+        str | None,
+        typer.Option(
+            "--quant-type", metavar="int8|int4|int2|fp4", help=f"Type of the codes. {_FROM_SETTINGS}"
+        ),
     ] = None,
     calibration: Annotated[
-        str | None, typer.Option("--calibration", metavar="ptq", help="How ranges are found.")
+        str | None, typer.Option("--calibration", metavar="ptq|gptq|distill", help="How codes are found.")
     ] = None,
     symmetric: Annotated[
         bool | None,
@@ -38,6 +40,38 @@ def run(
         str | None,
         typer.Option("--activation", metavar="auto|int16|int8|fp32", help="How activations meet the codes."),
     ] = None,
+    group_size: Annotated[
+        int | None,
+        typer.Option("--group-size", metavar="16|32|64|128", help="Values of a row that share a scale."),
+    ] = None,
+    scale_type: Annotated[
+        str | None,
+        typer.Option("--scale-type", metavar="fp16|u8|e8m0|e4m3", help="How scales of groups are stored."),
+    ] = None,
+    zero_points: Annotated[
+        bool | None, typer.Option("--zero-points/--no-zero-points", help="A zero point per group.")
+    ] = None,
+    pair_bound: Annotated[
+        bool | None,
+        typer.Option("--pair-bound/--no-pair-bound", help="Bound neighbouring symmetric int8 codes."),
+    ] = None,
+    act_order: Annotated[
+        bool | None,
+        typer.Option("--act-order/--no-act-order", help="gptq: columns with large inputs first."),
+    ] = None,
+    steps: Annotated[int | None, typer.Option("--steps", metavar="N", help="distill: of training.")] = None,
+    table_type: Annotated[
+        str | None, typer.Option("--table-type", metavar="int8|int4", help="Codes of embedding tables.")
+    ] = None,
+    size_budget: Annotated[
+        int | None,
+        typer.Option("--size-budget", metavar="BYTES", help="Size of all tensors; chooses widths."),
+    ] = None,
+    bits_budget: Annotated[
+        float | None,
+        typer.Option("--bits-budget", metavar="BITS", help="Bits per weight of matrices; chooses widths."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Of what is random.")] = None,
     keep: Annotated[
         list[str] | None,
         typer.Option("--keep", metavar="NAME", help="Name or glob of what stays fp16; may be repeated."),
@@ -56,14 +90,25 @@ def run(
         "calibration": calibration,
         "symmetric": symmetric,
         "activation": activation,
+        "group_size": group_size,
+        "scale_type": scale_type,
+        "zero_points": zero_points,
+        "pair_bound": pair_bound,
+        "act_order": act_order,
+        "steps": steps,
+        "table_type": table_type,
+        "size_budget": size_budget,
+        "bits_budget": bits_budget,
+        "seed": seed,
         "keep": keep,
     }
     texts = PROBES if check_texts is None else read_texts([], check_texts)
-    calibration_texts = CALIBRATION_TEXTS if calibration_text is None else read_texts([], calibration_text)
+    calibration_texts = None if calibration_text is None else read_texts([], calibration_text)
     quantizer = ArrowQuantizer(
         _configuration(session, chosen),
         embedder=embedder(session),
         observer=observer(),
+        calibrator=calibrator(),
         texts=texts,
         calibration_texts=calibration_texts,
     )
@@ -87,6 +132,11 @@ def _configuration(session: Session, chosen: dict[str, Any]) -> QuantizationConf
     return QuantizationConfig(
         **values,
         keep_type=settings.keep_type,
-        cosine_mean=precision.cosine_mean,
-        cosine_min=precision.cosine_min,
+        # Thresholds that nobody set are those of the type of codes.
+        cosine_mean=precision.cosine_mean if _is_set(session, "cosine_mean") else None,
+        cosine_min=precision.cosine_min if _is_set(session, "cosine_min") else None,
     )
+
+
+def _is_set(session: Session, name: str) -> bool:
+    return f"precision.{name}" in session.config.origins
