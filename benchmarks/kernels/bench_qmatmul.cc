@@ -29,7 +29,8 @@ class Problem {
  public:
   Problem(const Row& row, Shape shape) : row_(row), shape_(shape) {
     const auto [m, n, k] = shape;
-    const int64_t stride = round_up(k, qmatmul::kQuad);
+    group_ = row.weight >= Weight::kI8Grid ? 32 : 0;
+    const int64_t stride = round_up(k, std::max(qmatmul::kQuad, group_));
     const int64_t padded_n = round_up(n, qmatmul::kPanel);
     fill_weights();
     fill_activations(m * stride);
@@ -45,6 +46,7 @@ class Problem {
     p.c = c_.as<float>();
     p.c_stride = n;
     p.n_end = n;
+    if (row.weight >= Weight::kI8Grid) add_grid();
     if (row.weight != Weight::kI8) return;
     p.w_scale = scales_.as<float>();
     p.a_scale = scales_.as<float>() + padded_n;
@@ -53,7 +55,10 @@ class Problem {
 
   double bytes() const {
     const int64_t a = row_.activation == Activation::kF32 ? 4 : row_.activation == Activation::kI16 ? 2 : 1;
-    return static_cast<double>(qmatmul::packed_bytes(row_.weight, shape_.n, shape_.k) +
+    const int64_t per_group = scale_bytes() + (p.grid.zeros != nullptr ? 1 : 0);
+    const int64_t scales =
+        group_ == 0 ? 0 : round_up(shape_.n, qmatmul::kPanel) * (shape_.k / group_) * per_group;
+    return static_cast<double>(qmatmul::packed_bytes(row_.weight, shape_.n, shape_.k, group_) + scales +
                                shape_.m * shape_.k * a + shape_.m * shape_.n * 4);
   }
 
@@ -78,6 +83,52 @@ class Problem {
   Params p;
 
  private:
+  int64_t scale_bytes() const { return p.grid.scale_type == qmatmul::Scale::kF16 ? 2 : 1; }
+
+  // Groups of 32: int8 and int4 with scales of 16 bits, int2 with scales and zero points of 8, MXFP4.
+  void add_grid() {
+    using qmatmul::Scale;
+    const int64_t padded_n = round_up(shape_.n, qmatmul::kPanel);
+    const int64_t groups = shape_.k / group_;
+    p.grid.group = group_;
+    p.grid.scale_type = row_.weight == Weight::kI2Grid    ? Scale::kU8
+                        : row_.weight == Weight::kFp4Grid ? Scale::kE8M0
+                                                          : Scale::kF16;
+    grid_scales_.resize(padded_n * groups * 2);
+    grid_zeros_.resize(padded_n * groups);
+    outer_.resize(padded_n * 4);
+    for (int64_t i = 0; i < padded_n * groups; ++i) {
+      if (scale_bytes() == 2) {
+        grid_scales_.as<uint16_t>()[i] =
+            static_cast<uint16_t>(0x1400 + (random_() & 0x3ff));  // 0.001 to 0.002
+      } else {
+        grid_scales_.as<uint8_t>()[i] = static_cast<uint8_t>(100 + random_() % 24);
+      }
+      grid_zeros_.as<uint8_t>()[i] = static_cast<uint8_t>(random_());
+    }
+    for (int64_t i = 0; i < padded_n; ++i) outer_.as<float>()[i] = 1e-5f;
+    p.grid.scales = grid_scales_.as<void>();
+    if (row_.weight == Weight::kI2Grid) {
+      p.grid.outer = outer_.as<float>();
+      p.grid.zeros = grid_zeros_.as<uint8_t>();
+    }
+    if (row_.activation == Activation::kI8Block) sum_activations(groups);
+  }
+
+  void sum_activations(int64_t groups) {
+    for (AlignedBuffer* buffer : {&a_scales_, &a_sums_, &a_weighted_}) buffer->resize(shape_.m * groups * 4);
+    for (int64_t i = 0; i < shape_.m * groups; ++i) {
+      int32_t sum = 0;
+      for (int64_t j = 0; j < group_; ++j) sum += a_.as<int8_t>()[i * group_ + j];
+      a_scales_.as<float>()[i] = 0.001f;
+      a_sums_.as<int32_t>()[i] = sum;
+      a_weighted_.as<float>()[i] = 0.001f * static_cast<float>(sum);
+    }
+    p.a_scale = a_scales_.as<float>();
+    p.a_sum = a_sums_.as<int32_t>();
+    p.a_weighted = a_weighted_.as<float>();
+  }
+
   void fill_weights() {
     const int64_t count = round_up(shape_.n, qmatmul::kPanel) * round_up(shape_.k, qmatmul::kQuad);
     w_.resize(count * 4);
@@ -86,8 +137,10 @@ class Problem {
         w_.as<float>()[i] = unit();
       } else if (row_.weight == Weight::kF16) {
         w_.as<uint16_t>()[i] = static_cast<uint16_t>(0x3800 + (random_() & 0x83ff));  // 0.5 to 1, both signs
-      } else {
+      } else if (row_.weight == Weight::kI8 || row_.weight == Weight::kI8Grid) {
         w_.as<int8_t>()[i] = static_cast<int8_t>(unit() * 127.0f);
+      } else {
+        w_.as<uint8_t>()[i] = static_cast<uint8_t>(random_() >> 8);
       }
     }
   }
@@ -128,7 +181,9 @@ class Problem {
   const Row& row_;
   const Shape shape_;
   std::minstd_rand random_{1};
-  AlignedBuffer a_, w_, c_, scales_, sums_;
+  int64_t group_ = 0;
+  AlignedBuffer a_, w_, c_, scales_, sums_, grid_scales_, grid_zeros_, outer_, a_scales_, a_sums_,
+      a_weighted_;
 };
 
 const Row& oracle_of(const Row& row) {
@@ -144,6 +199,9 @@ const Row& oracle_of(const Row& row) {
 std::string limit_of(const Row& row) {
   const std::string isa(isa_name(row.row.isa));
   if (row.activation == Activation::kF32) return "fma_" + isa;
+  if (row.activation == Activation::kI8Block) {
+    return (row.row.isa == Isa::kAvx512Vnni ? "dpbusd_" : "maddubs16_") + isa;
+  }
   if (row.row.isa != Isa::kAvx512Vnni) return "maddwd_" + isa;
   return (row.activation == Activation::kI8 ? "dpbusd_" : "dpwssd_") + isa;
 }
@@ -172,7 +230,9 @@ void bench_cached(Report& report, const Row& row, Shape shape) {
 // One row of activations over weights that no cache holds, outputs split among threads.
 void bench_streamed(Report& report, const Row& row) {
   constexpr int64_t kWidth = 4096;
-  const int64_t row_bytes = qmatmul::packed_bytes(row.weight, qmatmul::kPanel, kWidth) / qmatmul::kPanel;
+  const int64_t group = row.weight >= Weight::kI8Grid ? 32 : 0;
+  const int64_t row_bytes =
+      qmatmul::packed_bytes(row.weight, qmatmul::kPanel, kWidth, group) / qmatmul::kPanel;
   const Shape shape{1, round_up(4 * last_level_cache() / row_bytes, 512), kWidth};
   Problem problem(row, shape);
   problem.check(oracle_of(row));

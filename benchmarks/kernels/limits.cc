@@ -47,6 +47,8 @@ struct Probe {
 #define MADDUBS_Y(i)                                                                                     \
   "vpmaddubsw %%ymm14, %%ymm15, %%ymm13\n vpmaddwd %%ymm13, %%ymm15, %%ymm13\n vpaddd %%ymm13, %%ymm" #i \
   ", %%ymm" #i "\n"
+#define MADDUBS16_Y(i) "vpmaddubsw %%ymm14, %%ymm15, %%ymm13\n vpaddw %%ymm13, %%ymm" #i ", %%ymm" #i "\n"
+#define MADDUBS16_Z(i) "vpmaddubsw %%zmm14, %%zmm15, %%zmm13\n vpaddw %%zmm13, %%zmm" #i ", %%zmm" #i "\n"
 #define DPWSSD_Z(i) "vpdpwssd %%zmm14, %%zmm15, %%zmm" #i "\n"
 #define DPBUSD_Z(i) "vpdpbusd %%zmm14, %%zmm15, %%zmm" #i "\n"
 
@@ -55,6 +57,8 @@ PROBE(fma_avx512, ZERO, FMA_Z)
 PROBE(maddwd_avx2, ZERO, MADDWD_Y)
 PROBE(maddwd_avx512, ZERO, MADDWD_Z)
 PROBE(maddubs_avx2, ZERO, MADDUBS_Y)
+PROBE(maddubs16_avx2, ZERO, MADDUBS16_Y)
+PROBE(maddubs16_avx512, ZERO, MADDUBS16_Z)
 PROBE(dpwssd_avx512vnni, ZERO, DPWSSD_Z)
 PROBE(dpbusd_avx512vnni, ZERO, DPBUSD_Z)
 
@@ -63,8 +67,10 @@ constexpr Probe kProbes[] = {
     {"fma_avx2", "vfmadd231ps ymm", Isa::kAvx2, 12 * 8 * 2, fma_avx2},
     {"maddwd_avx2", "vpmaddwd + vpaddd ymm", Isa::kAvx2, 12 * 16 * 2, maddwd_avx2},
     {"maddubs_avx2", "vpmaddubsw + vpmaddwd + vpaddd ymm", Isa::kAvx2, 12 * 32 * 2, maddubs_avx2},
+    {"maddubs16_avx2", "vpmaddubsw + vpaddw ymm", Isa::kAvx2, 12 * 32 * 2, maddubs16_avx2},
     {"fma_avx512", "vfmadd231ps zmm", Isa::kAvx512, 12 * 16 * 2, fma_avx512},
     {"maddwd_avx512", "vpmaddwd + vpaddd zmm", Isa::kAvx512, 12 * 32 * 2, maddwd_avx512},
+    {"maddubs16_avx512", "vpmaddubsw + vpaddw zmm", Isa::kAvx512, 12 * 64 * 2, maddubs16_avx512},
     {"dpwssd_avx512vnni", "vpdpwssd zmm", Isa::kAvx512Vnni, 12 * 32 * 2, dpwssd_avx512vnni},
     {"dpbusd_avx512vnni", "vpdpbusd zmm", Isa::kAvx512Vnni, 12 * 64 * 2, dpbusd_avx512vnni},
 };

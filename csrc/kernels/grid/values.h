@@ -54,8 +54,7 @@ class PanelScales {
         unit_(traits.unit),
         step_(traits.zero_step),
         groups_(grid.group == 0 ? 1 : (k + grid.group - 1) / grid.group),
-        first_(n * groups_),
-        part_(grid::part_of(grid.group)) {
+        first_(n * groups_) {
     outer_ = grid.outer == nullptr ? set1(1.0f) : load(grid.outer + n);
   }
 
@@ -78,16 +77,12 @@ class PanelScales {
 
  private:
   int64_t index(int64_t part) const { return first_ + group(part) * 16; }
-  // Blocks of k behind the last group hold padding; any scale does.
-  int64_t group(int64_t part) const {
-    if (grid_.group == 0) return 0;
-    const int64_t group = part * part_ / grid_.group;
-    return group < groups_ ? group : groups_ - 1;
-  }
+  // Every part is a group, or of the only one. Parts behind the last group hold padding; any scale does.
+  int64_t group(int64_t part) const { return part < groups_ ? part : groups_ - 1; }
 
   const Grid grid_;
   const float unit_, step_;
-  const int64_t groups_, first_, part_;
+  const int64_t groups_, first_;
   F32x16 outer_;
 };
 

@@ -7,7 +7,8 @@
 //   Quad         four activation codes of one row, broadcast to every output
 //   Acc          sums of products of a few fours of k; Ops::fours<Codes>() of them fit
 //   I32x16       their sums as int32
-//   load_row, row_and, row_left, row_right, row_table; broadcast; none, mac, widen; splat, add, mul, to_float
+//   load_row, row_and, row_left, row_right, row_table; broadcast; none, mac, widen; splat, add, sub, twice,
+//   to_float
 //
 // Codes decodes a row of packed codes to rows of bytes, one for each four of k in it.
 
@@ -132,60 +133,121 @@ struct GridForm {
 
   template <int R, int P, bool kDecoded>
   static void run_tile(const TileArgs<GridForm>& t) {
-    const Grid& grid = t.params->grid;
+    const int64_t part = part_of(t.params->grid.group);
+    if (t.first) {
+      for (int r = 0; r < R; ++r) t.sums[r] = zero();
+    }
+    if (part < block_of(t.params->grid.group)) return add_blocks<R, kDecoded, 2, true>(t);
+    if constexpr (Ops::template fours<Codes>() < kMostFours) {
+      if (part / kQuad > Ops::template fours<Codes>()) return add_blocks<R, kDecoded, 1, false>(t);
+    }
+    add_blocks<R, kDecoded, 1, true>(t);
+  }
+
+ private:
+  static constexpr int64_t kMostFours = 128 / kQuad;  // of a part
+
+  // What the activations of a tile add to its sums: [R, blocks] scales, [R, parts] sums, scaled or not.
+  template <int kParts>
+  struct RowScales {
+    explicit RowScales(const TileArgs<GridForm>& t)
+        : blocks(quads(*t.params) / unit(*t.params)),
+          scale(t.params->a_scale + t.m * blocks + t.quad / unit(*t.params)),
+          sum_step(t.params->grid.zeros == nullptr),
+          sum(sum_step == 0 ? &kNothing : offset_of(t.params->a_sum, t)),
+          weighted(offset_of(t.params->a_weighted, t)) {}
+
+    template <class Value>
+    const Value* offset_of(const Value* values, const TileArgs<GridForm>& t) const {
+      return values == nullptr ? nullptr : values + (t.m * blocks + t.quad / unit(*t.params)) * kParts;
+    }
+    // Levels beside zero points have no offset: nothing is taken off, without a branch for each row.
+    const int32_t* sum_of(int64_t r, int64_t part) const {
+      return sum + sum_step * (r * blocks * kParts + part);
+    }
+    static constexpr int32_t kNothing = 0;
+    int64_t blocks;
+    const float* scale;
+    int64_t sum_step;
+    const int32_t* sum;
+    const float* weighted;
+  };
+
+  // kOneStep: the products of a part fit the accumulators.
+  template <int R, bool kDecoded, int kParts, bool kOneStep>
+  static void add_blocks(const TileArgs<GridForm>& t) {
     const PartScales<kDecoded> scales(t);
-    const int64_t part_quads = part_of(grid.group) / kQuad;
-    const int64_t block_quads = block_of(grid.group) / kQuad;
-    const int64_t parts = block_quads / part_quads;  // 1 or 2
-    const int64_t blocks = quads(*t.params) / block_quads;
-    const bool has_zeros = grid.zeros != nullptr;
-    const int32_t offset = Ops::template bias<Codes>() + (has_zeros ? 0 : Codes::kTraits.offset);
-    const int64_t first_block = t.quad / block_quads;
-    const float* a_scale = t.params->a_scale + t.m * blocks + first_block;
-    const int32_t* a_sum =
-        t.params->a_sum == nullptr ? nullptr : t.params->a_sum + (t.m * blocks + first_block) * parts;
-    const float* a_weighted =
-        has_zeros ? t.params->a_weighted + (t.m * blocks + first_block) * parts : nullptr;
+    const RowScales<kParts> rows(t);
+    const int64_t part_quads = part_of(t.params->grid.group) / kQuad;
+    const bool has_zeros = t.params->grid.zeros != nullptr;
+    const int64_t blocks = t.quads / part_quads / kParts;
     F32x16* out = t.sums;
     const Packed* a = t.a;
     const char* w = t.w;
     const char* next = t.next;
     int64_t next_lines = t.next_lines;
-    if (t.first) {
-      for (int r = 0; r < R; ++r) out[r] = zero();
-    }
-    for (int64_t quad = 0, part = 0; quad < t.quads; quad += block_quads) {
-      for (int64_t line = 0; line < block_quads && next_lines > 0; ++line, --next_lines, next += 64) {
-        __builtin_prefetch(next, 0, 2);
-      }
+    for (int64_t block = 0; block < blocks; ++block) {
+      const int64_t lines = smaller(next_lines, part_quads * kParts);
+      for (int64_t line = 0; line < lines; ++line) __builtin_prefetch(next + line * 64, 0, 2);
+      next += lines * 64;
+      next_lines -= lines;
       F32x16 value[R];
-      for (int64_t i = 0; i < parts; ++i, ++part) {
-        const F32x16 scale = scales.scale(part);
+#pragma GCC unroll 2
+      for (int i = 0; i < kParts; ++i) {
+        const int64_t part = block * kParts + i;
         I32x16 sums[R];
-        sum_part<R, kDecoded>(a, w, part_quads, sums);
+        sum_part<R, kDecoded, kOneStep>(a, w, part_quads, sums);
+        const F32x16 scale = scales.scale(part);
 #pragma GCC unroll 16
         for (int r = 0; r < R; ++r) {
-          if (offset != 0) {
-            const I32x16 taken = Ops::mul(Ops::splat(a_sum[r * blocks * parts + part]), Ops::splat(offset));
-            sums[r] = Ops::sub(sums[r], taken);
-          }
-          const F32x16 sum = Ops::to_float(sums[r]);
-          value[r] = i == 0 ? sum * scale : fma(sum, scale, value[r]);
+          const F32x16 real = Ops::to_float(less<kOffset>(sums[r], rows.sum_of(r, part)));
+          value[r] = i == 0 ? real * scale : fma(real, scale, value[r]);
         }
       }
-      const int64_t block = quad / block_quads;
 #pragma GCC unroll 16
-      for (int r = 0; r < R; ++r) out[r] = fma(value[r], set1(a_scale[r * blocks + block]), out[r]);
-      if (!has_zeros) continue;
-      for (int64_t i = part - parts; i < part; ++i) {
-        const F32x16 shift = scales.shift(i);
-#pragma GCC unroll 16
-        for (int r = 0; r < R; ++r) out[r] = fma(shift, set1(a_weighted[r * blocks * parts + i]), out[r]);
+      for (int r = 0; r < R; ++r) {
+        out[r] = fma(value[r], set1(rows.scale[r * rows.blocks + block]), out[r]);
       }
+      if (has_zeros) {
+        for (int i = 0; i < kParts; ++i) {
+          const int64_t part = block * kParts + i;
+          const F32x16 shift = scales.shift(part);
+#pragma GCC unroll 16
+          for (int r = 0; r < R; ++r) {
+            out[r] = fma(shift, set1(rows.weighted[r * rows.blocks * kParts + part]), out[r]);
+          }
+        }
+      }
+      // Outputs stay in memory: kept in registers, they would push out the accumulators.
+      __asm__ volatile("" : : : "memory");
     }
   }
 
- private:
+  static constexpr int32_t kOffset = Ops::template bias<Codes>() + Codes::kTraits.offset;
+
+  // sums - times * *sum.
+  template <int32_t times>
+  static I32x16 less(I32x16 sums, const int32_t* sum) {
+    if constexpr (times == 0) {
+      return sums;
+    } else {
+      return Ops::sub(sums, multiple<times>(Ops::splat(*sum)));
+    }
+  }
+
+  // The offsets are 3, 8, 12 and 128: shifts and one addition, where a multiplication of 32 bits takes ten
+  // cycles.
+  template <int32_t times>
+  static I32x16 multiple(I32x16 x) {
+    if constexpr (times == 1) {
+      return x;
+    } else if constexpr (times % 2 == 0) {
+      return Ops::twice(multiple<times / 2>(x));
+    } else {
+      return Ops::add(Ops::twice(multiple<times / 2>(x)), x);
+    }
+  }
+
   template <int... j>
   static void store_fours(Row packed, char* out, std::integer_sequence<int, j...> /*fours*/) {
     (Ops::store_row(out + j * kRowBytes, Codes::template four<Ops, j>(packed)), ...);
@@ -212,19 +274,19 @@ struct GridForm {
   };
 
   // Sums of products over `quads` fours of k; moves a and w behind them.
-  template <int R, bool kDecoded>
+  template <int R, bool kDecoded, bool kOneStep>
   [[gnu::always_inline]] static void sum_part(const Packed*& a, const char*& w, int64_t quads,
                                               I32x16 (&sums)[R]) {
     constexpr int64_t kFours = Ops::template fours<Codes>();
-    for (int64_t quad = 0; quad < quads; quad += kFours) {
+    for (int64_t quad = 0; quad < (kOneStep ? 1 : quads); quad += kFours) {
       typename Ops::template Acc<Codes> acc[R];
 #pragma GCC unroll 16
       for (int r = 0; r < R; ++r) acc[r] = Ops::none();
-      add_products<R, kDecoded>(a, w, smaller(kFours, quads - quad), acc);
+      add_products<R, kDecoded>(a, w, kOneStep ? quads : smaller(kFours, quads - quad), acc);
 #pragma GCC unroll 16
       for (int r = 0; r < R; ++r) {
         const I32x16 widened = Ops::template widen<Codes>(acc[r]);
-        sums[r] = quad == 0 ? widened : Ops::add(sums[r], widened);
+        sums[r] = kOneStep || quad == 0 ? widened : Ops::add(sums[r], widened);
       }
     }
   }

@@ -81,11 +81,13 @@ struct GridOps {
   static void mac(Row& acc, const Row& w, Quad a) {
     acc.low = _mm256_add_epi16(acc.low, _mm256_maddubs_epi16(w.low, a));
     acc.high = _mm256_add_epi16(acc.high, _mm256_maddubs_epi16(w.high, a));
+    in_order(acc);
   }
   template <class Codes>
   static void mac(Row& acc, const Signed& w, Quad a) {
     acc.low = _mm256_add_epi32(acc.low, signed_products(w.magnitudes.low, w.codes.low, a));
     acc.high = _mm256_add_epi32(acc.high, signed_products(w.magnitudes.high, w.codes.high, a));
+    in_order(acc);
   }
   template <class Codes>
   static I32x16 widen(Row acc) {
@@ -101,9 +103,7 @@ struct GridOps {
   static I32x16 sub(I32x16 a, I32x16 b) {
     return {_mm256_sub_epi32(a.low, b.low), _mm256_sub_epi32(a.high, b.high)};
   }
-  static I32x16 mul(I32x16 a, I32x16 b) {
-    return {_mm256_mullo_epi32(a.low, b.low), _mm256_mullo_epi32(a.high, b.high)};
-  }
+  static I32x16 twice(I32x16 a) { return {_mm256_slli_epi32(a.low, 1), _mm256_slli_epi32(a.high, 1)}; }
   static F32x16 to_float(I32x16 a) { return {_mm256_cvtepi32_ps(a.low), _mm256_cvtepi32_ps(a.high)}; }
 
   // Byte j of each four of a row as floats.
@@ -118,6 +118,8 @@ struct GridOps {
   }
 
  private:
+  // Row after row: products of several rows in flight would push accumulators out of the registers.
+  static void in_order(Row& acc) { __asm__ volatile("" : "+x"(acc.low), "+x"(acc.high)); }
   static __m256i pairs(__m256i sums) { return _mm256_madd_epi16(sums, _mm256_set1_epi16(1)); }
   static __m256i signed_products(__m256i magnitudes, __m256i codes, Quad a) {
     return pairs(_mm256_maddubs_epi16(magnitudes, _mm256_sign_epi8(a, codes)));

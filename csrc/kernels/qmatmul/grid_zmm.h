@@ -46,7 +46,7 @@ struct GridZmm {
   static I32x16 splat(int32_t x) { return _mm512_set1_epi32(x); }
   static I32x16 add(I32x16 a, I32x16 b) { return _mm512_add_epi32(a, b); }
   static I32x16 sub(I32x16 a, I32x16 b) { return _mm512_sub_epi32(a, b); }
-  static I32x16 mul(I32x16 a, I32x16 b) { return _mm512_mullo_epi32(a, b); }
+  static I32x16 twice(I32x16 a) { return _mm512_slli_epi32(a, 1); }
   static F32x16 to_float(I32x16 a) { return {_mm512_cvtepi32_ps(a)}; }
 
   // Byte j of each four of a row as floats.
