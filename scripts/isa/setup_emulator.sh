@@ -26,7 +26,7 @@ mkdir -p "$apt_root"/{lists/partial,archives/partial} "$tree"
 printf 'deb [arch=amd64 signed-by=%s] %s %s main\n' "$keys" "$mirror" trixie "$keys" "$mirror" bookworm >"$apt_root/sources.list"
 options=(
   -o "Dir::State=$apt_root" -o "Dir::State::status=$apt_root/status" -o "Dir::State::lists=$apt_root/lists"
-  -o "Dir::Cache=$apt_root" -o "Dir::Cache::archives=$apt_root/archives" -o "Dir::Etc::sourceparts=-"
+  -o "Dir::Cache=$apt_root" -o "Dir::Cache::archives=$apt_root/archives" -o "Dir::Etc::sourceparts=/dev/null"
   -o "Dir::Etc::sourcelist=$apt_root/sources.list" -o "Dir::Etc::preferencesparts=-" -o "Dir::Etc::main=-"
   -o "APT::Architecture=amd64" -o "APT::Architectures=amd64" -o "APT::Sandbox::User=" -o "APT::Install-Recommends=false"
   -o "Acquire::Languages=none" -o "Acquire::Retries=3"

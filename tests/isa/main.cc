@@ -1,4 +1,4 @@
-// isa_selftest [--seed N] [--expect-run N] [--expect-skip N] [--expect-isas a,b,c]
+// isa_selftest [--seed N] [--expect-run N] [--expect-skip N] [--expect-isas a,b,c] [--damage ROW]
 //
 // Runs every kernel row this processor can run against the scalar row. Ends with "ran R rows, skipped S rows"
 // and status 0 when no bit differs and the numbers, and the instruction sets of which rows ran, are those
@@ -16,7 +16,7 @@ namespace {
 struct Options {
   uint64_t seed = 20261121;
   long run = -1, skip = -1;
-  std::string isas;
+  std::string isas, damage;
 };
 
 bool parse(int argc, char** argv, Options& options) {
@@ -31,6 +31,8 @@ bool parse(int argc, char** argv, Options& options) {
       options.skip = std::atol(value);
     } else if (name == "--expect-isas") {
       options.isas = value;
+    } else if (name == "--damage") {
+      options.damage = value;
     } else {
       return false;
     }
@@ -93,7 +95,8 @@ int main(int argc, char** argv) {
   isa_test::Options options;
   if (!isa_test::parse(argc, argv, options)) {
     std::fprintf(stderr,
-                 "usage: %s [--seed N] [--expect-run N] [--expect-skip N] [--expect-isas scalar,avx2,...]\n",
+                 "usage: %s [--seed N] [--expect-run N] [--expect-skip N] [--expect-isas scalar,avx2,...] "
+                 "[--damage ROW]\n",
                  argv[0]);
     return 64;
   }
@@ -102,7 +105,7 @@ int main(int argc, char** argv) {
   std::printf("processor: %s\nhas: %s\nlacks: %s\nseed: %llu\n", cpu_brand().c_str(),
               isa_test::joined(isas, true).c_str(), isa_test::joined(isas, false).c_str(),
               static_cast<unsigned long long>(options.seed));
-  isa_test::Report report;
+  isa_test::Report report(options.damage);
   isa_test::run_all(report, options.seed);
   return isa_test::judge(report, options);
 }

@@ -64,9 +64,12 @@ void set_current(const KernelRow& row) {
   current_name = row.name;
 }
 
-void Report::compare(const KernelRow& row, const std::string& what, const Outcome& expected,
-                     const Outcome& got) {
+void Report::compare(const KernelRow& row, const std::string& what, const Outcome& expected, Outcome got) {
   ++cases_[row.name];
+  if (row.name == damaged_) {
+    if (!got.floats.empty()) got.floats.back() = std::bit_cast<float>(bits(got.floats.back()) ^ 1u);
+    if (!got.codes.empty()) got.codes.back() ^= 1;
+  }
   std::string found = difference(expected.floats, got.floats, "float");
   if (found.empty()) found = difference(expected.codes, got.codes, "code");
   if (found.empty()) return;

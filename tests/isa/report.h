@@ -21,7 +21,11 @@ struct Outcome {
 // Which rows ran, on how many cases, and what differed from the scalar row. Prints a line per row.
 class Report {
  public:
-  void compare(const KernelRow& row, const std::string& what, const Outcome& expected, const Outcome& got);
+  // `damaged`: a row whose results are changed by one bit before they are compared, to see that it is
+  // noticed.
+  explicit Report(std::string damaged) : damaged_(std::move(damaged)) {}
+
+  void compare(const KernelRow& row, const std::string& what, const Outcome& expected, Outcome got);
   void fail(std::string_view name, const std::string& message);
   // Adds what the scalar row wrote to its digest, which is the same on every architecture.
   void digest(const KernelRow& row, const Outcome& outcome);
@@ -36,6 +40,7 @@ class Report {
   const std::set<std::string_view>& isas() const { return isas_; }
 
  private:
+  std::string damaged_;
   std::map<std::string_view, int64_t> cases_, failed_;
   std::map<std::string_view, uint64_t> digests_;
   std::set<std::string_view> isas_;
@@ -50,18 +55,19 @@ void set_current(const KernelRow& row);
 // Runs the scalar row `oracle` on each case, and compares every other row that computes the same with it.
 //   same_form(row)     whether it does
 //   fits(row, case)    whether it serves the case
-//   run(row, case)     inputs made from the case alone, and what the row wrote
-template <typename Row, typename Case, typename SameForm, typename Fits, typename Run>
+//   prepare(case)      a function that runs a row on inputs made once, and returns what it wrote
+template <typename Row, typename Case, typename SameForm, typename Fits, typename Prepare>
 void check_form(Report& report, std::span<const Row> rows, const Row& oracle, const std::vector<Case>& cases,
-                const SameForm& same_form, const Fits& fits, const Run& run) {
+                const SameForm& same_form, const Fits& fits, const Prepare& prepare) {
   for (const Case& one : cases) {
     set_current(oracle.row);
-    const Outcome expected = run(oracle, one);
+    auto run = prepare(one);
+    const Outcome expected = run(oracle);
     report.digest(oracle.row, expected);
     for (const Row& row : rows) {
       if (!same_form(row) || !fits(row, one) || !isa_enabled(row.row.isa)) continue;
       set_current(row.row);
-      report.compare(row.row, one.text(), expected, &row == &oracle ? expected : run(row, one));
+      report.compare(row.row, one.text(), expected, &row == &oracle ? expected : run(row));
     }
   }
 }
@@ -83,7 +89,8 @@ void check_rows(Report& report, std::span<const Row> rows, const std::vector<Cas
     if (oracle.row.isa != Isa::kScalar) continue;
     check_form(
         report, rows, oracle, cases, [&](const Row& row) { return same_form(oracle, row); },
-        [](const Row&, const Case&) { return true; }, run);
+        [](const Row&, const Case&) { return true; },
+        [&](const Case& one) { return [&](const Row& row) { return run(row, one); }; });
   }
   close_op(report, rows);
 }
