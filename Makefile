@@ -27,7 +27,7 @@ UNHOOK = @for pth in $(VENV)/lib/python3*/site-packages/_editable_skbc_arrowmind
 CLANG_FORMAT_FILES = $(shell find csrc benchmarks tests -name '*.cc' -o -name '*.h' -o -name '*.inc')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-all bench bench-kernels lint format wheel deps build coverage-cpp fuzz fuzz-readers clean distclean
+.PHONY: help demo test test-slow test-all test-isa bench bench-kernels lint format wheel deps build coverage-cpp fuzz fuzz-readers clean distclean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -43,6 +43,10 @@ test-slow: build $(VENV)/.encoder
 
 test-all: build $(VENV)/.encoder ## every test, with coverage of the Python code (at least 90 %)
 	$(PYTEST) --cov --cov-report=term:skip-covered --cov-fail-under=90 $(PYTEST_ARGS)
+
+# Whatever this machine lacks is emulated; what that needs is fetched once, into build/isa.
+test-isa: build ## every kernel on some processor that has its instructions: this one, AArch64, AVX-512
+	scripts/test_isa.sh $(BIN) $(BUILD) build/isa
 
 bench: bench-kernels $(VENV)/.encoder $(VENV)/.peers ## speed, size and fidelity beside the peers; writes results/
 	$(BIN)/python benchmarks/bench_baseline_advanced.py --peers $(PEERS) $(BENCH_ARGS)

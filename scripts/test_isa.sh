@@ -24,16 +24,6 @@ fail() {
   exit 1
 }
 
-# needs PROGRAM PACKAGE: installs what is missing where that is allowed.
-missing=()
-needs() { command -v "$1" >/dev/null || missing+=("$2"); }
-install_missing() {
-  ((${#missing[@]} > 0)) || return 0
-  command -v apt-get >/dev/null && [[ $(id -u) == 0 ]] || fail "needs ${missing[*]}; install them: sudo apt-get install ${missing[*]}"
-  step "installing ${missing[*]}"
-  apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends "${missing[@]}" >/dev/null
-}
-
 # Rows of an instruction set in all tables.
 rows_of() { cat csrc/kernels/*/kernels.inc | grep -ciE "^KERNEL\(k$1," || true; }
 
@@ -127,11 +117,7 @@ compare_processors() {
 }
 
 machine=$(uname -m)
-[[ $(uname -s) == Linux && $machine =~ ^(x86_64|aarch64)$ ]] || fail "needs Linux on x86-64 or AArch64"
-needs aarch64-linux-gnu-g++ g++-aarch64-linux-gnu
-needs qemu-aarch64-static qemu-user-static
-[[ -f /usr/share/keyrings/debian-archive-keyring.gpg ]] || missing+=(debian-archive-keyring)
-install_missing
+scripts/isa/prepare.sh "$work"
 
 step "building for this machine"
 build_native
@@ -140,7 +126,6 @@ architecture=arm
 emulator=
 if [[ $machine == x86_64 ]]; then
   architecture=x86
-  scripts/isa/setup_emulator.sh "$work/emulator"
   # In the background, on a processor of its own, while the rest is built.
   step "booting an emulated Sapphire Rapids"
   read -ra expected <<<"$(expectations x86 scalar avx2 avx512 avx512vnni avx512vbmi avx512bf16)"

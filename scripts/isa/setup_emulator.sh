@@ -34,7 +34,7 @@ options=(
 )
 
 echo "fetching the emulator and its libraries into $root"
-apt-get "${options[@]}" -qq update
+apt-get "${options[@]}" -qq update || { echo "the package lists of $mirror cannot be had" >&2; exit 1; }
 apt-get "${options[@]}" -qq --download-only --yes install \
   bochs bochs-term bochsbios vgabios busybox-static isolinux syslinux-common xorriso
 # The kernel of Debian 12: its start is known to pass in the emulator.

@@ -1,7 +1,5 @@
 #include "qmatmul_inputs.h"
 
-#include <cstring>
-
 #include "base/checked.h"
 #include "random.h"
 
@@ -137,25 +135,6 @@ int bits_of(Weight weight) {
   return weight == Weight::kI8Grid ? 8 : weight == Weight::kI2Grid ? 2 : 4;
 }
 
-// Scales as stored: any byte, a number of binary16, or a float.
-Buffer<char> grid_scales(Random& random, Scale type, int64_t count) {
-  const int64_t size = type == Scale::kF32 ? 4 : type == Scale::kF16 ? 2 : 1;
-  Buffer<char> scales(count * size, 64);
-  for (int64_t i = 0; i < count; ++i) {
-    const float value = 0.001f + 0.01f * random.real();
-    const uint16_t half = random.half();
-    // E8M0: between 2^-27 and 2^5, so that no product overflows.
-    const uint8_t byte = static_cast<uint8_t>(type == Scale::kE8M0   ? random.whole(100, 132)
-                                              : type == Scale::kE4M3 ? random.whole(0, 126)
-                                                                     : random.whole(0, 255));
-    const void* source = size == 4   ? static_cast<const void*>(&value)
-                         : size == 2 ? &half
-                                     : static_cast<const void*>(&byte);
-    std::memcpy(scales.data() + i * size, source, static_cast<size_t>(size));
-  }
-  return scales;
-}
-
 void set_grid(Random& random, Weight weight, const MatmulCase& one, MatmulInputs& in) {
   const int64_t top = (int64_t{1} << bits_of(weight)) - 1;
   const bool is_signed = weight == Weight::kI8Grid;
@@ -166,18 +145,11 @@ void set_grid(Random& random, Weight weight, const MatmulCase& one, MatmulInputs
   });
   in.weights = Buffer<char>(qmatmul::packed_bytes(weight, one.n, one.k, one.group), 64);
   qmatmul::pack(weight, one.n, one.k, codes.data(), in.weights.data(), one.group);
-  qmatmul::Grid& grid = in.params.grid;
-  const int64_t padded = round_up(one.n, kPanel);
   const int64_t groups = one.group == 0 ? 1 : ceil_div(one.k, one.group);
-  grid.group = one.group;
-  grid.scale_type = one.scale_type;
-  in.scales = grid_scales(random, one.scale_type, padded * groups);
-  grid.scales = in.scales.data();
-  in.outer = filled<float>(padded, [&] { return 0.001f + 0.01f * random.real(); }, 64);
-  if (one.scale_type == Scale::kU8 || one.scale_type == Scale::kE4M3) grid.outer = in.outer.data();
-  in.zeros = filled<uint8_t>(padded * groups, [&] { return random.whole(0, 255); });
   const bool can_have_zeros = weight == Weight::kI4Grid || weight == Weight::kI2Grid;
-  if (one.w_zero && can_have_zeros) grid.zeros = in.zeros.data();
+  in.grid = make_grid(random, one.scale_type, one.group, round_up(one.n, kPanel), groups,
+                      one.w_zero && can_have_zeros);
+  in.params.grid = in.grid.grid;
 }
 
 void set_weights(Random& random, Weight weight, const MatmulCase& one, MatmulInputs& in) {

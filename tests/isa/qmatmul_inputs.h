@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "buffer.h"
+#include "grid_inputs.h"
 #include "kernels/qmatmul/qmatmul.h"
 
 namespace arrowmind::isa_test {
@@ -29,9 +30,8 @@ struct MatmulInputs {
   Buffer<int8_t> a_byte;
   Buffer<int16_t> a_word;
   Buffer<int32_t> a_zero, a_sum, w_sum;
-  Buffer<char> weights, scales;
-  Buffer<float> outer;
-  Buffer<uint8_t> zeros;
+  Buffer<char> weights;
+  GridInputs grid;
 };
 
 // The one place that knows what each form of the product is given.
