@@ -129,8 +129,11 @@ if [[ $machine == x86_64 ]]; then
   # In the background, on a processor of its own, while the rest is built.
   step "booting an emulated Sapphire Rapids"
   read -ra expected <<<"$(expectations x86 scalar avx2 avx512 avx512vnni avx512vbmi avx512bf16)"
+  set -m  # in a process group of its own, so that nothing of it outlives this script
   scripts/isa/run_emulated.sh "$work/emulator" "$native" "${expected[@]}" >"$work/sapphire-rapids.log" 2>&1 &
   emulator=$!
+  set +m
+  trap 'kill -- "-$emulator" 2>/dev/null || true' EXIT
   # Place for AMX: its rows count as skipped in this machine, which hides tiles from the guest (run_emulated.sh says why).
 fi
 
