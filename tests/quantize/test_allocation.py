@@ -10,7 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arrowmind.errors import QuantizationError
-from arrowmind.quantize.allocation import CANDIDATES, Choice, solve
+from arrowmind.quantize.allocation import Choice, solve
+from arrowmind.weights.formats import Grid
+
+GRIDS = [Grid("int2"), Grid("int2", 16), Grid("int4"), Grid("int8", 0, "fp32")]
 
 
 def choices(seed, tensors):
@@ -20,7 +23,7 @@ def choices(seed, tensors):
         size, cost = int(random.integers(100, 1000)), random.uniform(0.01, 1)
         measured[f"t{index}"] = [
             Choice(grid, size * bits, cost * random.uniform(0.6, 1.4) / 4.0**bits)
-            for grid, bits in zip(CANDIDATES, (2, 3, 4, 8), strict=True)
+            for grid, bits in zip(GRIDS, (2, 3, 4, 8), strict=True)
         ]
     return measured
 

@@ -9,6 +9,7 @@ import pytest
 
 from arrowmind.engine import ArrowEngine
 from arrowmind.engine.calibration import observe_inputs
+from arrowmind.engine.moments import MomentObserver
 from arrowmind.quantize import ArrowQuantizer, QuantizationConfig, check
 from arrowmind.weights import WeightFile, convert_model
 
@@ -59,3 +60,42 @@ def test_a_worse_model_is_refused(folders, tmp_path):
     with pytest.raises(PrecisionError, match="below the threshold"):
         ArrowQuantizer(config, embedder=engine).quantize(folders[0], tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
+
+
+def quantise(folders, output, **options):
+    config = QuantizationConfig(cosine_mean=0, cosine_min=-1, **options)
+    quantizer = ArrowQuantizer(config, embedder=engine, observer=observe_inputs, calibrator=MomentObserver)
+    return quantizer.quantize(folders[0], output)
+
+
+@pytest.mark.slow
+def test_int4_by_gptq(folders, tmp_path):
+    report = quantise(folders, tmp_path / "q", quant_type="int4", calibration="gptq", table_type="int4")
+    print(report)
+    assert report.cosine_mean >= 0.985
+    assert report.bits_per_weight_without_tables < 4.9
+    rounded = quantise(folders, tmp_path / "r", quant_type="int4")
+    assert 1 - report.cosine_mean < 0.7 * (1 - rounded.cosine_mean)
+
+
+@pytest.mark.slow
+def test_pairs_of_int8_codes_within_their_bound(folders, tmp_path):
+    report = quantise(folders, tmp_path / "q", symmetric=True, pair_bound=True, calibration="gptq")
+    print(report)
+    assert report.cosine_mean >= 0.999
+    assert report.cosine_min >= 0.9955  # of one-word texts; a little calibration moves it by 0.001
+    with WeightFile.open(tmp_path / "q" / "weights.arrow") as weights:
+        for name in weights.names():
+            spec = weights.spec(name)
+            if spec.quant_type == "int8" and name.startswith("encoder"):
+                codes = np.abs(weights.tensor(name).values().astype(np.int16))
+                assert codes.reshape(len(codes), -1, 2).sum(axis=2).max() <= 128
+
+
+@pytest.mark.slow
+def test_int2_with_int4_tables_is_small(folders, tmp_path):
+    report = quantise(folders, tmp_path / "q", quant_type="int2", calibration="gptq", table_type="int4")
+    print(report)
+    assert (tmp_path / "q" / "weights.arrow").stat().st_size <= 12_000_000
+    assert report.bits_per_weight_without_tables < 2.65
+    assert report.cosine_mean >= 0.8

@@ -8,7 +8,7 @@ smallest grid, and upgrades are taken by what they gain per byte, as long as the
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -20,8 +20,11 @@ from arrowmind.quantize.methods.gptq import quantise_group
 from arrowmind.weights.formats import Grid
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
+    import numpy.typing as npt
+
+    from arrowmind.quantize.embedders import Calibrator, InputGroup
     from arrowmind.quantize.methods.base import Job
 
 __all__ = ["CANDIDATES", "Choice", "allocate", "measure", "solve"]
@@ -30,7 +33,6 @@ _log = get_logger("arrowmind.quantize")
 
 CANDIDATES = (
     Grid("int2", 32, "u8", zero_points=True),
-    Grid("int2", 16, "u8", zero_points=True),
     Grid("int4", 32, "u8", zero_points=True),
     Grid("int8", 0, "fp32"),
 )
@@ -73,18 +75,27 @@ def measure(job: Job, candidates: Sequence[Grid]) -> dict[str, list[Choice]]:
     measured: dict[str, list[Choice]] = {}
     total = sum(name in job.grids for group in groups for name in group.names) * len(candidates)
     done = 0
-    for group in groups:
-        (moments,) = calibrator.moments([group], {})
-        for grid in candidates:
-            outcome = Outcome()
-            quantise_group(replace(quick, grids=dict.fromkeys(job.grids, grid)), outcome, group, moments)
-            for name, stand in outcome.replaced(job).items():
-                cosines = (calibrator.embeddings({name: stand}) * original).sum(axis=1)
-                cost = max(0.0, float(1 - cosines.mean()))
-                measured.setdefault(name, []).append(Choice(grid, _bytes(job, name, grid), cost))
-                done += 1
-                job.progress(done, total, "measuring")
+    for group, moments, grid in _trials(calibrator, groups, candidates):
+        outcome = Outcome()
+        quantise_group(replace(quick, grids=dict.fromkeys(job.grids, grid)), outcome, group, moments)
+        for name, stand in outcome.replaced(job).items():
+            cosines = (calibrator.embeddings({name: stand}) * original).sum(axis=1)
+            cost = max(0.0, float(1 - cosines.mean()))
+            measured.setdefault(name, []).append(Choice(grid, _bytes(job, name, grid), cost))
+            done += 1
+            job.progress(done, total, "measuring")
     return measured
+
+
+def _trials(
+    calibrator: Calibrator, groups: Sequence[InputGroup], candidates: Sequence[Grid]
+) -> Iterator[tuple[InputGroup, npt.NDArray[np.float64], Grid]]:
+    """Every group with its moments in the original, and every grid."""
+    for _, block in groupby(groups, key=lambda group: group.block):
+        together = list(block)
+        for group, moments in zip(together, calibrator.moments(together, {}), strict=True):
+            for grid in candidates:
+                yield group, moments, grid
 
 
 def solve(measured: Mapping[str, Sequence[Choice]], budget: int) -> dict[str, Choice]:
