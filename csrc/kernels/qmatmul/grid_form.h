@@ -137,7 +137,10 @@ struct GridForm {
     if (t.first) {
       for (int r = 0; r < R; ++r) t.sums[r] = zero();
     }
-    if (part < block_of(t.params->grid.group)) return add_blocks<R, kDecoded, 2, true>(t);
+    if (part < block_of(t.params->grid.group)) {
+      constexpr bool kOneStep = Ops::template fours<Codes>() >= kFewestFours;
+      return add_blocks<R, kDecoded, 2, kOneStep>(t);
+    }
     if constexpr (Ops::template fours<Codes>() < kMostFours) {
       if (part / kQuad > Ops::template fours<Codes>()) return add_blocks<R, kDecoded, 1, false>(t);
     }
@@ -145,7 +148,8 @@ struct GridForm {
   }
 
  private:
-  static constexpr int64_t kMostFours = 128 / kQuad;  // of a part
+  static constexpr int64_t kFewestFours = 16 / kQuad;  // of a part
+  static constexpr int64_t kMostFours = 128 / kQuad;
 
   // What the activations of a tile add to its sums: [R, blocks] scales, [R, parts] sums, scaled or not.
   template <int kParts>
