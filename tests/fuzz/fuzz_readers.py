@@ -44,7 +44,7 @@ def model_of(format_name: str) -> Callable[[Path], None]:
         original = reference.write(path.parent / "original", reference.weights())
         convert_model(original, path.parent / "plain")
         quantised = path.parent / "quantised"
-        config = QuantizationConfig(cosine_mean=-1, cosine_min=-1)
+        config = QuantizationConfig(cosine_mean=-1, cosine_min=-1, overlap_at_10=0)
         ArrowQuantizer(config).quantize(path.parent / "plain", quantised)
         source = path.parent / "plain" if format_name == "parquet-v1" else quantised
         convert_model(source, path, formats=[format_name])

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
-from arrowmind.errors import InvalidArgumentError, WeightError
-from arrowmind.quantize import Thresholds, check, validate
+from arrowmind.errors import InvalidArgumentError, PrecisionError, WeightError
+from arrowmind.quantize import PrecisionReport, Thresholds, check, validate
+from arrowmind.quantize.calibration_texts import CALIBRATION_TEXTS
 from arrowmind.quantize.probes import PROBES
+from arrowmind.quantize.report import hash_of_texts, stored_report
 from arrowmind.weights import convert_model
+
+
+@pytest.fixture
+def weights_of():
+    """A stand-in for a weight file that carries this report."""
+    return lambda report: SimpleNamespace(path="somewhere", precision=report)
 
 
 def at_angle(degrees):
@@ -26,7 +37,7 @@ def at_angle(degrees):
 
 
 def test_cosines_are_those_of_the_angle():
-    report = check(*at_angle(60), ["a", "turned", "b"], Thresholds(0.8, 0.49))
+    report = check(*at_angle(60), ["a", "turned", "b"], Thresholds(0.8, 0.49, 0.9))
     assert report.cosine_min == pytest.approx(0.5)
     assert report.cosine_mean == pytest.approx((1 + 0.5 + 1) / 3)
     assert report.worst_text == "turned"
@@ -34,10 +45,72 @@ def test_cosines_are_those_of_the_angle():
     report.raise_if_refused()
 
 
-@pytest.mark.parametrize("thresholds", [Thresholds(0.9, 0.4), Thresholds(0.8, 0.51)])
-def test_either_threshold_refuses(thresholds):
+@pytest.mark.parametrize(
+    "thresholds", [Thresholds(0.9, 0.4, 0.9), Thresholds(0.8, 0.51, 0.9), Thresholds(0.8, 0.4, 0.95)]
+)
+def test_any_threshold_refuses(thresholds):
     report = check(*at_angle(60), ["a", "turned", "b"], thresholds)
     assert report.verdict == "refused"
+
+
+def test_what_is_refused_is_told_with_all_its_figures():
+    report = check(*at_angle(60), ["a", "turned", "b"], Thresholds(0.8, 0.49, 0.95))
+    with pytest.raises(PrecisionError, match=r"overlap at 10 0.93.* \(at least 0.95 needed\).*'turned'"):
+        report.raise_if_refused()
+    assert "overlap at 10    0.93" in str(report)
+
+
+def test_texts_are_searched_among_the_background():
+    seen = []
+
+    def embed(texts):
+        seen.append(texts)
+        return np.eye(len(texts), dtype=np.float32)
+
+    report = check(embed, embed, ["a", "b"], background=["b", "c"])
+    assert seen == [["a", "b", "c"]] * 2
+    assert (report.texts, report.overlap_at_10) == (2, None)
+    assert report.passed
+    assert check(embed, embed, ["alone"]).overlap_at_10 == 1
+    assert len(seen[-1]) == 1 + len(CALIBRATION_TEXTS)
+
+
+def test_a_report_of_an_earlier_version_asks_for_what_that_version_asked(weights_of):
+    report = PrecisionReport.from_dict(
+        {"verdict": "passed", "cosine_mean": 0.9, "thresholds": {"cosine_mean": 0.8}, "later": 1}
+    )
+    assert report.overlap_at_10 is None
+    assert report.thresholds.overlap_at_10 == -1
+    assert PrecisionReport.from_dict(report.to_dict()) == report
+    assert stored_report(weights_of({})) is None
+    assert stored_report(weights_of(report.to_dict())) == report
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"verdict": 1},
+        {"thresholds": []},
+        {"thresholds": {"cosine_mean": "high"}},
+        {"cosine_mean": True},
+        {"tensors": {"a": "b"}},
+        {"tensors": [1]},
+        {"seed": None},
+    ],
+    ids=str,
+)
+def test_a_damaged_report_is_an_error_that_names_the_file(values, weights_of):
+    with pytest.raises(WeightError, match=r"somewhere: the precision report holds"):
+        stored_report(weights_of(values))
+
+
+def test_the_hash_is_of_each_text_and_their_order():
+    texts = ["a", "bc", "\ud800"]
+    assert hash_of_texts(texts) == hash_of_texts(tuple(texts))
+    assert len({hash_of_texts(each) for each in (texts, texts[::-1], ["ab", "c", "\ud800"], texts[:2])}) == 4
+    expected = hashlib.sha256((1).to_bytes(8, "little") + b"a").hexdigest()
+    assert hash_of_texts(["a"]) == expected
+    assert hash_of_texts([]) == ""
 
 
 def test_another_shape_is_refused():

@@ -15,13 +15,15 @@ from arrowmind.quantize import (
     QuantizationConfig,
     register_embedder,
     register_observer,
+    validate,
 )
 from arrowmind.quantize.calibration_texts import CALIBRATION_TEXTS
 from arrowmind.quantize.embedders import registered_embedder, registered_observer
 from arrowmind.quantize.probes import PROBES
+from arrowmind.quantize.report import hash_of_texts
 from arrowmind.weights import convert_model, open_weights, verify_model
 
-LOW = {"cosine_mean": 0.9, "cosine_min": 0.9}
+LOW = {"cosine_mean": 0.9, "cosine_min": 0.9, "overlap_at_10": 0.0}
 
 
 def quantize(model, output, embedder=None, formats=("native",), observer=None, **options):
@@ -101,6 +103,20 @@ def test_report_and_configuration_travel_with_the_weights(model, embedder, tmp_p
     json.dumps(report.to_dict())
     assert "passed" in str(report)
     assert verify_model(tmp_path / "out").ok
+
+
+def test_the_report_tells_how_the_codes_were_found(model, embedder, tmp_path):
+    plain = quantize(model, tmp_path / "plain", embedder, smoothing=0.0, seed=3)
+    assert (plain.method, plain.seed, plain.calibration_sha256) == ("ptq", 3, "")
+    built_in = quantize(model, tmp_path / "built-in", embedder, observer=observer)
+    assert built_in.calibration_sha256 == hash_of_texts(CALIBRATION_TEXTS)
+    given = ArrowQuantizer(
+        QuantizationConfig(**LOW), embedder=embedder, observer=observer, calibration_texts=["one", "two"]
+    ).quantize(model, tmp_path / "given")
+    assert given.calibration_sha256 == hash_of_texts(["one", "two"])
+    assert f"sha256 {given.calibration_sha256}" in str(given)
+    again = validate(model, tmp_path / "given", embedder=embedder)
+    assert (again.method, again.calibration_sha256) == ("ptq", given.calibration_sha256)
 
 
 def test_below_the_threshold_nothing_is_left(model, embedder, tmp_path):
@@ -204,7 +220,8 @@ def test_parquet_v2_is_lossless_for_codes(model, embedder, tmp_path):
 
 @pytest.mark.parametrize(("table_type", "bits"), [("int8", 8), ("int4", 4)])
 def test_tables_beside_matrices_on_grids(model, embedder, weights, tmp_path, table_type, bits):
-    config = QuantizationConfig(quant_type="int4", table_type=table_type, cosine_mean=0, cosine_min=-1)
+    low = {"cosine_mean": 0, "cosine_min": -1, "overlap_at_10": 0}
+    config = QuantizationConfig(quant_type="int4", table_type=table_type, **low)
     ArrowQuantizer(config, embedder=embedder).quantize(model, tmp_path / "q")
     name = "embeddings.word_embeddings.weight"
     with open_weights(tmp_path / "q") as source:
@@ -240,6 +257,7 @@ def test_quantising_twice_is_refused(model, embedder, tmp_path):
         ({"activation": "int4"}, "auto or int16"),
         ({"keep": "a"}, "is one string"),
         ({"cosine_min": 2}, "no cosine"),
+        ({"overlap_at_10": -0.5}, "no share"),
         ({"smoothing": 1.5}, "smoothing 1.5 is out of range"),
     ],
 )

@@ -90,6 +90,14 @@ class PrecisionSettings:
 
     cosine_mean: float = setting(0.999, "Smallest mean cosine to the original embeddings.", low=-1, high=1)
     cosine_min: float = setting(0.997, "Smallest cosine of any text.", low=-1, high=1)
+    overlap_at_10: float = setting(
+        0.95, "Smallest mean share of a text's ten nearest that the original finds, too.", low=0, high=1
+    )
+    below: str = setting(
+        "refuse",
+        "When a model that is opened is below a threshold: refuse it, or log a warning.",
+        choices=("refuse", "warn"),
+    )
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@
     smoothing               scales of inputs, from calibration
     quantizer               a model folder -> a smaller one, checked before it appears
     precision               the check
+    measures, report        its figures; what it tells, and the weight file keeps
     probes, calibration_texts  what the check embeds; what the original is calibrated on
     embedders               where the engine registers itself for both
 """
@@ -29,8 +30,9 @@ from arrowmind.quantize.embedders import (
     register_observer,
 )
 from arrowmind.quantize.overlay import HasValues, Overlay
-from arrowmind.quantize.precision import PrecisionReport, Thresholds, check, validate
+from arrowmind.quantize.precision import check, validate
 from arrowmind.quantize.quantizer import ArrowQuantizer
+from arrowmind.quantize.report import PrecisionReport, Thresholds
 from arrowmind.quantize.smoothing import InputStatistics
 
 __all__ = [

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
 from arrowmind.errors import InvalidArgumentError, WeightError
 from arrowmind.quantize.methods.registry import methods
+from arrowmind.quantize.report import Thresholds
 from arrowmind.weights.formats import Grid
 
 __all__ = ["ACTIVATION_CHOICES", "QuantizationConfig", "matches"]
@@ -29,15 +30,16 @@ class _Default(NamedTuple):
     zero_points: bool
     cosine_mean: float
     cosine_min: float
+    overlap_at_10: float
 
 
 # int8 has its zero points by `symmetric`. Thresholds stand a little below what each width reaches on
 # all-MiniLM-L6-v2 with the better methods.
 _DEFAULTS = {
-    "int8": _Default(0, "fp32", False, 0.999, 0.997),
-    "int4": _Default(32, "fp16", True, 0.985, 0.93),
-    "int2": _Default(32, "u8", True, 0.93, 0.75),
-    "fp4": _Default(32, "e8m0", False, 0.96, 0.85),
+    "int8": _Default(0, "fp32", False, 0.999, 0.997, 0.95),
+    "int4": _Default(32, "fp16", True, 0.985, 0.93, 0.85),
+    "int2": _Default(32, "u8", True, 0.93, 0.75, 0.7),
+    "fp4": _Default(32, "e8m0", False, 0.96, 0.85, 0.75),
 }
 
 
@@ -78,6 +80,7 @@ class QuantizationConfig:
         keep_type: ``fp16`` or ``fp32``, what they stay in (their biases and norms are fp32 in any case).
         cosine_mean: smallest mean cosine to the original's embeddings; below it the result is refused.
         cosine_min: smallest cosine of any text.
+        overlap_at_10: smallest mean share of a text's ten nearest that the original finds, too.
         seed: of whatever is random in calibration.
     """
 
@@ -103,6 +106,7 @@ class QuantizationConfig:
     keep_type: str = "fp16"
     cosine_mean: float | None = None
     cosine_min: float | None = None
+    overlap_at_10: float | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -131,6 +135,8 @@ class QuantizationConfig:
         for name in ("cosine_mean", "cosine_min"):
             if not -1 <= getattr(self, name) <= 1:
                 raise InvalidArgumentError(f"{name} {getattr(self, name)} is no cosine; use -1 to 1")
+        if not 0 <= float(self.overlap_at_10 or 0) <= 1:
+            raise InvalidArgumentError(f"overlap_at_10 {self.overlap_at_10} is no share; use 0 to 1")
         if not 0 <= self.damping <= 1:
             raise InvalidArgumentError(
                 f"damping {self.damping} is out of range; use 0 to 1, for instance 0.01"
@@ -165,9 +171,9 @@ class QuantizationConfig:
             raise InvalidArgumentError(str(error)) from error
 
     @property
-    def thresholds(self) -> tuple[float, float]:
-        """The smallest mean cosine, and the smallest of any text."""
-        return float(self.cosine_mean or 0), float(self.cosine_min or 0)
+    def thresholds(self) -> Thresholds:
+        """What the result must reach."""
+        return Thresholds(*(float(getattr(self, item.name) or 0) for item in fields(Thresholds)))
 
     @property
     def grid(self) -> Grid:

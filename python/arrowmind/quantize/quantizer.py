@@ -21,9 +21,10 @@ from arrowmind.quantize.matrix.codes import codes_of
 from arrowmind.quantize.matrix.feedback import round_plainly
 from arrowmind.quantize.methods.base import Input, Job
 from arrowmind.quantize.methods.registry import method
-from arrowmind.quantize.precision import PASSED, PrecisionReport, Thresholds, embeddable, validate
+from arrowmind.quantize.precision import embeddable, validate
 from arrowmind.quantize.probes import PROBES
 from arrowmind.quantize.ptq import fit
+from arrowmind.quantize.report import PASSED, PrecisionReport, hash_of_texts
 from arrowmind.quantize.scheme import Quantized
 from arrowmind.quantize.smoothing import input_scale
 from arrowmind.quantize.state import kept_state
@@ -156,19 +157,40 @@ class ArrowQuantizer:
         return report
 
     def _check(self, origin: Path, building: Path) -> PrecisionReport:
-        thresholds = Thresholds(*self.config.thresholds)
+        thresholds = self.config.thresholds
         report = validate(origin, building, embedder=self._embedder, texts=self._texts, thresholds=thresholds)
-        report.seed = self.config.seed
+        report.seed, report.method = self.config.seed, self.config.calibration
+        report.calibration_sha256 = hash_of_texts(self._texts_read())
         report.raise_if_refused()
         if report.verdict != PASSED:
             _log.warning("embeddings were not compared: no engine is registered", source=str(origin))
         return report
 
+    @property
+    def _smooths(self) -> bool:
+        """Whether inputs are scaled. Blocks of activations as large as groups of weights do without."""
+        config = self.config
+        return bool(config.smoothing) and config.activation != "fp32" and config.quant_type == "int8"
+
+    @property
+    def _follows_inputs(self) -> bool:
+        """Whether the calibrator runs the model, over many texts."""
+        config = self.config
+        chooses = config.size_budget or config.bits_budget
+        return self._calibrator is not None and bool(config.calibration != "ptq" or chooses)
+
+    def _texts_read(self) -> Sequence[str]:
+        """What calibration reads or cuts its pieces from, in order; nothing where it does without."""
+        if self._follows_inputs or self.config.calibration == "distill":
+            return self._given_texts or (*CALIBRATION_TEXTS, *documentation())
+        if self._smooths and self._observer is not None:
+            return self._given_texts or CALIBRATION_TEXTS
+        return ()
+
     def _observe(self, origin: Path, weights: WeightSource) -> dict[str, Input]:
         """By matrix, how what enters it is scaled; empty without calibration."""
         config = self.config
-        # Blocks of activations as large as the groups of the weights have no need of it.
-        if not config.smoothing or config.activation == "fp32" or config.quant_type != "int8":
+        if not self._smooths:
             return {}
         if self._observer is None:
             _log.warning("not calibrated: no engine is at hand", source=str(origin))
@@ -195,7 +217,7 @@ class ArrowQuantizer:
         with ExitStack() as stack:
             folder = calibrator = None
             budget = self.config.size_budget or self.config.bits_budget
-            if self._calibrator is not None and (self.config.calibration != "ptq" or budget):
+            if self._calibrator is not None and self._follows_inputs:
                 folder = stack.enter_context(embeddable(origin))
                 calibrator = self._calibrator(folder, self._moment_texts())
             job = Job(
@@ -345,4 +367,4 @@ def _refuse_codes(weights: WeightSource) -> None:
 
 def _summary(report: PrecisionReport) -> dict[str, Any]:
     values = report.to_dict()
-    return {key: values[key] for key in ("verdict", "cosine_mean", "cosine_min", "bytes", "bits_per_weight")}
+    return {key: values[key] for key in ("verdict", *report.figures, "bytes", "bits_per_weight")}

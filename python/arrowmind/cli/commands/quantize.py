@@ -135,6 +135,7 @@ def _configuration(session: Session, chosen: dict[str, Any]) -> QuantizationConf
         # Thresholds that nobody set are those of the type of codes.
         cosine_mean=precision.cosine_mean if _is_set(session, "cosine_mean") else None,
         cosine_min=precision.cosine_min if _is_set(session, "cosine_min") else None,
+        overlap_at_10=precision.overlap_at_10 if _is_set(session, "overlap_at_10") else None,
     )
 
 

@@ -30,7 +30,7 @@ def run(
         candidate,
         embedder=embedder(session),
         texts=PROBES if texts is None else read_texts([], texts),
-        thresholds=Thresholds(settings.cosine_mean, settings.cosine_min),
+        thresholds=Thresholds(settings.cosine_mean, settings.cosine_min, settings.overlap_at_10),
     )
     session.show(report.to_dict(), lambda: write(str(report)))
     if not report.passed:
