@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import random
+import re
 import warnings
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ _MODULES = (
 )
 _SHORTEST = 60
 # Words of a piece: short ones often, as queries and sentences are.
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n\s*\n")
 _WORDS = (2, 4, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64)
 
 
@@ -50,18 +52,28 @@ def _docstrings(module: ModuleType) -> Iterator[str]:
 
 
 def pieces(texts: Sequence[str], count: int, seed: int) -> list[str]:
-    """Runs of words cut out of ``texts``, from 2 to 64 words long.
+    """Sentences, and runs of 2 to 64 words, cut out of ``texts`` by turns.
 
     Args:
         texts: where to cut, each with the same chance.
         count: of the pieces; fewer only where there are no words at all.
         seed: equal seeds cut the same.
     """
-    split = [words for words in (text.split() for text in texts) if words]
+    kept = [text for text in texts if text.split()]
     chance = random.Random(seed)
     found: list[str] = []
-    while split and len(found) < count:
-        words, wanted = chance.choice(split), chance.choice(_WORDS)
-        begin = chance.randrange(max(1, len(words) - wanted + 1))
-        found.append(" ".join(words[begin : begin + wanted]))
+    while kept and len(found) < count:
+        text = chance.choice(kept)
+        found.append(_sentence(text, chance) if len(found) % 2 else _run(text, chance))
     return found
+
+
+def _sentence(text: str, chance: random.Random) -> str:
+    words = chance.choice([part for part in _SENTENCE_END.split(text) if part.split()]).split()
+    return " ".join(words[: _WORDS[-1]])
+
+
+def _run(text: str, chance: random.Random) -> str:
+    words, wanted = text.split(), chance.choice(_WORDS)
+    begin = chance.randrange(max(1, len(words) - wanted + 1))
+    return " ".join(words[begin : begin + wanted])
