@@ -47,7 +47,7 @@ class Problem {
     p.c_stride = n;
     p.n_end = n;
     if (row.weight >= Weight::kI8Grid) add_grid();
-    if (row.weight != Weight::kI8) return;
+    if (row.weight != Weight::kI8 && row.weight != Weight::kI8Paired) return;
     p.w_scale = scales_.as<float>();
     p.a_scale = scales_.as<float>() + padded_n;
     sum_weights();
@@ -137,6 +137,8 @@ class Problem {
         w_.as<float>()[i] = unit();
       } else if (row_.weight == Weight::kF16) {
         w_.as<uint16_t>()[i] = static_cast<uint16_t>(0x3800 + (random_() & 0x83ff));  // 0.5 to 1, both signs
+      } else if (row_.weight == Weight::kI8Paired) {
+        w_.as<int8_t>()[i] = static_cast<int8_t>(unit() * 64.0f);
       } else if (row_.weight == Weight::kI8 || row_.weight == Weight::kI8Grid) {
         w_.as<int8_t>()[i] = static_cast<int8_t>(unit() * 127.0f);
       } else {
@@ -202,6 +204,7 @@ std::string limit_of(const Row& row) {
   if (row.activation == Activation::kI8Block) {
     return (row.row.isa == Isa::kAvx512Vnni ? "dpbusd_" : "maddubs16_") + isa;
   }
+  if (row.weight == Weight::kI8Paired && row.row.isa == Isa::kAvx2) return "maddubs_" + isa;
   if (row.row.isa != Isa::kAvx512Vnni) return "maddwd_" + isa;
   return (row.activation == Activation::kI8 ? "dpbusd_" : "dpwssd_") + isa;
 }

@@ -1,5 +1,8 @@
 #include "qmatmul_inputs.h"
 
+#include <algorithm>
+#include <cstdlib>
+
 #include "base/checked.h"
 #include "random.h"
 
@@ -115,10 +118,20 @@ Buffer<T> row_major(const MatmulCase& one, const Make& make) {
   return filled<T>(one.n * one.k, make);
 }
 
-void set_codes_of_weights(Random& random, const MatmulCase& one, MatmulInputs& in) {
+// The second of each pair of neighbours, brought within what the first leaves of 128.
+void bound_pairs(const MatmulCase& one, Buffer<int8_t>& codes) {
+  for (int64_t i = 0; i < one.n * one.k; ++i) {
+    if (i % one.k % 2 == 0) continue;
+    const int room = 128 - std::abs(int{codes[i - 1]});
+    codes[i] = static_cast<int8_t>(std::clamp<int>(codes[i], -room, room));
+  }
+}
+
+void set_codes_of_weights(Random& random, bool paired, const MatmulCase& one, MatmulInputs& in) {
   qmatmul::Params& p = in.params;
-  const Buffer<int8_t> codes = row_major<int8_t>(
+  Buffer<int8_t> codes = row_major<int8_t>(
       one, [&] { return one.extreme ? (random.one_in(8) ? -127 : 127) : random.whole(-127, 127); });
+  if (paired) bound_pairs(one, codes);
   qmatmul::pack(Weight::kI8, one.n, one.k, codes.data(), in.weights.data());
   const int64_t padded = round_up(one.n, kPanel);
   in.w_scale = filled<float>(padded, [&] { return 0.002f + 0.01f * random.real(); }, 64);
@@ -168,7 +181,8 @@ void set_weights(Random& random, Weight weight, const MatmulCase& one, MatmulInp
       return qmatmul::pack(weight, one.n, one.k,
                            row_major<uint16_t>(one, [&] { return random.half(); }).data(), in.weights.data());
     case Weight::kI8:
-      return set_codes_of_weights(random, one, in);
+    case Weight::kI8Paired:
+      return set_codes_of_weights(random, weight == Weight::kI8Paired, one, in);
     default:
       fail(ErrorKind::kKernel, "make_inputs knows no weights of type ", static_cast<int>(weight));
   }

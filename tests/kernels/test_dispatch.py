@@ -32,8 +32,8 @@ def environment(monkeypatch):
 
 
 def chosen(form: Form, m: int = 8) -> str:
-    weight, _, grid = form.weight.partition("-")
-    return _native.qmatmul_select(form.activation, weight, m, group=32 if grid else None)
+    weight = form.weight.removesuffix("-grid")
+    return _native.qmatmul_select(form.activation, weight, m, group=None if weight == form.weight else 32)
 
 
 @pytest.mark.parametrize("form", FORMS, ids=" x ".join)

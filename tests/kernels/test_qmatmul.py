@@ -54,6 +54,14 @@ def codes(rng: np.random.Generator, shape: tuple[int, int], limit: int, dtype: t
     return np.full(shape, {"zeros": 0, "ones": 1, "least": least}[fill], dtype)
 
 
+def bounded(w: np.ndarray, form: Form) -> np.ndarray:
+    """Codes as the form takes them: in pairs, the second keeps within what the first leaves of 128."""
+    if form.weight == "int8-paired":
+        room = 128 - np.abs(w[:, ::2].astype(int))[:, : w.shape[1] // 2]
+        w[:, 1::2] = np.clip(w[:, 1::2], -room, room)
+    return w
+
+
 def floats(rng: np.random.Generator, shape: tuple[int, int], dtype: type, fill: str) -> np.ndarray:
     if fill == "random":
         return (rng.standard_normal(shape) * 10.0 ** rng.integers(-2, 3, (shape[0], 1))).astype(dtype)
@@ -74,14 +82,14 @@ def problem(
 ) -> Problem:
     """`epilogue` holds b, g, r for bias, GELU, residual."""
     m, n, k = shape
-    is_i8 = form.weight == "int8"
+    is_i8 = form.weight.startswith("int8")
     limit = code_limit(form.activation, k)
     return Problem(
         form,
         a=codes(rng, (m, k), limit, CODES[form.activation], fill)
         if form.integer
         else floats(rng, (m, k), np.float32, fill),
-        w=np.maximum(codes(rng, (n, k), 127, np.int8, fill), -127)
+        w=bounded(np.maximum(codes(rng, (n, k), 127, np.int8, fill), -127), form)
         if is_i8
         else floats(rng, (n, k), CODES[form.weight], fill),
         a_scale=(rng.uniform(0.5, 1, m) / limit).astype(np.float32) if form.integer else None,

@@ -16,6 +16,7 @@ WEIGHTS = {
     "kF32": "fp32",
     "kF16": "fp16",
     "kI8": "int8",
+    "kI8Paired": "int8-paired",
     "kI8Grid": "int8-grid",
     "kI4Grid": "int4-grid",
     "kI2Grid": "int2-grid",
@@ -72,7 +73,7 @@ class Problem:
 
     def __post_init__(self) -> None:
         bits = self.w.view(np.uint16) if self.form.weight == "fp16" else self.w
-        self.packed = _native.qmatmul_pack(self.form.weight, bits)
+        self.packed = _native.qmatmul_pack(self.form.weight.removesuffix("-paired"), bits)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -173,6 +174,6 @@ class Problem:
         return out
 
     def _sums(self) -> np.ndarray | None:
-        if self.form.weight != "int8" or not (self.give_sums or self.a_zero is not None):
+        if not self.form.weight.startswith("int8") or not (self.give_sums or self.a_zero is not None):
             return None
         return self._per_output(self.w.sum(axis=1, dtype=np.int32), np.int32)

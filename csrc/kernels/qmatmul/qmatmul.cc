@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <cstring>
 
 #include "base/aligned_buffer.h"
@@ -29,15 +30,16 @@ constexpr Row kRows[] = {
 };
 
 constexpr std::array<std::string_view, 4> kActivationNames = {"float32", "int8", "int16", "int8 in blocks"};
-constexpr std::array<std::string_view, 7> kWeightNames = {
-    "float32", "float16", "int8", "int8 in groups", "int4 in groups", "int2 in groups", "fp4 in groups"};
+constexpr std::array<std::string_view, 8> kWeightNames = {
+    "float32",        "float16",        "int8",           "int8 in bounded pairs",
+    "int8 in groups", "int4 in groups", "int2 in groups", "fp4 in groups"};
 
 int64_t element_bytes(Weight weight) {
   return weight == Weight::kF32 ? 4 : weight == Weight::kF16 ? 2 : 1;
 }
 
 int64_t k_group(Weight weight) {
-  return weight == Weight::kI8 ? kQuad : 1;
+  return weight == Weight::kI8 || weight == Weight::kI8Paired ? kQuad : 1;
 }
 
 bool is_grid(Weight weight) {
@@ -102,6 +104,15 @@ int32_t activation_limit(int64_t k) {
 int64_t packed_bytes(Weight weight, int64_t n, int64_t k, int64_t group) {
   if (is_grid(weight)) return round_up(n, kPanel) * grid_rows(weight, k, group) * kQuad;
   return round_up(n, kPanel) * round_up(k, k_group(weight)) * element_bytes(weight);
+}
+
+bool is_paired(int64_t n, int64_t k, const void* packed) {
+  const auto* codes = static_cast<const int8_t*>(packed);
+  int32_t most = 0;
+  for (int64_t i = 0; i < packed_bytes(Weight::kI8, n, k); i += 2) {
+    most = std::max(most, std::abs(int32_t{codes[i]}) + std::abs(int32_t{codes[i + 1]}));
+  }
+  return most <= 128;
 }
 
 void pack(Weight weight, int64_t n, int64_t k, const void* source, void* packed, int64_t group) {

@@ -67,6 +67,69 @@ struct MaddwdI8 : Maddwd {
   }
 };
 
+// Codes in bounded pairs: vpmaddubsw on activations biased to a + 128, straight on the packed weights, eight
+// outputs to a register. 128 * w_sum is taken off at the end; sums wrap around without loss, see
+// x86_avx512vnni.cc.
+struct Maddubs {
+  using Vector = __m256i;
+  using Code = int8_t;
+  using Packed = uint8_t;
+  static constexpr bool kDecodes = false;
+  static constexpr int kVectors = 2;
+  static constexpr int kDecodedAtOnce = 2;
+  static constexpr int kRows = 6;
+  static constexpr int kMaxPanels = 2;
+  // 128 quads of a panel are 8 KB, beside 3 KB of activations.
+  static constexpr int64_t kChunkQuads = 128;
+  static constexpr int panels(int64_t rows) { return rows <= 2 ? 2 : 1; }
+  static constexpr int at_once(int rows) { return 2 * panels(rows); }
+
+  static Vector zero() { return _mm256_setzero_si256(); }
+  static Vector load(const char* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
+  static Vector broadcast(const uint8_t* p) {
+    int32_t codes;
+    std::memcpy(&codes, p, 4);
+    return _mm256_set1_epi32(codes);
+  }
+  static Vector dot(Vector acc, Vector w, Vector a) {
+    const __m256i pairs = _mm256_maddubs_epi16(a, w);
+    acc = _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+    // One product after the other: several in flight would push accumulators out of the registers.
+    __asm__ volatile("" : "+x"(acc));
+    return acc;
+  }
+  static void pack(const int8_t* in, int64_t quads, int64_t step, uint8_t* out) {
+    for (int64_t quad = 0; quad < quads; ++quad) {
+      uint32_t codes;
+      std::memcpy(&codes, in + quad * kQuad, 4);
+      codes ^= 0x80808080u;
+      std::memcpy(out + quad * step, &codes, 4);
+    }
+  }
+  struct Total {
+    Total(const Params& p, int64_t n) {
+      if (p.w_sum != nullptr) {
+        low = _mm256_slli_epi32(load(reinterpret_cast<const char*>(p.w_sum + n)), 7);
+        high = _mm256_slli_epi32(load(reinterpret_cast<const char*>(p.w_sum + n + 8)), 7);
+        return;
+      }
+      const int64_t quads = ceil_of(p.k, kQuad);
+      const char* w = static_cast<const char*>(p.w) + n / kPanel * quads * kPanel * kQuad;
+      const __m256i bias = _mm256_set1_epi8(-128);  // 128 as unsigned
+      low = high = zero();
+      for (int64_t quad = 0; quad < quads; ++quad, w += kPanel * kQuad) {
+        low = dot(low, load(w), bias);
+        high = dot(high, load(w + 32), bias);
+      }
+    }
+    F32x16 operator()(const Vector* sums) const {
+      return {_mm256_cvtepi32_ps(_mm256_sub_epi32(sums[0], low)),
+              _mm256_cvtepi32_ps(_mm256_sub_epi32(sums[1], high))};
+    }
+    __m256i low, high;  // what the activations' + 128 added to each output
+  };
+};
+
 }  // namespace arrowmind::ARROWMIND_ISA
 
 namespace arrowmind::qmatmul {
@@ -84,6 +147,9 @@ void qmatmul_f32_i8_6x16_avx2(const Params& p) {
 }
 void qmatmul_i16_i8_6x8x4_avx2(const Params& p) {
   isa::Blocking<isa::IntegerForm<isa::MaddwdI16>>(p).run();
+}
+void qmatmul_i8_i8p_6x16x4_avx2(const Params& p) {
+  isa::Blocking<isa::IntegerForm<isa::Maddubs>>(p).run();
 }
 void qmatmul_i8_i8_6x8x4_avx2(const Params& p) {
   isa::Blocking<isa::IntegerForm<isa::MaddwdI8>>(p).run();

@@ -15,6 +15,14 @@ struct Maddwd512 {
   }
 };
 
+// For codes in bounded pairs, whose products vpmaddubsw adds up exactly.
+struct Maddubs512 {
+  static __m512i dot(__m512i acc, __m512i w, __m512i a) {
+    const __m512i pairs = _mm512_maddubs_epi16(a, w);
+    return _mm512_add_epi32(acc, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)));
+  }
+};
+
 }  // namespace arrowmind::ARROWMIND_ISA
 
 namespace arrowmind::qmatmul {
@@ -32,6 +40,9 @@ void qmatmul_f32_i8_14x32_avx512(const Params& p) {
 }
 void qmatmul_i16_i8_14x16x4_avx512(const Params& p) {
   isa::Blocking<isa::IntegerForm<isa::WordsI16<isa::Maddwd512>>>(p).run();
+}
+void qmatmul_i8_i8p_12x32x4_avx512(const Params& p) {
+  isa::Blocking<isa::IntegerForm<isa::Bytes<isa::Maddubs512>>>(p).run();
 }
 void qmatmul_i8_i8_14x16x4_avx512(const Params& p) {
   isa::Blocking<isa::IntegerForm<isa::WordsI8<isa::Maddwd512>>>(p).run();

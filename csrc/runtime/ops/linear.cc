@@ -135,6 +135,12 @@ void check(const LinearWeights& w, int64_t input_columns, Activation activation)
   }
 }
 
+// A kernel for any codes or one that needs them in bounded pairs; a kernel that is forced stays.
+const qmatmul::Row& cheaper(const qmatmul::Row& any, const qmatmul::Row& paired) {
+  if (kernel_is_forced(any.row.name)) return any;
+  return kernel_is_forced(paired.row.name) || paired.cost < any.cost ? paired : any;
+}
+
 Layer make_layer(const LinearWeights& w, Activation activation, bool gelu, int64_t first_column) {
   Layer layer{};
   layer.first_column = first_column;
@@ -147,8 +153,11 @@ Layer make_layer(const LinearWeights& w, Activation activation, bool gelu, int64
   layer.params.grid = w.grid;
   layer.params.bias = w.bias;
   layer.params.nonlinearity = gelu ? qmatmul::Nonlinearity::kGelu : qmatmul::Nonlinearity::kNone;
+  const bool paired = activation == Activation::kI8 && qmatmul::is_paired(w.n, w.k, w.packed);
   for (int64_t m = 1; m < kChoices; ++m) {
-    layer.choice[static_cast<size_t>(m)] = &qmatmul::select(activation, w.type, m);
+    const qmatmul::Row* row = &qmatmul::select(activation, w.type, m);
+    if (paired) row = &cheaper(*row, qmatmul::select(activation, qmatmul::Weight::kI8Paired, m));
+    layer.choice[static_cast<size_t>(m)] = row;
   }
   layer.choice[0] = layer.choice[1];
   return layer;
