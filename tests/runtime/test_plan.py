@@ -243,3 +243,34 @@ def test_shapes_that_do_not_fit_are_refused(weights):
         plan.linear([{**layer, "codes": np.zeros(8, np.uint8)}], stream, plan.buffer("fp32", 80))
     with pytest.raises(InvalidArgumentError, match="heads do not divide"):
         plan.attention(plan.buffer("fp32", 144), stream, 5)
+
+
+@pytest.mark.parametrize("paired", [False, True])
+@pytest.mark.parametrize("isa", [isa["name"] for isa in _native.isas() if isa["enabled"]])
+def test_codes_in_bounded_pairs_find_their_kernels(monkeypatch, isa, paired):
+    """Where bounded pairs are faster a matrix that has them is multiplied so, and no other."""
+    monkeypatch.setenv("ARROWMIND_MAX_ISA", isa)
+    _native.reload_environment()
+    try:
+        rng = np.random.default_rng(7)
+        codes = rng.integers(-64, 65, (16, 8)).astype(np.int8)
+        if not paired:
+            codes[3, 4:6] = 65, -64
+        layer = {
+            "type": "int8",
+            "codes": _native.qmatmul_pack("int8", codes),
+            "scales": np.ones(16, np.float32),
+            "sums": codes.sum(axis=1, dtype=np.int32),
+            "shape": codes.shape,
+            "zero_points": None,
+            "bias": None,
+        }
+        plan = _native.Plan(10, 10, 16)
+        plan.linear([layer], plan.buffer("int8", 8), plan.buffer("fp32", 16))
+        kernels = [name for name in plan.kernels() if name.startswith("qmatmul")]
+        assert kernels
+        wanted = paired and isa in ("avx2", "avx512")
+        assert all(("_i8p_" in name) == wanted for name in kernels)
+    finally:
+        monkeypatch.undo()
+        _native.reload_environment()
