@@ -48,7 +48,7 @@ class WordEngine:
     dimension = 64
     fingerprint = "words"
 
-    def __init__(self, path, device="auto", threads=None, config=None):
+    def __init__(self, path, device="auto", threads=None, config=None, judge=True):
         self.path, self.device, self.threads = str(path), device, threads
         WordEngine.opened.append(self)
 

@@ -63,7 +63,7 @@ def test_a_worse_model_is_refused(folders, tmp_path):
 
 
 def quantise(folders, output, **options):
-    config = QuantizationConfig(cosine_mean=0, cosine_min=-1, **options)
+    config = QuantizationConfig(cosine_mean=0, cosine_min=-1, overlap_at_10=0, **options)
     quantizer = ArrowQuantizer(config, embedder=engine, observer=observe_inputs, calibrator=MomentObserver)
     return quantizer.quantize(folders[0], output)
 

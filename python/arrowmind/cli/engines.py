@@ -22,26 +22,29 @@ if TYPE_CHECKING:
 __all__ = ["calibrator", "embedder", "observer", "open_engine"]
 
 
-def open_engine(session: Session, model: str | Path | None = None) -> ArrowEngine:
+def open_engine(session: Session, model: str | Path | None = None, *, judge: bool = True) -> ArrowEngine:
     """The engine of a model folder.
 
     Args:
         session: Its settings choose device and threads.
         model: Model folder; None takes `model.path`.
+        judge: False opens it whatever its precision report says.
 
     Raises:
         WeightError: the folder cannot be used.
+        PrecisionError: its precision report is below a threshold, and `precision.below` is `refuse`.
         DeviceError: the device is not to be had, and `device.fallback` is `error`.
     """
     settings = session.config.device
     device = resolve_device(settings.name, fallback=settings.fallback == "cpu")
     path = model or session.config.model.path
-    return ArrowEngine(path, device=device, threads=settings.threads or None, config=session.config)
+    threads = settings.threads or None
+    return ArrowEngine(path, device=device, threads=threads, config=session.config, judge=judge)
 
 
 def embedder(session: Session) -> Callable[[Path], Callable[[list[str]], NDArray[np.float32]]]:
     """What the precision check opens model folders with."""
-    return lambda path: open_engine(session, path).encode
+    return lambda path: open_engine(session, path, judge=False).encode
 
 
 def calibrator() -> CalibratorFactory:

@@ -10,6 +10,7 @@ import numpy as np
 
 from arrowmind import _native
 from arrowmind.config import default_config
+from arrowmind.engine.admission import admit
 from arrowmind.engine.batching import pack, slices
 from arrowmind.engine.compiler import compile_plan
 from arrowmind.engine.device import resolve_device
@@ -54,6 +55,7 @@ class ArrowEngine:
         threads: int | None = None,
         *,
         config: Config | None = None,
+        judge: bool = True,
     ) -> None:
         """Opens a model folder made by `arrowmind convert` or `arrowmind quantize`.
 
@@ -68,10 +70,12 @@ class ArrowEngine:
             threads: Threads per call; None takes `device.threads`, by default every processor this process
                 may use.
             config: The configuration; None reads the one that applies (`load_config`).
+            judge: False opens the model whatever its precision report says, as who measures it must.
 
         Raises:
             WeightError: A file is missing, damaged, or does not fit the configuration.
             DeviceError: The device is unknown, or cannot be had and `device.fallback` is `error`.
+            PrecisionError: Its precision report is below a threshold, and `precision.below` is `refuse`.
             ConfigurationError: The configuration cannot be read.
         """
         started = time.perf_counter()
@@ -81,6 +85,8 @@ class ArrowEngine:
         )
         self._optimize = optimize
         self._folder = ModelFolder(Path(config.model.path).expanduser() if path is None else Path(path))
+        if judge:
+            admit(self._folder.weights, config)
         self._threads = _native.ThreadPool(_thread_count(config) if threads is None else threads)
         self._tokenizer = TextTokenizer(self._folder.tokenizer_path, self._folder.max_tokens)
         self._plan = compile_plan(

@@ -23,7 +23,7 @@ __all__ = ["ArrowQuantizer", "QuantizationConfig"]
 
 
 def _open(path: Path) -> Embedder:
-    return ArrowEngine(path).encode
+    return ArrowEngine(path, judge=False).encode
 
 
 register_embedder(_open)

@@ -1,0 +1,106 @@
+"""Whether a model may be opened: what its precision report says, against what is asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from arrowmind.config import Config, keys
+from arrowmind.errors import PrecisionError
+from arrowmind.observe import get_logger
+from arrowmind.weights.formats import number_type
+
+if TYPE_CHECKING:
+    from arrowmind.weights import WeightSource
+
+__all__ = ["admit"]
+
+_log = get_logger("arrowmind.engine")
+_SECTION = "precision."
+_LARGE = 1e300
+_told: set[str] = set()
+
+
+def admit(weights: WeightSource, config: Config) -> None:
+    """Refuses a model whose precision is below a threshold; with `precision.below` = warn, logs it instead.
+
+    The thresholds are those its report was judged by, and those of the section `precision` that are set.
+    What was never quantised needs no report. A quantised model without one is opened, and this is logged
+    once in a process.
+
+    Args:
+        weights: of the model.
+        config: the configuration.
+
+    Raises:
+        PrecisionError: naming figures, thresholds and the remedy.
+    """
+    report = weights.precision
+    measured = bool(report) and report.get("verdict") in ("passed", "refused")
+    if not measured:
+        _tell_once(weights, "no report of a precision check; `arrowmind validate` measures it")
+    complaints = [*_below_its_own(report), *_below_what_is_set(weights, report, config)] if measured else []
+    if not complaints:
+        return
+    message = f"{weights.path}: its precision is below a threshold: {'; '.join(complaints)}"
+    if config.precision.below == "warn":
+        _log.warning("a model below its precision threshold is used", reason=message)
+        return
+    raise PrecisionError(
+        f"{message}; quantise the original again with more bits, a better method or keep=..., lower the "
+        "threshold that is set, or use it all the same with precision.below set to 'warn'"
+    )
+
+
+def _below_its_own(report: dict[str, Any]) -> list[str]:
+    """What a refused report was refused for."""
+    if report["verdict"] != "refused":
+        return []
+    thresholds = report.get("thresholds")
+    asked = thresholds if isinstance(thresholds, dict) else {}
+    found = [
+        f"{name} is {_text(report.get(name))}, at least {_text(least)} was needed"
+        for name, least in asked.items()
+        if not _reaches(report.get(name), least)
+    ]
+    return found or ["the check refused it and does not say why"]
+
+
+def _below_what_is_set(weights: WeightSource, report: dict[str, Any], config: Config) -> list[str]:
+    complaints = []
+    for path, key in keys(Config).items():
+        if not path.startswith(_SECTION) or key.type_name != "float" or path not in config.origins:
+            continue
+        figure, least = report.get(key.name), config.get(path)
+        if figure is None:
+            lacks = f"its report lacks {key.name}, for which {path} sets a threshold"
+            _tell_once(weights, f"{lacks}; `arrowmind validate` measures it")
+        elif not _reaches(figure, least):
+            complaints.append(
+                f"{key.name} is {_text(figure)}, {path} ({config.origin(path)}) asks for at least {least:.6g}"
+            )
+    return complaints
+
+
+def _reaches(figure: object, least: object) -> bool:
+    """False, too, for what is no number: a report may hold anything."""
+    value, threshold = _number(figure), _number(least)
+    return value is not None and threshold is not None and value >= threshold
+
+
+def _number(value: object) -> float | None:
+    # What is NaN, or an integer beyond all floats, is not below it.
+    return float(value) if isinstance(value, int | float) and abs(value) < _LARGE else None
+
+
+def _text(figure: object) -> str:
+    number = _number(figure)
+    return "no number" if number is None else f"{number:.6g}"
+
+
+def _tell_once(weights: WeightSource, what: str) -> None:
+    place = f"{weights.path}: {what}"
+    if place in _told:
+        return
+    _told.add(place)
+    if any(number_type(weights.spec(name).quant_type).coded for name in weights.names()):
+        _log.warning("a quantised model of unknown precision", path=str(weights.path), reason=what)
