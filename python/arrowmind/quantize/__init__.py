@@ -11,6 +11,7 @@
     quantizer               a model folder -> a smaller one, checked before it appears
     precision               the check
     measures, report        its figures; what it tells, and the weight file keeps
+    explanation             format, bits and error of each tensor of a model, and its certificate
     probes, calibration_texts  what the check embeds; what the original is calibrated on
     embedders               where the engine registers itself for both
 """
@@ -29,6 +30,7 @@ from arrowmind.quantize.embedders import (
     register_embedder,
     register_observer,
 )
+from arrowmind.quantize.explanation import Explanation, explain
 from arrowmind.quantize.overlay import HasValues, Overlay
 from arrowmind.quantize.precision import check, validate
 from arrowmind.quantize.quantizer import ArrowQuantizer
@@ -41,6 +43,7 @@ __all__ = [
     "CalibratorFactory",
     "Embedder",
     "EmbedderFactory",
+    "Explanation",
     "HasValues",
     "InputGroup",
     "InputStatistics",
@@ -50,6 +53,7 @@ __all__ = [
     "QuantizationConfig",
     "Thresholds",
     "check",
+    "explain",
     "register_calibrator",
     "register_embedder",
     "register_observer",

@@ -26,6 +26,7 @@ __all__ = [
 
 PASSED, REFUSED, NOT_MEASURED = "passed", "refused", "not measured"
 _DEFAULTS = {measure.name: measure.at_least for measure in MEASURES}
+_LARGE = 1e300
 _KINDS: dict[str, Any] = {
     "str": str,
     "int": int,
@@ -200,15 +201,21 @@ def _checked(cls: type[Any], values: Any) -> dict[str, Any]:
         value = values.get(item.name, item)
         if value is item:
             continue
-        numbers = value.values() if item.type == "dict[str, float]" and isinstance(value, dict) else ()
         fits = isinstance(value, _KINDS[str(item.type)]) and not isinstance(value, bool)
-        if not fits or not all(isinstance(number, int | float) for number in numbers):
+        of_tensors = item.type == "dict[str, float]" and fits
+        fits &= not of_tensors or all(isinstance(number, int | float) for number in value.values())
+        if not fits or not all(map(_is_finite, value.values() if of_tensors else [value])):
             raise WeightError(
                 f"the precision report holds {value!r:.80} as {item.name}, which is no {item.type}; "
                 "quantise the model again"
             )
         known[item.name] = value
     return known
+
+
+def _is_finite(value: object) -> bool:
+    """False for what no float can hold; integers may be beyond them. What is no number is left to others."""
+    return not isinstance(value, int | float) or abs(value) < _LARGE
 
 
 def _figure(value: float | None) -> str:
