@@ -13,6 +13,7 @@ from arrowmind.bench import hardware
 def test_the_record_is_json_and_says_what_a_number_depends_on(monkeypatch):
     monkeypatch.setenv("ARROWMIND_NOTE", "seen")
     monkeypatch.setenv("SECRET_TOKEN", "not seen")
+    monkeypatch.setenv("ARROWMIND_KEY", "not seen")
     record = json.loads(json.dumps(hardware.hardware_record()))
     assert record["cpu"] == _native.cpu_brand()
     assert record["cpus"] >= 1
@@ -20,6 +21,7 @@ def test_the_record_is_json_and_says_what_a_number_depends_on(monkeypatch):
     assert record["memory_bytes"] > 1 << 28
     assert record["packages"]["numpy"]
     assert record["environment"]["ARROWMIND_NOTE"] == "seen"
+    assert "not seen" not in record["environment"].values()
     assert all(name.startswith("ARROWMIND_") for name in record["environment"])
 
 

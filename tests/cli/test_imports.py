@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 HEAVY = (
+    "cryptography",
     "pydantic",
     "pyarrow",
     "torch",

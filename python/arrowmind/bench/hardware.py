@@ -12,6 +12,7 @@ from typing import Any
 import psutil
 
 from arrowmind import _native
+from arrowmind.config import KEY_VARIABLE
 
 __all__ = ["hardware_record"]
 
@@ -40,8 +41,13 @@ def hardware_record() -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": _versions(),
         "commit": _commit(),
-        "environment": {k: v for k, v in sorted(os.environ.items()) if k.startswith("ARROWMIND_")},
+        "environment": _environment(),
     }
+
+
+def _environment() -> dict[str, str]:
+    names = sorted(name for name in os.environ if name.startswith("ARROWMIND_") and name != KEY_VARIABLE)
+    return {name: os.environ[name] for name in names}
 
 
 def _versions() -> dict[str, str]:

@@ -31,6 +31,7 @@ BAD = "bad"
 
 # Distribution -> smallest version, as in pyproject.toml.
 REQUIRED = {
+    "cryptography": "43",
     "flatbuffers": "25.2",
     "nanobind-backend": "1.0",
     "numpy": "1.26",
@@ -47,6 +48,7 @@ REQUIRED = {
 # Distribution -> (the extra that brings it, what it is for).
 OPTIONAL = {
     "ctranslate2": ("peers", "comparison in benchmarks"),
+    "keyring": ("keyring", "keys of encrypted models in the system's keyring"),
     "onnx": ("peers", "comparison in benchmarks"),
     "onnxruntime": ("peers", "comparison in benchmarks"),
     "sentence-transformers": ("peers", "comparison in benchmarks"),

@@ -23,8 +23,10 @@ from arrowmind.config.settings import (
     PrecisionSettings,
     QuantizationSettings,
 )
+from arrowmind.config.sources import KEY_VARIABLE
 
 __all__ = [
+    "KEY_VARIABLE",
     "Config",
     "DeviceSettings",
     "Key",

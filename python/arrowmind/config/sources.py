@@ -15,9 +15,12 @@ if TYPE_CHECKING:
 
     import yaml
 
-__all__ = ["PREFIX", "RawValue", "read_environment", "read_file"]
+__all__ = ["KEY_VARIABLE", "PREFIX", "RawValue", "read_environment", "read_file"]
 
 PREFIX = "ARROWMIND_"
+KEY_VARIABLE = "ARROWMIND_KEY"
+"""The key of encrypted models: a secret, no setting. It is never read here, shown or recorded."""
+
 _MAX_BYTES = 64 * 1024
 _MAX_DEPTH = 8
 
@@ -40,8 +43,8 @@ class RawValue:
 
 
 def read_environment(env: Mapping[str, str]) -> list[RawValue]:
-    """Every variable ARROWMIND_..., by its name; an empty one counts as unset."""
-    names = sorted(name for name in env if name.startswith(PREFIX) and env[name])
+    """Every variable ARROWMIND_... but the key, by its name; an empty one counts as unset."""
+    names = sorted(name for name in env if name.startswith(PREFIX) and name != KEY_VARIABLE and env[name])
     return [RawValue(name, env[name], Origin("environment", name)) for name in names]
 
 

@@ -11,6 +11,7 @@
     gguf                         GGUF files, both ways
     folder, manifest             folders that appear whole, and what is in them
     convert, verify              what `arrowmind convert` and `arrowmind verify` do
+    encryption                   AES-256-GCM at rest, for files and folders
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from arrowmind.weights.tensor import Tensor, TensorSpec
 
 if TYPE_CHECKING:
     from arrowmind.weights.convert import ConvertReport, convert_model
+    from arrowmind.weights.encryption.model import EncryptionReport, decrypt_model, encrypt_model
     from arrowmind.weights.gguf.source import GgufModel
     from arrowmind.weights.huggingface import HuggingFaceModel
     from arrowmind.weights.parquet import write_parquet
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ConvertReport",
+    "EncryptionReport",
     "GgufModel",
     "HuggingFaceModel",
     "ParquetWeights",
@@ -43,6 +46,8 @@ __all__ = [
     "WeightFile",
     "WeightSource",
     "convert_model",
+    "decrypt_model",
+    "encrypt_model",
     "open_weights",
     "verify_model",
     "write_parquet",
@@ -53,6 +58,9 @@ __all__ = [
 _HOMES = {
     "ConvertReport": "convert",
     "convert_model": "convert",
+    "EncryptionReport": "encryption.model",
+    "decrypt_model": "encryption.model",
+    "encrypt_model": "encryption.model",
     "GgufModel": "gguf.source",
     "HuggingFaceModel": "huggingface",
     "ParquetWeights": "parquet_source",

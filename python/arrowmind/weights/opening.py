@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from arrowmind.errors import WeightError
 from arrowmind.observe import get_logger
 from arrowmind.weights import schema
+from arrowmind.weights.encryption.header import INDEX_NAME, MAGIC
 from arrowmind.weights.file import WeightFile
 
 if TYPE_CHECKING:
@@ -45,15 +46,17 @@ def _open(path: Path) -> WeightSource:
         return _open_folder(path)
     try:
         with path.open("rb") as file:
-            magic = file.read(len(_ARROW_MAGIC))
+            magic = file.read(len(MAGIC))
     except OSError as error:
         raise WeightError(f"{path} cannot be opened ({error.strerror}); give a model folder") from error
-    if magic == _ARROW_MAGIC:
+    if magic.startswith(_ARROW_MAGIC):
         return WeightFile.open(path)
     if magic.startswith(_PARQUET_MAGIC):
         return _open_parquet(path)
     if magic.startswith(_GGUF_MAGIC):
         return _open_gguf(path)
+    if magic == MAGIC:
+        raise WeightError(_encrypted(path))
     raise WeightError(f"{path} is no Arrow, Parquet or GGUF file; give a model folder or one of those")
 
 
@@ -74,10 +77,16 @@ def _open_folder(folder: Path) -> WeightSource:
         raise WeightError(
             f"{folder} holds {len(files)} GGUF files; give one of them, for instance {files[0]}"
         )
+    if (folder / INDEX_NAME).exists():
+        raise WeightError(_encrypted(folder))
     raise WeightError(
         f"{folder} holds no weights; {schema.FILE_NAME}, {PARQUET_NAME}, model.safetensors or a .gguf file "
         "is needed (`arrowmind convert` makes the first)"
     )
+
+
+def _encrypted(path: Path) -> str:
+    return f"{path} is encrypted; `arrowmind decrypt {path} OUT` makes one that can be opened"
 
 
 def _open_parquet(path: Path) -> WeightSource:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from arrowmind.errors import WeightError
 from arrowmind.observe import no_progress
 from arrowmind.weights import manifest, schema
+from arrowmind.weights.encryption.header import INDEX_NAME
 from arrowmind.weights.file import WeightFile
 
 if TYPE_CHECKING:
@@ -67,6 +68,8 @@ def verify_model(path: str | os.PathLike[str], progress: Progress = no_progress)
     place, started = Path(path), time.perf_counter()
     if not place.exists():
         raise WeightError(f"{place} does not exist; give a model folder or a weights.arrow file")
+    if (place / INDEX_NAME).exists():
+        raise WeightError(f"{place} is encrypted; `arrowmind decrypt {place} OUT` checks every byte of it")
     report = VerifyReport(str(place))
     if place.is_dir():
         _check_files(place, report, progress)
