@@ -88,6 +88,15 @@ def test_defaults_are_not_asked_of_narrow_types(model):
     ArrowEngine(model)
 
 
+@pytest.mark.parametrize("quant_type", ["int4", "int2", "fp4"])
+def test_a_model_on_a_grid_of_unknown_precision_is_opened(original, tmp_path, caplog, quant_type):
+    config = QuantizationConfig(quant_type=quant_type, cosine_mean=-1, cosine_min=-1, overlap_at_10=0)
+    ArrowQuantizer(config, texts=TEXTS).quantize(original, tmp_path / "grid")
+    rewrite_documents(tmp_path / "grid" / "weights.arrow", {"precision": {}})
+    ArrowEngine(tmp_path / "grid")
+    assert "quantised model of unknown precision" in caplog.text
+
+
 @pytest.mark.parametrize("document", [{}, {"verdict": "not measured"}, {"verdict": ["passed"]}], ids=str)
 def test_a_quantised_model_of_unknown_precision_is_told_of_once(model, caplog, document):
     rewrite_documents(model / "weights.arrow", {"precision": document})

@@ -32,6 +32,7 @@ def test_size_types_and_probe_texts(folders):
     assert report.passed
     assert report.cosine_mean >= 0.9993
     assert report.cosine_min >= 0.997
+    assert report.overlap_at_10 >= 0.965
     path = int8 / "weights.arrow"
     assert path.stat().st_size <= 24_000_000
     assert report.bits_per_weight < 8.3

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import shutil
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,7 +15,8 @@ from arrowmind.quantize import PrecisionReport, Thresholds, check, validate
 from arrowmind.quantize.calibration_texts import CALIBRATION_TEXTS
 from arrowmind.quantize.probes import PROBES
 from arrowmind.quantize.report import hash_of_texts, stored_report
-from arrowmind.weights import convert_model
+from arrowmind.weights import convert_model, write_weights
+from arrowmind.weights.tensor import float_tensor
 
 
 @pytest.fixture
@@ -133,6 +136,18 @@ def test_validate_compares_two_folders(model, embedder):
     assert report.started <= report.finished
     with pytest.raises(WeightError):
         validate(model, model / "nowhere", embedder=embedder)
+
+
+def test_models_of_other_shapes_compare_to_numbers(model, embedder, weights, tmp_path):
+    shutil.copytree(model, tmp_path / "other")
+    values = {name: array[:, :-1] if array.ndim == 2 else array for name, array in weights.items()}
+    tensors = (
+        float_tensor(name, np.ascontiguousarray(array)).for_kernels() for name, array in values.items()
+    )
+    write_weights(tmp_path / "other" / "weights.arrow", tensors)
+    report = validate(model, tmp_path / "other", embedder=lambda _folder: embedder(model))
+    assert set(report.tensors.values()) == {1.0}
+    json.dumps(report.to_dict(), allow_nan=False)
 
 
 def test_probe_texts_are_many_and_varied():
