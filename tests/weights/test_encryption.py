@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import itertools
 import os
 import subprocess
 import sys
@@ -98,15 +99,17 @@ def test_a_file_comes_back(tmp_path, size):
 
 def test_the_bytes_are_those_of_the_specification(tmp_path):
     """Decrypts by the page docs/formats/encrypted.md alone."""
-    data = encrypted(tmp_path, content(CHUNK + 5)).read_bytes()
+    data = encrypted(tmp_path, content(300 * CHUNK + 5)).read_bytes()
     assert data[:8] == b"ARROWENC"
     assert list(data[8:16]) == [1, 0, 0, 12, 0, 0, 0, 0]
     keys = HKDF(SHA256(), 64, salt=data[16:80], info=b"arrowmind.encrypted 1").derive(bytes(range(32)))
     assert data[80:112] == hmac.digest(keys[:32], data[:80], "sha256")
     cipher, head = AESGCM(keys[32:]), data[:112]
-    first = cipher.decrypt(bytes(12), data[112 : 112 + SEALED], head)
-    last = cipher.decrypt(bytes(10) + b"\1\1", data[112 + SEALED :], head)
-    assert first + last == content(CHUNK + 5)
+    text = b""
+    for number in range(301):
+        nonce = number.to_bytes(11, "big") + (b"\1" if number == 300 else b"\0")
+        text += cipher.decrypt(nonce, data[112 + number * SEALED :][:SEALED], head)
+    assert text == content(300 * CHUNK + 5)
 
 
 def test_a_passphrase_is_scrypt(tmp_path):
@@ -194,6 +197,10 @@ def test_chunks_stay_in_their_places(tmp_path):
     }
     for order in attacks.values():
         refused(tmp_path, head + b"".join(chunks[number] for number in order))
+    for first, second in itertools.combinations(range(4), 2):
+        order = list(chunks)
+        order[first], order[second] = order[second], order[first]
+        refused(tmp_path, head + b"".join(order))
     refused(tmp_path, head + b"".join(chunks) + bytes(1), match="bytes follow its end")
     refused(tmp_path, head + b"".join(chunks) + bytes(SEALED), match="bytes follow its end")
 
@@ -333,6 +340,14 @@ def test_damage_in_a_folder(vault, name):
     for damaged in (data[:-1], data + b"\0", data[:-1] + bytes([data[-1] ^ 1]), data[:HEADER_BYTES], b""):
         (vault / name).write_bytes(damaged)
         folder_refused(vault, WeightError)
+
+
+def test_sizes_are_those_of_the_index(tmp_path, model, monkeypatch):
+    with monkeypatch.context() as patch:
+        wrong = lambda size, file_id: IndexEntry(size + 1, file_id)  # noqa: E731
+        patch.setattr("arrowmind.weights.encryption.model.IndexEntry", wrong)
+        encrypt_model(model, tmp_path / "vault", KEY)
+    folder_refused(tmp_path / "vault", match="holds not the")
 
 
 def test_a_header_of_a_folder_with_another_salt(vault):
