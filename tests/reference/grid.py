@@ -109,12 +109,15 @@ class GridProblem:
         return a @ w.T, steps * UNIT * size + 2.0**-140
 
     def _zero_size(self) -> np.ndarray:
-        if self.weights.effective_zeros is None:
+        """What the zero point of each weight, or the code of level 0, stands for."""
+        grid, k = self.weights.grid, self.weights.codes.shape[1]
+        if grid.quant_type == "int8":
             return np.zeros(self.weights.codes.shape)
-        k = self.weights.codes.shape[1]
-        size = self.weights.grid.group_size or k
-        values = np.abs(self.weights.effective_zeros * self.weights.effective_scales).astype(np.float64)
-        return np.repeat(values, size, axis=1)[:, :k]
+        zeros = self.weights.effective_zeros
+        if zeros is None:
+            zeros = np.float32({"int4": 8, "int2": 1.5, "fp4": 6}[grid.quant_type])
+        values = np.abs(zeros * self.weights.effective_scales).astype(np.float64)
+        return np.repeat(values, grid.group_size or k, axis=1)[:, :k]
 
     def _rows(self) -> np.ndarray:
         m, _, k = self.shape

@@ -53,6 +53,7 @@ class PanelScales {
       : grid_(grid),
         unit_(traits.unit),
         step_(traits.zero_step),
+        offset_(static_cast<float>(traits.offset)),
         groups_(grid.group == 0 ? 1 : (k + grid.group - 1) / grid.group),
         first_(n * groups_) {
     outer_ = grid.outer == nullptr ? set1(1.0f) : load(grid.outer + n);
@@ -70,8 +71,9 @@ class PanelScales {
   // Zero points in units.
   F32x16 zero_points(int64_t part) const { return load_u8(grid_.zeros + index(part)) * set1(step_); }
 
-  // - zero * scale of that part, given its scale.
+  // - zero * scale of that part, given its scale; without zero points the offset is one.
   F32x16 shift(int64_t part, F32x16 scale) const {
+    if (!has_zeros()) return set1(-offset_) * scale;
     return load_u8(grid_.zeros + index(part)) * set1(-step_) * scale;
   }
 
@@ -81,7 +83,7 @@ class PanelScales {
   int64_t group(int64_t part) const { return part < groups_ ? part : groups_ - 1; }
 
   const Grid grid_;
-  const float unit_, step_;
+  const float unit_, step_, offset_;
   const int64_t groups_, first_;
   F32x16 outer_;
 };

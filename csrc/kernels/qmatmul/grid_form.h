@@ -7,8 +7,8 @@
 //   Quad         four activation codes of one row, broadcast to every output
 //   Acc          sums of products of a few fours of k; Ops::fours<Codes>() of them fit
 //   I32x16       their sums as int32
-//   load_row, row_and, row_left, row_right, row_table; broadcast; none, mac, widen; splat, add, sub, twice,
-//   to_float
+//   load_row, row_and, row_left, row_right, row_table; broadcast; none, mac, widen; splat, add, sub,
+//   times128, to_float
 //
 // Codes decodes a row of packed codes to rows of bytes, one for each four of k in it.
 
@@ -114,9 +114,7 @@ struct GridForm {
     for (int64_t part = 0; part < parts; ++part, values += kPanel) {
       const F32x16 scale = scales.scale(t.quad / part_quads + part);
       store(values, scale);
-      if (scales.has_zeros()) {
-        store(values + parts * kPanel, scales.shift(t.quad / part_quads + part, scale));
-      }
+      if (kShifts) store(values + parts * kPanel, scales.shift(t.quad / part_quads + part, scale));
     }
   }
 
@@ -151,28 +149,19 @@ struct GridForm {
   static constexpr int64_t kFewestFours = 16 / kQuad;  // of a part
   static constexpr int64_t kMostFours = 128 / kQuad;
 
-  // What the activations of a tile add to its sums: [R, blocks] scales, [R, parts] sums, scaled or not.
+  // Whether what unsigned codes are too large by is taken off as - zero * scale for each part.
+  static constexpr bool kShifts = !Codes::kSigned;
+
+  // What the activations of a tile bring: [R, blocks] scales, [R, parts] sums, scaled or not.
   template <int kParts>
   struct RowScales {
     explicit RowScales(const TileArgs<GridForm>& t)
         : blocks(quads(*t.params) / unit(*t.params)),
           scale(t.params->a_scale + t.m * blocks + t.quad / unit(*t.params)),
-          sum_step(t.params->grid.zeros == nullptr),
-          sum(sum_step == 0 ? &kNothing : offset_of(t.params->a_sum, t)),
-          weighted(offset_of(t.params->a_weighted, t)) {}
-
-    template <class Value>
-    const Value* offset_of(const Value* values, const TileArgs<GridForm>& t) const {
-      return values == nullptr ? nullptr : values + (t.m * blocks + t.quad / unit(*t.params)) * kParts;
-    }
-    // Levels beside zero points have no offset: nothing is taken off, without a branch for each row.
-    const int32_t* sum_of(int64_t r, int64_t part) const {
-      return sum + sum_step * (r * blocks * kParts + part);
-    }
-    static constexpr int32_t kNothing = 0;
+          sum(t.params->a_sum + (t.m * blocks + t.quad / unit(*t.params)) * kParts),
+          weighted(t.params->a_weighted + (t.m * blocks + t.quad / unit(*t.params)) * kParts) {}
     int64_t blocks;
     const float* scale;
-    int64_t sum_step;
     const int32_t* sum;
     const float* weighted;
   };
@@ -183,9 +172,12 @@ struct GridForm {
     const PartScales<kDecoded> scales(t);
     const RowScales<kParts> rows(t);
     const int64_t part_quads = part_of(t.params->grid.group) / kQuad;
-    const bool has_zeros = t.params->grid.zeros != nullptr;
     const int64_t blocks = t.quads / part_quads / kParts;
-    F32x16* out = t.sums;
+    // In registers where there are enough of them beside the accumulators, else in memory between blocks.
+    F32x16 kept[R];
+    F32x16* out = Ops::kKeepsOutputs ? kept : t.sums;
+#pragma GCC unroll 16
+    for (int r = 0; r < R && Ops::kKeepsOutputs; ++r) kept[r] = t.sums[r];
     const Packed* a = t.a;
     const char* w = t.w;
     const char* next = t.next;
@@ -204,7 +196,8 @@ struct GridForm {
         const F32x16 scale = scales.scale(part);
 #pragma GCC unroll 16
         for (int r = 0; r < R; ++r) {
-          const F32x16 real = Ops::to_float(less<kOffset>(sums[r], rows.sum_of(r, part)));
+          const int32_t* sum = rows.sum + r * rows.blocks * kParts + part;
+          const F32x16 real = Ops::to_float(unbiased(sums[r], sum));
           value[r] = i == 0 ? real * scale : fma(real, scale, value[r]);
         }
       }
@@ -212,43 +205,29 @@ struct GridForm {
       for (int r = 0; r < R; ++r) {
         out[r] = fma(value[r], set1(rows.scale[r * rows.blocks + block]), out[r]);
       }
-      if (has_zeros) {
-        for (int i = 0; i < kParts; ++i) {
-          const int64_t part = block * kParts + i;
-          const F32x16 shift = scales.shift(part);
+#pragma GCC unroll 2
+      for (int i = 0; i < kParts && kShifts; ++i) {
+        const int64_t part = block * kParts + i;
+        const F32x16 shift = scales.shift(part);
 #pragma GCC unroll 16
-          for (int r = 0; r < R; ++r) {
-            out[r] = fma(shift, set1(rows.weighted[r * rows.blocks * kParts + part]), out[r]);
-          }
+        for (int r = 0; r < R; ++r) {
+          out[r] = fma(shift, set1(rows.weighted[r * rows.blocks * kParts + part]), out[r]);
         }
       }
-      // Outputs stay in memory: kept in registers, they would push out the accumulators.
-      __asm__ volatile("" : : : "memory");
+      if constexpr (!Ops::kKeepsOutputs) __asm__ volatile("" : : : "memory");
     }
+#pragma GCC unroll 16
+    for (int r = 0; r < R && Ops::kKeepsOutputs; ++r) t.sums[r] = kept[r];
   }
 
-  static constexpr int32_t kOffset = Ops::template bias<Codes>() + Codes::kTraits.offset;
-
-  // sums - times * *sum.
-  template <int32_t times>
-  static I32x16 less(I32x16 sums, const int32_t* sum) {
-    if constexpr (times == 0) {
+  // Less what a bias of the codes adds, of signed codes for unsigned instructions: a multiple of the
+  // activations' sum.
+  static I32x16 unbiased(I32x16 sums, const int32_t* sum) {
+    if constexpr (Ops::template bias<Codes>() == 0) {
       return sums;
     } else {
-      return Ops::sub(sums, multiple<times>(Ops::splat(*sum)));
-    }
-  }
-
-  // The offsets are 3, 8, 12 and 128: shifts and one addition, where a multiplication of 32 bits takes ten
-  // cycles.
-  template <int32_t times>
-  static I32x16 multiple(I32x16 x) {
-    if constexpr (times == 1) {
-      return x;
-    } else if constexpr (times % 2 == 0) {
-      return Ops::twice(multiple<times / 2>(x));
-    } else {
-      return Ops::add(Ops::twice(multiple<times / 2>(x)), x);
+      static_assert(Ops::template bias<Codes>() == 128);
+      return Ops::sub(sums, Ops::times128(Ops::splat(*sum)));
     }
   }
 

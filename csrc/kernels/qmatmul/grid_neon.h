@@ -12,6 +12,7 @@
 namespace arrowmind::ARROWMIND_ISA {
 
 struct GridNeon {
+  static constexpr bool kKeepsOutputs = false;
   struct Row {
     uint8x16_t q0, q1, q2, q3;
   };
@@ -74,9 +75,6 @@ struct GridNeon {
   }
   static I32x16 sub(I32x16 a, I32x16 b) {
     return {vsubq_s32(a.q0, b.q0), vsubq_s32(a.q1, b.q1), vsubq_s32(a.q2, b.q2), vsubq_s32(a.q3, b.q3)};
-  }
-  static I32x16 twice(I32x16 a) {
-    return {vshlq_n_s32(a.q0, 1), vshlq_n_s32(a.q1, 1), vshlq_n_s32(a.q2, 1), vshlq_n_s32(a.q3, 1)};
   }
   static F32x16 to_float(I32x16 a) {
     return {vcvtq_f32_s32(a.q0), vcvtq_f32_s32(a.q1), vcvtq_f32_s32(a.q2), vcvtq_f32_s32(a.q3)};

@@ -12,11 +12,11 @@ using namespace arrowmind::ARROWMIND_ISA;
 
 constexpr int64_t kRowBytes = kPanel * kQuad;
 
-// Codes of one panel; decoded as GridTraits says, less the offset where there are no zero points.
+// Codes of one panel, decoded as GridTraits says.
 class PanelLevels {
  public:
   PanelLevels(const Params& p, const GridTraits& traits, bool is_fp4, int64_t n)
-      : planes_(traits.planes), is_fp4_(is_fp4), offset_(p.grid.zeros == nullptr ? traits.offset : 0) {
+      : planes_(traits.planes), is_fp4_(is_fp4) {
     const int64_t block = block_of(p.grid.group);
     const int64_t rows = (p.k + block - 1) / block * block / kQuad / planes_;
     codes_ = static_cast<const uint8_t*>(p.w) + n / kPanel * rows * kRowBytes;
@@ -26,16 +26,15 @@ class PanelLevels {
     const int64_t four = k / kQuad;
     const uint8_t byte = codes_[four / planes_ * kRowBytes + j * kQuad + k % kQuad];
     if (planes_ == 1) return static_cast<int8_t>(byte);
-    if (planes_ == 4) return 2 * (byte >> 2 * (four % 4) & 3) - offset_;
+    if (planes_ == 4) return 2 * (byte >> 2 * (four % 4) & 3);
     const int code = byte >> 4 * (four % 2) & 15;
-    return (is_fp4_ ? kFp4Levels[code] : code) - offset_;
+    return is_fp4_ ? kFp4Levels[code] : code;
   }
 
  private:
   const uint8_t* codes_;
   const int planes_;
   const bool is_fp4_;
-  const int32_t offset_;
 };
 
 void grid_matmul(const Params& p, const GridTraits& traits, bool is_fp4 = false) {
@@ -59,7 +58,7 @@ void grid_matmul(const Params& p, const GridTraits& traits, bool is_fp4 = false)
           value = i == 0 ? load_i32(acc) * scale : fma(load_i32(acc), scale, value);
         }
         out = fma(value, set1(p.a_scale[m * blocks + b]), out);
-        for (int64_t i = b * parts; i < (b + 1) * parts && scales.has_zeros(); ++i) {
+        for (int64_t i = b * parts; i < (b + 1) * parts && traits.planes > 1; ++i) {
           out = fma(scales.shift(i, scales.scale(i)), set1(p.a_weighted[m * blocks * parts + i]), out);
         }
       }
@@ -80,7 +79,7 @@ void grid_float_matmul(const Params& p, const GridTraits& traits, bool is_fp4 = 
       for (int64_t k = 0; k < p.k; ++k) {
         F32x16 w;
         for (int64_t j = 0; j < kPanel; ++j) w.lane[j] = static_cast<float>(level(k, j));
-        if (scales.has_zeros()) w = w - scales.zero_points(k / part);
+        w = w - (scales.has_zeros() ? scales.zero_points(k / part) : set1(static_cast<float>(traits.offset)));
         out = fma(set1(a[k]), w * scales.scale(k / part), out);
       }
       epilogue.finish(m, out);

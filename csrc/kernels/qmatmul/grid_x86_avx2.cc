@@ -22,6 +22,7 @@ struct GridOps {
   using Quad = __m256i;
   template <class Codes>
   using Acc = Row;
+  static constexpr bool kKeepsOutputs = false;
   static constexpr int kRows = 6;
 
   template <class Codes>
@@ -103,7 +104,6 @@ struct GridOps {
   static I32x16 sub(I32x16 a, I32x16 b) {
     return {_mm256_sub_epi32(a.low, b.low), _mm256_sub_epi32(a.high, b.high)};
   }
-  static I32x16 twice(I32x16 a) { return {_mm256_slli_epi32(a.low, 1), _mm256_slli_epi32(a.high, 1)}; }
   static F32x16 to_float(I32x16 a) { return {_mm256_cvtepi32_ps(a.low), _mm256_cvtepi32_ps(a.high)}; }
 
   // Byte j of each four of a row as floats.

@@ -16,6 +16,7 @@ struct GridZmm {
   using Quad = __m512i;
   template <class Codes>
   using Acc = __m512i;
+  static constexpr bool kKeepsOutputs = true;
   static constexpr int kRows = 12;
 
   static Row load_row(const char* p) { return _mm512_loadu_si512(p); }
@@ -46,7 +47,7 @@ struct GridZmm {
   static I32x16 splat(int32_t x) { return _mm512_set1_epi32(x); }
   static I32x16 add(I32x16 a, I32x16 b) { return _mm512_add_epi32(a, b); }
   static I32x16 sub(I32x16 a, I32x16 b) { return _mm512_sub_epi32(a, b); }
-  static I32x16 twice(I32x16 a) { return _mm512_slli_epi32(a, 1); }
+  static I32x16 times128(I32x16 a) { return _mm512_slli_epi32(a, 7); }
   static F32x16 to_float(I32x16 a) { return {_mm512_cvtepi32_ps(a)}; }
 
   // Byte j of each four of a row as floats.

@@ -24,10 +24,12 @@ using grid::Scale;
 // (grid.h). Grid forms: W holds codes of a grid with a scale per group of k, A int8 codes with a scale per
 // block of k:
 //   out = 0; for each block of k, in order:
-//     value = sum over the groups h of the block, in order, of float(acc_h) * scale_h     (from the second on
-//     fused) out   = fma(value, a_scale[m][block], out) with zero points, for each group h of the block: out
-//     = fma(-(zero_h * scale_h), a_weighted[m][h], out)
-// where acc_h = sum_k a[m][k] * level(w[n][k]) over the group: exact in int32, |a| <= 127.
+//     value = sum over the groups h of the block, in order, of float(acc_h) * scale_h
+//             (from the second on fused)
+//     out   = fma(value, a_scale[m][block], out)
+//     for each group h of the block, but for int8: out = fma(-(zero_h * scale_h), a_weighted[m][h], out)
+// where acc_h = sum_k a[m][k] * code(w[n][k]) over the group is exact in int32, |a| <= 127, and zero_h is the
+// zero point, or without zero points the code of level 0; codes as kernels/grid/values.h decodes them.
 // Epilogue, in this order: + bias[n], GELU, + residual[m][n].
 //
 // Overflow budget of int32: |a| <= activation_limit(k) (int16) or 128 (int8), |w| <= 127:
@@ -65,7 +67,7 @@ struct Params {
   const int32_t* a_zero = nullptr;    // [m] code of 0, or null: 0; needs w_sum
   const int32_t* a_sum = nullptr;     // [m] sum of a row's codes less their zero; needed when w_zero is set;
                                       // grid forms: [m, groups of k] sums of the codes of each
-  const float* a_weighted = nullptr;  // [m, groups of k] a_sum * a_scale, grid forms with zero points
+  const float* a_weighted = nullptr;  // [m, groups of k] a_sum * a_scale, grid forms
   const void* w = nullptr;            // packed, above
   const float* w_scale = nullptr;     // [n padded to 16], int8 weights
   const float* w_zero = nullptr;      // [n padded to 16] zero points: whole, at most 2^22; null: symmetric
