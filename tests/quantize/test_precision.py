@@ -173,3 +173,14 @@ def test_originals_of_any_kind_are_embedded_through_a_folder_of_ours(model, embe
     assert opened[1] == model
     assert opened[0].name == "model"
     assert not opened[0].exists()
+
+
+def test_a_model_is_judged_by_what_it_was_made_for(model, tmp_path, embedder):
+    from arrowmind.quantize import ArrowQuantizer, QuantizationConfig
+
+    config = QuantizationConfig(quant_type="int4", cosine_mean=0.5, cosine_min=0.25, overlap_at_10=0)
+    ArrowQuantizer(config, embedder=embedder).quantize(model, tmp_path / "int4")
+    report = validate(model, tmp_path / "int4", embedder=embedder)
+    assert report.thresholds == Thresholds(0.5, 0.25, 0)
+    assert report.passed
+    assert not validate(model, tmp_path / "int4", embedder=embedder, thresholds=Thresholds(1, 1, 1)).passed

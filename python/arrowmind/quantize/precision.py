@@ -32,6 +32,7 @@ __all__ = [
     "check",
     "compare_weights",
     "embeddable",
+    "own_thresholds",
     "stored_bytes",
     "validate",
 ]
@@ -99,6 +100,17 @@ def compare_weights(report: PrecisionReport, reference: WeightSource, candidate:
     report.reference, report.candidate = reference.fingerprint, candidate.fingerprint
 
 
+def own_thresholds(candidate: str | os.PathLike[str]) -> Thresholds:
+    """What a model was asked to reach when it was quantised; the defaults for one that carries no report.
+
+    Raises:
+        WeightError: the model cannot be opened.
+    """
+    with open_weights(candidate) as weights:
+        made = stored_report(weights)
+    return made.thresholds if made else Thresholds()
+
+
 def validate(
     reference: str | os.PathLike[str],
     candidate: str | os.PathLike[str],
@@ -114,7 +126,7 @@ def validate(
         candidate: the model to judge.
         embedder: opens a folder for embedding; None takes the registered one.
         texts: to embed.
-        thresholds: what the candidate must reach.
+        thresholds: what the candidate must reach; None takes :func:`own_thresholds`.
 
     Returns:
         The report; nothing is raised when it is below the thresholds. How the candidate was made is from the
@@ -124,10 +136,11 @@ def validate(
         WeightError: a model cannot be opened.
     """
     factory = embedder or registered_embedder()
+    thresholds = thresholds or own_thresholds(candidate)
     with ExitStack() as stack:
         sources = [stack.enter_context(open_weights(path)) for path in (reference, candidate)]
         if factory is None:
-            report = PrecisionReport(thresholds=thresholds or Thresholds(), started=_now(), finished=_now())
+            report = PrecisionReport(thresholds=thresholds, started=_now(), finished=_now())
         else:
             folders = [stack.enter_context(embeddable(Path(path))) for path in (reference, candidate)]
             report = check(factory(folders[0]), factory(folders[1]), texts, thresholds)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,7 +14,11 @@ from arrowmind.cli.render import write
 from arrowmind.cli.session import Session
 from arrowmind.cli.texts import read_texts
 from arrowmind.quantize import Thresholds, validate
+from arrowmind.quantize.precision import own_thresholds
 from arrowmind.quantize.probes import PROBES
+
+if TYPE_CHECKING:
+    from arrowmind.config import Config
 
 __all__ = ["run"]
 
@@ -24,14 +29,19 @@ def run(
     candidate: Annotated[Path, typer.Argument(metavar="CANDIDATE", help="The model to judge.")],
     texts: Annotated[Path | None, typer.Option("--texts", help="Texts to embed, one per line.")] = None,
 ) -> None:
-    settings = session.config.precision
     report = validate(
         reference,
         candidate,
         embedder=embedder(session),
         texts=PROBES if texts is None else read_texts([], texts),
-        thresholds=Thresholds(settings.cosine_mean, settings.cosine_min, settings.overlap_at_10),
+        thresholds=_thresholds(session.config, candidate),
     )
     session.show(report.to_dict(), lambda: write(str(report)))
     if not report.passed:
         raise typer.Exit(FAILED)
+
+
+def _thresholds(config: Config, candidate: Path) -> Thresholds:
+    """Those the candidate was made for, but for what the settings say."""
+    names = [field.name for field in fields(Thresholds) if f"precision.{field.name}" in config.origins]
+    return replace(own_thresholds(candidate), **{name: getattr(config.precision, name) for name in names})
