@@ -107,8 +107,7 @@ def own_thresholds(candidate: str | os.PathLike[str]) -> Thresholds:
         WeightError: the model cannot be opened.
     """
     with open_weights(candidate) as weights:
-        made = stored_report(weights)
-    return made.thresholds if made else Thresholds()
+        return _thresholds_of(weights)
 
 
 def validate(
@@ -136,9 +135,9 @@ def validate(
         WeightError: a model cannot be opened.
     """
     factory = embedder or registered_embedder()
-    thresholds = thresholds or own_thresholds(candidate)
     with ExitStack() as stack:
         sources = [stack.enter_context(open_weights(path)) for path in (reference, candidate)]
+        thresholds = thresholds or _thresholds_of(sources[1])
         if factory is None:
             report = PrecisionReport(thresholds=thresholds, started=_now(), finished=_now())
         else:
@@ -149,6 +148,11 @@ def validate(
     report.method, report.seed, report.calibration_sha256 = made.method, made.seed, made.calibration_sha256
     report.finished = _now()
     return report
+
+
+def _thresholds_of(weights: WeightSource) -> Thresholds:
+    made = stored_report(weights)
+    return made.thresholds if made else Thresholds()
 
 
 @contextmanager
