@@ -56,6 +56,7 @@ Timing time_calls(double seconds, const std::function<void()>& body) {
 }
 
 double Result::share() const {
+  if (race_share > 0) return race_share;
   if (limit_value <= 0) return 0;
   return (limit.starts_with("read_") ? gbytes() : gops()) / limit_value;
 }
@@ -69,6 +70,7 @@ void Report::add(const Result& result) {
               result.threads, result.timing.best * 1e6, result.timing.median * 1e6, result.gops(),
               result.gbytes());
   if (result.limit_value > 0) std::printf("  %3.0f %% of %s", 100 * result.share(), result.limit.c_str());
+  if (result.race_speed > 0) std::printf(", %.2f x int8", result.race_speed);
   std::printf("\n");
   std::fflush(stdout);
   results_.push_back(result);
@@ -90,7 +92,11 @@ void Report::write_json() const {
         << ", \"shape\": " << quoted(r.shape) << ", \"threads\": " << r.threads
         << ", \"best_s\": " << r.timing.best << ", \"median_s\": " << r.timing.median
         << ", \"gop_s\": " << r.gops() << ", \"gb_s\": " << r.gbytes() << ", \"limit\": " << quoted(r.limit)
-        << ", \"limit_value\": " << r.limit_value << ", \"share\": " << r.share() << "}";
+        << ", \"limit_value\": " << r.limit_value << ", \"share\": " << r.share();
+    if (!r.width.empty()) {
+      out << ", \"width\": " << quoted(r.width) << ", \"relative_to_int8\": " << r.race_speed;
+    }
+    out << "}";
     comma = ",";
   }
   out << "\n  ]\n}\n";

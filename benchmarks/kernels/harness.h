@@ -34,6 +34,9 @@ struct Result {
   double bytes = 0;        // read and written by one call when nothing is cached
   std::string limit;       // what bounds this case, empty when unknown
   double limit_value = 0;  // Gop/s, or GB/s for a limit called read_*
+  std::string width;       // of raced weights: "int4"
+  double race_share = 0;   // of the limit, and speed relative to int8 in bounded pairs: medians of the rounds
+  double race_speed = 0;   // of a race
 
   double gops() const { return operations / timing.best / 1e9; }
   double gbytes() const { return bytes / timing.best / 1e9; }

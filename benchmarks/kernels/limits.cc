@@ -6,9 +6,7 @@
 #include <array>
 #include <cstring>
 
-#include "base/aligned_buffer.h"
 #include "base/cpu.h"
-#include "base/thread_pool.h"
 #include "harness.h"
 
 namespace arrowmind::bench {
@@ -116,26 +114,34 @@ std::vector<Limit> instruction_limits() {
   return limits;
 }
 
-double measure_instruction(const std::string& name) {
+double measure_instruction(const std::string& name, int threads) {
   constexpr int64_t kIterations = 4000;
   for (const Probe& probe : kProbes) {
     if (name != probe.name || !isa_enabled(probe.isa)) continue;
-    const Timing timing = time_calls(0.02, [&] { probe.run(kIterations); });
-    return probe.operations * static_cast<double>(kIterations) / timing.best / 1e9;
+    ThreadPool pool(threads);
+    const Timing timing = time_calls(0.02, [&] {
+      if (threads == 1) return probe.run(kIterations);
+      pool.run(threads * 8, [&](int64_t, int) { probe.run(kIterations); });
+    });
+    const double calls = threads == 1 ? 1.0 : threads * 8.0;
+    return probe.operations * static_cast<double>(kIterations) * calls / timing.best / 1e9;
   }
   return 0;
 }
 
+ReadProbe::ReadProbe(int64_t bytes, int threads)
+    : parts_(std::max<int64_t>(1, bytes / kPart)), buffer_(parts_ * kPart), pool_(threads) {
+  std::memset(buffer_.as<char>(), 1, static_cast<size_t>(parts_ * kPart));
+}
+
+void ReadProbe::operator()() {
+  pool_.run(parts_, [&](int64_t part, int) { read_bytes(buffer_.as<char>() + part * kPart, kPart); });
+}
+
 double measure_read(int64_t bytes, int threads) {
-  constexpr int64_t kPart = 1 << 20;
-  const int64_t parts = std::max<int64_t>(1, bytes / kPart);
-  AlignedBuffer buffer(parts * kPart);
-  std::memset(buffer.as<char>(), 1, static_cast<size_t>(parts * kPart));
-  ThreadPool pool(threads);
-  const Timing timing = time_calls(0.5, [&] {
-    pool.run(parts, [&](int64_t part, int) { read_bytes(buffer.as<char>() + part * kPart, kPart); });
-  });
-  return static_cast<double>(parts * kPart) / timing.best / 1e9;
+  ReadProbe probe(bytes, threads);
+  const Timing timing = time_calls(0.5, [&] { probe(); });
+  return probe.bytes() / timing.best / 1e9;
 }
 
 int64_t last_level_cache() {

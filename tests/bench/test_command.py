@@ -119,3 +119,15 @@ def test_the_default_name_of_a_result_sorts_by_time(tmp_path, monkeypatch):
     path = command._write({"started": "2026-11-21T05:11:27+00:00"}, None)
     assert path.name.startswith("bench-2026-11-21T051127")
     assert ":" not in path.name
+
+
+def test_a_model_made_beforehand_takes_part(bench, tmp_path, capsys):
+    assert bench("--model", "arrowmind-int4=models/four") == 0
+    assert [(job.name, job.model) for job in bench.jobs] == [
+        ("arrowmind-int8", None),
+        ("arrowmind-fp32", None),
+        ("arrowmind-int4", tmp_path / "models" / "four"),
+    ]
+    with pytest.raises(SystemExit):
+        bench("--model", "onnxruntime-int8=x")
+    assert "is not NAME=FOLDER" in capsys.readouterr().err

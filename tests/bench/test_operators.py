@@ -27,6 +27,14 @@ def test_the_answer_is_what_the_program_wrote(tmp_path):
     assert not os.path.exists(measured["words"][5])  # noqa: PTH110  nothing is left behind
 
 
+def test_progress_is_told_of_each_line(tmp_path):
+    body = "print('one', 'two', sep=chr(10)); open(words[words.index('--json') + 1], 'w').write('{}')"
+    told = []
+    program_path = program(tmp_path / "kernels", body)
+    operators.measure_operators(program_path, threads=1, progress=lambda *words: told.append(words))
+    assert told == [(0, 0, "kernels"), (1, 0, "kernels")]
+
+
 def test_a_wrong_answer_of_a_kernel_is_told(tmp_path):
     body = "print('qmatmul_x: row 3 differs', file=sys.stderr); sys.exit(3)"
     with pytest.raises(OptimizationError, match="kernels failed: qmatmul_x: row 3 differs"):

@@ -27,8 +27,8 @@ def test_everything_reached():
         lane(), fp32(), peer(), peer("onnxruntime-fp32", 1.3, precision="fp32"), similarity="stsb"
     )
     assert {what for what, verdict in judged.items() if verdict.reached is not True} == {
-        "GEMV INT8",
-        "GEMM INT8",
+        *("GEMV INT8", "GEMV INT4", "GEMV INT2"),
+        *("GEMM INT8, 256 rows", "GEMM INT4, 256 rows", "GEMM INT2, 256 rows"),
     }
     assert judged["GEMV INT8"].reached is None
     assert judged["GEMV INT8"].measured == "not measured"
@@ -98,15 +98,38 @@ def test_our_own_failure_leaves_no_verdict_of_it():
     assert SPEED not in verdicts(lane(error="it ended"), peer())
 
 
-def test_kernels():
-    slower = kernel_row("qmatmul_f32_i8_1x16_scalar", best_s=1e-3, share=0.1)
-    low = kernel_row("qmatmul_i16_i8_4x16_avx2", "64x384x384", limit="int16_peak", share=0.5)
-    high = kernel_row("qmatmul_i16_i8_4x16_avx2", "128x384x1536", limit="int16_peak", share=0.8)
-    short = kernel_row("qmatmul_i16_i8_4x16_avx2", "16x384x384", limit="int16_peak", share=0.1)
-    other = kernel_row("norm_f32_avx2", op="norm", share=0.99)
-    judged = verdicts(operators={"results": [slower, kernel_row(), low, high, short, other]})
-    assert (judged["GEMV INT8"].measured, judged["GEMV INT8"].reached) == ("92 %", True)
-    assert (judged["GEMM INT8"].measured, judged["GEMM INT8"].reached) == ("65 %", True)
+def raced(op, width, shape="1x896x4864", **values):
+    row = {"op": op, "width": width, "shape": shape, "threads": 2, "relative_to_int8": 1.0, "limit": "x"}
+    return kernel_row(f"qmatmul_{width}_avx2", **{**row, **values})
+
+
+def test_kernels_are_judged_by_their_worst_shape_with_most_threads():
+    rows = [
+        raced("gemv", "int8-paired", share=0.93),
+        raced("gemv", "int8-paired", "1x4096x11008", share=0.92),
+        raced("gemv", "int8-paired", threads=1, share=0.1),
+        raced("gemv", "int8", share=0.1),
+        raced("gemv", "int4", share=0.95),
+        raced("gemv", "int4", "1x4096x11008", share=0.89),
+        raced("gemm", "int8-paired", share=0.7),
+        raced("gemm", "int4", share=0.1, relative_to_int8=0.99),
+        raced("gemm", "int2", share=0.1, relative_to_int8=1.31),
+        kernel_row("norm_f32_avx2", op="norm", share=0.99),
+    ]
+    judged = verdicts(operators={"results": rows})
+    found = {what: (judged[what].measured, judged[what].reached) for what in judged}
+    assert found["GEMV INT8"] == ("93 92 %", True)
+    assert found["GEMV INT4"] == ("95 89 %", False)
+    assert found["GEMV INT2"] == ("not measured", None)
+    assert found["GEMM INT8, 256 rows"] == ("70 %", True)
+    assert found["GEMM INT4, 256 rows"] == ("0.99 x", False)
+    assert found["GEMM INT2, 256 rows"] == ("1.31 x", True)
+
+
+def test_widths_are_held_against_int8_where_they_took_part():
+    judged = verdicts(lane(), lane("arrowmind-int4", "int4", rounds=[1.25] * 3))
+    assert (judged["INT4 sentences/s"].measured, judged["INT4 sentences/s"].reached) == ("0.80 x", False)
+    assert "INT2 sentences/s" not in judged
 
 
 def test_the_fastest_kernel_of_each_form_shape_and_thread_count():

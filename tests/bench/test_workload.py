@@ -74,7 +74,7 @@ def test_padding_peers_may_choose_batch_and_callers():
 @pytest.mark.parametrize("name", CONTENDERS)
 def test_every_contender_has_the_four_functions_its_worker_calls(name):
     row = contender(name)
-    assert row.precision in ("int8", "fp32")
+    assert row.precision in ("int8", "int4", "int2", "fp4", "fp32")
     if row.missing():
         assert set(row.missing()) <= set(row.requires)
         pytest.skip(f"not installed: {', '.join(row.missing())}")

@@ -18,8 +18,10 @@ TEXT = (ROOT / PAGE).read_text(encoding="utf-8")
 
 
 def test_every_target_is_in_the_table():
-    fp32 = lane("arrowmind-fp32", "fp32")
-    verdicts = judge([lane(), fp32, lane("onnxruntime-int8"), lane("onnxruntime-fp32", "fp32")], "stsb", None)
+    names = ("arrowmind-int8", "arrowmind-int4", "arrowmind-int2", "onnxruntime-int8")
+    lanes = [lane(name) for name in names]
+    floats = [lane("arrowmind-fp32", "fp32"), lane("onnxruntime-fp32", "fp32")]
+    verdicts = judge([*lanes, *floats], "stsb", None)
     described = {(what, target) for what, target in table_rows(PAGE, "Targets")}
     assert described == {(verdict.what, verdict.target) for verdict in verdicts}
 

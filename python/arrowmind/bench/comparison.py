@@ -120,7 +120,8 @@ def _figures(result: Mapping[str, Any], unit: float) -> Iterator[tuple[str, tupl
             yield f"{name} Spearman {key}", (value, "cosine")
     if unit == 1.0:
         for row in (result["operators"] or {"results": []})["results"]:
-            yield f"{row['kernel']} {row['shape']} {row['threads']}T, s", (row["best_s"], "slower")
+            name = f"{row['op']} {row['width']} " if "width" in row else ""
+            yield f"{name}{row['kernel']} {row['shape']} {row['threads']}T, s", (row["best_s"], "slower")
 
 
 def _change(what: str, before: float, after: float, kind: str, limits: Limits) -> Change:

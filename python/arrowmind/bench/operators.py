@@ -6,9 +6,13 @@ import json
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from arrowmind.errors import InvalidArgumentError, OptimizationError
+from arrowmind.observe import no_progress
+
+if TYPE_CHECKING:
+    from arrowmind.observe import Progress
 
 __all__ = ["default_program", "measure_operators"]
 
@@ -21,17 +25,21 @@ def default_program() -> Path | None:
     return max(found, key=lambda path: path.stat().st_mtime, default=None)
 
 
-def measure_operators(program: Path, threads: int, seconds: float = 0.1) -> dict[str, Any]:
+def measure_operators(
+    program: Path, threads: int, seconds: float = 0.1, progress: Progress = no_progress
+) -> dict[str, Any]:
     """Time every kernel of every op on real shapes.
 
     Args:
         program: The executable `bench_kernels`.
         threads: Most threads to try.
         seconds: Time for each figure.
+        progress: Told of each figure.
 
     Returns:
         `limits` of the machine, measured (Gop/s, GB/s), and `results`: op, kernel, shape, threads, best_s,
-        median_s, gop_s, gb_s, limit, limit_value, share.
+        median_s, gop_s, gb_s, limit, limit_value, share; of raced widths (ops `gemv` and `gemm`) also
+        width and relative_to_int8.
 
     Raises:
         InvalidArgumentError: There is no such program.
@@ -42,8 +50,14 @@ def measure_operators(program: Path, threads: int, seconds: float = 0.1) -> dict
     with tempfile.TemporaryDirectory(prefix="arrowmind-") as folder:
         out = Path(folder) / "kernels.json"
         words = [str(program), "--threads", str(threads), "--seconds", str(seconds), "--json", str(out)]
-        done = subprocess.run(words, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise OptimizationError(f"[bench] {program.name} failed: {done.stderr.strip()[-500:]}")
+        with (
+            (Path(folder) / "errors").open("w+") as errors,
+            subprocess.Popen(words, stdout=subprocess.PIPE, stderr=errors, text=True) as running,
+        ):
+            for figures, _ in enumerate(running.stdout or ()):
+                progress(figures, 0, "kernels")
+            if running.wait() != 0:
+                errors.seek(0)
+                raise OptimizationError(f"[bench] {program.name} failed: {errors.read().strip()[-500:]}")
         measured: dict[str, Any] = json.loads(out.read_text(encoding="utf-8"))
     return measured

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from arrowmind.bench.statistics import median_ratio
 
 if TYPE_CHECKING:
@@ -17,9 +15,9 @@ if TYPE_CHECKING:
 __all__ = ["Verdict", "fastest_rows", "judge"]
 
 INT8, FP32 = "arrowmind-int8", "arrowmind-fp32"
+INT4, INT2 = "arrowmind-int4", "arrowmind-int2"
 _RACING_PEERS = ("onnxruntime", "ctranslate2")  # those the ratios are taken against
 _MEGA = 1e6
-_GEMM_ROWS = 64  # rows of activations from which a product is bound by arithmetic
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,7 @@ def judge(
                 f"INT8 Spearman on {similarity}", "within 0.002 of FP32", measured, abs(difference) <= 0.002
             )
         )
-    return verdicts + _operators(operators)
+    return verdicts + _widths(running) + _operators(operators)
 
 
 def _int8(ours: Lane, lanes: Mapping[str, Lane]) -> list[Verdict]:
@@ -128,16 +126,49 @@ def _at_most(what: str, value: float, target: float) -> Verdict:
     return Verdict(what, f"<= {target}", f"{value:.2f}", value <= target)
 
 
+def _widths(lanes: Mapping[str, Lane]) -> list[Verdict]:
+    """INT4 and INT2 against INT8, end to end; nothing where none of them took part."""
+    verdicts = []
+    for name, width in ((INT4, "INT4"), (INT2, "INT2")):
+        if name in lanes and INT8 in lanes:
+            ratio = median_ratio(lanes[INT8].rounds, lanes[name].rounds)
+            verdicts.append(Verdict(f"{width} sentences/s", ">= 1 x INT8", f"{ratio:.2f} x", ratio >= 1))
+    return verdicts
+
+
 def _operators(operators: Mapping[str, Any] | None) -> list[Verdict]:
-    fastest = [] if operators is None else fastest_rows(operators["results"])
-    int8 = [row for row in fastest if row["op"] == "qmatmul" and "_i8_" in row["kernel"] and row["limit"]]
-    bandwidth = [row["share"] for row in int8 if row["limit"].startswith("read_")]
-    products = [row for row in int8 if not row["limit"].startswith(("read_", "fma_"))]
-    tall = [row["share"] for row in products if int(row["shape"].split("x")[0]) >= _GEMM_ROWS]
+    rows = [] if operators is None else [row for row in operators["results"] if "width" in row]
+    most = max((row["threads"] for row in rows), default=0)
+    rows = [row for row in rows if row["threads"] == most]
+
+    def figures(op: str, width: str, figure: str) -> list[float]:
+        return [row[figure] for row in rows if (row["op"], row["width"]) == (op, width)]
+
+    bandwidth, peak, int8 = "of the read bandwidth", "of the integer peak", "x INT8"
     return [
-        _share("GEMV INT8", ">= 90 % of the read bandwidth", max(bandwidth, default=None), 0.90),
-        _share("GEMM INT8", ">= 60 % of the integer peak", float(np.median(tall)) if tall else None, 0.60),
+        _shares("GEMV INT8", bandwidth, figures("gemv", "int8-paired", "share"), 0.92),
+        _shares("GEMV INT4", bandwidth, figures("gemv", "int4", "share"), 0.90),
+        _shares("GEMV INT2", bandwidth, figures("gemv", "int2", "share"), 0.80),
+        _shares("GEMM INT8, 256 rows", peak, figures("gemm", "int8-paired", "share"), 0.70),
+        _ratios("GEMM INT4, 256 rows", int8, figures("gemm", "int4", "relative_to_int8"), 1.0),
+        _ratios("GEMM INT2, 256 rows", int8, figures("gemm", "int2", "relative_to_int8"), 1.3),
     ]
+
+
+def _shares(what: str, of: str, shares: Sequence[float], target: float) -> Verdict:
+    """Shares of a limit, one for each shape: all must reach the target."""
+    text = f">= {100 * target:.0f} % {of}"
+    if not shares:
+        return Verdict(what, text, "not measured", None)
+    measured = " ".join(f"{100 * share:.0f}" for share in shares)
+    return Verdict(what, text, f"{measured} %", min(shares) >= target)
+
+
+def _ratios(what: str, of: str, ratios: Sequence[float], target: float) -> Verdict:
+    text = f">= {target:g} {of}"
+    if not ratios:
+        return Verdict(what, text, "not measured", None)
+    return Verdict(what, text, " ".join(f"{ratio:.2f}" for ratio in ratios) + " x", min(ratios) >= target)
 
 
 def fastest_rows(rows: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -149,9 +180,3 @@ def fastest_rows(rows: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
         if key not in fastest or row["best_s"] < fastest[key]["best_s"]:
             fastest[key] = row
     return list(fastest.values())
-
-
-def _share(what: str, text: str, share: float | None, target: float) -> Verdict:
-    if share is None:
-        return Verdict(what, text, "not measured", None)
-    return Verdict(what, text, f"{100 * share:.0f} %", share >= target)

@@ -44,6 +44,9 @@ CONTENDERS = {
     row.name: row
     for row in (
         Contender("arrowmind-int8", "ours", "int8"),
+        Contender("arrowmind-int4", "ours", "int4"),
+        Contender("arrowmind-int2", "ours", "int2"),
+        Contender("arrowmind-fp4", "ours", "fp4"),
         Contender("arrowmind-fp32", "ours", "fp32"),
         Contender("onnxruntime-fp32", "onnx_runtime", "fp32", _ONNX, "onnxruntime"),
         Contender("onnxruntime-int8", "onnx_runtime", "int8", _ONNX, "onnxruntime"),
