@@ -19,7 +19,7 @@ void bench_length(Report& report, int64_t length, int64_t head_dim) {
   p.v = p.k + kWidth;
   p.qkv_stride = 3 * kWidth;
   p.offsets = offsets;
-  p.heads = kWidth / head_dim;
+  p.heads = p.key_heads = kWidth / head_dim;
   p.head_dim = head_dim;
   p.scale = 0.125f;
   p.out = out.as<float>();

@@ -32,11 +32,13 @@ NB_MODULE(_native, m) {
   arrowmind::bindings::bind_base(m);
   arrowmind::bindings::bind_interchange(m);
   arrowmind::bindings::bind_qmatmul(m);
+  arrowmind::bindings::bind_activate(m);
   arrowmind::bindings::bind_attention(m);
   arrowmind::bindings::bind_embed(m);
   arrowmind::bindings::bind_norm(m);
   arrowmind::bindings::bind_pool(m);
   arrowmind::bindings::bind_quantise(m);
+  arrowmind::bindings::bind_rope(m);
   arrowmind::bindings::bind_scan(m);
   arrowmind::bindings::bind_plan(m);
   arrowmind::bindings::bind_simd(m);

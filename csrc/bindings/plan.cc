@@ -10,6 +10,8 @@
 #include "base/thread_pool.h"
 #include "bindings/bindings.h"
 #include "bindings/grid.h"
+#include "runtime/ops/activate.h"
+#include "runtime/ops/add.h"
 #include "runtime/ops/attention.h"
 #include "runtime/ops/embed.h"
 #include "runtime/ops/linear.h"
@@ -18,6 +20,7 @@
 #include "runtime/ops/observe.h"
 #include "runtime/ops/pool.h"
 #include "runtime/ops/quantise.h"
+#include "runtime/ops/rope.h"
 #include "runtime/plan.h"
 
 namespace arrowmind::bindings {
@@ -151,13 +154,13 @@ embed::Table embed_table(Plan& plan, const nb::dict& tensor) {
   return table;
 }
 
-void embed(Plan& plan, int output, const nb::dict& word, const nb::dict& position,
+void embed(Plan& plan, int output, const nb::dict& word, const std::optional<nb::dict>& position,
            const std::optional<nb::dict>& token_type) {
   runtime::EmbedTables tables;
   tables.word = embed_table(plan, word);
-  tables.position = embed_table(plan, position);
+  if (position) tables.position = embed_table(plan, *position);
   if (token_type) tables.token_type = embed_table(plan, *token_type);
-  for (const nb::dict* table : {&word, &position, token_type ? &*token_type : &word}) {
+  for (const nb::dict* table : {&word, position ? &*position : &word, token_type ? &*token_type : &word}) {
     if (shape_of(*table).columns != plan.columns(output)) {
       fail(ErrorKind::kWeight, "an embedding table has ", shape_of(*table).columns, " columns; ",
            plan.columns(output), " are needed");
@@ -168,13 +171,53 @@ void embed(Plan& plan, int output, const nb::dict& word, const nb::dict& positio
 
 void layer_norm(Plan& plan, int input, int output, const Vector<float>& gamma, const Vector<float>& beta,
                 float epsilon) {
-  const size_t columns = static_cast<size_t>(plan.columns(input));
-  if (gamma.size() != columns || beta.size() != columns) {
+  const int64_t columns = plan.columns(input);
+  if (static_cast<int64_t>(gamma.size()) != columns || beta.size() != gamma.size()) {
     fail(ErrorKind::kWeight, "a layer norm of ", gamma.size(), " values meets ", columns, " columns");
   }
   plan.keep(keepalive(nb::cast(gamma)));
   plan.keep(keepalive(nb::cast(beta)));
-  runtime::add_layer_norm(plan, {gamma.data(), beta.data(), epsilon}, input, output);
+  runtime::add_norm(plan, {gamma.data(), beta.data(), epsilon}, {.width = columns}, input, output);
+}
+
+void rms_norm(Plan& plan, int input, int output, const Vector<float>& gamma, float epsilon, int64_t first,
+              int64_t pieces) {
+  plan.keep(keepalive(nb::cast(gamma)));
+  const runtime::Pieces place = {
+      .first = first, .count = pieces, .width = static_cast<int64_t>(gamma.size())};
+  runtime::add_norm(plan, {gamma.data(), nullptr, epsilon}, place, input, output);
+}
+
+void turns(Plan& plan, int output, const Vector<float>& frequencies, float factor) {
+  if (2 * static_cast<int64_t>(frequencies.size()) != plan.columns(output)) {
+    fail(ErrorKind::kInvalidArgument, "turns: ", frequencies.size(), " frequencies for ",
+         plan.columns(output), " columns");
+  }
+  plan.keep(keepalive(nb::cast(frequencies)));
+  runtime::add_turns(plan, output, frequencies.data(), factor);
+}
+
+void rope(Plan& plan, int buffer, int turned_by, int64_t first, int64_t heads, int64_t head_dim) {
+  runtime::add_rope(plan, buffer, turned_by, {.first = first, .count = heads, .width = head_dim});
+}
+
+activate::Kind activation_kind(const std::string& name) {
+  if (name == "silu") return activate::Kind::kSilu;
+  if (name == "gelu") return activate::Kind::kGelu;
+  if (name == "gelu-tanh") return activate::Kind::kGeluTanh;
+  if (name == "cap") return activate::Kind::kCap;
+  fail(ErrorKind::kInvalidArgument, "activation '", name, "'; use silu, gelu, gelu-tanh or cap");
+}
+
+void attention(Plan& plan, int input, int output, int64_t heads, int64_t key_heads, bool causal,
+               int64_t window, float scale, float cap) {
+  runtime::add_attention(plan, input, output,
+                         {.heads = heads,
+                          .key_heads = key_heads > 0 ? key_heads : heads,
+                          .scale = scale,
+                          .causal = causal,
+                          .window = window,
+                          .cap = cap});
 }
 
 // A value for each column of `input`, kept alive by the plan.
@@ -223,9 +266,29 @@ void record(Plan& plan, int input, const Rows& rows, const Count& count) {
 }
 
 void pool(Plan& plan, int input, const std::string& kind) {
-  if (kind != "mean" && kind != "cls")
-    fail(ErrorKind::kInvalidArgument, "pooling '", kind, "'; use mean or cls");
-  runtime::add_pool(plan, input, kind == "mean" ? pool::Mode::kMean : pool::Mode::kFirst);
+  if (kind != "mean" && kind != "cls" && kind != "last")
+    fail(ErrorKind::kInvalidArgument, "pooling '", kind, "'; use mean, cls or last");
+  runtime::add_pool(plan, input,
+                    kind == "mean"  ? pool::Mode::kMean
+                    : kind == "cls" ? pool::Mode::kFirst
+                                    : pool::Mode::kLast);
+}
+
+nb::ndarray<nb::numpy, float> result_of(Plan& plan, const runtime::Batch& batch,
+                                        const runtime::RunOptions& options, ThreadPool& threads) {
+  const int64_t rows = plan.gives_tokens() ? batch.tokens() : batch.sequences;
+  const int64_t columns = plan.limits().output_columns;
+  const size_t size = static_cast<size_t>(rows * columns);
+  // A result per token is written whole (Plan::finish), and large.
+  auto result =
+      plan.gives_tokens() ? std::make_unique_for_overwrite<float[]>(size) : std::make_unique<float[]>(size);
+  float* output = result.get();
+  {
+    nb::gil_scoped_release release;
+    plan.run(batch, options, threads, output);
+  }
+  nb::capsule owner(result.release(), [](void* p) noexcept { delete[] static_cast<float*>(p); });
+  return {output, {static_cast<size_t>(rows), static_cast<size_t>(columns)}, owner};
 }
 
 nb::ndarray<nb::numpy, float> run(Plan& plan, const Vector<int32_t>& token_ids,
@@ -233,19 +296,25 @@ nb::ndarray<nb::numpy, float> run(Plan& plan, const Vector<int32_t>& token_ids,
                                   int64_t micro_tokens) {
   if (offsets.size() < 1)
     fail(ErrorKind::kInvalidArgument, "offsets is empty; it needs sequences + 1 values");
-  const size_t sequences = offsets.size() - 1;
-  const size_t columns = static_cast<size_t>(plan.limits().output_columns);
-  auto result = std::make_unique<float[]>(sequences * columns);
-  float* output = result.get();
-  {
-    nb::gil_scoped_release release;
-    const runtime::Batch batch{token_ids.data(), offsets.data(), static_cast<int64_t>(sequences)};
-    runtime::validate(batch, static_cast<int64_t>(token_ids.size()), plan.limits().max_length,
-                      plan.limits().vocabulary);
-    plan.run(batch, {.micro_tokens = micro_tokens, .normalise = normalise}, threads, output);
+  const int64_t sequences = static_cast<int64_t>(offsets.size()) - 1;
+  const runtime::Batch batch{token_ids.data(), offsets.data(), sequences};
+  runtime::validate(batch, static_cast<int64_t>(token_ids.size()), plan.limits().max_length,
+                    plan.limits().vocabulary);
+  return result_of(plan, batch, {.micro_tokens = micro_tokens, .normalise = normalise}, threads);
+}
+
+using FloatRows = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+
+nb::ndarray<nb::numpy, float> run_rows(Plan& plan, const FloatRows& rows, ThreadPool& threads) {
+  if (plan.source() < 0 || static_cast<int64_t>(rows.shape(1)) != plan.columns(plan.source())) {
+    fail(ErrorKind::kInvalidArgument, "rows of ", rows.shape(1), " columns; ",
+         plan.source() < 0 ? 0 : plan.columns(plan.source()), " are needed");
   }
-  nb::capsule owner(result.release(), [](void* p) noexcept { delete[] static_cast<float*>(p); });
-  return {output, {sequences, columns}, owner};
+  if (rows.shape(0) > INT32_MAX)
+    fail(ErrorKind::kInvalidArgument, rows.shape(0), " rows; run fewer at a time");
+  const int32_t offsets[] = {0, static_cast<int32_t>(rows.shape(0))};
+  const runtime::Batch batch{nullptr, offsets, rows.shape(0) > 0 ? 1 : 0};
+  return result_of(plan, batch, {.rows = rows.data()}, threads);
 }
 
 Plan* make_plan(int64_t vocabulary, int64_t max_length, int64_t output_columns) {
@@ -264,24 +333,43 @@ void bind_plan(nb::module_& m) {
           },
           nb::arg("type"), nb::arg("columns"), nb::arg("group") = 0)
       .def("columns", &Plan::columns, nb::arg("buffer"))
-      .def("embed", &embed, nb::arg("output"), nb::arg("word"), nb::arg("position"),
+      .def("embed", &embed, nb::arg("output"), nb::arg("word"), nb::arg("position") = nb::none(),
            nb::arg("token_type") = nb::none())
       .def("layer_norm", &layer_norm, nb::arg("input"), nb::arg("output"), nb::arg("gamma"), nb::arg("beta"),
            nb::arg("epsilon"))
+      .def("rms_norm", &rms_norm, nb::arg("input"), nb::arg("output"), nb::arg("gamma"), nb::arg("epsilon"),
+           nb::arg("first") = 0, nb::arg("pieces") = 1)
+      .def("turns", &turns, nb::arg("output"), nb::arg("frequencies"), nb::arg("factor") = 1.0f)
+      .def("rope", &rope, nb::arg("buffer"), nb::arg("turns"), nb::arg("first"), nb::arg("heads"),
+           nb::arg("head_dim"))
+      .def(
+          "activate",
+          [](Plan& plan, int input, int output, const std::string& kind, float cap) {
+            runtime::add_activate(plan, activation_kind(kind), cap, input, output);
+          },
+          nb::arg("input"), nb::arg("output"), nb::arg("kind"), nb::arg("cap") = 0.0f)
+      .def("add", &runtime::add_sum, nb::arg("input"), nb::arg("output"))
       .def("quantise", &quantise, nb::arg("input"), nb::arg("output"), nb::arg("multiplier") = nb::none())
       .def("multiply", &multiply, nb::arg("input"), nb::arg("output"), nb::arg("multiplier"))
       .def("observe", &observe, nb::arg("input"), nb::arg("statistics"))
       .def("record", &record, nb::arg("input"), nb::arg("rows"), nb::arg("count"))
       .def("linear", &linear, nb::arg("layers"), nb::arg("input"), nb::arg("output"),
            nb::arg("residual") = -1, nb::arg("gelu") = false, nb::arg("column") = -1)
-      .def("attention", &runtime::add_attention, nb::arg("input"), nb::arg("output"), nb::arg("heads"))
+      .def("attention", &attention, nb::arg("input"), nb::arg("output"), nb::arg("heads"),
+           nb::arg("key_heads") = 0, nb::arg("causal") = false, nb::arg("window") = 0,
+           nb::arg("scale") = 0.0f, nb::arg("cap") = 0.0f)
       .def("pool", &pool, nb::arg("input"), nb::arg("kind"))
+      .def("result", &Plan::set_result, nb::arg("buffer"))
+      .def("source", &Plan::set_source, nb::arg("buffer"))
       .def("finish", &Plan::finish)
       .def("kernels", &Plan::kernels)
       .def_prop_ro("scratch_bytes_per_token", &Plan::scratch_bytes_per_token)
       .def("run", &run, nb::arg("token_ids"), nb::arg("offsets"), nb::arg("threads"), nb::arg("normalise"),
            nb::arg("micro_tokens") = 128,
-           "Runs the forward over packed sequences without the GIL -> float32 [sequences, output_columns].");
+           "Runs the forward over packed sequences without the GIL -> float32 [sequences or tokens, "
+           "output_columns].")
+      .def("run_rows", &run_rows, nb::arg("rows"), nb::arg("threads"),
+           "Runs the forward over rows of floats without the GIL -> float32 [rows, output_columns].");
 }
 
 }  // namespace arrowmind::bindings

@@ -8,13 +8,14 @@ namespace {
 void run(const std::string& name, Matrix<const float> x, Vector<const int32_t> offsets,
          const std::string& mode, bool normalise, Matrix<float> out, int64_t repeat) {
   const pool::Row& row = kernel_by_name(pool::rows(), name);
-  require("pool", mode == "mean" || mode == "first", "mode must be 'mean' or 'first'");
+  require("pool", mode == "mean" || mode == "first" || mode == "last",
+          "mode must be 'mean', 'first' or 'last'");
   require_offsets("pool", offsets, extent(x, 0));
   pool::Params p;
   p.x = x.data();
   p.x_stride = p.width = p.out_stride = extent(x, 1);
   p.offsets = offsets.data();
-  p.mode = mode == "mean" ? pool::Mode::kMean : pool::Mode::kFirst;
+  p.mode = mode == "mean" ? pool::Mode::kMean : mode == "first" ? pool::Mode::kFirst : pool::Mode::kLast;
   p.normalise = normalise;
   p.out = out.data();
   p.end = extent(offsets, 0) - 1;

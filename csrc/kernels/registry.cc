@@ -4,12 +4,14 @@
 #include <mutex>
 #include <optional>
 
+#include "kernels/activate/activate.h"
 #include "kernels/attention/attention.h"
 #include "kernels/embed/embed.h"
 #include "kernels/norm/norm.h"
 #include "kernels/pool/pool.h"
 #include "kernels/qmatmul/qmatmul.h"
 #include "kernels/quantise/quantise.h"
+#include "kernels/rope/rope.h"
 #include "kernels/scan/scan.h"
 #include "kernels/simd/simd.h"
 
@@ -56,10 +58,12 @@ std::vector<KernelRow> all_kernels() {
   std::vector<KernelRow> all;
   append(all, qmatmul::rows());
   append(all, attention::rows());
+  append(all, activate::rows());
   append(all, embed::rows());
   append(all, norm::rows());
   append(all, pool::rows());
   append(all, quantise::rows());
+  append(all, rope::rows());
   append(all, scan::rows());
   append(all, simd::rows());
   return all;

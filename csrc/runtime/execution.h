@@ -38,7 +38,7 @@ class Execution {
   const Batch& batch;
   const int32_t* positions = nullptr;  // [tokens] place of each token in its sequence
   std::vector<Slot> slots;             // by buffer id
-  float* output = nullptr;             // [sequences, columns of the result]
+  float* output = nullptr;             // [sequences or tokens, columns of the result]
   bool normalise = false;              // results to unit length
 
   int threads() const { return pool_ == nullptr ? 1 : pool_->threads(); }

@@ -65,13 +65,35 @@ void Plan::expect(int id, BufferType type, int64_t columns, const char* what) co
   }
 }
 
+void Plan::set_result(int id) {
+  expect(id, BufferType::kF32, limits_.output_columns, "result");
+  result_ = id;
+}
+
+void Plan::set_source(int id) {
+  expect(id, BufferType::kF32, -1, "source");
+  source_ = id;
+}
+
 void Plan::add_op(std::unique_ptr<Op> op) {
   if (finished_) fail(ErrorKind::kInvalidArgument, "the plan is finished; build a new one to add operators");
   ops_.push_back(std::move(op));
 }
 
+bool Plan::is_written(int id) const {
+  return std::any_of(ops_.begin(), ops_.end(), [&](const std::unique_ptr<Op>& op) {
+    return std::find(op->writes.begin(), op->writes.end(), id) != op->writes.end();
+  });
+}
+
 void Plan::finish() {
   if (finished_) return;
+  if (source_ >= 0 && is_written(source_)) {
+    fail(ErrorKind::kInvalidArgument, "an operator writes buffer ", source_, ", which is the caller's rows");
+  }
+  if (result_ >= 0 && !is_written(result_)) {
+    fail(ErrorKind::kInvalidArgument, "no operator writes buffer ", result_, ", which is the result");
+  }
   lay_out();
   finished_ = true;
 }
@@ -86,7 +108,8 @@ void Plan::lay_out() {
   }
   std::vector<size_t> order;
   for (size_t id = 0; id < buffers_.size(); ++id) {
-    if (lives[id].last >= 0) order.push_back(id);
+    const bool is_callers = static_cast<int>(id) == result_ || static_cast<int>(id) == source_;
+    if (lives[id].last >= 0 && !is_callers) order.push_back(id);
   }
   std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return lives[a].first < lives[b].first; });
 
@@ -141,7 +164,15 @@ void Plan::return_scratch(std::unique_ptr<Scratch> scratch) {
   free_scratch_.push_back(std::move(scratch));
 }
 
-void Plan::run_micro_batch(const Batch& batch, Range range, bool normalise, ThreadPool* pool, float* output) {
+// Puts the caller's memory in place of the buffers that stand for it.
+void Plan::bind(std::vector<Slot>& slots, const float* rows, float* output) const {
+  if (result_ >= 0) slots[static_cast<size_t>(result_)].data = output;
+  // Never written: add_op() sees to it.
+  if (source_ >= 0) slots[static_cast<size_t>(source_)].data = const_cast<float*>(rows);
+}
+
+void Plan::run_micro_batch(const Batch& batch, Range range, const RunOptions& options, ThreadPool* pool,
+                           float* output) {
   std::unique_ptr<Scratch> scratch = borrow_scratch();
   const int32_t first = batch.offsets[range.begin];
   scratch->offsets.clear();
@@ -150,28 +181,34 @@ void Plan::run_micro_batch(const Batch& batch, Range range, bool normalise, Thre
   for (int64_t s = range.begin; s < range.end; ++s) {
     for (int32_t i = 0; i < batch.offsets[s + 1] - batch.offsets[s]; ++i) scratch->positions.push_back(i);
   }
-  const Batch part{batch.token_ids + first, scratch->offsets.data(), range.end - range.begin};
+  const int32_t* ids = batch.token_ids == nullptr ? nullptr : batch.token_ids + first;
+  const Batch part{ids, scratch->offsets.data(), range.end - range.begin};
   Execution execution(part, pool);
   execution.positions = scratch->positions.data();
   execution.slots = slots(*scratch, part.tokens());
-  execution.output = output + range.begin * limits_.output_columns;
-  execution.normalise = normalise;
+  execution.output = output + (gives_tokens() ? first : range.begin) * limits_.output_columns;
+  execution.normalise = options.normalise;
+  const float* rows = options.rows == nullptr ? nullptr : options.rows + first * columns(source_);
+  bind(execution.slots, rows, execution.output);
   for (const std::unique_ptr<Op>& op : ops_) op->run(execution);
   return_scratch(std::move(scratch));
 }
 
 void Plan::run(const Batch& batch, const RunOptions& options, ThreadPool& pool, float* output) {
   if (!finished_) fail(ErrorKind::kInvalidArgument, "the plan is not finished; call finish() first");
+  if ((source_ >= 0) != (options.rows != nullptr)) {
+    fail(ErrorKind::kInvalidArgument, "this plan reads ", source_ >= 0 ? "rows, not token ids" : "token ids");
+  }
   const std::vector<Range> ranges = split(batch, options.micro_tokens);
   const bool whole_per_thread = static_cast<int>(ranges.size()) >= 2 * pool.threads();
   if (whole_per_thread) {
     pool.run(static_cast<int64_t>(ranges.size()), [&](int64_t i, int) {
-      run_micro_batch(batch, ranges[static_cast<size_t>(i)], options.normalise, nullptr, output);
+      run_micro_batch(batch, ranges[static_cast<size_t>(i)], options, nullptr, output);
     });
     return;
   }
   ThreadPool* shared = pool.threads() > 1 ? &pool : nullptr;
-  for (const Range& range : ranges) run_micro_batch(batch, range, options.normalise, shared, output);
+  for (const Range& range : ranges) run_micro_batch(batch, range, options, shared, output);
 }
 
 std::vector<std::string> Plan::kernels() const {

@@ -14,12 +14,13 @@ namespace arrowmind::runtime {
 struct Limits {
   int64_t vocabulary = 0;      // token ids are below this
   int64_t max_length = 0;      // longest sequence
-  int64_t output_columns = 0;  // floats per sequence in the result
+  int64_t output_columns = 0;  // floats in a row of the result
 };
 
 struct RunOptions {
-  int64_t micro_tokens = 128;  // tokens of a micro-batch, about
-  bool normalise = false;      // results to unit length
+  int64_t micro_tokens = 128;   // tokens of a micro-batch, about
+  bool normalise = false;       // results to unit length
+  const float* rows = nullptr;  // [tokens, columns of the source], for plans that read rows
 };
 
 // A forward as a flat list of operators over buffers. Built once; run() is safe from several threads at once.
@@ -38,13 +39,21 @@ class Plan {
   int64_t columns(int id) const { return buffers_.at(static_cast<size_t>(id)).columns; }
   int64_t group(int id) const { return buffers_.at(static_cast<size_t>(id)).group; }
 
+  // The result is this buffer, a row per token, written in place; else an op writes a row per sequence.
+  void set_result(int id);
+  // This buffer is the caller's rows (RunOptions), read in place; no op may write it. There are no token ids
+  // then.
+  void set_source(int id);
+  bool gives_tokens() const { return result_ >= 0; }
+  int source() const { return source_; }  // -1: token ids
+
   void add_op(std::unique_ptr<Op> op);
   void keep(Keepalive owner) { owners_.push_back(std::move(owner)); }
 
   // Lays the buffers out; no op can be added afterwards.
   void finish();
 
-  // Runs the forward over all sequences and writes output [sequences, output_columns].
+  // Runs the forward over all sequences and writes output [sequences or tokens, output_columns].
   // Micro-batches go to the pool's threads one by one; a batch too small for that is split inside the
   // operators instead. The result does not depend on either.
   void run(const Batch& batch, const RunOptions& options, ThreadPool& pool, float* output);
@@ -68,9 +77,12 @@ class Plan {
     std::vector<int32_t> offsets;
   };
 
+  bool is_written(int id) const;
   void lay_out();
   std::vector<Slot> slots(Scratch& scratch, int64_t tokens) const;
-  void run_micro_batch(const Batch& batch, Range range, bool normalise, ThreadPool* pool, float* output);
+  void bind(std::vector<Slot>& slots, const float* rows, float* output) const;
+  void run_micro_batch(const Batch& batch, Range range, const RunOptions& options, ThreadPool* pool,
+                       float* output);
   std::unique_ptr<Scratch> borrow_scratch();
   void return_scratch(std::unique_ptr<Scratch> scratch);
 
@@ -78,6 +90,8 @@ class Plan {
   std::vector<Buffer> buffers_;
   std::vector<std::unique_ptr<Op>> ops_;
   std::vector<Keepalive> owners_;
+  int result_ = -1;
+  int source_ = -1;
   bool finished_ = false;
   int64_t bytes_per_token_ = 0;
 

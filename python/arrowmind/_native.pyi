@@ -216,7 +216,7 @@ class Plan:
         self,
         output: int,
         word: dict[str, object],
-        position: dict[str, object],
+        position: dict[str, object] | None = None,
         token_type: dict[str, object] | None = None,
     ) -> None: ...
     def layer_norm(
@@ -227,6 +227,23 @@ class Plan:
         beta: npt.NDArray[np.float32],
         epsilon: float,
     ) -> None: ...
+    def rms_norm(
+        self,
+        input: int,  # noqa: A002
+        output: int,
+        gamma: npt.NDArray[np.float32],
+        epsilon: float,
+        first: int = 0,
+        pieces: int = 1,
+    ) -> None:
+        """`pieces` pieces as wide as gamma, from column `first` on, each by itself."""
+
+    def turns(self, output: int, frequencies: npt.NDArray[np.float32], factor: float = 1.0) -> None: ...
+    def rope(self, buffer: int, turns: int, first: int, heads: int, head_dim: int) -> None: ...
+    def activate(self, input: int, output: int, kind: str, cap: float = 0.0) -> None:  # noqa: A002
+        """`silu`, `gelu`, `gelu-tanh`, `cap`; gated where the input is twice as wide as the output."""
+
+    def add(self, input: int, output: int) -> None: ...  # noqa: A002
     def quantise(
         self,
         input: int,  # noqa: A002
@@ -250,8 +267,24 @@ class Plan:
         gelu: bool = False,
         column: int = -1,
     ) -> None: ...
-    def attention(self, input: int, output: int, heads: int) -> None: ...  # noqa: A002
+    def attention(
+        self,
+        input: int,  # noqa: A002
+        output: int,
+        heads: int,
+        key_heads: int = 0,
+        causal: bool = False,
+        window: int = 0,
+        scale: float = 0.0,
+        cap: float = 0.0,
+    ) -> None: ...
     def pool(self, input: int, kind: str) -> None: ...  # noqa: A002
+    def result(self, buffer: int) -> None:
+        """The buffer that is the result, a row per token; without it `pool` makes a row per sequence."""
+
+    def source(self, buffer: int) -> None:
+        """The buffer that stands for the rows that `run_rows` is given."""
+
     def finish(self) -> None: ...
     def kernels(self) -> list[str]: ...
     @property
@@ -264,4 +297,10 @@ class Plan:
         normalise: bool,
         micro_tokens: int = 128,
     ) -> npt.NDArray[np.float32]:
-        """Runs the forward over packed sequences without the GIL -> float32 [sequences, output_columns]."""
+        """Runs the forward over packed sequences without the GIL.
+
+        Returns float32 [sequences or tokens, output_columns].
+        """
+
+    def run_rows(self, rows: npt.NDArray[np.float32], threads: ThreadPool) -> npt.NDArray[np.float32]:
+        """Runs the forward over rows of floats without the GIL -> float32 [rows, output_columns]."""

@@ -60,6 +60,8 @@ std::string isas_run(const Report& report) {
 void run_all(Report& report, uint64_t seed) {
   test_simd(report, seed);
   test_norm(report, seed);
+  test_activate(report, seed);
+  test_rope(report, seed);
   test_pool(report, seed);
   test_embed(report, seed);
   test_quantise(report, seed);

@@ -5,12 +5,14 @@
 namespace arrowmind::isa_test {
 
 // One per op: every row of its table against the scalar row, on cases made from `seed`.
+void test_activate(Report& report, uint64_t seed);
 void test_attention(Report& report, uint64_t seed);
 void test_embed(Report& report, uint64_t seed);
 void test_norm(Report& report, uint64_t seed);
 void test_pool(Report& report, uint64_t seed);
 void test_qmatmul(Report& report, uint64_t seed);
 void test_quantise(Report& report, uint64_t seed);
+void test_rope(Report& report, uint64_t seed);
 void test_scan(Report& report, uint64_t seed);
 void test_simd(Report& report, uint64_t seed);
 

@@ -14,15 +14,21 @@ struct Case {
   int64_t heads, head_dim;
   bool rough;
   uint64_t seed;
+  int64_t key_heads = 0;
+  bool causal = false;
+  int64_t window = 0;
+  float cap = 0;
   std::string text() const {
     return cat(lengths.size(), " sequences from ", lengths[0], " tokens, ", heads, " heads of ", head_dim,
-               rough ? ", special values" : "");
+               rough ? ", special values" : "", causal ? ", causal" : "", ", window ", window);
   }
 };
 
 Outcome run(const attention::Row& row, const Case& one) {
   Random random(one.seed);
   const int64_t width = one.heads * one.head_dim;
+  const int64_t key_heads = one.key_heads > 0 ? one.key_heads : one.heads;
+  const int64_t row_width = width + 2 * key_heads * one.head_dim;
   const int64_t out_stride = width + 3;
   Buffer<int32_t> offsets(static_cast<int64_t>(one.lengths.size()) + 1);
   for (size_t i = 0; i < one.lengths.size(); ++i) {
@@ -30,22 +36,26 @@ Outcome run(const attention::Row& row, const Case& one) {
   }
   const int64_t tokens = offsets[offsets.size() - 1];
   const Buffer<float> qkv =
-      filled<float>(tokens * 3 * width, [&] { return one.rough ? random.rough() : random.real(); });
+      filled<float>(tokens * row_width, [&] { return one.rough ? random.rough() : random.real(); });
   Buffer<float> out = filled<float>(tokens * out_stride - 3, [] { return -7.0f; });
   const int64_t longest = *std::max_element(one.lengths.begin(), one.lengths.end());
   Buffer<char> scratch(attention::scratch_bytes(longest, one.head_dim), 64);
   attention::Params p;
   p.q = qkv.data();
   p.k = p.q + width;
-  p.v = p.k + width;
-  p.qkv_stride = 3 * width;
+  p.v = p.k + key_heads * one.head_dim;
+  p.qkv_stride = row_width;
   p.offsets = offsets.data();
   p.heads = one.heads;
+  p.key_heads = key_heads;
+  p.causal = one.causal;
+  p.window = one.window;
+  p.cap = one.cap;
   p.head_dim = one.head_dim;
   p.scale = 1.0f / std::sqrt(static_cast<float>(one.head_dim));
   p.out = out.data();
   p.out_stride = out_stride;
-  p.end = static_cast<int64_t>(one.lengths.size()) * one.heads;
+  p.end = static_cast<int64_t>(one.lengths.size()) * key_heads;
   p.scratch = scratch.data();
   row.run(p);
   return {{out.begin(), out.end()}, {}};
@@ -63,6 +73,9 @@ void test_attention(Report& report, uint64_t seed) {
     }
   }
   cases.push_back({{65, 130}, 2, 32, false, ++seed});
+  for (const int64_t window : {0, 1, 5, 20}) {
+    cases.push_back({{1, 7, 40, 33}, 6, 20, window == 5, ++seed, 2, true, window, window == 1 ? 4.0f : 0});
+  }
   check_rows(report, attention::rows(), cases, [](const auto&, const auto&) { return true; }, run);
 }
 

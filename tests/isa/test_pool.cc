@@ -44,7 +44,7 @@ Outcome run(const pool::Row& row, const Case& one) {
 void test_pool(Report& report, uint64_t seed) {
   std::vector<Case> cases;
   for (const int64_t width : {1, 5, 15, 16, 17, 63, 64, 100, 384}) {
-    for (const pool::Mode mode : {pool::Mode::kMean, pool::Mode::kFirst}) {
+    for (const pool::Mode mode : {pool::Mode::kMean, pool::Mode::kFirst, pool::Mode::kLast}) {
       for (const bool normalise : {false, true}) {
         cases.push_back({width, width % 2 == 0 ? 0 : 3, mode, normalise, width == 5, ++seed});
       }

@@ -24,22 +24,38 @@ LENGTHS = [1, 2, 5, 6, 7, 0, 8, 9, 12, 15, 16, 17, 31, 32, 33, 48, 65]
 DIMS = [1, 8, 15, 16, 17, 20, 32, 40, 64, 72, 256]
 
 
-def run(name: str, qkv: np.ndarray, offsets: np.ndarray, heads: int, scale: float) -> np.ndarray:
-    out = np.full((len(qkv), qkv.shape[1] // 3), 77, np.float32)
-    _native.attention_run(name, qkv, offsets, heads, scale, out)
+# Causal, with shared heads of keys, windows around the blocks and panels, and a cap of the scores.
+FORMS = [
+    {"causal": True},
+    {"causal": True, "key_heads": 2},
+    {"causal": True, "key_heads": 1, "window": 1},
+    {"causal": True, "key_heads": 2, "window": 3},
+    {"causal": True, "key_heads": 4, "window": 16},
+    {"causal": True, "key_heads": 1, "window": 21},
+    {"causal": True, "key_heads": 2, "cap": 5.0},
+    {"key_heads": 2, "cap": 2.0},
+]
+
+
+def run(name: str, qkv: np.ndarray, offsets: np.ndarray, heads: int, scale: float, **form) -> np.ndarray:
+    dim = qkv.shape[1] // (heads + 2 * form.get("key_heads", heads))
+    out = np.full((len(qkv), heads * dim), 77, np.float32)
+    _native.attention_run(name, qkv, offsets, heads, scale, out, **form)
     return out
 
 
-def case(lengths: list[int], heads: int, dim: int, spread: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+def case(
+    lengths: list[int], heads: int, dim: int, spread: float = 1.0, key_heads: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(SEED + dim)
     offsets = np.cumsum([0, *lengths], dtype=np.int32)
-    qkv = rng.standard_normal((offsets[-1], 3 * heads * dim)) * spread
+    qkv = rng.standard_normal((offsets[-1], (heads + 2 * (key_heads or heads)) * dim)) * spread
     return qkv.astype(np.float32), offsets
 
 
-def check(name: str, qkv: np.ndarray, offsets: np.ndarray, heads: int, scale: float) -> None:
-    expected, bound = attention(qkv, offsets, heads, scale)
-    assert (np.abs(run(name, qkv, offsets, heads, scale) - expected) <= bound).all()
+def check(name: str, qkv: np.ndarray, offsets: np.ndarray, heads: int, scale: float, **form) -> None:
+    expected, bound = attention(qkv, offsets, heads, scale, **form)
+    assert (np.abs(run(name, qkv, offsets, heads, scale, **form) - expected) <= bound).all()
 
 
 def test_only_missing_isas_are_skipped():
@@ -67,6 +83,39 @@ def test_same_bits_as_scalar(name, dim, spread):
     qkv, offsets = case(LENGTHS, 2, dim, spread)
     ours = run(name, qkv, offsets, 2, dim**-0.5)
     assert_same_bits(ours, run(scalar("attention"), qkv, offsets, 2, dim**-0.5))
+
+
+@pytest.mark.parametrize("name", named("attention"))
+@pytest.mark.parametrize("form", FORMS, ids=str)
+@pytest.mark.parametrize("dim", [8, 20, 64])
+def test_forms_of_decoders_match_float64(name, form, dim):
+    qkv, offsets = case(LENGTHS, 4, dim, key_heads=form.get("key_heads", 4))
+    check(name, qkv, offsets, 4, dim**-0.5, **form)
+
+
+@pytest.mark.parametrize("name", others("attention"))
+@pytest.mark.parametrize("form", FORMS, ids=str)
+@pytest.mark.parametrize("dim", [8, 20, 64])
+def test_forms_of_decoders_have_the_same_bits_as_scalar(name, form, dim):
+    qkv, offsets = case(LENGTHS, 4, dim, 3.0, key_heads=form.get("key_heads", 4))
+    ours = run(name, qkv, offsets, 4, dim**-0.5, **form)
+    assert_same_bits(ours, run(scalar("attention"), qkv, offsets, 4, dim**-0.5, **form))
+
+
+@pytest.mark.parametrize("name", named("attention"))
+@pytest.mark.parametrize("window", [0, 5, 17])
+@pytest.mark.parametrize("length", [1, 6, 16, 23])
+def test_a_causal_row_does_not_see_what_follows(name, window, length):
+    """Nor what lies before its window: values there may be NaN, and bits stay what they are without them."""
+    qkv, _ = case([40], 4, 16, key_heads=2)
+    form = {"key_heads": 2, "causal": True, "window": window}
+    alone = run(name, qkv[:length].copy(), np.array([0, length], np.int32), 4, 0.25, **form)
+    qkv[length:] = np.nan
+    offsets = np.array([0, 40], np.int32)
+    assert_same_bits(run(name, qkv, offsets, 4, 0.25, **form)[:length], alone)
+    if 0 < window < length:
+        qkv[: length - window, 4 * 16 :] = np.nan
+        assert_same_bits(run(name, qkv, offsets, 4, 0.25, **form)[length - 1], alone[length - 1])
 
 
 @pytest.mark.parametrize("name", named("attention"))
@@ -154,3 +203,7 @@ def test_bad_shapes_are_refused():
         run("attention_f32_4x16_scalar", np.zeros((3, 48), np.float32), offsets, 5, 1.0)
     with pytest.raises(InvalidArgumentError, match="three times"):
         run("attention_f32_4x16_scalar", np.zeros((3, 50), np.float32), offsets, 1, 1.0)
+    with pytest.raises(InvalidArgumentError, match="heads of keys"):
+        run("attention_f32_4x16_scalar", np.zeros((3, 64), np.float32), offsets, 2, 1.0, key_heads=3)
+    with pytest.raises(InvalidArgumentError, match="causal"):
+        run("attention_f32_4x16_scalar", np.zeros((3, 48), np.float32), offsets, 1, 1.0, window=2)

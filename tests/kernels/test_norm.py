@@ -13,14 +13,14 @@ from tests.kernels.rows import (
     others,
     scalar,
 )
-from tests.reference.norm import layer_norm
+from tests.reference.norm import layer_norm, rms_norm
 
 from arrowmind import _native
 
 EPS = 1e-12
 
 
-def run(name: str, x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, eps: float = EPS) -> np.ndarray:
+def run(name: str, x: np.ndarray, gamma: np.ndarray, beta: np.ndarray | None, eps: float = EPS) -> np.ndarray:
     y = np.full_like(x, 77)
     _native.norm_run(name, x, gamma, beta, eps, y)
     return y
@@ -54,6 +54,23 @@ def test_matches_float64(name, width, offset):
 def test_same_bits_as_scalar(name, width):
     x, gamma, beta = case(width)
     assert_same_bits(run(name, x, gamma, beta), run(scalar("norm"), x, gamma, beta))
+
+
+@pytest.mark.parametrize("name", named("norm"))
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("rows", [1, 5])
+def test_rms_matches_float64(name, width, rows):
+    x, gamma, _ = case(width, rows)
+    expected, bound = rms_norm(x, gamma, EPS)
+    assert (np.abs(run(name, x, gamma, None) - expected) <= bound).all()
+
+
+@pytest.mark.parametrize("name", others("norm"))
+@pytest.mark.parametrize("width", WIDTHS)
+def test_rms_has_the_same_bits_as_scalar(name, width):
+    x, gamma, _ = case(width)
+    x[1, width // 2] = np.inf
+    assert_same_bits(run(name, x, gamma, None), run(scalar("norm"), x, gamma, None))
 
 
 @pytest.mark.parametrize("name", named("norm"))

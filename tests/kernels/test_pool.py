@@ -39,7 +39,7 @@ def test_only_missing_isas_are_skipped():
 
 @pytest.mark.parametrize("name", named("pool"))
 @pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("mode", ["mean", "first"])
+@pytest.mark.parametrize("mode", ["mean", "first", "last"])
 @pytest.mark.parametrize("normalise", [False, True])
 def test_matches_float64(name, width, mode, normalise):
     x, offsets = case(width, LENGTHS)
@@ -49,7 +49,7 @@ def test_matches_float64(name, width, mode, normalise):
 
 @pytest.mark.parametrize("name", others("pool"))
 @pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("mode", ["mean", "first"])
+@pytest.mark.parametrize("mode", ["mean", "first", "last"])
 def test_same_bits_as_scalar(name, width, mode):
     x, offsets = case(width, LENGTHS)
     for normalise in (False, True):

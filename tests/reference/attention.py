@@ -9,29 +9,57 @@ from tests.reference.tolerance import UNIT
 
 
 def attention(
-    qkv: np.ndarray, offsets: np.ndarray, heads: int, scale: float
+    qkv: np.ndarray,
+    offsets: np.ndarray,
+    heads: int,
+    scale: float,
+    *,
+    key_heads: int = 0,
+    causal: bool = False,
+    window: int = 0,
+    cap: float = 0.0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The result and its error bound, both [tokens, heads * head_dim]."""
-    tokens, width = qkv.shape[0], qkv.shape[1] // 3
-    dim = width // heads
-    parts = qkv.astype(np.float64).reshape(tokens, 3, heads, dim)
+    key_heads = key_heads or heads
+    tokens = qkv.shape[0]
+    dim = qkv.shape[1] // (heads + 2 * key_heads)
+    q, k, v = (
+        part.reshape(tokens, -1, dim)
+        for part in np.split(qkv.astype(np.float64), [heads * dim, (heads + key_heads) * dim], axis=1)
+    )
     out, bound = np.zeros((tokens, heads, dim)), np.zeros((tokens, heads, dim))
     for first, last in itertools.pairwise(offsets):
+        seen = visible(last - first, window) if causal else np.ones((last - first, last - first), bool)
         for head in range(heads):
-            q, k, v = (parts[first:last, part, head] for part in range(3))
-            out[first:last, head], bound[first:last, head] = _head(q, k, v, scale)
-    return out.reshape(tokens, width), bound.reshape(tokens, width)
+            one = head // (heads // key_heads)
+            rows = slice(first, last)
+            out[rows, head], bound[rows, head] = _head(
+                q[rows, head], k[rows, one], v[rows, one], scale, seen, cap
+            )
+    return out.reshape(tokens, -1), bound.reshape(tokens, -1)
 
 
-def _head(q: np.ndarray, k: np.ndarray, v: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
+def visible(length: int, window: int = 0) -> np.ndarray:
+    """Which keys (columns) each row sees: those up to itself, the last `window` of them."""
+    behind = np.arange(length)[:, None] - np.arange(length)
+    return (behind >= 0) & ((behind < window) if window else True)
+
+
+def _head(
+    q: np.ndarray, k: np.ndarray, v: np.ndarray, scale: float, seen: np.ndarray, cap: float
+) -> tuple[np.ndarray, np.ndarray]:
     length, dim = q.shape
     if length == 0:
         return q, q
     scores = q @ k.T * scale
-    weights = np.exp(scores - scores.max(axis=1, keepdims=True))
-    weights /= weights.sum(axis=1, keepdims=True)
     # A score's error is an exponential's relative error; the row's maximum has one as well.
     score_error = (dim + 6) * UNIT * (np.abs(q) @ np.abs(k).T * abs(scale)).max(axis=1, keepdims=True)
+    if cap:
+        scores = cap * np.tanh(scores / cap)
+        score_error = score_error + 1e-6 * cap
+    scores = np.where(seen, scores, -np.inf)
+    weights = np.exp(scores - scores.max(axis=1, keepdims=True))
+    weights /= weights.sum(axis=1, keepdims=True)
     relative = 4 * score_error + (length + 16) * UNIT
     # Exponentials end at 2^-126 instead of 0.
     return weights @ v, weights @ np.abs(v) * relative + 2.0**-120 * np.abs(v).sum(axis=0)

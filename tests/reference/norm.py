@@ -21,3 +21,11 @@ def layer_norm(
     unit_error = mean_error * inverse + np.abs(unit) * inverse_error
     y = unit * gamma + beta
     return y, 2 * np.abs(gamma) * unit_error + 2 * UNIT * (np.abs(y) + np.abs(unit * gamma))
+
+
+def rms_norm(x: np.ndarray, gamma: np.ndarray, eps: float) -> tuple[np.ndarray, np.ndarray]:
+    """The result and its error bound, both [rows, width]."""
+    x, gamma = x.astype(np.float64), gamma.astype(np.float64)
+    y = x / np.sqrt((x * x).mean(axis=1, keepdims=True) + eps) * gamma
+    # All terms of the sum are positive: its relative error is that of its roundings, halved by the root.
+    return y, (lane_sum_steps(x.shape[1]) + 10) * UNIT * np.abs(y)

@@ -15,8 +15,8 @@ def pool(x: np.ndarray, offsets: np.ndarray, mode: str, normalise: bool) -> tupl
         if first == last:
             continue
         own = x[first:last].astype(np.float64)
-        if mode == "first":
-            out[s] = own[0]
+        if mode in ("first", "last"):
+            out[s] = own[0 if mode == "first" else -1]
         else:
             out[s] = own.mean(axis=0)
             bound[s] = (last - first + 1) * UNIT * np.abs(own).mean(axis=0)

@@ -20,9 +20,29 @@ struct AttentionItem {
   const float *q, *k, *v;  // first row and column of this head
   float* out;
   int64_t stride, out_stride, length, head_dim;
-  float scale;
+  int64_t window;  // keys of a row at most; causal only
+  bool causal;
+  float scale, cap;
   float *keys, *values, *queries, *scores;
 };
+
+// Keys [first, last) of a row.
+struct Keys {
+  int64_t first, last;
+};
+
+inline Keys keys_of(const AttentionItem& item, int64_t row) {
+  if (!item.causal) return {0, item.length};
+  return {row + 1 > item.window ? row + 1 - item.window : 0, row + 1};
+}
+
+// Lanes of `keys` from a, the others from b; the first lane is key `panel`.
+inline F32x16 select_keys(F32x16 a, F32x16 b, Keys keys, int64_t panel) {
+  const int64_t last = keys.last - panel;
+  const int64_t first = keys.first - panel;
+  if (last < 16) a = select_first(a, b, last < 0 ? 0 : last);
+  return first > 0 ? select_first(b, a, first < 16 ? first : 16) : a;
+}
 
 inline int64_t lanes_left(int64_t size, int64_t done) {
   return size - done < 16 ? size - done : 16;
@@ -76,25 +96,36 @@ inline void pack_queries(const AttentionItem& item, int64_t row) {
   }
 }
 
-// acc[r][j] = sum_i a[i][r] * b[j][i], a in groups of 16 steps as above, b in panels of 16 columns.
+// acc[r][j] += sum_i a[i][r] * b[j][i] over i in [begin, end), a in groups of 16 steps as above, b in panels
+// of 16 columns.
+template <int kRows, int kPanels>
+inline void add_products(const float* a, const float* b, int64_t panel, int64_t begin, int64_t end,
+                         F32x16 (&acc)[kRows][kPanels]) {
+  const auto step = [&](const float* elements, const float* columns) {
+    F32x16 column[kPanels];
+    for (int j = 0; j < kPanels; ++j) column[j] = keep(load(columns + j * panel));
+    for (int r = 0; r < kRows; ++r) {
+      const F32x16 element = set1(elements[r * 16]);
+      for (int j = 0; j < kPanels; ++j) acc[r][j] = fma(element, column[j], acc[r][j]);
+    }
+  };
+  int64_t i = begin;
+  for (; i < end && i % 16 != 0; ++i) step(a + i / 16 * kRows * 16 + i % 16, b + i * 16);
+  const float* group = a + i / 16 * kRows * 16;
+  const float* columns = b + i * 16;
+  for (; i + 16 <= end; i += 16, group += kRows * 16, columns += 16 * 16) {
+    for (int64_t k = 0; k < 16; ++k) step(group + k, columns + k * 16);
+  }
+  for (int64_t k = 0; i < end; ++i, ++k) step(group + k, columns + k * 16);
+}
+
 template <int kRows, int kPanels>
 inline void multiply(const float* a, const float* b, int64_t panel, int64_t depth,
                      F32x16 (&acc)[kRows][kPanels]) {
   for (auto& row : acc) {
     for (F32x16& lanes : row) lanes = zero();
   }
-  const auto step = [&](int64_t i) {
-    F32x16 column[kPanels];
-    for (int j = 0; j < kPanels; ++j) column[j] = keep(load(b + j * panel + i * 16));
-    for (int r = 0; r < kRows; ++r) {
-      const F32x16 element = set1(a[r * 16 + i]);
-      for (int j = 0; j < kPanels; ++j) acc[r][j] = fma(element, column[j], acc[r][j]);
-    }
-  };
-  for (; depth >= 16; depth -= 16, a += kRows * 16, b += 16 * 16) {
-    for (int i = 0; i < 16; ++i) step(i);
-  }
-  for (int64_t i = 0; i < depth; ++i) step(i);
+  add_products<kRows, kPanels>(a, b, panel, 0, depth, acc);
 }
 
 template <int kRows, int kPanels>
@@ -107,58 +138,70 @@ inline void score_panels(const AttentionItem& item, int64_t panel) {
   }
 }
 
+// The scores of one panel capped; they are in units of log2 e.
 template <int kRows>
-inline float row_maximum(const float* scores, int64_t length) {
-  const int64_t whole = length / 16;
+inline void cap_scores(float* scores, float cap) {
+  const F32x16 units = set1(cap * 1.44269504088896341f);
+  for (int r = 0; r < kRows; ++r) store(scores + r * 16, soft_cap(load(scores + r * 16), units));
+}
+
+template <int kRows>
+inline float row_maximum(const float* scores, Keys keys) {
   F32x16 top = set1(-std::numeric_limits<float>::infinity());
-  for (int64_t i = 0; i < whole; ++i) top = max(top, load(scores + i * kRows * 16));
-  if (length % 16 != 0) {
-    top = max(top, select_first(load(scores + whole * kRows * 16), top, length % 16));
+  for (int64_t panel = keys.first / 16 * 16; panel < keys.last; panel += 16) {
+    const F32x16 lanes = load(scores + panel * kRows);
+    const bool whole = panel >= keys.first && panel + 16 <= keys.last;
+    top = max(top, whole ? lanes : select_keys(lanes, top, keys, panel));
   }
   return reduce_max(top);
 }
 
-// Scores of kTogether rows -> 2^(score - max), and their sums over the panels. What stands behind the last
-// key is not counted and not read again.
+// Scores of kTogether rows -> 2^(score - max), and their sums over the panels. What stands beside a row's
+// keys is not counted and not read again.
 template <int kRows, int kTogether>
-inline void exponentials(float* scores, int64_t length, const float* maximum, F32x16* sums) {
-  const int64_t whole = length / 16;
+inline void exponentials(float* scores, const Keys* keys, const float* maximum, F32x16* sums) {
   F32x16 total[kTogether], highest[kTogether];
   for (int r = 0; r < kTogether; ++r) {
     total[r] = zero();
     highest[r] = set1(maximum[r]);
   }
-  for (int64_t i = 0; i < whole; ++i, scores += kRows * 16) {
+  const Keys shared = {keys[kTogether - 1].first, keys[0].last};
+  for (int64_t panel = keys[0].first / 16 * 16; panel < keys[kTogether - 1].last; panel += 16) {
+    const bool whole = panel >= shared.first && panel + 16 <= shared.last;
+    float* lanes = scores + panel * kRows;
     for (int r = 0; r < kTogether; ++r) {
-      const F32x16 power = exp2_not_positive(load(scores + r * 16) - highest[r]);
-      store(scores + r * 16, power);
-      total[r] = total[r] + power;
+      const F32x16 power = exp2_not_positive(load(lanes + r * 16) - highest[r]);
+      store(lanes + r * 16, power);
+      total[r] = total[r] + (whole ? power : select_keys(power, zero(), keys[r], panel));
     }
   }
-  for (int r = 0; r < kTogether; ++r) {
-    if (length % 16 != 0) {
-      const F32x16 power = exp2_not_positive(load(scores + r * 16) - highest[r]);
-      store(scores + r * 16, power);
-      total[r] = total[r] + select_first(power, zero(), length % 16);
-    }
-    sums[r] = total[r];
-  }
+  for (int r = 0; r < kTogether; ++r) sums[r] = total[r];
 }
 
 // Step by step for all rows, because one row's steps wait for each other.
 template <int kRows>
-inline void softmax(float* scores, int64_t length, float* inverse) {
+inline void softmax(float* scores, const Keys* keys, float* inverse) {
   float maximum[kRows];
   F32x16 sums[kRows];
-  for (int r = 0; r < kRows; ++r) maximum[r] = row_maximum<kRows>(scores + r * 16, length);
+  for (int r = 0; r < kRows; ++r) maximum[r] = row_maximum<kRows>(scores + r * 16, keys[r]);
   for (int r = 0; r + 2 <= kRows; r += 2) {
-    exponentials<kRows, 2>(scores + r * 16, length, maximum + r, sums + r);
+    exponentials<kRows, 2>(scores + r * 16, keys + r, maximum + r, sums + r);
   }
   if constexpr (kRows % 2 != 0) {
     constexpr int kLast = kRows - 1;
-    exponentials<kRows, 1>(scores + kLast * 16, length, maximum + kLast, sums + kLast);
+    exponentials<kRows, 1>(scores + kLast * 16, keys + kLast, maximum + kLast, sums + kLast);
   }
   for (int r = 0; r < kRows; ++r) inverse[r] = 1.0f / sum(sums[r]);
+}
+
+template <int kPanels>
+inline void store_row(const AttentionItem& item, int64_t row, int64_t d, float inverse,
+                      const F32x16 (&acc)[kPanels]) {
+  for (int j = 0; j < kPanels; ++j) {
+    const int64_t column = d + 16 * j;
+    store_part(item.out + row * item.out_stride + column, acc[j] * set1(inverse),
+               lanes_left(item.head_dim, column));
+  }
 }
 
 template <int kRows, int kPanels>
@@ -166,29 +209,79 @@ inline void mix_values(const AttentionItem& item, int64_t row, int64_t d, const 
   F32x16 acc[kRows][kPanels];
   const int64_t size = item.length * 16;
   multiply<kRows, kPanels>(item.scores, item.values + d / 16 * size, size, item.length, acc);
-  for (int r = 0; r < kRows; ++r) {
-    for (int j = 0; j < kPanels; ++j) {
-      const int64_t column = d + 16 * j;
-      store_part(item.out + (row + r) * item.out_stride + column, acc[r][j] * set1(inverse[r]),
-                 lanes_left(item.head_dim, column));
-    }
+  for (int r = 0; r < kRows; ++r) store_row(item, row + r, d, inverse[r], acc[r]);
+}
+
+// Values of the keys [begin, end) of row r alone, added to what `state` [kPanels][16] holds.
+template <int kRows, int kPanels>
+inline void add_row_values(const AttentionItem& item, int r, int64_t d, Keys keys, float* state) {
+  const int64_t size = item.length * 16;
+  const float* values = item.values + d / 16 * size;
+  F32x16 acc[kPanels];
+  for (int j = 0; j < kPanels; ++j) acc[j] = load(state + j * 16);
+  for (int64_t i = keys.first; i < keys.last; ++i) {
+    const F32x16 element = set1(item.scores[(i / 16 * kRows + r) * 16 + i % 16]);
+    for (int j = 0; j < kPanels; ++j) acc[j] = fma(element, load(values + j * size + i * 16), acc[j]);
   }
+  for (int j = 0; j < kPanels; ++j) store(state + j * 16, acc[j]);
+}
+
+// The same where rows have keys of their own: before those that all rows share, and after them.
+template <int kRows, int kPanels>
+inline void mix_own_values(const AttentionItem& item, int64_t row, int64_t d, const Keys* keys,
+                           const float* inverse) {
+  alignas(64) float state[kRows][kPanels * 16] = {};
+  const int64_t size = item.length * 16;
+  Keys shared = {keys[kRows - 1].first, keys[0].last};
+  if (shared.first > shared.last) shared.first = shared.last;
+  for (int r = 0; r < kRows && keys[r].first < shared.first; ++r) {
+    add_row_values<kRows, kPanels>(item, r, d, {keys[r].first, shared.first}, state[r]);
+  }
+  F32x16 acc[kRows][kPanels];
+  for (int r = 0; r < kRows; ++r) {
+    for (int j = 0; j < kPanels; ++j) acc[r][j] = load(state[r] + j * 16);
+  }
+  add_products<kRows, kPanels>(item.scores, item.values + d / 16 * size, size, shared.first, shared.last,
+                               acc);
+  for (int r = 0; r < kRows; ++r) {
+    for (int j = 0; j < kPanels; ++j) store(state[r] + j * 16, acc[r][j]);
+  }
+  for (int r = 0; r < kRows; ++r) {
+    const int64_t first = keys[r].first > shared.last ? keys[r].first : shared.last;
+    add_row_values<kRows, kPanels>(item, r, d, {first, keys[r].last}, state[r]);
+    F32x16 mixed[kPanels];
+    for (int j = 0; j < kPanels; ++j) mixed[j] = load(state[r] + j * 16);
+    store_row(item, row + r, d, inverse[r], mixed);
+  }
+}
+
+template <int kRows, int kPanels>
+inline void mix(const AttentionItem& item, int64_t row, int64_t d, const Keys* keys, const float* inverse) {
+  if (item.causal) return mix_own_values<kRows, kPanels>(item, row, d, keys, inverse);
+  mix_values<kRows, kPanels>(item, row, d, inverse);
 }
 
 template <int kRows, int kPanels>
 inline void attend_block(const AttentionItem& item, int64_t row) {
   pack_queries<kRows>(item, row);
-  const int64_t panels = (item.length + 15) / 16;
-  int64_t panel = 0;
+  Keys keys[kRows];
+  for (int r = 0; r < kRows; ++r) keys[r] = keys_of(item, row + r);
+  const int64_t first = keys[0].first / 16;
+  const int64_t panels = (keys[kRows - 1].last + 15) / 16;
+  int64_t panel = first;
   for (; panel + kPanels <= panels; panel += kPanels) score_panels<kRows, kPanels>(item, panel);
   for (; panel < panels; ++panel) score_panels<kRows, 1>(item, panel);
+  if (item.cap > 0) {
+    for (panel = first; panel < panels; ++panel)
+      cap_scores<kRows>(item.scores + panel * kRows * 16, item.cap);
+  }
   float inverse[kRows];
-  softmax<kRows>(item.scores, item.length, inverse);
+  softmax<kRows>(item.scores, keys, inverse);
   int64_t d = 0;
   for (; d + 16 * (kPanels - 1) < item.head_dim; d += 16 * kPanels) {
-    mix_values<kRows, kPanels>(item, row, d, inverse);
+    mix<kRows, kPanels>(item, row, d, keys, inverse);
   }
-  for (; d < item.head_dim; d += 16) mix_values<kRows, 1>(item, row, d, inverse);
+  for (; d < item.head_dim; d += 16) mix<kRows, 1>(item, row, d, keys, inverse);
 }
 
 // The rows behind the last whole block: as many as are left, kRows - 1 or fewer.
@@ -201,21 +294,30 @@ inline void attend_rest(const AttentionItem& item, int64_t row) {
 }
 
 template <int kRows, int kPanels>
+inline void attend_queries(const AttentionItem& item) {
+  int64_t row = 0;
+  for (; row + kRows <= item.length; row += kRows) attend_block<kRows, kPanels>(item, row);
+  if (row < item.length) attend_rest<kRows, kPanels>(item, row);
+}
+
+template <int kRows, int kPanels>
 inline void attend(const attention::Params& p) {
   static_assert(kRows <= attention::kMaxBlock);
+  const int64_t group = p.heads / p.key_heads;
   for (int64_t i = p.begin; i < p.end; ++i) {
-    const int64_t first = p.offsets[i / p.heads];
-    const int64_t column = i % p.heads * p.head_dim;
+    const int64_t first = p.offsets[i / p.key_heads];
+    const int64_t key_column = i % p.key_heads * p.head_dim;
     AttentionItem item;
-    item.length = p.offsets[i / p.heads + 1] - first;
+    item.length = p.offsets[i / p.key_heads + 1] - first;
     item.head_dim = p.head_dim;
     item.stride = p.qkv_stride;
     item.out_stride = p.out_stride;
     item.scale = p.scale;
-    item.q = p.q + first * p.qkv_stride + column;
-    item.k = p.k + first * p.qkv_stride + column;
-    item.v = p.v + first * p.qkv_stride + column;
-    item.out = p.out + first * p.out_stride + column;
+    item.causal = p.causal;
+    item.window = p.window > 0 ? p.window : item.length;
+    item.cap = p.cap;
+    item.k = p.k + first * p.qkv_stride + key_column;
+    item.v = p.v + first * p.qkv_stride + key_column;
     const int64_t padded_length = (item.length + 15) / 16 * 16;
     const int64_t padded_dim = (item.head_dim + 15) / 16 * 16;
     item.keys = static_cast<float*>(p.scratch);
@@ -224,9 +326,12 @@ inline void attend(const attention::Params& p) {
     item.scores = item.queries + attention::kMaxBlock * padded_dim;
     pack_keys(item);
     pack_values(item);
-    int64_t row = 0;
-    for (; row + kRows <= item.length; row += kRows) attend_block<kRows, kPanels>(item, row);
-    if (row < item.length) attend_rest<kRows, kPanels>(item, row);
+    for (int64_t member = 0; member < group; ++member) {
+      const int64_t column = key_column * group + member * p.head_dim;
+      item.q = p.q + first * p.qkv_stride + column;
+      item.out = p.out + first * p.out_stride + column;
+      attend_queries<kRows, kPanels>(item);
+    }
   }
 }
 

@@ -9,7 +9,7 @@ namespace arrowmind::norm {
 namespace {
 
 constexpr Row kRows[] = {
-#define KERNEL(isa, name, cost) {{"norm", #name, Isa::isa, "layer norm, codes on demand"}, cost, name},
+#define KERNEL(isa, name, cost) {{"norm", #name, Isa::isa, "layer norm, RMS norm"}, cost, name},
 #include "kernels/norm/kernels.inc"
 #undef KERNEL
 };

@@ -11,6 +11,8 @@ namespace arrowmind::norm {
 //   mean = sum_k x[k] / width
 //   var  = sum_k (x[k] - mean)^2 / width              two passes
 //   y[k] = (x[k] - mean) * (1 / sqrt(var + eps)) * gamma[k] + beta[k]
+// RMS norm of each row, where beta is null:
+//   y[k] = x[k] * (1 / sqrt(sum_k x[k]^2 / width + eps)) * gamma[k]
 // Sums run in 64 lanes, element k in lane k mod 64, folded in one fixed tree: the same bits on every ISA.
 
 struct Params {
@@ -20,7 +22,7 @@ struct Params {
   int64_t y_stride = 0;
   int64_t width = 0;
   const float* gamma = nullptr;  // [width]
-  const float* beta = nullptr;   // [width]
+  const float* beta = nullptr;   // [width]; null: RMS norm
   float eps = 0.0f;
   int64_t begin = 0, end = 0;  // rows this call computes
 };

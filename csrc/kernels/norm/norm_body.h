@@ -47,8 +47,36 @@ inline void normalise(const norm::Params& p, int64_t row) {
   }
 }
 
+// y of one row from 1 / root mean square.
+inline void scale_row(const norm::Params& p, const float* x, F32x16 inverse, float* y) {
+  int64_t k = 0;
+  for (; k + 16 <= p.width; k += 16) store(y + k, load(x + k) * inverse * load(p.gamma + k));
+  if (k < p.width) {
+    const int64_t rest = p.width - k;
+    store_part(y + k, load_part(x + k, rest) * inverse * load_part(p.gamma + k, rest), rest);
+  }
+}
+
+template <int kRows>
+inline void scale_to_unit_power(const norm::Params& p, int64_t row) {
+  const float width = static_cast<float>(p.width);
+  F32x16 inverse[kRows];
+  for (int r = 0; r < kRows; ++r) {
+    const float squares = sum_of(p.x + (row + r) * p.x_stride, p.width, [](F32x16 v) { return v * v; });
+    inverse[r] = set1(1.0f / std::sqrt(squares / width + p.eps));
+  }
+  for (int r = 0; r < kRows; ++r) {
+    scale_row(p, p.x + (row + r) * p.x_stride, inverse[r], p.y + (row + r) * p.y_stride);
+  }
+}
+
 inline void normalise_rows(const norm::Params& p) {
   int64_t row = p.begin;
+  if (p.beta == nullptr) {
+    for (; row + 4 <= p.end; row += 4) scale_to_unit_power<4>(p, row);
+    for (; row < p.end; ++row) scale_to_unit_power<1>(p, row);
+    return;
+  }
   for (; row + 4 <= p.end; row += 4) normalise<4>(p, row);
   for (; row < p.end; ++row) normalise<1>(p, row);
 }

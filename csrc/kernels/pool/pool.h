@@ -10,9 +10,10 @@ namespace arrowmind::pool {
 // One vector per sequence s, whose tokens are rows [offsets[s], offsets[s + 1]):
 //   kMean   y = sum of its rows in order / their number
 //   kFirst  y = its first row (CLS)
+//   kLast   y = its last row
 // then, if normalise: y / max(sqrt(sum_k y[k]^2), 1e-12). A sequence without tokens gives zeros.
 
-enum class Mode : uint8_t { kMean, kFirst };
+enum class Mode : uint8_t { kMean, kFirst, kLast };
 
 struct Params {
   const float* x = nullptr;  // [tokens, width]

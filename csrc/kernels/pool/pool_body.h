@@ -52,7 +52,7 @@ inline void pool_sequences(const pool::Params& p) {
     } else if (p.mode == pool::Mode::kMean) {
       mean_rows(x, p.x_stride, count, p.width, out);
     } else {
-      std::memcpy(out, x, bytes);
+      std::memcpy(out, p.mode == pool::Mode::kFirst ? x : x + (count - 1) * p.x_stride, bytes);
     }
     if (p.normalise) scale_to_unit(out, p.width);
   }

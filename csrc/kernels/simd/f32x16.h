@@ -99,4 +99,23 @@ inline F32x16 gelu(F32x16 x) {
   return low * fma(u, p / q, set1(0.5f));
 }
 
+// x / (1 + e^-x), SiLU: within 4 ulp where |x| <= 87, between 0 and 5e-39 * x below -87; a NaN stays one, and
+// so does -infinity.
+inline F32x16 silu(F32x16 x) {
+  return x / (set1(1.0f) + exp(zero() - x));
+}
+
+// GELU by the tanh formula, x / (1 + e^-2u) with u = sqrt(2 / pi) * (x + 0.044715 x^3), within
+// 1e-6 * max(1, |x|).
+inline F32x16 gelu_tanh(F32x16 x) {
+  const F32x16 cubic = fma(x * x, set1(0.044715f), set1(1.0f));
+  return x / (set1(1.0f) + exp(x * cubic * set1(-1.5957691216057308f)));
+}
+
+// cap * tanh(x / cap) within 1e-6 * cap.
+inline F32x16 soft_cap(F32x16 x, F32x16 cap) {
+  const F32x16 power = exp(x * set1(2.0f) / cap);
+  return cap * (set1(1.0f) - set1(2.0f) / (power + set1(1.0f)));
+}
+
 }  // namespace arrowmind::ARROWMIND_ISA

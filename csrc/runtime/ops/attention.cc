@@ -9,7 +9,7 @@
 namespace arrowmind::runtime {
 namespace {
 
-// One head of one sequence is one item; fewer than this many are not worth a barrier.
+// One head of keys of one sequence is one item; fewer than this many are not worth a barrier.
 constexpr int64_t kGrainItems = 2;
 
 int64_t longest(const Batch& batch) {
@@ -28,15 +28,22 @@ void* thread_scratch(int64_t bytes) {
 
 class Attention : public Op {
  public:
-  Attention(int64_t heads, int64_t head_dim, int input, int output)
-      : kernel_(attention::select()), heads_(heads), head_dim_(head_dim), input_(input), output_(output) {
+  Attention(const AttentionOptions& options, int64_t head_dim, int input, int output)
+      : kernel_(attention::select()), input_(input), output_(output) {
+    params_.heads = options.heads;
+    params_.key_heads = options.key_heads;
+    params_.head_dim = head_dim;
+    params_.scale = options.scale > 0 ? options.scale : 1.0f / std::sqrt(static_cast<float>(head_dim));
+    params_.causal = options.causal;
+    params_.window = options.window;
+    params_.cap = options.cap;
     reads = {input};
     writes = {output};
   }
 
   void run(const Execution& e) const override {
-    const int64_t scratch_bytes = attention::scratch_bytes(longest(e.batch), head_dim_);
-    e.spread(e.batch.sequences * heads_, kGrainItems, [&](int64_t begin, int64_t end, int) {
+    const int64_t scratch_bytes = attention::scratch_bytes(longest(e.batch), params_.head_dim);
+    e.spread(e.batch.sequences * params_.key_heads, kGrainItems, [&](int64_t begin, int64_t end, int) {
       attention::Params p = params(e);
       p.begin = begin;
       p.end = end;
@@ -51,37 +58,43 @@ class Attention : public Op {
   attention::Params params(const Execution& e) const {
     const Slot& in = e.slots[static_cast<size_t>(input_)];
     const Slot& out = e.slots[static_cast<size_t>(output_)];
-    attention::Params p;
+    attention::Params p = params_;
     p.q = in.f32();
-    p.k = p.q + heads_ * head_dim_;
-    p.v = p.k + heads_ * head_dim_;
+    p.k = p.q + p.heads * p.head_dim;
+    p.v = p.k + p.key_heads * p.head_dim;
     p.qkv_stride = in.stride;
     p.offsets = e.batch.offsets;
-    p.heads = heads_;
-    p.head_dim = head_dim_;
-    p.scale = 1.0f / std::sqrt(static_cast<float>(head_dim_));
     p.out = out.f32();
     p.out_stride = out.stride;
     return p;
   }
 
   const attention::Row& kernel_;
-  int64_t heads_;
-  int64_t head_dim_;
+  attention::Params params_;  // everything but the rows
   int input_;
   int output_;
 };
 
 }  // namespace
 
-void add_attention(Plan& plan, int input, int output, int64_t heads) {
+void add_attention(Plan& plan, int input, int output, const AttentionOptions& options) {
   plan.expect(output, BufferType::kF32, -1, "attention output");
   const int64_t columns = plan.columns(output);
-  plan.expect(input, BufferType::kF32, 3 * columns, "attention input");
-  if (heads < 1 || columns % heads != 0) {
-    fail(ErrorKind::kInvalidArgument, "attention: ", heads, " heads do not divide ", columns, " columns");
+  if (options.heads < 1 || columns % options.heads != 0) {
+    fail(ErrorKind::kInvalidArgument, "attention: ", options.heads, " heads do not divide ", columns,
+         " columns");
   }
-  plan.add_op(std::make_unique<Attention>(heads, columns / heads, input, output));
+  if (options.key_heads < 1 || options.heads % options.key_heads != 0) {
+    fail(ErrorKind::kInvalidArgument, "attention: ", options.key_heads, " heads of keys do not divide ",
+         options.heads, " heads");
+  }
+  if (options.window < 0 || (options.window > 0 && !options.causal)) {
+    fail(ErrorKind::kInvalidArgument, "attention: a window of ", options.window,
+         "; windows are at least 1, and causal");
+  }
+  const int64_t head_dim = columns / options.heads;
+  plan.expect(input, BufferType::kF32, columns + 2 * options.key_heads * head_dim, "attention input");
+  plan.add_op(std::make_unique<Attention>(options, head_dim, input, output));
 }
 
 }  // namespace arrowmind::runtime

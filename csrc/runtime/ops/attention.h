@@ -4,8 +4,17 @@
 
 namespace arrowmind::runtime {
 
-// output = self-attention within each sequence over input = query | key | value, scaled by 1 / sqrt(head
-// size).
-void add_attention(Plan& plan, int input, int output, int64_t heads);
+struct AttentionOptions {
+  int64_t heads = 0;
+  int64_t key_heads = 0;  // divides heads
+  float scale = 0.0f;     // of scores; 0: 1 / sqrt(head size)
+  bool causal = false;
+  int64_t window = 0;  // causal: keys of a row, itself included; 0: no bound
+  float cap = 0.0f;    // of scores; 0: none
+};
+
+// output = self-attention within each sequence over input = query | key | value; the output is as wide as the
+// query.
+void add_attention(Plan& plan, int input, int output, const AttentionOptions& options);
 
 }  // namespace arrowmind::runtime

@@ -51,7 +51,7 @@ void check_rows(const embed::Table& table, int64_t rows, const char* what) {
 void add_embed(Plan& plan, const EmbedTables& tables, int output) {
   plan.expect(output, BufferType::kF32, -1, "embedding output");
   check_rows(tables.word, plan.limits().vocabulary, "word");
-  check_rows(tables.position, plan.limits().max_length, "position");
+  if (tables.position.data != nullptr) check_rows(tables.position, plan.limits().max_length, "position");
   plan.add_op(std::make_unique<Embed>(tables, plan.columns(output), output));
 }
 

@@ -7,7 +7,7 @@ namespace arrowmind::runtime {
 
 struct EmbedTables {
   embed::Table word;        // at least Limits::vocabulary rows
-  embed::Table position;    // at least Limits::max_length rows
+  embed::Table position;    // at least Limits::max_length rows; no data: nothing is added
   embed::Table token_type;  // row 0 is added to every token; no data: nothing is added
 };
 

@@ -1,5 +1,6 @@
 #include "runtime/ops/norm.h"
 
+#include "base/error.h"
 #include "kernels/norm/norm.h"
 
 namespace arrowmind::runtime {
@@ -7,14 +8,14 @@ namespace {
 
 constexpr int64_t kGrainTokens = 64;
 
-class LayerNorm : public Op {
+class Norm : public Op {
  public:
-  LayerNorm(const LayerNormWeights& weights, int64_t width, int input, int output)
-      : kernel_(norm::select()), input_(input), output_(output) {
+  Norm(const NormWeights& weights, const Pieces& pieces, int input, int output)
+      : kernel_(norm::select()), pieces_(pieces), input_(input), output_(output) {
     params_.gamma = weights.gamma;
     params_.beta = weights.beta;
     params_.eps = weights.epsilon;
-    params_.width = width;
+    params_.width = pieces.width;
     reads = {input};
     writes = {output};
   }
@@ -24,13 +25,15 @@ class LayerNorm : public Op {
     const Slot& out = e.slots[static_cast<size_t>(output_)];
     e.spread(e.batch.tokens(), kGrainTokens, [&](int64_t begin, int64_t end, int) {
       norm::Params p = params_;
-      p.x = in.f32();
       p.x_stride = in.stride;
-      p.y = out.f32();
       p.y_stride = out.stride;
       p.begin = begin;
       p.end = end;
-      kernel_.run(p);
+      for (int64_t i = 0; i < pieces_.count; ++i) {
+        p.x = in.f32() + pieces_.first + i * pieces_.width;
+        p.y = out.f32() + pieces_.first + i * pieces_.width;
+        kernel_.run(p);
+      }
     });
   }
 
@@ -39,16 +42,23 @@ class LayerNorm : public Op {
  private:
   const norm::Row& kernel_;
   norm::Params params_;
+  Pieces pieces_;
   int input_;
   int output_;
 };
 
 }  // namespace
 
-void add_layer_norm(Plan& plan, const LayerNormWeights& weights, int input, int output) {
-  plan.expect(input, BufferType::kF32, -1, "layer norm input");
-  plan.expect(output, BufferType::kF32, plan.columns(input), "layer norm output");
-  plan.add_op(std::make_unique<LayerNorm>(weights, plan.columns(input), input, output));
+void add_norm(Plan& plan, const NormWeights& weights, const Pieces& pieces, int input, int output) {
+  plan.expect(input, BufferType::kF32, -1, "norm input");
+  plan.expect(output, BufferType::kF32, plan.columns(input), "norm output");
+  const int64_t columns = plan.columns(input);
+  if (pieces.first < 0 || pieces.count < 1 || pieces.width < 1 || pieces.count > columns ||
+      pieces.first > columns - pieces.count * pieces.width) {
+    fail(ErrorKind::kWeight, "a norm of ", pieces.count, " x ", pieces.width, " columns from ", pieces.first,
+         " meets a buffer of ", columns);
+  }
+  plan.add_op(std::make_unique<Norm>(weights, pieces, input, output));
 }
 
 }  // namespace arrowmind::runtime

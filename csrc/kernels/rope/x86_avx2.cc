@@ -1,0 +1,9 @@
+#include "kernels/rope/rope_body.h"
+
+namespace arrowmind::rope {
+
+void rope_f32_avx2(const Params& p) {
+  ARROWMIND_ISA::rotate_rows(p);
+}
+
+}  // namespace arrowmind::rope

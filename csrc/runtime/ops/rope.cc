@@ -1,0 +1,94 @@
+#include "runtime/ops/rope.h"
+
+#include "base/error.h"
+#include "kernels/rope/rope.h"
+#include "kernels/rope/turns.h"
+
+namespace arrowmind::runtime {
+namespace {
+
+constexpr int64_t kGrainTokens = 64;
+
+class Turns : public Op {
+ public:
+  Turns(const float* frequencies, int64_t count, float factor, int output)
+      : frequencies_(frequencies), count_(count), factor_(factor), output_(output) {
+    writes = {output};
+  }
+
+  void run(const Execution& e) const override {
+    const Slot& out = e.slots[static_cast<size_t>(output_)];
+    e.spread(e.batch.tokens(), kGrainTokens, [&](int64_t begin, int64_t end, int) {
+      for (int64_t t = begin; t < end; ++t) {
+        float* cosines = out.f32() + t * out.stride;
+        rope::fill_turns(e.positions[t], frequencies_, count_, factor_, cosines, cosines + count_);
+      }
+    });
+  }
+
+  std::vector<std::string> kernels() const override { return {}; }
+
+ private:
+  const float* frequencies_;
+  int64_t count_;
+  float factor_;
+  int output_;
+};
+
+class Rope : public Op {
+ public:
+  Rope(const Pieces& heads, int64_t rotated, int buffer, int turns)
+      : kernel_(rope::select()), first_(heads.first), buffer_(buffer), turns_(turns) {
+    params_.heads = heads.count;
+    params_.head_dim = heads.width;
+    params_.rotated = rotated;
+    reads = {buffer, turns};
+    writes = {buffer};
+  }
+
+  void run(const Execution& e) const override {
+    const Slot& x = e.slots[static_cast<size_t>(buffer_)];
+    const Slot& turns = e.slots[static_cast<size_t>(turns_)];
+    e.spread(e.batch.tokens(), kGrainTokens, [&](int64_t begin, int64_t end, int) {
+      rope::Params p = params_;
+      p.x = x.f32() + first_;
+      p.x_stride = x.stride;
+      p.turns = turns.f32();
+      p.turns_stride = turns.stride;
+      p.begin = begin;
+      p.end = end;
+      kernel_.run(p);
+    });
+  }
+
+  std::vector<std::string> kernels() const override { return {std::string(kernel_.row.name)}; }
+
+ private:
+  const rope::Row& kernel_;
+  rope::Params params_;
+  int64_t first_;
+  int buffer_;
+  int turns_;
+};
+
+}  // namespace
+
+void add_turns(Plan& plan, int output, const float* frequencies, float factor) {
+  plan.expect(output, BufferType::kF32, -1, "turns");
+  plan.add_op(std::make_unique<Turns>(frequencies, plan.columns(output) / 2, factor, output));
+}
+
+void add_rope(Plan& plan, int buffer, int turns, const Pieces& heads) {
+  plan.expect(buffer, BufferType::kF32, -1, "rope");
+  plan.expect(turns, BufferType::kF32, -1, "rope turns");
+  const int64_t rotated = plan.columns(turns);
+  const int64_t columns = plan.columns(buffer);
+  if (heads.first < 0 || heads.count < 1 || rotated % 2 != 0 || heads.width < rotated ||
+      heads.count > columns || heads.first > columns - heads.count * heads.width) {
+    fail(ErrorKind::kWeight, "rope: ", heads.count, " heads of ", heads.width, " columns from ", heads.first,
+         " and ", rotated, " turned ones do not fit a buffer of ", columns);
+  }
+  plan.add_op(std::make_unique<Rope>(heads, rotated, buffer, turns));
+}
+
+}  // namespace arrowmind::runtime
