@@ -67,6 +67,7 @@ void run_all(Report& report, uint64_t seed) {
   test_quantise(report, seed);
   test_scan(report, seed);
   test_attention(report, seed);
+  test_amx_model(report);
   test_qmatmul(report, seed);
   test_dispatch(report);
 }

@@ -250,6 +250,11 @@ std::vector<MatmulCase> matmul_cases(uint64_t seed, bool grids) {
   add({.m = 29, .n = 17, .k = 515, .a_zero = true, .w_zero = true, .bias = true, .gelu = true});
   add({.m = 17, .n = 36, .k = 1100, .gap = 1, .a_zero = true, .residual = true});
   add({.m = 197, .n = 17, .k = 65, .a_zero = true, .w_zero = true});
+  // Around the rows, the k and the pairs of tiles of 16 x 64.
+  for (const int64_t m : {16, 17, 32, 33, 50}) {
+    const int64_t k = m == 33 ? 577 : 47 + m;
+    add({.m = m, .n = 16 + m, .k = k, .gap = m % 3, .a_zero = true, .w_zero = true, .bias = true});
+  }
   // One row against many outputs.
   add({.m = 1, .n = 256, .k = 384, .bias = true});
   add({.m = 1, .n = 100, .k = 1029, .w_zero = true, .residual = true});
@@ -266,6 +271,7 @@ std::vector<MatmulCase> matmul_cases(uint64_t seed, bool grids) {
         add({.m = 3, .n = 21, .k = 150, .w_zero = w_zero, .group = group, .scale_type = type});
       }
     }
+    add({.m = 35, .n = 39, .k = 700, .w_zero = group < 64, .residual = true, .group = group});
     for (const int64_t m : {1, 14}) {
       const int64_t k = group < 64 ? 1539 : 300;
       add({.m = m, .n = 18, .k = k, .w_zero = true, .bias = true, .group = group});

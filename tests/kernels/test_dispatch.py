@@ -31,7 +31,7 @@ def environment(monkeypatch):
     _native.reload_environment()
 
 
-def chosen(form: Form, m: int = 8) -> str:
+def chosen(form: Form, m: int = 64) -> str:
     weight = form.weight.removesuffix("-grid")
     return _native.qmatmul_select(form.activation, weight, m, group=None if weight == form.weight else 32)
 

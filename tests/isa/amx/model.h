@@ -1,0 +1,97 @@
+#pragma once
+
+// The tile instructions in software, bit for bit as the processor's manual defines them, in place of AmxTiles
+// (kernels/qmatmul/amx_tiles.h). What the processor refuses ends the test with an error. Each thread has
+// tiles of its own, as on the processor.
+
+#include <cstring>
+
+#include "base/error.h"
+#include "kernels/qmatmul/amx_tiles.h"
+
+namespace arrowmind::ARROWMIND_ISA {
+
+class ModelTiles {
+ public:
+  static void configure(const TileConfig& config) {
+    require(config.palette == 1 && config.start_row == 0, "palette 1 and no row to start from");
+    for (int i = 0; i < 16; ++i) {
+      require(config.rows[i] <= kTileRows && config.row_bytes[i] <= kTileRowBytes, "tiles of 16 x 64 bytes");
+      require(i < kAllTiles || (config.rows[i] == 0 && config.row_bytes[i] == 0), "eight tiles");
+      require((config.rows[i] == 0) == (config.row_bytes[i] == 0), "rows and bytes, or neither");
+    }
+    state() = State{};
+    state().config = config;
+    state().configured = true;
+  }
+  static void release() { state() = State{}; }
+  static bool is_configured() { return state().configured; }
+
+  template <int kTile>
+  static void zero() {
+    check(kTile);
+    std::memset(state().tiles[kTile], 0, sizeof(Tile));
+  }
+  template <int kTile>
+  static void load(const void* p, int64_t stride) {
+    zero<kTile>();
+    for (int64_t row = 0; row < rows(kTile); ++row) {
+      std::memcpy(state().tiles[kTile][row], static_cast<const char*>(p) + row * stride, row_bytes(kTile));
+    }
+  }
+  template <int kTile>
+  static void store(void* p, int64_t stride) {
+    check(kTile);
+    for (int64_t row = 0; row < rows(kTile); ++row) {
+      std::memcpy(static_cast<char*>(p) + row * stride, state().tiles[kTile][row], row_bytes(kTile));
+    }
+  }
+  template <int kSums, int kA, int kW>
+  static void dot_i8() {
+    check_product(kSums, kA, kW);
+    for (int64_t m = 0; m < rows(kSums); ++m) {
+      for (size_t k = 0; k < row_bytes(kA); ++k) {
+        const int32_t a = static_cast<int8_t>(state().tiles[kA][m][k]);
+        for (size_t n = 0; n < row_bytes(kSums) / 4; ++n) {
+          const int32_t w = static_cast<int8_t>(state().tiles[kW][k / 4][4 * n + k % 4]);
+          uint32_t sum;  // wraps around
+          std::memcpy(&sum, state().tiles[kSums][m] + 4 * n, 4);
+          sum += static_cast<uint32_t>(a * w);
+          std::memcpy(state().tiles[kSums][m] + 4 * n, &sum, 4);
+        }
+      }
+    }
+  }
+
+ private:
+  using Tile = uint8_t[kTileRows][kTileRowBytes];
+  struct State {
+    bool configured = false;
+    TileConfig config;
+    Tile tiles[kAllTiles] = {};
+  };
+
+  static State& state() {
+    static thread_local State of_this_thread;
+    return of_this_thread;
+  }
+  static int64_t rows(int tile) { return state().config.rows[tile]; }
+  static size_t row_bytes(int tile) { return state().config.row_bytes[tile]; }
+  static void require(bool met, const char* rule) {
+    if (!met) fail(ErrorKind::kKernel, "the processor refuses this use of tiles: ", rule);
+  }
+  static void check(int tile) {
+    require(state().configured, "tiles are configured first");
+    require(rows(tile) > 0, "a tile that is used has rows");
+  }
+  static void check_product(int sums, int a, int w) {
+    for (const int tile : {sums, a, w}) check(tile);
+    require(sums != a && sums != w && a != w, "three tiles");
+    require(rows(sums) == rows(a), "sums have a row for each row of activations");
+    require(row_bytes(sums) == row_bytes(w), "sums have a column for each output");
+    require(row_bytes(a) == static_cast<size_t>(4 * rows(w)), "weights have a row for every 4 bytes of k");
+    require(row_bytes(a) % 4 == 0 && row_bytes(sums) % 4 == 0, "whole fours of bytes");
+  }
+};
+
+}  // namespace arrowmind::ARROWMIND_ISA
