@@ -12,13 +12,11 @@ from arrowmind.errors import QuantizationError
 from arrowmind.observe import no_progress
 from arrowmind.quantize import QuantizationConfig
 from arrowmind.quantize.distill.batches import Batches
-from arrowmind.quantize.distill.checkpoint import load_arrays, load_codes, save_arrays, save_codes
 from arrowmind.quantize.matrix.codes import codes_of
 from arrowmind.quantize.matrix.feedback import round_plainly
 from arrowmind.quantize.methods import distill, gptq
 from arrowmind.quantize.methods.base import Job
 from arrowmind.quantize.overlay import Overlay
-from arrowmind.quantize.state import kept_state, state_folder
 from arrowmind.weights import convert_model, open_weights
 from arrowmind.weights.formats import Grid
 
@@ -54,41 +52,6 @@ def test_batches_follow_from_seed_and_step():
     assert other[2] == in_order[2]
     reseeded = Batches(TEXTS, tokenise, 3, seed=6)
     assert [reseeded[step] for step in range(20)] != in_order
-
-
-def test_checkpoints_are_of_one_work(tmp_path):
-    path = tmp_path / "a.npz"
-    save_arrays(path, "key", 7, {"x": np.arange(3)})
-    step, arrays = load_arrays(path, "key")
-    assert step == 7
-    assert arrays["x"].tolist() == [0, 1, 2]
-    assert load_arrays(path, "other") is None
-    assert load_arrays(tmp_path / "none.npz", "key") is None
-    path.write_bytes(path.read_bytes()[:100])
-    assert load_arrays(path, "key") is None
-
-
-def test_codes_are_kept_as_they_are(tmp_path):
-    grid = GRIDS[0]
-    job = Job(None, QuantizationConfig(quant_type="int2"), {"a": grid})
-    _, made = codes(grid, 3)
-    save_codes(tmp_path, "key", {"a": made})
-    assert load_codes(tmp_path, "other", job) is None
-    found = load_codes(tmp_path, "key", job)["a"]
-    np.testing.assert_array_equal(found.values(), made.values())
-
-
-def test_state_stays_when_work_is_cut_short(tmp_path):
-    output = tmp_path / "out"
-    with pytest.raises(KeyboardInterrupt), kept_state(output) as state:
-        (state / "x").write_text("x")
-        with pytest.raises(QuantizationError, match="another process"), kept_state(output):
-            pass
-        raise KeyboardInterrupt
-    assert (state_folder(output) / "x").exists()
-    with kept_state(output):
-        pass
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_without_torch_the_extra_is_named(monkeypatch):
@@ -154,7 +117,7 @@ def job(model, weights, state=None, progress=no_progress, **options):
     config = QuantizationConfig(quant_type="int2", group_size=16, calibration="distill", **options)
     observer = MomentObserver(model, TEXTS, threads=1)
     grids = {name: config.grid for group in observer.groups for name in group.names}
-    return Job(weights, config, grids, {}, observer, model, tuple(TEXTS), state, progress)
+    return Job(weights, config, grids, {}, observer, model, tuple(TEXTS), "", state, progress)
 
 
 def embeddings(work, outcome):

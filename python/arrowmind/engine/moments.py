@@ -13,6 +13,7 @@ from arrowmind.engine.compiler import compile_plan
 from arrowmind.engine.folder import ModelFolder
 from arrowmind.engine.tokenizer import TextTokenizer, check_texts
 from arrowmind.errors import InvalidArgumentError
+from arrowmind.observe import no_progress
 from arrowmind.quantize import InputGroup, Overlay
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from arrowmind.engine.batching import PackedBatch
     from arrowmind.models.spec import ModelSpec
+    from arrowmind.observe import Progress
     from arrowmind.quantize import HasValues
 
 __all__ = ["MomentObserver"]
@@ -69,12 +71,14 @@ class MomentObserver:
         self,
         groups: Sequence[InputGroup],
         replaced: Mapping[str, HasValues | NDArray[np.float32]],
+        progress: Progress = no_progress,
     ) -> list[NDArray[np.float64]]:
         """Weighted means of x x^T over all tokens, [inputs, inputs] for each group.
 
         Args:
             groups: Of `self.groups`; the forward ends with the last block among them.
             replaced: Tensors that others stand in for, by name.
+            progress: Told of batches done.
         """
         capacity = max(_RUN_TOKENS, self._folder.max_tokens)
         records = {group.names: _record(group.inputs, capacity) for group in groups}
@@ -88,7 +92,8 @@ class MomentObserver:
         )
         sums = [np.zeros((group.inputs, group.inputs)) for group in groups]
         total = 0.0
-        for batch in self._batches:
+        for done, batch in enumerate(self._batches):
+            progress(done, len(self._batches), "calibrating")
             weights = _token_weights(batch)
             total += float((weights.astype(np.float64) ** 2).sum())
             for _, count in records.values():
@@ -101,6 +106,7 @@ class MomentObserver:
                 moments += rows.T @ rows
         for moments in sums:
             moments /= total
+        progress(len(self._batches), len(self._batches), "calibrating")
         return sums
 
     def embeddings(self, replaced: Mapping[str, HasValues | NDArray[np.float32]]) -> NDArray[np.float32]:

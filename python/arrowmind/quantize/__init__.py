@@ -9,6 +9,9 @@
     overlay                 the model as it is while it is being quantised
     smoothing               scales of inputs, from calibration
     quantizer               a model folder -> a smaller one, checked before it appears
+    original, storing       the model as it is read while it is quantised; what the result holds
+    calibration             which texts show what enters the matrices
+    state, checkpoint       what interrupted work goes on from
     precision               the check
     measures, report        its figures; what it tells, and the weight file keeps
     explanation             format, bits and error of each tensor of a model, and its certificate

@@ -8,6 +8,7 @@ smallest grid, and upgrades are taken by what they gain per byte, as long as the
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cached_property
 from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,12 +16,14 @@ import numpy as np
 
 from arrowmind.errors import QuantizationError
 from arrowmind.observe import get_logger
+from arrowmind.quantize.checkpoint import kept_of, part_name
 from arrowmind.quantize.methods.base import Outcome
 from arrowmind.quantize.methods.gptq import quantise_group
+from arrowmind.quantize.stages import part_of
 from arrowmind.weights.formats import Grid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["CANDIDATES", "Choice", "allocate", "measure", "solve"]
 
 _log = get_logger("arrowmind.quantize")
+_STAGE = "allocation"
 
 CANDIDATES = (
     Grid("int2", 32, "u8", zero_points=True),
@@ -66,36 +70,71 @@ def allocate(job: Job, budget: int) -> dict[str, Grid]:
 
 def measure(job: Job, candidates: Sequence[Grid]) -> dict[str, list[Choice]]:
     """What each matrix costs on each grid, for those that the forward multiplies by."""
-    calibrator = job.calibrator
-    if calibrator is None:
+    if job.calibrator is None:
         return {}
-    groups = [group for group in calibrator.groups if any(name in job.grids for name in group.names)]
-    original = calibrator.embeddings({})
-    quick = replace(job, config=replace(job.config, sweeps=0, act_order=False))
-    measured: dict[str, list[Choice]] = {}
-    total = sum(name in job.grids for group in groups for name in group.names) * len(candidates)
-    done = 0
-    for group, moments, grid in _trials(calibrator, groups, candidates):
-        outcome = Outcome()
-        quantise_group(replace(quick, grids=dict.fromkeys(job.grids, grid)), outcome, group, moments)
-        for name, stand in outcome.replaced(job).items():
-            cosines = (calibrator.embeddings({name: stand}) * original).sum(axis=1)
-            cost = max(0.0, float(1 - cosines.mean()))
-            measured.setdefault(name, []).append(Choice(grid, _bytes(job, name, grid), cost))
-            done += 1
-            job.progress(done, total, "measuring")
-    return measured
+    trials = _Trials(job, job.calibrator, tuple(candidates))
+    for at in range(len(trials.blocks)):
+        trials.measure_block(at)
+    return {
+        name: [
+            Choice(grid, _bytes(job, name, grid), float(cost))
+            for grid, cost in zip(candidates, costs, strict=True)
+        ]
+        for name, costs in trials.costs.items()
+    }
 
 
-def _trials(
-    calibrator: Calibrator, groups: Sequence[InputGroup], candidates: Sequence[Grid]
-) -> Iterator[tuple[InputGroup, npt.NDArray[np.float64], Grid]]:
-    """Every group with its moments in the original, and every grid."""
-    for _, block in groupby(groups, key=lambda group: group.block):
-        together = list(block)
-        for group, moments in zip(together, calibrator.moments(together, {}), strict=True):
-            for grid in candidates:
-                yield group, moments, grid
+class _Trials:
+    """Every matrix on every candidate, alone in the original.
+
+    Attributes:
+        blocks: of the model, those with matrices on grids.
+        costs: by matrix, float64 [candidates], the mean of 1 - cosine.
+    """
+
+    def __init__(self, job: Job, calibrator: Calibrator, candidates: tuple[Grid, ...]) -> None:
+        groups = [group for group in calibrator.groups if any(name in job.grids for name in group.names)]
+        self.blocks = [list(block) for _, block in groupby(groups, key=lambda group: group.block)]
+        self.costs: dict[str, npt.NDArray[np.float64]] = {}
+        self._job, self._calibrator, self._candidates = job, calibrator, candidates
+        self._quick = replace(job.config, sweeps=0, act_order=False)
+        self._kept = kept_of(job, _STAGE, candidates)
+        self._total = len(candidates) * sum(name in job.grids for group in groups for name in group.names)
+
+    @cached_property
+    def _original(self) -> npt.NDArray[np.float32]:
+        return self._calibrator.embeddings({})
+
+    def measure_block(self, at: int) -> None:
+        """Measures what is not kept of a block."""
+        found = {group: self._kept.load(part_name(_STAGE, group.names)) for group in self.blocks[at]}
+        for costs in filter(None, found.values()):
+            self.costs.update(costs)
+        missing = [group for group, costs in found.items() if costs is None]
+        if not missing:
+            return
+        # A pass runs as many blocks as there are up to this one.
+        passes = part_of(self._job.progress, [1 + block[0].block for block in self.blocks], at, "calibrating")
+        for group, moments in zip(missing, self._calibrator.moments(missing, {}, passes), strict=True):
+            costs = self._measure(group, moments)
+            self._kept.save(part_name(_STAGE, group.names), costs)
+            self.costs.update(costs)
+
+    def _measure(
+        self, group: InputGroup, moments: npt.NDArray[np.float64]
+    ) -> dict[str, npt.NDArray[np.float64]]:
+        costs: dict[str, list[float]] = {}
+        done = len(self._candidates) * len(self.costs)
+        for grid in self._candidates:
+            outcome = Outcome()
+            job = replace(self._job, grids=dict.fromkeys(self._job.grids, grid), config=self._quick)
+            quantise_group(job, outcome, group, moments)
+            for name, stand in outcome.replaced(job).items():
+                cosines = (self._calibrator.embeddings({name: stand}) * self._original).sum(axis=1)
+                costs.setdefault(name, []).append(max(0.0, float(1 - cosines.mean())))
+                done += 1
+                self._job.progress(done, self._total, "measuring")
+        return {name: np.array(values) for name, values in costs.items()}
 
 
 def solve(measured: Mapping[str, Sequence[Choice]], budget: int) -> dict[str, Choice]:

@@ -180,6 +180,10 @@ class QuantizationConfig:
         """Where matrices go. For int8 with zero points the scheme of rows stands behind it."""
         return Grid(self.quant_type, self.group_size or 0, str(self.scale_type), bool(self.zero_points))
 
+    def keeps(self, name: str) -> bool:
+        """Whether a tensor stays in floating point."""
+        return matches(name, self.keep)
+
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {**asdict(self), "keep": list(self.keep)}

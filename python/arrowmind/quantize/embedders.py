@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from arrowmind.observe import no_progress
 from arrowmind.quantize.smoothing import InputStatistics
 
 if TYPE_CHECKING:
     from arrowmind.models.spec import ModelSpec
+    from arrowmind.observe import Progress
     from arrowmind.quantize.overlay import HasValues
 
 __all__ = [
@@ -74,8 +76,12 @@ class Calibrator(Protocol):
         self,
         groups: Sequence[InputGroup],
         replaced: Mapping[str, HasValues | npt.NDArray[np.float32]],
+        progress: Progress = no_progress,
     ) -> list[npt.NDArray[np.float64]]:
-        """Mean of x x^T over what enters each group, float64 [inputs, inputs]."""
+        """Mean of x x^T over what enters each group, float64 [inputs, inputs].
+
+        What a group gets does not depend on the others. ``progress`` is told of texts or batches done.
+        """
 
     def embeddings(
         self, replaced: Mapping[str, HasValues | npt.NDArray[np.float32]]

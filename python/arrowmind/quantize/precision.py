@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,27 +10,28 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from arrowmind.errors import InvalidArgumentError
+from arrowmind.observe import no_progress
 from arrowmind.quantize.calibration_texts import CALIBRATION_TEXTS
 from arrowmind.quantize.embedders import registered_embedder
 from arrowmind.quantize.measures import MEASURES, Vectors, cosines
+from arrowmind.quantize.original import native_folder
+from arrowmind.quantize.parallel import spread
 from arrowmind.quantize.probes import PROBES
 from arrowmind.quantize.report import PrecisionReport, Thresholds, stored_report
-from arrowmind.weights import convert_model, open_weights
-from arrowmind.weights.configuration import KEY
-from arrowmind.weights.documents import read_json_object
+from arrowmind.weights import open_weights
 from arrowmind.weights.roles import role_of
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
+    from arrowmind.observe import Progress
     from arrowmind.quantize.embedders import Embedder, EmbedderFactory
     from arrowmind.weights import Tensor, WeightSource
 
 __all__ = [
     "check",
     "compare_weights",
-    "embeddable",
     "own_thresholds",
     "stored_bytes",
     "validate",
@@ -76,12 +76,20 @@ def check(
     return report
 
 
-def compare_weights(report: PrecisionReport, reference: WeightSource, candidate: WeightSource) -> None:
+def compare_weights(
+    report: PrecisionReport,
+    reference: WeightSource,
+    candidate: WeightSource,
+    progress: Progress = no_progress,
+) -> None:
     """Adds to ``report`` what the weights themselves say: errors per tensor, bytes, bits per weight."""
     sizes = {True: [0, 0], False: [0, 0]}  # of tables, of the rest: bits, weights
     originals = set(reference.names())
     report.reference_bytes = 0
-    for name in candidate.names():
+    names = candidate.names()
+    errors = spread(lambda name: _relative_error(name, reference, candidate), names)
+    for done, (name, error) in enumerate(zip(names, errors, strict=True)):
+        progress(done, len(names), "comparing")
         tensor = candidate.tensor(name)
         entry = sizes[role_of(name, tensor.spec.shape) == "table"]
         entry[0] += 8 * stored_bytes(tensor)
@@ -89,9 +97,9 @@ def compare_weights(report: PrecisionReport, reference: WeightSource, candidate:
         if name in originals:
             originals.remove(name)
             report.reference_bytes += stored_bytes(reference.tensor(name))
-            error = _relative_error(name, reference, candidate)
-            if error > 0:
-                report.tensors[name] = float(f"{error:.3g}")
+        if error > 0:
+            report.tensors[name] = float(f"{error:.3g}")
+    progress(len(names), len(names), "comparing")
     bits, weights = (sizes[True][i] + sizes[False][i] for i in (0, 1))
     report.bytes = bits // 8
     report.bits_per_weight = bits / max(1, weights)
@@ -117,6 +125,7 @@ def validate(
     embedder: EmbedderFactory | None = None,
     texts: Sequence[str] = PROBES,
     thresholds: Thresholds | None = None,
+    progress: Progress = no_progress,
 ) -> PrecisionReport:
     """Compares two model folders: weights tensor by tensor, and embeddings where an engine is at hand.
 
@@ -126,6 +135,7 @@ def validate(
         embedder: opens a folder for embedding; None takes the registered one.
         texts: to embed.
         thresholds: what the candidate must reach; None takes :func:`own_thresholds`.
+        progress: told of tensors compared.
 
     Returns:
         The report; nothing is raised when it is below the thresholds. How the candidate was made is from the
@@ -141,9 +151,14 @@ def validate(
         if factory is None:
             report = PrecisionReport(thresholds=thresholds, started=_now(), finished=_now())
         else:
-            folders = [stack.enter_context(embeddable(Path(path))) for path in (reference, candidate)]
-            report = check(factory(folders[0]), factory(folders[1]), texts, thresholds)
-        compare_weights(report, *sources)
+            opened = zip((reference, candidate), sources, strict=True)
+            native = [
+                stack.enter_context(native_folder(Path(path), source, progress=progress))
+                for path, source in opened
+            ]
+            report = check(factory(native[0][0]), factory(native[1][0]), texts, thresholds)
+            sources = [source for _, source in native]
+        compare_weights(report, sources[0], sources[1], progress)
         made = stored_report(sources[1]) or report
     report.method, report.seed, report.calibration_sha256 = made.method, made.seed, made.calibration_sha256
     report.finished = _now()
@@ -155,19 +170,10 @@ def _thresholds_of(weights: WeightSource) -> Thresholds:
     return made.thresholds if made else Thresholds()
 
 
-@contextmanager
-def embeddable(path: Path) -> Iterator[Path]:
-    """A folder of ours with the model at ``path``: that itself, or one made for as long as it is needed."""
-    config = path / "config.json"
-    if config.is_file() and isinstance(read_json_object(config).get(KEY), dict):
-        yield path
-        return
-    with tempfile.TemporaryDirectory(prefix="arrowmind-") as folder:
-        convert_model(path, Path(folder) / "model")
-        yield Path(folder) / "model"
-
-
 def _relative_error(name: str, reference: WeightSource, candidate: WeightSource) -> float:
+    """||difference|| / ||original||; 0 for what the original does not have."""
+    if name not in reference.names():
+        return 0.0
     if reference.spec(name).shape != candidate.spec(name).shape:
         return 1.0  # nothing of it is left
     original = reference.real_values(name)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from arrowmind.quantize.parallel import spread
 from arrowmind.quantize.scheme import MAX_CODE, Quantized, parameters, quantize
 
 if TYPE_CHECKING:
@@ -40,11 +41,8 @@ def fit(
     """
     if config.per_channel:
         rows = max(1, _BLOCK_ELEMENTS // max(1, matrix.shape[1]))
-        blocks = [
-            _fit_rows(matrix[begin : begin + rows], config, importance)
-            for begin in range(0, len(matrix), rows)
-        ]
-        return _join(blocks)
+        blocks = (matrix[begin : begin + rows] for begin in range(0, len(matrix), rows))
+        return _join(list(spread(lambda block: _fit_rows(block, config, importance), blocks)))
     whole = _fit_rows(matrix.reshape(1, -1), config, _tiled(importance, len(matrix)))
     return Quantized(whole.codes.reshape(matrix.shape), whole.scales, whole.zero_points)
 

@@ -17,12 +17,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from arrowmind.quantize.methods.base import Input
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     import numpy.typing as npt
 
-__all__ = ["InputStatistics", "input_scale"]
+    from arrowmind.quantize.config import QuantizationConfig
+    from arrowmind.weights import WeightSource
+
+__all__ = ["InputStatistics", "input_scale", "scaled_inputs"]
 
 _SMALLEST = 1e-5
 """Magnitudes and columns below it are taken for it: an input that calibration never saw may still come."""
@@ -61,3 +66,24 @@ def input_scale(
     logs -= strength * np.log(np.maximum(magnitude, _SMALLEST))
     result: npt.NDArray[np.float32] = np.exp(logs - logs.mean()).astype(np.float32)
     return result
+
+
+def scaled_inputs(
+    weights: WeightSource, groups: Sequence[InputStatistics], config: QuantizationConfig
+) -> dict[str, Input]:
+    """By matrix, how its inputs are scaled and what weight each column has.
+
+    Args:
+        weights: the original.
+        groups: what calibration saw; groups with a matrix that stays in floating point are left out.
+        config: strength of smoothing, and what stays.
+    """
+    inputs = {}
+    for group in groups:
+        if any(weights.input_scale(name) is not None or config.keeps(name) for name in group.names):
+            continue
+        matrices = (weights.tensor(name).to_float32() for name in group.names)
+        scale = input_scale(matrices, group.magnitude, config.smoothing)
+        importance = (group.mean_square * scale.astype(np.float64) ** 2).astype(np.float32)
+        inputs.update(dict.fromkeys(group.names, Input(scale, importance)))
+    return inputs

@@ -9,12 +9,15 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from arrowmind.errors import QuantizationError
+from arrowmind.errors import QuantizationError, StorageError
+from arrowmind.observe import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = ["kept_state", "state_folder"]
+
+_log = get_logger("arrowmind.quantize")
 
 
 def state_folder(output: str | os.PathLike[str]) -> Path:
@@ -32,9 +35,15 @@ def kept_state(output: str | os.PathLike[str]) -> Iterator[Path]:
 
     Raises:
         QuantizationError: another process is at the same work.
+        StorageError: the folder cannot be made.
     """
     folder = state_folder(output)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(
+            f"{folder}: cannot be made ({error.strerror}); is {folder.parent} a folder you may write to?"
+        ) from error
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         try:
@@ -43,7 +52,12 @@ def kept_state(output: str | os.PathLike[str]) -> Iterator[Path]:
             raise QuantizationError(
                 f"{folder}: another process is quantising to {output}; wait for it, or choose another output"
             ) from error
-        yield folder
+        try:
+            yield folder
+        except KeyboardInterrupt:
+            if any(folder.iterdir()):
+                _log.warning("interrupted; the same call goes on from what is kept", path=str(folder))
+            raise
         shutil.rmtree(folder, ignore_errors=True)
     finally:
         with contextlib.suppress(OSError):  # nothing in it yet: nothing worth keeping

@@ -5,6 +5,5 @@
     latent      matrices that look quantised to the forward and real to the optimiser
     forward     the forward of a model, from its description
     batches     token ids to train on, by seed and step
-    checkpoint  what an interrupted training goes on from
     training    steps, losses, schedule
 """

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from arrowmind.observe import get_logger
+from arrowmind.quantize.checkpoint import CHECKPOINT, load_arrays, save_arrays
 from arrowmind.quantize.distill.batches import Batches
-from arrowmind.quantize.distill.checkpoint import CHECKPOINT, load_arrays, save_arrays
 from arrowmind.quantize.distill.forward import forward, pad
 from arrowmind.quantize.methods.base import Outcome
 

@@ -33,11 +33,11 @@ class Input:
     """How what enters a matrix is scaled, and the weight of each column's squared error.
 
     Attributes:
-        scale: float32 [k], multiplies the inputs; the matrix is divided by it.
+        scale: float32 [k], multiplies the inputs; the matrix is divided by it. None leaves both alone.
         importance: float32 [k], mean square of the scaled inputs.
     """
 
-    scale: npt.NDArray[np.float32]
+    scale: npt.NDArray[np.float32] | None
     importance: npt.NDArray[np.float32]
 
 
@@ -52,7 +52,8 @@ class Job:
         inputs: by matrix, how its inputs are scaled; empty where they are not.
         calibrator: runs the original over calibration texts; None where no engine is at hand.
         folder: of the original, as the engine reads it; None without an engine.
-        texts: to calibrate on.
+        texts: to train on.
+        calibration_sha256: of the texts of the calibrator, and of those that scale inputs.
         state: a folder for what long work can be resumed from; None to keep nothing.
         progress: told of what is done.
     """
@@ -64,6 +65,7 @@ class Job:
     calibrator: Calibrator | None = None
     folder: Path | None = None
     texts: tuple[str, ...] = ()
+    calibration_sha256: str = ""
     state: Path | None = None
     progress: Progress = no_progress
 
@@ -72,8 +74,17 @@ class Job:
         tensor = self.weights.tensor(name)
         tensor.verify()
         values = tensor.to_float32()
+        scale = self.input_scale(name)
+        return values if scale is None else values / scale
+
+    def input_scale(self, name: str) -> npt.NDArray[np.float32] | None:
+        """What the inputs of a matrix are multiplied by, float32 [k]; None for nothing."""
         entering = self.inputs.get(name)
-        return values if entering is None else values / entering.scale
+        return None if entering is None else entering.scale
+
+    def is_scaled(self, name: str) -> bool:
+        """Whether the inputs of a matrix are scaled."""
+        return self.input_scale(name) is not None
 
 
 @dataclass
@@ -83,17 +94,21 @@ class Outcome:
     Attributes:
         codes: by matrix, of all that the job named.
         vectors: biases and norms that changed with them, float32.
+        floats: matrices and tables that were put back to floating point: ``fp16`` or ``fp32``.
+        tables: types of the codes of tables, where another than the configuration's was chosen.
     """
 
     codes: dict[str, Codes] = field(default_factory=dict)
     vectors: dict[str, npt.NDArray[np.float32]] = field(default_factory=dict)
+    floats: dict[str, str] = field(default_factory=dict)
+    tables: dict[str, str] = field(default_factory=dict)
 
     def replaced(self, job: Job) -> dict[str, HasValues | npt.NDArray[np.float32]]:
         """What stands in for the original's tensors, for an overlay of it."""
         stand: dict[str, HasValues | npt.NDArray[np.float32]] = dict(self.vectors)
         for name, codes in self.codes.items():
-            entering = job.inputs.get(name)
-            stand[name] = codes if entering is None else _Scaled(codes, entering.scale)
+            scale = job.input_scale(name)
+            stand[name] = codes if scale is None else _Scaled(codes, scale)
         return stand
 
 

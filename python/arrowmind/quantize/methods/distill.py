@@ -9,8 +9,7 @@ import importlib.util
 from typing import TYPE_CHECKING
 
 from arrowmind.errors import QuantizationError
-from arrowmind.observe import get_logger
-from arrowmind.quantize.distill.checkpoint import load_codes, save_codes, work_key
+from arrowmind.quantize.checkpoint import work_key
 from arrowmind.quantize.distill.schedule import Schedule
 from arrowmind.quantize.methods import gptq
 from arrowmind.quantize.methods.base import Outcome
@@ -27,7 +26,6 @@ __all__ = ["NAME", "run"]
 
 NAME = "distill"
 
-_log = get_logger("arrowmind.quantize")
 _STEPS = {"int2": 600, "int4": 200, "fp4": 200}
 
 
@@ -51,22 +49,10 @@ def run(job: Job) -> Outcome:
             "distill is for int4, int2 and fp4; int8 needs no training: use 'ptq' or 'gptq'"
         )
     schedule = Schedule(job.config.steps or _STEPS.get(job.config.quant_type, 200))
-    key = work_key(job, schedule)
-    start = _start(job, key)
+    key = work_key(job, NAME, schedule)
+    start = gptq.run(job).codes
     outcome = _distill(job, schedule, key, start)
     return Outcome({**start, **outcome.codes}, outcome.vectors)
-
-
-def _start(job: Job, key: str) -> dict[str, Codes]:
-    """The codes of GPTQ, or those kept of them."""
-    kept = None if job.state is None else load_codes(job.state, key, job)
-    if kept is not None:
-        _log.info("distilling starts from codes that were kept", path=str(job.state))
-        return kept
-    found = gptq.run(job)
-    if job.state is not None:
-        save_codes(job.state, key, found.codes)
-    return found.codes
 
 
 def _distill(job: Job, schedule: Schedule, key: str, start: dict[str, Codes]) -> Outcome:
@@ -82,7 +68,7 @@ def _distill(job: Job, schedule: Schedule, key: str, start: dict[str, Codes]) ->
     overlay = Overlay(job.weights, stand.replaced(job))
     teacher = {name: torch.from_numpy(job.weights.real_values(name)) for name in _names(model)}
     matrices = {
-        name: LatentMatrix(codes, job.matrix(name), job.inputs[name].scale if name in job.inputs else None)
+        name: LatentMatrix(codes, job.matrix(name), job.input_scale(name))
         for name, codes in start.items()
         if name in teacher and not isinstance(codes, Quantized)
     }

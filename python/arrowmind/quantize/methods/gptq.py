@@ -14,16 +14,21 @@ import numpy as np
 
 from arrowmind.errors import QuantizationError
 from arrowmind.observe import get_logger
+from arrowmind.quantize.checkpoint import kept_of, part_name
 from arrowmind.quantize.matrix.codes import codes_of
 from arrowmind.quantize.matrix.feedback import round_with_feedback
 from arrowmind.quantize.matrix.hessian import damped, feedback_factor
 from arrowmind.quantize.matrix.refine import refine
 from arrowmind.quantize.methods.base import Outcome
 from arrowmind.quantize.methods.ptq import round_alone
+from arrowmind.quantize.stages import part_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy.typing as npt
 
+    from arrowmind.quantize.checkpoint import Kept
     from arrowmind.quantize.config import QuantizationConfig
     from arrowmind.quantize.embedders import InputGroup
     from arrowmind.quantize.matrix.feedback import Rounded
@@ -48,17 +53,37 @@ def run(job: Job) -> Outcome:
             "gptq needs an engine to run the model on calibration texts, and none is at hand; "
             "use calibration 'ptq'"
         )
-    outcome, total = Outcome(), len(job.grids)
+    outcome, kept = Outcome(), kept_of(job, NAME)
     groups = [group for group in job.calibrator.groups if any(name in job.grids for name in group.names)]
     _round_unseen(job, outcome, groups)
-    job.progress(0, total, NAME)
-    for _, block in groupby(groups, key=lambda group: group.block):
-        together = list(block)
-        moments = job.calibrator.moments(together, outcome.replaced(job))
-        for group, hessian in zip(together, moments, strict=True):
-            quantise_group(job, outcome, group, hessian)
-            job.progress(len(outcome.codes), total, NAME)
+    blocks = [list(block) for _, block in groupby(groups, key=lambda group: group.block)]
+    for at in range(len(blocks)):
+        _quantise_block(job, outcome, kept, blocks, at)
     return outcome
+
+
+def _quantise_block(
+    job: Job, outcome: Outcome, kept: Kept, blocks: Sequence[Sequence[InputGroup]], at: int
+) -> None:
+    """Quantises what is not kept of a block, in the model whose earlier blocks are quantised."""
+    if job.calibrator is None:  # run() has refused that
+        return
+    before, missing = outcome.replaced(job), []
+    for group in blocks[at]:
+        found = kept.load_codes(part_name(NAME, group.names), job.grids)
+        outcome.codes.update(found or {})
+        if found is None:
+            missing.append(group)
+    job.progress(len(outcome.codes), len(job.grids), NAME)
+    if not missing:
+        return
+    # A pass runs as many blocks as there are up to this one.
+    passes = part_of(job.progress, [1 + block[0].block for block in blocks], at, "calibrating")
+    for group, hessian in zip(missing, job.calibrator.moments(missing, before, passes), strict=True):
+        quantise_group(job, outcome, group, hessian)
+        names = [name for name in group.names if name in job.grids]
+        kept.save_codes(part_name(NAME, group.names), {name: outcome.codes[name] for name in names})
+        job.progress(len(outcome.codes), len(job.grids), NAME)
 
 
 def round_matrix(
@@ -96,10 +121,10 @@ def quantise_group(job: Job, outcome: Outcome, group: InputGroup, hessian: npt.N
         hessian: float64 [k, k], mean of x x^T over that input, before it is scaled.
     """
     names = [name for name in group.names if name in job.grids]
-    entering = job.inputs.get(names[0])
-    if entering is not None:
-        scale = entering.scale.astype(np.float64)
-        hessian = hessian * scale * scale[:, None]
+    scale = job.input_scale(names[0])
+    if scale is not None:
+        wide = scale.astype(np.float64)
+        hessian = hessian * wide * wide[:, None]
     for grid in dict.fromkeys(job.grids[name] for name in names):
         alike = [name for name in names if job.grids[name] == grid]
         matrices = [job.matrix(name) for name in alike]
