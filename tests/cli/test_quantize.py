@@ -61,12 +61,42 @@ def test_unknown_choices(call, source, options):
 
 
 def test_the_settings_have_the_defaults_of_the_quantiser():
-    from arrowmind.cli.commands.quantize import _configuration
-    from arrowmind.cli.session import Session
+    from arrowmind.cli.quantizing import CheckOptions, configuration
     from arrowmind.config import Config
     from arrowmind.quantize import QuantizationConfig
 
-    assert _configuration(Session(Config()), {}) == QuantizationConfig()
+    assert configuration(Config()) == QuantizationConfig()
+    assert configuration(Config(), CheckOptions(swap=True)).on_failure == "swap"
+
+
+def test_every_choice_of_the_quantiser_is_an_option_or_a_threshold():
+    from dataclasses import fields
+
+    from arrowmind.cli import quantizing
+    from arrowmind.quantize import QuantizationConfig, Thresholds
+
+    groups = (
+        quantizing.CodeOptions,
+        quantizing.MethodOptions,
+        quantizing.BudgetOptions,
+        quantizing.CheckOptions,
+    )
+    named = [item.name for group in (*groups, Thresholds) for item in fields(group)]
+    options = ["on_failure" if name == "swap" else name for name in named]
+    assert sorted(options) == sorted(item.name for item in fields(QuantizationConfig))
+
+
+def test_options_reach_the_configuration(call, source):
+    from arrowmind.weights import open_weights
+
+    words = "--damping 0.05 --sweeps 1 --smoothing 0.25 --per-tensor --no-range-search --keep-type fp32"
+    low = [f"--set=precision.{name}=0" for name in ("cosine_mean", "cosine_min", "overlap_at_10")]
+    assert quantize(call, source, *words.split(), *low).code == 0
+    with open_weights("q") as weights:
+        chosen = weights.documents["quantization"]
+    assert (chosen["damping"], chosen["sweeps"], chosen["smoothing"]) == (0.05, 1, 0.25)
+    assert (chosen["per_channel"], chosen["range_search"], chosen["keep_type"]) == (False, False, "fp32")
+    assert chosen["cosine_mean"] == 0
 
 
 def test_validate(call, source):

@@ -138,3 +138,38 @@ def test_who_measures_opens_anything(model, original, caplog):
     assert report.cosine_min > 0.9
     assert warnings(caplog) == []
     json.dumps(report.to_dict())
+
+
+def test_a_report_of_other_weights_is_refused(model, original, tmp_path, monkeypatch, caplog):
+    ArrowQuantizer(QuantizationConfig(**LOW, symmetric=True), texts=TEXTS).quantize(original, tmp_path / "b")
+    rewrite_documents(tmp_path / "b" / "weights.arrow", {"precision": report_of(model)})
+    with pytest.raises(PrecisionError, match=r"report is of weights with the fingerprint .* copied"):
+        ArrowEngine(tmp_path / "b")
+    monkeypatch.setenv("ARROWMIND_PRECISION_BELOW", "warn")
+    ArrowEngine(tmp_path / "b")
+    assert "copied from another file" in caplog.text
+
+
+def test_the_fingerprint_of_a_report_may_be_anything(model):
+    rewrite(model, candidate=[1, 2])
+    with pytest.raises(PrecisionError, match="fingerprint"):
+        ArrowEngine(model)
+    rewrite(model, candidate="")
+    ArrowEngine(model)
+
+
+def test_a_model_in_other_formats_keeps_its_report(model, tmp_path, caplog):
+    convert_model(model, tmp_path / "parquet", formats=["parquet-v2"])
+    ArrowEngine(tmp_path / "parquet")
+    convert_model(model, tmp_path / "floats", quant_type="fp32")
+    ArrowEngine(tmp_path / "floats")
+    assert report_of(tmp_path / "parquet")["verdict"] == "passed"
+    assert report_of(tmp_path / "floats") == {}
+    assert warnings(caplog) == []
+
+
+def test_tensors_that_were_made_wider_are_told_of(model, caplog):
+    caplog.set_level("INFO")
+    rewrite(model, swapped={"a.weight": "int4 -> int8"})
+    ArrowEngine(model)
+    assert "int4 -> int8" in caplog.text

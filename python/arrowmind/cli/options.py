@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from arrowmind.cli.failure import guarded
+from arrowmind.cli.groups import expand, gather
 from arrowmind.cli.session import Session, open_session
 
 if TYPE_CHECKING:
@@ -93,11 +94,11 @@ def with_common_options(function: Callable[..., None], *, lenient: bool = False)
             session = _common(**options)
             if session.refusal is not None and not lenient:
                 raise session.refusal
-            function(session, **values)
+            function(session, **gather(own, values))
 
-    keyword_only = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
-    setattr(call, "__signature__", inspect.Signature([*keyword_only, *common]))  # noqa: B010
-    call.__annotations__ = {parameter.name: parameter.annotation for parameter in [*own, *common]}
+    seen = [*expand(own), *common]
+    setattr(call, "__signature__", inspect.Signature(seen))  # noqa: B010
+    call.__annotations__ = {parameter.name: parameter.annotation for parameter in seen}
     call.__doc__ = function.__doc__
     return call
 

@@ -82,6 +82,11 @@ class QuantizationSettings:
     )
     keep: tuple[str, ...] = setting((), "Tensors or layers that stay in floating point: names or globs.")
     keep_type: str = setting("fp16", "Type of what stays in floating point.", choices=("fp16", "fp32"))
+    on_failure: str = setting(
+        "refuse",
+        "When the result is below a threshold: refuse it, or swap its worst tensors for wider ones.",
+        choices=("refuse", "swap"),
+    )
 
 
 @dataclass(frozen=True)

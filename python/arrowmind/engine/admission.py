@@ -24,8 +24,9 @@ def admit(weights: WeightSource, config: Config) -> None:
     """Refuses a model whose precision is below a threshold; with `precision.below` = warn, logs it instead.
 
     The thresholds are those its report was judged by, and those of the section `precision` that are set.
-    What was never quantised needs no report. A quantised model without one is opened, and this is logged
-    once in a process.
+    A report of other weights is refused likewise. What was never quantised needs no report. A quantised model
+    without one is opened, and this is logged once in a process; so are tensors that were made wider to reach
+    the thresholds.
 
     Args:
         weights: of the model.
@@ -38,17 +39,46 @@ def admit(weights: WeightSource, config: Config) -> None:
     measured = bool(report) and report.get("verdict") in ("passed", "refused")
     if not measured:
         _tell_once(weights, "no report of a precision check; `arrowmind validate` measures it")
+    strange = _of_other_weights(weights, report)
+    if strange:
+        _refuse(config, strange, "quantise the original again, or convert the model anew")
     complaints = [*_below_its_own(report), *_below_what_is_set(weights, report, config)] if measured else []
-    if not complaints:
-        return
-    message = f"{weights.path}: its precision is below a threshold: {'; '.join(complaints)}"
-    if config.precision.below == "warn":
-        _log.warning("a model below its precision threshold is used", reason=message)
-        return
-    raise PrecisionError(
-        f"{message}; quantise the original again with more bits, a better method or keep=..., lower the "
-        "threshold that is set, or use it all the same with precision.below set to 'warn'"
+    if complaints:
+        message = f"{weights.path}: its precision is below a threshold: {'; '.join(complaints)}"
+        _refuse(
+            config,
+            message,
+            "quantise the original again with more bits, a better method, on_failure='swap' or keep=..., "
+            "lower the threshold that is set",
+        )
+    _tell_of_swaps(weights, report)
+
+
+def _refuse(config: Config, message: str, remedy: str) -> None:
+    if config.precision.below != "warn":
+        raise PrecisionError(
+            f"{message}; {remedy}, or use it all the same with precision.below set to 'warn'"
+        )
+    _log.warning("a model below its precision threshold is used", reason=message)
+
+
+def _of_other_weights(weights: WeightSource, report: dict[str, Any]) -> str:
+    """What is wrong with a report that a check of other weights gave; empty for none."""
+    checked = report.get("candidate")
+    if not checked or checked == weights.fingerprint:
+        return ""
+    return (
+        f"{weights.path}: its precision report is of weights with the fingerprint {checked!s:.16}..., these "
+        f"have {weights.fingerprint:.16}...: it was copied from another file, or tensors were changed since"
     )
+
+
+def _tell_of_swaps(weights: WeightSource, report: dict[str, Any]) -> None:
+    swapped = report.get("swapped")
+    place = f"{weights.path}: swapped"
+    if isinstance(swapped, dict) and swapped and place not in _told:
+        _told.add(place)
+        _log.info("a model has tensors that were made wider to reach its thresholds", tensors=swapped)
 
 
 def _below_its_own(report: dict[str, Any]) -> list[str]:

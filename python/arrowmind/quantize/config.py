@@ -20,6 +20,7 @@ _CHOICES = {
     "activation": ACTIVATION_CHOICES,
     "keep_type": ("fp16", "fp32"),
     "table_type": ("int8", "int4"),
+    "on_failure": ("refuse", "swap"),
 }
 _GROUP_SIZES = (0, 16, 32, 64, 128)
 
@@ -59,7 +60,7 @@ class QuantizationConfig:
         range_search: int8 by ptq: clip the range where that makes the squared error smaller.
         activation: how activations meet int8 matrices: ``int16`` and ``int8`` codes per token, ``fp32``, or
             ``auto``: int8 where calibration found input scales, and for matrices that lose nothing by it;
-            int16 for the others. Matrices in groups: ``fp32``, ``int8``, or ``auto``, which is fp32.
+            int16 for the others. Matrices in groups: ``fp32``, or ``int8`` in blocks, which is ``auto``.
         smoothing: how much of what inputs vary by goes over to the columns of their matrices, 0 to 1; 0 turns
             it off.
         group_size: values of a row that share a scale: 16, 32, 64, 128, or 0 for the row.
@@ -81,6 +82,8 @@ class QuantizationConfig:
         cosine_mean: smallest mean cosine to the original's embeddings; below it the result is refused.
         cosine_min: smallest cosine of any text.
         overlap_at_10: smallest mean share of a text's ten nearest that the original finds, too.
+        on_failure: what happens to a result below a threshold: ``refuse`` raises; ``swap`` replaces the
+            tensors that cost the embeddings most by wider ones, until it is above.
         seed: of whatever is random in calibration.
     """
 
@@ -107,6 +110,7 @@ class QuantizationConfig:
     cosine_mean: float | None = None
     cosine_min: float | None = None
     overlap_at_10: float | None = None
+    on_failure: str = "refuse"
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -149,6 +153,10 @@ class QuantizationConfig:
                 raise InvalidArgumentError(f"{name} {value} is out of range; use a number above 0, or None")
         if self.size_budget is not None and self.bits_budget is not None:
             raise InvalidArgumentError("size_budget and bits_budget are two words for one thing; give one")
+        if self.on_failure == "swap" and (self.size_budget or self.bits_budget):
+            raise InvalidArgumentError(
+                "on_failure='swap' makes tensors wider than a budget allows; leave one of them out"
+            )
 
     def _check_grid(self) -> None:
         if self.quant_type == "int8":

@@ -84,6 +84,7 @@ class Certificate:
         method: of the quantiser; empty where it is not known.
         seed: of the quantiser.
         calibration_sha256: of the calibration texts; empty when none were read.
+        swapped: tensors that got a wider type to reach the thresholds, by name: ``int4 -> int8``.
         reference: fingerprint of the original's weights.
         candidate: fingerprint of the weights that were checked.
         is_of_these_weights: whether those are the weights beside it.
@@ -97,6 +98,7 @@ class Certificate:
     method: str
     seed: int
     calibration_sha256: str
+    swapped: dict[str, str]
     reference: str
     candidate: str
     is_of_these_weights: bool
@@ -193,6 +195,7 @@ def _certificate(report: PrecisionReport, fingerprint: str) -> Certificate:
         method=report.method,
         seed=report.seed,
         calibration_sha256=report.calibration_sha256,
+        swapped=report.swapped,
         reference=report.reference,
         candidate=report.candidate,
         is_of_these_weights=report.candidate == fingerprint,

@@ -160,7 +160,8 @@ def validate(
             sources = [source for _, source in native]
         compare_weights(report, sources[0], sources[1], progress)
         made = stored_report(sources[1]) or report
-    report.method, report.seed, report.calibration_sha256 = made.method, made.seed, made.calibration_sha256
+    for name in ("method", "seed", "calibration_sha256", "swapped"):
+        setattr(report, name, getattr(made, name))
     report.finished = _now()
     return report
 

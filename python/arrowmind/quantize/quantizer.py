@@ -17,10 +17,11 @@ from arrowmind.quantize.methods.registry import method
 from arrowmind.quantize.original import native_folder, refuse_codes
 from arrowmind.quantize.precision import validate
 from arrowmind.quantize.probes import PROBES
-from arrowmind.quantize.report import PASSED, PrecisionReport
+from arrowmind.quantize.report import PASSED, REFUSED, PrecisionReport
 from arrowmind.quantize.smoothing import scaled_inputs
 from arrowmind.quantize.state import kept_state
 from arrowmind.quantize.storing import bytes_left_for_matrices, stored_tensors
+from arrowmind.quantize.swapping import Swapper
 from arrowmind.weights import open_weights
 from arrowmind.weights.convert import copy_companions, write_formats
 from arrowmind.weights.documents import read_json
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from arrowmind.observe import Progress
-    from arrowmind.quantize.embedders import CalibratorFactory, EmbedderFactory, Observer
+    from arrowmind.quantize.embedders import Calibrator, CalibratorFactory, EmbedderFactory, Observer
     from arrowmind.quantize.methods.base import Input, Outcome
     from arrowmind.weights import WeightSource
     from arrowmind.weights.formats import Grid
@@ -137,7 +138,19 @@ class ArrowQuantizer:
         return report
 
     def _make(self, job: Job, outcome: Outcome, folder: Path, building: Path) -> PrecisionReport:
-        """Writes the quantised model, and judges it."""
+        """Writes the quantised model and judges it, as often as widening tensors helps."""
+        report = self._write(job, outcome, folder, building)
+        if report.verdict == REFUSED and self.config.on_failure == "swap":
+            swapper = Swapper(job, outcome, job.calibrator or self._open_calibrator(folder))
+            while report.verdict == REFUSED and swapper.widen(report):
+                report = self._write(job, outcome, folder, building)
+            report.swapped = swapper.swapped
+        report.raise_if_refused()
+        if report.verdict != PASSED:
+            _log.warning("embeddings were not compared: no engine is registered", source=str(folder))
+        return report
+
+    def _write(self, job: Job, outcome: Outcome, folder: Path, building: Path) -> PrecisionReport:
         documents = {"model": read_json(building / "config.json"), "quantization": self.config.to_dict()}
         write_weights(building / FILE_NAME, stored_tensors(job, outcome), documents)
         report = validate(
@@ -150,10 +163,14 @@ class ArrowQuantizer:
         )
         report.seed, report.method = self.config.seed, self.config.calibration
         report.calibration_sha256 = job.calibration_sha256
-        report.raise_if_refused()
-        if report.verdict != PASSED:
-            _log.warning("embeddings were not compared: no engine is registered", source=str(folder))
         return report
+
+    @property
+    def _calibration(self) -> Texts:
+        return Texts(self.config, self._given_texts, self._follows_inputs, self._observes)
+
+    def _open_calibrator(self, folder: Path) -> Calibrator | None:
+        return None if self._calibrator is None else self._calibrator(folder, self._calibration.for_moments)
 
     @property
     def _runs_models(self) -> bool:
@@ -181,10 +198,8 @@ class ArrowQuantizer:
     def _job(self, folder: Path, weights: WeightSource, state: Path, progress: Progress) -> Job:
         """What the method is given."""
         config = self.config
-        texts = Texts(config, self._given_texts, self._follows_inputs, self._observes)
-        calibrator = None
-        if self._calibrator is not None and self._follows_inputs:
-            calibrator = self._calibrator(folder, texts.for_moments)
+        texts = self._calibration
+        calibrator = self._open_calibrator(folder) if self._follows_inputs else None
         job = Job(
             weights,
             config,

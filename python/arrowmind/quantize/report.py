@@ -33,6 +33,7 @@ _KINDS: dict[str, Any] = {
     "float": (int, float),
     "float | None": (int, float, type(None)),
     "dict[str, float]": dict,
+    "dict[str, str]": dict,
     "Thresholds": dict,
 }
 
@@ -75,6 +76,8 @@ class PrecisionReport:
         method: of the quantiser: ``ptq``, ``gptq`` or ``distill``; empty where no quantiser was at work.
         calibration_sha256: of the calibration texts, see :func:`hash_of_texts`; empty when none were read.
         seed: of the quantiser.
+        swapped: tensors that got a wider type because the check refused the first result, by name:
+            ``int4 -> int8``.
         started: UTC time, ISO 8601.
         finished: UTC time, ISO 8601.
     """
@@ -96,6 +99,7 @@ class PrecisionReport:
     method: str = ""
     calibration_sha256: str = ""
     seed: int = 0
+    swapped: dict[str, str] = field(default_factory=dict)
     started: str = ""
     finished: str = ""
 
@@ -141,7 +145,8 @@ class PrecisionReport:
             )
             raise PrecisionError(
                 f"precision is below the threshold: {figures}, of {self.texts} texts, worst "
-                f"{self.worst_text!r}; keep sensitive layers in fp16 (keep=...), or lower the thresholds"
+                f"{self.worst_text!r}; have its worst tensors made wider (on_failure='swap'), keep sensitive "
+                "layers in fp16 (keep=...), or lower the thresholds"
             )
 
     def __str__(self) -> str:
@@ -163,6 +168,7 @@ class PrecisionReport:
                 f"  bits per weight  {self.bits_per_weight:.3f} ({self.bits_per_weight_without_tables:.3f} "
                 "without embedding tables)",
             ]
+        lines += [f"  made wider       {name}: {change}" for name, change in self.swapped.items()]
         worst = sorted(self.tensors.items(), key=lambda item: -item[1])[:3]
         lines += [f"  relative error   {error:.5f} {name}" for name, error in worst]
         return "\n".join(lines)
@@ -204,6 +210,8 @@ def _checked(cls: type[Any], values: Any) -> dict[str, Any]:
         fits = isinstance(value, _KINDS[str(item.type)]) and not isinstance(value, bool)
         of_tensors = item.type == "dict[str, float]" and fits
         fits &= not of_tensors or all(isinstance(number, int | float) for number in value.values())
+        if item.type == "dict[str, str]" and fits:
+            fits = all(isinstance(text, str) for text in value.values())
         if not fits or not all(map(_is_finite, value.values() if of_tensors else [value])):
             raise WeightError(
                 f"the precision report holds {value!r:.80} as {item.name}, which is no {item.type}; "

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from arrowmind.quantize.methods.base import Codes, Job, Outcome
     from arrowmind.weights.tensor import TensorSpec
 
-__all__ = ["bytes_left_for_matrices", "stored_tensors"]
+__all__ = ["bytes_left_for_matrices", "stored_tensors", "table_type", "table_values"]
 
 _log = get_logger("arrowmind.quantize")
 
@@ -62,6 +62,20 @@ def bytes_left_for_matrices(job: Job) -> int:
     return int(config.size_budget or 0) - others
 
 
+def table_type(job: Job, outcome: Outcome, name: str) -> str:
+    """The type of the codes of a table; empty for one in floating point, and for other tensors."""
+    spec = job.weights.spec(name)
+    is_coded = role_of(name, spec.shape) == "table" and not _float_type(spec, job.config)
+    if not is_coded or name in outcome.floats:
+        return ""
+    return outcome.tables.get(name, job.config.table_type)
+
+
+def table_values(job: Job, outcome: Outcome, name: str) -> npt.NDArray[np.float32]:
+    """What the codes of a table stand for, float32 [rows, k]."""
+    return _table(name, job.matrix(name), table_type(job, outcome, name), job.config).to_float32()
+
+
 def _stored(job: Job, outcome: Outcome, name: str) -> Tensor:
     if name in outcome.codes:
         return _coded(job, name, outcome.codes[name])
@@ -75,7 +89,7 @@ def _stored(job: Job, outcome: Outcome, name: str) -> Tensor:
     floating = outcome.floats.get(name) or _float_type(spec, job.config)
     if floating:
         return _as_float(name, job.matrix(name), floating)
-    return _table(name, job.matrix(name), outcome.tables.get(name, job.config.table_type), job.config)
+    return _table(name, job.matrix(name), table_type(job, outcome, name), job.config)
 
 
 def _coded(job: Job, name: str, codes: Codes) -> Tensor:

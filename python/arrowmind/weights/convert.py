@@ -109,6 +109,8 @@ def convert_model(
         report = ConvertReport(str(output), weights.kind)
         copy_companions(origin, building, weights)
         documents = {**weights.documents, "model": read_json(building / "config.json")}
+        if quant_type is not None:
+            documents["precision"] = {}  # of other tensors than these
         tensors = _converted(weights, quant_type, report, progress)
         write_weights(building / schema.FILE_NAME, tensors, documents)
         write_formats(building, formats, progress)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import astuple
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from arrowmind.columnar import Field, crc32c
@@ -99,7 +99,10 @@ def fingerprint(specs: Iterable[TensorSpec], checksums: Iterable[Checksums]) -> 
 
 
 def _rows(specs: Iterable[TensorSpec], checksums: Iterable[Checksums]) -> list[list[Any]]:
-    return [[*astuple(spec), list(sums)] for spec, sums in zip(specs, checksums, strict=True)]
+    return [
+        [*(getattr(spec, item.name) for item in fields(spec)), list(sums)]
+        for spec, sums in zip(specs, checksums, strict=True)
+    ]
 
 
 def _canonical(value: Any) -> bytes:

@@ -74,6 +74,7 @@ def _certificate(certificate: Certificate) -> list[tuple[str, str]]:
         *figures,
         ("method", f"{certificate.method}, seed {certificate.seed}" if certificate.method else "unknown"),
         ("calibration texts", texts if certificate.method else "unknown"),
+        *(("made wider", f"{name}: {change}") for name, change in certificate.swapped.items()),
         ("original", certificate.reference or "unknown"),
         ("checked", checked if certificate.is_of_these_weights else f"{checked}: NOT these weights"),
     ]

@@ -16,6 +16,7 @@ from arrowmind.quantize.ptq import fit
 if TYPE_CHECKING:
     from arrowmind.quantize.checkpoint import Kept
     from arrowmind.quantize.methods.base import Codes, Job
+    from arrowmind.weights.formats import Grid
 
 __all__ = ["NAME", "round_alone", "run"]
 
@@ -58,9 +59,9 @@ def _go_on(job: Job, outcome: Outcome, kept: Kept) -> None:
         outcome.codes.update(found)
 
 
-def round_alone(job: Job, name: str) -> Codes:
-    """Quantises one matrix."""
-    grid, matrix, entering = job.grids[name], job.matrix(name), job.inputs.get(name)
+def round_alone(job: Job, name: str, grid: Grid | None = None) -> Codes:
+    """Quantises one matrix, onto the grid of the job or another."""
+    grid, matrix, entering = grid or job.grids[name], job.matrix(name), job.inputs.get(name)
     importance = None if entering is None else entering.importance
     if grid.quant_type == "int8" and not job.config.pair_bound:
         return fit(matrix, job.config, importance)
