@@ -10,6 +10,7 @@
 #include "base/thread_pool.h"
 #include "bindings/bindings.h"
 #include "bindings/grid.h"
+#include "bindings/linear.h"
 #include "runtime/ops/activate.h"
 #include "runtime/ops/add.h"
 #include "runtime/ops/attention.h"
@@ -32,15 +33,6 @@ using runtime::Plan;
 template <typename T>
 using Vector = nb::ndarray<const T, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
-BufferType buffer_type(const std::string& name) {
-  if (name == "fp32") return BufferType::kF32;
-  if (name == "int8") return BufferType::kI8;
-  if (name == "int16") return BufferType::kI16;
-  if (name == "int8-block") return BufferType::kI8Block;
-  fail(ErrorKind::kInvalidArgument, "buffer type '", name,
-       "' is unknown; use fp32, int8, int16 or int8-block");
-}
-
 // Keeps a Python object alive from C++ that may drop it on a thread without the GIL.
 runtime::Keepalive keepalive(const nb::object& object) {
   return {new nb::object(object), [](const void* held) {
@@ -62,53 +54,20 @@ const T* pointer(Plan& plan, const nb::dict& tensor, const char* key, int64_t co
   return array.data();
 }
 
-struct Shape {
-  int64_t rows, columns;
-};
-
-Shape shape_of(const nb::dict& tensor) {
-  const auto shape = nb::cast<std::vector<int64_t>>(tensor["shape"]);
-  if (shape.size() != 2 || shape[0] < 1 || shape[1] < 1 || shape[0] > INT32_MAX || shape[1] > INT32_MAX) {
-    fail(ErrorKind::kWeight, "a matrix has ", shape.size(), " dimensions or one that is out of range");
-  }
-  return {shape[0], shape[1]};
-}
-
-// k per scale of a tensor on a grid; nothing for others.
-std::optional<int64_t> group_of(const nb::dict& tensor) {
-  if (!tensor.contains("group")) return std::nullopt;
-  return nb::cast<int64_t>(tensor["group"]);
-}
-
 grid::Grid grid_of(Plan& plan, const nb::dict& tensor, Shape shape, bool row_major = false) {
   GridBuffers buffers(tensor, shape.rows, shape.columns, row_major);
   for (const nb::object& owner : buffers.owners) plan.keep(keepalive(owner));
   return buffers.grid;
 }
 
-runtime::LinearWeights linear_weights(Plan& plan, const nb::dict& tensor) {
-  runtime::LinearWeights weights;
-  const Shape shape = shape_of(tensor);
-  const std::optional<int64_t> group = group_of(tensor);
-  weights.type = weight_type(nb::cast<std::string>(tensor["type"]), group);
-  weights.n = shape.rows;
-  weights.k = shape.columns;
-  if (group) weights.grid = grid_of(plan, tensor, shape);
-  weights.packed_bytes = qmatmul::packed_bytes(weights.type, weights.n, weights.k, weights.grid.group);
-  weights.packed = pointer<uint8_t>(plan, tensor, "codes", weights.packed_bytes);
-  weights.bias = pointer<float>(plan, tensor, "bias", weights.n);
-  if (group) return weights;
-  const int64_t padded = round_up(weights.n, qmatmul::kPanel);
-  weights.scale = pointer<float>(plan, tensor, "scales", padded);
-  weights.zero = pointer<float>(plan, tensor, "zero_points", padded);
-  weights.sum = pointer<int32_t>(plan, tensor, "sums", padded);
-  return weights;
-}
-
 void linear(Plan& plan, const std::vector<nb::dict>& layers, int input, int output, int residual, bool gelu,
             int64_t column) {
   std::vector<runtime::LinearWeights> weights;
-  for (const nb::dict& layer : layers) weights.push_back(linear_weights(plan, layer));
+  for (const nb::dict& layer : layers) {
+    LinearDescription described(layer);
+    for (const nb::object& owner : described.owners) plan.keep(keepalive(owner));
+    weights.push_back(described.weights);
+  }
   runtime::add_linear(
       plan, weights,
       {.input = input, .output = output, .residual = residual, .gelu = gelu, .column = column});

@@ -161,6 +161,22 @@ def qmatmul_unpack(
 ) -> None:
     """Packed bytes -> row-major [n, k], written to `out`."""
 
+# --- linear
+
+def linear_run(
+    tensor: dict[str, object],
+    x: npt.NDArray[np.float32],
+    out: npt.NDArray[np.float32],
+    threads: ThreadPool,
+    activation: str = "fp32",
+    multiplier: npt.NDArray[np.float32] | None = None,
+    paired: bool = False,
+) -> None:
+    """Rows [m, k] through a linear layer by itself, into [m, n]; the layer described as for Plan.linear."""
+
+def linear_is_paired(tensor: dict[str, object]) -> bool:
+    """Whether neighbouring int8 codes stay within 128 in sum; reads them all."""
+
 # --- scan
 
 def scan_top_bits(

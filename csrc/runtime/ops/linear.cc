@@ -108,7 +108,35 @@ bool is_grid(const LinearWeights& w) {
   return w.type >= qmatmul::Weight::kI8Grid;
 }
 
-void check(const LinearWeights& w, int64_t input_columns, Activation activation) {
+// A kernel for any codes or one that needs them in bounded pairs; a kernel that is forced stays.
+const qmatmul::Row& cheaper(const qmatmul::Row& any, const qmatmul::Row& paired) {
+  if (kernel_is_forced(any.row.name)) return any;
+  return kernel_is_forced(paired.row.name) || paired.cost < any.cost ? paired : any;
+}
+
+Layer make_layer(const LinearWeights& w, BufferType type, bool gelu, int64_t first_column) {
+  Layer layer{};
+  layer.first_column = first_column;
+  layer.params.n = w.n;
+  layer.params.k = w.k;
+  layer.params.w = w.packed;
+  layer.params.w_scale = w.scale;
+  layer.params.w_zero = w.zero;
+  layer.params.w_sum = w.sum;
+  layer.params.grid = w.grid;
+  layer.params.bias = w.bias;
+  layer.params.nonlinearity = gelu ? qmatmul::Nonlinearity::kGelu : qmatmul::Nonlinearity::kNone;
+  const bool paired = type == BufferType::kI8 && qmatmul::is_paired(w.n, w.k, w.packed);
+  for (int64_t m = 1; m < kChoices; ++m) {
+    layer.choice[static_cast<size_t>(m)] = &select_linear(w, type, m, paired);
+  }
+  layer.choice[0] = layer.choice[1];
+  return layer;
+}
+
+}  // namespace
+
+void check_linear(const LinearWeights& w, int64_t input_columns, BufferType activation) {
   if (w.n < 1 || w.k != input_columns) {
     fail(ErrorKind::kWeight, "a linear layer of shape [", w.n, ", ", w.k, "] meets an input of ",
          input_columns, " columns; the weights do not belong to this configuration");
@@ -118,9 +146,9 @@ void check(const LinearWeights& w, int64_t input_columns, Activation activation)
     fail(ErrorKind::kWeight, "a linear layer of shape [", w.n, ", ", w.k, "] has ", w.packed_bytes,
          " bytes of packed weights; it needs ", needed);
   }
-  const bool codes = activation != Activation::kF32;
-  if (is_grid(w) || activation == Activation::kI8Block) {
-    if (is_grid(w) && (!codes || activation == Activation::kI8Block)) return;
+  const bool codes = activation != BufferType::kF32;
+  if (is_grid(w) || activation == BufferType::kI8Block) {
+    if (is_grid(w) && (!codes || activation == BufferType::kI8Block)) return;
     fail(ErrorKind::kWeight, "a linear layer of shape [", w.n, ", ", w.k,
          "]: weights with groups meet float32 or int8 in blocks, and only they meet those");
   }
@@ -135,35 +163,11 @@ void check(const LinearWeights& w, int64_t input_columns, Activation activation)
   }
 }
 
-// A kernel for any codes or one that needs them in bounded pairs; a kernel that is forced stays.
-const qmatmul::Row& cheaper(const qmatmul::Row& any, const qmatmul::Row& paired) {
-  if (kernel_is_forced(any.row.name)) return any;
-  return kernel_is_forced(paired.row.name) || paired.cost < any.cost ? paired : any;
+const qmatmul::Row& select_linear(const LinearWeights& w, BufferType type, int64_t m, bool paired) {
+  const Activation activation = activation_of(type);
+  const qmatmul::Row& any = qmatmul::select(activation, w.type, m);
+  return paired ? cheaper(any, qmatmul::select(activation, qmatmul::Weight::kI8Paired, m)) : any;
 }
-
-Layer make_layer(const LinearWeights& w, Activation activation, bool gelu, int64_t first_column) {
-  Layer layer{};
-  layer.first_column = first_column;
-  layer.params.n = w.n;
-  layer.params.k = w.k;
-  layer.params.w = w.packed;
-  layer.params.w_scale = w.scale;
-  layer.params.w_zero = w.zero;
-  layer.params.w_sum = w.sum;
-  layer.params.grid = w.grid;
-  layer.params.bias = w.bias;
-  layer.params.nonlinearity = gelu ? qmatmul::Nonlinearity::kGelu : qmatmul::Nonlinearity::kNone;
-  const bool paired = activation == Activation::kI8 && qmatmul::is_paired(w.n, w.k, w.packed);
-  for (int64_t m = 1; m < kChoices; ++m) {
-    const qmatmul::Row* row = &qmatmul::select(activation, w.type, m);
-    if (paired) row = &cheaper(*row, qmatmul::select(activation, qmatmul::Weight::kI8Paired, m));
-    layer.choice[static_cast<size_t>(m)] = row;
-  }
-  layer.choice[0] = layer.choice[1];
-  return layer;
-}
-
-}  // namespace
 
 void add_linear(Plan& plan, const std::vector<LinearWeights>& layers, const LinearOptions& options) {
   plan.expect(options.input, plan.type(options.input), -1, "linear input");
@@ -171,12 +175,12 @@ void add_linear(Plan& plan, const std::vector<LinearWeights>& layers, const Line
   int64_t columns = std::max<int64_t>(options.column, 0);
   std::vector<Layer> made;
   for (const LinearWeights& weights : layers) {
-    check(weights, plan.columns(options.input), activation_of(type));
+    check_linear(weights, plan.columns(options.input), type);
     if (type == BufferType::kI8Block && weights.grid.group != plan.group(options.input)) {
       fail(ErrorKind::kWeight, "a linear layer with scales for ", weights.grid.group,
            " inputs each meets codes in blocks for ", plan.group(options.input));
     }
-    made.push_back(make_layer(weights, activation_of(type), options.gelu, columns));
+    made.push_back(make_layer(weights, type, options.gelu, columns));
     columns += weights.n;
   }
   plan.expect(options.output, BufferType::kF32, options.column < 0 ? columns : -1, "linear output");

@@ -1,0 +1,22 @@
+#pragma once
+
+#include "base/thread_pool.h"
+#include "runtime/execution.h"
+#include "runtime/ops/linear.h"
+
+namespace arrowmind::runtime {
+
+// A linear layer by itself, over rows that a caller holds: what a plan does with it, without a plan.
+struct Application {
+  LinearWeights weights;
+  BufferType activation = BufferType::kF32;  // what the rows become before they meet the weights
+  const float* multiplier = nullptr;         // [k] or null; what the rows are multiplied by first
+  bool paired = false;                       // the codes are qmatmul::Weight::kI8Paired
+};
+
+// out[m][n] = bias[n] + sum_k form(x[m][k] * multiplier[k]) * W[n][k] for `rows` rows, next to each other in
+// `x` and `out`. The same bits as in a plan, for any number of rows and threads. Throws Error(kWeight) where
+// weights and activations do not go together.
+void apply_linear(const Application& layer, const float* x, int64_t rows, float* out, ThreadPool& pool);
+
+}  // namespace arrowmind::runtime
