@@ -1,4 +1,4 @@
-"""A linear layer by itself gives what a plan with this layer gives, to the last bit, for any rows and threads."""
+"""A linear layer by itself gives the bits of a plan with this layer, for any rows and threads."""
 
 from __future__ import annotations
 

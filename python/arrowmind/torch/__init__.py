@@ -2,14 +2,17 @@
 
 ::
 
-    ops           torch.ops.arrowmind.qlinear and .dequantize: our kernels over the memory of tensors
-    linear        QuantizedLinear, a module over them
-    replace       replace_linears: a model's linear layers become quantised ones
-    rounding      the matrix of one layer onto its grid, with or without what entered it
-    tensors       tensors of a model folder over a mapping of its file; embeddings as tensors
-    strategies    ways to run a model on the CPU, one file each
-    channel       weights and activations handed over between processes in shared memory (without torch)
-    live          an engine that follows such a channel (without torch)
+    ops            torch.ops.arrowmind.qlinear and .dequantize: our kernels over the memory of tensors
+    linear         QuantizedLinear, a module over them
+    rounding       the matrix of one layer onto its grid, with or without what entered it
+    replace        replace_linears: a model's linear layers become quantised ones
+    private        weight files mapped so that writes stay in this process
+    model_tensors  tensors of a model folder over such a mapping; embeddings as tensors
+    strategies     ways to run a model on the CPU, one file each
+    channel        weights and activations handed over between processes in shared memory
+    live           an engine that follows a channel
+
+The last two, and `private`, work without torch.
 """
 
 from __future__ import annotations
@@ -23,9 +26,9 @@ if TYPE_CHECKING:
     from arrowmind.torch.channel import Channel, Publisher, Snapshot, sweep_channels
     from arrowmind.torch.linear import QuantizedLinear
     from arrowmind.torch.live import LiveEngine
+    from arrowmind.torch.model_tensors import ModelTensors, encode, tensors
     from arrowmind.torch.replace import ReplacedLayer, Replacement, replace_linears
     from arrowmind.torch.strategies import Strategy, available, choose, prepare
-    from arrowmind.torch.tensors import ModelTensors, encode, tensors
 
 __all__ = [
     "Channel",
@@ -49,7 +52,7 @@ __all__ = [
 _HOMES = {
     "Channel": "channel",
     "LiveEngine": "live",
-    "ModelTensors": "tensors",
+    "ModelTensors": "model_tensors",
     "Publisher": "channel",
     "QuantizedLinear": "linear",
     "ReplacedLayer": "replace",
@@ -58,11 +61,11 @@ _HOMES = {
     "Strategy": "strategies",
     "available": "strategies",
     "choose": "strategies",
-    "encode": "tensors",
+    "encode": "model_tensors",
     "prepare": "strategies",
     "replace_linears": "replace",
     "sweep_channels": "channel",
-    "tensors": "tensors",
+    "tensors": "model_tensors",
 }
 
 

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from arrowmind.torch.tensors import ModelTensors
+    from arrowmind.torch.model_tensors import ModelTensors
 
 __all__ = ["Channel", "Publisher", "Snapshot", "sweep_channels"]
 
@@ -105,7 +105,7 @@ class Snapshot:
 
     def tensors(self) -> ModelTensors:
         """Every tensor as one of torch; see :class:`arrowmind.torch.ModelTensors`."""
-        from arrowmind.torch.tensors import ModelTensors  # noqa: PLC0415  (needs torch)
+        from arrowmind.torch.model_tensors import ModelTensors  # noqa: PLC0415  (needs torch)
 
         return ModelTensors(self.weights, self.mapping)
 

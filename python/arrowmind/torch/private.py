@@ -44,7 +44,7 @@ def open_private(path: Path) -> tuple[WeightFile, mmap.mmap]:
             if _is_at(path, descriptor):
                 return weights, mmap.mmap(descriptor, weights.size, flags=_FLAGS, prot=_PROTECTION)
         except (OSError, ValueError) as error:
-            raise WeightError(f"{path}: cannot be mapped ({error}); check the limit on address space") from error
+            raise WeightError(f"{path}: cannot be mapped ({error}); check ulimit -v") from error
         finally:
             os.close(descriptor)
     raise WeightError(f"{path}: was replaced {_ATTEMPTS} times while it was opened; stop what writes it")

@@ -39,15 +39,16 @@ class _Compiled(torch.nn.Module):
     def __init__(self, model: Any) -> None:
         super().__init__()
         self.model = model
-        self._run: Any = torch.compile(model)
+        self._run = torch.compile(model).__call__  # no module: its state is that of `model`
+        self._failed = False
 
     def forward(self, *arguments: Any, **keywords: Any) -> Any:
-        if self._run is self.model:
+        if self._failed:
             return self.model(*arguments, **keywords)
         try:
             return self._run(*arguments, **keywords)
         except Exception as error:
             result = self.model(*arguments, **keywords)  # raises again what is wrong with the input
             record_fallback("torch strategy", "compile failed on the model", error=str(error))
-            self._run = self.model
+            self._failed = True
             return result

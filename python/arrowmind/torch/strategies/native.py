@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+
+from arrowmind.torch.linear import QuantizedLinear
 from arrowmind.torch.replace import replace_linears
 from arrowmind.torch.strategies.copying import copy_sharing_tensors
 
@@ -24,5 +27,7 @@ def missing() -> str:
 def prepare(model: Any) -> Any:
     """A copy whose linear layers are quantised; the rest shares its tensors with the model."""
     made = copy_sharing_tensors(model)
+    if type(made) is torch.nn.Linear:
+        return QuantizedLinear.from_linear(made)
     replace_linears(made)
     return made
