@@ -27,7 +27,7 @@ UNHOOK = @for pth in $(VENV)/lib/python3*/site-packages/_editable_skbc_arrowmind
 CLANG_FORMAT_FILES = $(shell find csrc benchmarks tests -name '*.cc' -o -name '*.h' -o -name '*.inc')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-all test-isa bench bench-kernels lint format wheel deps build coverage-cpp fuzz fuzz-readers clean distclean
+.PHONY: help demo test test-slow test-all test-torch test-isa bench bench-kernels lint format wheel deps build coverage-cpp fuzz fuzz-readers clean distclean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -36,13 +36,17 @@ demo: build $(VENV)/.encoder ## a real model from nothing: convert, quantise, re
 	$(BIN)/python examples/demo.py
 
 test: build $(VENV)/.encoder ## the tests that take less than ten seconds each
-	$(PYTEST) -m "not slow" $(PYTEST_ARGS)
+	$(PYTEST) -m "not slow and not torch" $(PYTEST_ARGS)
 
 test-slow: build $(VENV)/.encoder
 	$(PYTEST) -m slow $(PYTEST_ARGS)
 
 test-all: build $(VENV)/.encoder ## every test, with coverage of the Python code (at least 90 %)
 	$(PYTEST) --cov --cov-report=term:skip-covered --cov-fail-under=90 $(PYTEST_ARGS)
+
+# torch is large: only this installs it, and tests that need it are left out elsewhere.
+test-torch: build $(VENV)/.torch ## the tests of arrowmind.torch and of distillation, with torch
+	$(PYTEST) -m torch $(PYTEST_ARGS)
 
 # Whatever this machine lacks is emulated; what that needs is fetched once, into build/isa.
 test-isa: build ## every kernel on some processor that has its instructions: this one, AArch64, AVX-512
@@ -106,6 +110,11 @@ $(VENV)/.peers: $(VENV)/.deps
 	@echo "installing the peers to compare with (torch among them)"
 	$(INSTALL_EDITABLE) ".[test,peers]"
 	$(UNHOOK)
+	@touch $@
+
+$(VENV)/.torch: $(VENV)/.deps
+	@echo "installing torch and transformers"
+	@$(INSTALL) "torch==2.13.0" "transformers==5.23.0"
 	@touch $@
 
 coverage-cpp: $(VENV)/.lint ## coverage of the C++ code by the fast tests

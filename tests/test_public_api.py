@@ -24,13 +24,15 @@ PACKAGES = [
 # Added to on purpose, and taken from with a major version only.
 TOP = {"ArrowEngine", "ArrowQuantizer", "MemoryStore", "QuantizationConfig", "__version__"}
 PUBLIC = [
-    (package, name)
+    pytest.param(package, name, marks=[pytest.mark.torch] if package == "arrowmind.torch" else [])
     for package in PACKAGES
     for name in getattr(importlib.import_module(package), "__all__", ())
 ]
 
 
 def public(package, name):
+    if package == "arrowmind.torch":
+        pytest.importorskip("torch")
     return getattr(importlib.import_module(package), name)
 
 

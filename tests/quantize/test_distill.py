@@ -60,6 +60,7 @@ def test_without_torch_the_extra_is_named(monkeypatch):
         distill.run(Job(None, QuantizationConfig(quant_type="int2", calibration="distill"), {}))
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize("grid", GRIDS, ids=str)
 def test_training_starts_from_its_codes(grid, seed):
     pytest.importorskip("torch")
@@ -71,6 +72,7 @@ def test_training_starts_from_its_codes(grid, seed):
     np.testing.assert_allclose(latent.weight().detach().numpy(), made.values(), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.torch
 def test_gradients_are_those_of_the_grid_without_rounding(seed):
     torch = pytest.importorskip("torch")
     from arrowmind.quantize.distill.latent import LatentMatrix
@@ -99,6 +101,7 @@ def model(tmp_path_factory):
     return path / "tiny"
 
 
+@pytest.mark.torch
 def test_the_forward_in_torch_is_the_reference(model):
     torch = pytest.importorskip("torch")
     from arrowmind.quantize.distill.forward import forward, pad
@@ -134,6 +137,7 @@ def embeddings(work, outcome):
     return found
 
 
+@pytest.mark.torch
 def test_training_beats_its_start_and_goes_on_where_it_was_cut(model, tmp_path):
     pytest.importorskip("torch")
     wanted = ArrowEngine(model).encode(TEXTS)

@@ -1,4 +1,4 @@
-"""A process that publishes to a channel, for tests that watch or kill it: `python publishing.py FOLDER WHAT`."""
+"""A process that publishes, for tests that watch or kill it: `python publishing.py FOLDER WHAT`."""
 
 from __future__ import annotations
 

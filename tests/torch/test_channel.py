@@ -263,7 +263,7 @@ def test_damaged_files(tmp_path, rng):
         whole = path.read_bytes()
         for _ in range(40):
             damaged = bytearray(whole)
-            for place in rng.integers(0, len(damaged), 3).tolist() + [int(rng.integers(0, 4096))]:
+            for place in (*rng.integers(0, len(damaged), 3), rng.integers(0, 4096)):
                 damaged[place] ^= 1 << int(rng.integers(0, 8))
             publish_bytes(path, bytes(damaged[: int(rng.integers(len(whole) // 2, len(whole) + 1))]))
             snapshots = []
