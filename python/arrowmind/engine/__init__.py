@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from arrowmind.engine.engine import ArrowEngine
+from arrowmind.engine.perplexity import Perplexity
 
-__all__ = ["ArrowEngine"]
+__all__ = ["ArrowEngine", "Perplexity"]

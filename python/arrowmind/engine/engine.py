@@ -1,4 +1,4 @@
-"""The engine: a model folder that turns text into vectors."""
+"""The engine: a model folder that turns text into vectors, or foretells it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from arrowmind.engine.batching import pack, slices
 from arrowmind.engine.compiler import compile_plan
 from arrowmind.engine.device import resolve_device
 from arrowmind.engine.folder import ModelFolder
-from arrowmind.engine.tokenizer import TextTokenizer, check_texts
+from arrowmind.engine.language import LanguageModel
+from arrowmind.engine.layers import Options
+from arrowmind.engine.perplexity import Perplexity, measure
+from arrowmind.engine.tokenizer import TextTokenizer, check_ids, check_texts, read_text
 from arrowmind.errors import InvalidArgumentError
 from arrowmind.observe import get_logger, metrics, progress_bar
 
@@ -36,9 +39,9 @@ _MICRO_TOKENS = 128
 
 
 class ArrowEngine:
-    """A model folder, memory-mapped, that encodes text.
+    """A model folder, memory-mapped: an encoder that makes embeddings, or a language model.
 
-    Opening maps the weights and reads those it multiplies by. `encode` may be called from several threads at
+    Opening maps the weights and reads those it multiplies by. Methods may be called from several threads at
     once; results do not depend on batch composition or thread count.
 
     Example:
@@ -89,21 +92,55 @@ class ArrowEngine:
             admit(self._folder.weights, config)
         self._threads = _native.ThreadPool(_thread_count(config) if threads is None else threads)
         self._tokenizer = TextTokenizer(self._folder.tokenizer_path, self._folder.max_tokens)
-        self._plan = compile_plan(
-            self._folder.model, self._folder.weights, self._folder.max_tokens, quantise=optimize
-        )
+        self._plan: _native.Plan | None = None
+        self._language: LanguageModel | None = None
+        self._compile()
         self._load_seconds = time.perf_counter() - started
         _log.info(
             "model opened",
             path=str(self._folder.path),
-            kernels=self._plan.kernels(),
+            kernels=self._kernels(),
             seconds=round(self._load_seconds, 4),
         )
 
+    def _compile(self) -> None:
+        folder = self._folder
+        if folder.is_decoder:
+            self._language = LanguageModel(
+                folder.decoder, folder.weights, folder.max_tokens, self._threads, Options(self._optimize)
+            )
+        else:
+            self._plan = compile_plan(
+                folder.model, folder.weights, folder.max_tokens, quantise=self._optimize
+            )
+
+    def _kernels(self) -> list[str]:
+        return self._encoder.kernels() if self._language is None else self._language.kernels()
+
+    @property
+    def _encoder(self) -> _native.Plan:
+        """The plan of an encoder; asking a language model for it is an error that says so."""
+        if self._plan is None:
+            _ = self._folder.model
+            raise InvalidArgumentError(f"{self._folder.path} is no encoder")
+        return self._plan
+
+    @property
+    def _decoder(self) -> LanguageModel:
+        if self._language is None:
+            _ = self._folder.decoder
+            raise InvalidArgumentError(f"{self._folder.path} is no language model")
+        return self._language
+
+    @property
+    def is_decoder(self) -> bool:
+        """Whether the model is a language model: then `logits` and `perplexity` serve, else `encode`."""
+        return self._folder.is_decoder
+
     @property
     def dimension(self) -> int:
-        """Length of an embedding."""
-        return self._folder.model.hidden
+        """Length of an embedding; of a language model, of its hidden states."""
+        return self._folder.spec.hidden
 
     @property
     def max_tokens(self) -> int:
@@ -137,6 +174,7 @@ class ArrowEngine:
             InvalidArgumentError: `texts` is not a string or list of strings, or `batch_size` is below 1.
         """
         listed = check_texts(texts)
+        _ = self._encoder
         if batch_size is not None and batch_size < 1:
             raise InvalidArgumentError(
                 f"batch_size={batch_size}; use 1 or more, or None to let the engine choose"
@@ -149,6 +187,62 @@ class ArrowEngine:
                 progress(part.stop, len(listed), "encoding")
         metrics.encode_seconds.observe(time.perf_counter() - started)
         return result
+
+    def logits(self, prompt: str | Sequence[int]) -> NDArray[np.float32]:
+        """What a language model foretells after each token of a prompt.
+
+        Args:
+            prompt: Text, or token ids.
+
+        Returns:
+            float32 [tokens, vocabulary]: row i is for what follows token i.
+
+        Raises:
+            InvalidArgumentError: The model is an encoder, or the prompt is empty, too long or no text.
+        """
+        model = self._decoder
+        ids = self._ids(prompt)
+        model.check(ids)
+        return model.logits(model.states([ids])[0])
+
+    def perplexity(
+        self,
+        text: str | Path | Sequence[int],
+        window: int | None = None,
+        stride: int | None = None,
+        *,
+        show_progress: bool = False,
+    ) -> Perplexity:
+        """How well a language model foretells a text.
+
+        Args:
+            text: The text, a file of it (a `Path`), or its token ids.
+            window: Tokens read at a time; None takes 512, or what the model reads.
+            stride: Tokens foretold per window; None takes half of it.
+            show_progress: Draw a progress bar on standard error.
+
+        Returns:
+            The perplexity and the loss in nats per token.
+
+        Raises:
+            InvalidArgumentError: The model is an encoder, the text has fewer than two tokens, or window and
+                stride do not go together.
+        """
+        model = self._decoder
+        ids = self._ids(read_text(text) if isinstance(text, Path) else text)
+        with progress_bar(enabled=show_progress) as progress:
+            return measure(model, ids, window=window, stride=stride, progress=progress)
+
+    def tokenise(self, text: str) -> list[int]:
+        """Token ids of a text, special tokens included, uncut."""
+        return self._tokenizer.encode_whole(check_texts(text)[0])
+
+    def detokenise(self, ids: Sequence[int]) -> str:
+        """The text of token ids, special tokens left out."""
+        return self._tokenizer.decode(ids)
+
+    def _ids(self, prompt: str | Sequence[int]) -> list[int]:
+        return self.tokenise(prompt) if isinstance(prompt, str) else check_ids(prompt)
 
     def count_tokens(self, texts: str | Sequence[str]) -> list[int]:
         """Tokens of each text as the model reads it: special tokens included, cut at `max_tokens`."""
@@ -165,8 +259,8 @@ class ArrowEngine:
             "device": self.device,
             "optimize": self._optimize,
             "threads": self._threads.threads,
-            "kernels": self._plan.kernels(),
-            "scratch_bytes_per_thread": self._plan.scratch_bytes_per_token
+            "kernels": self._kernels(),
+            "scratch_bytes_per_thread": (self._language or self._encoder).scratch_bytes_per_token
             * max(_MICRO_TOKENS, self.max_tokens),
             "load_seconds": self._load_seconds,
         }
@@ -190,7 +284,7 @@ class ArrowEngine:
 
     def _forward(self, sequences: list[list[int]], *, normalize: bool) -> NDArray[np.float32]:
         batch = pack(sequences)
-        packed = self._plan.run(batch.token_ids, batch.offsets, self._threads, normalize, _MICRO_TOKENS)
+        packed = self._encoder.run(batch.token_ids, batch.offsets, self._threads, normalize, _MICRO_TOKENS)
         metrics.sentences.add(len(sequences))
         metrics.tokens.add(int(batch.offsets[-1]))
         result = np.empty_like(packed)

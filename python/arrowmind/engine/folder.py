@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from arrowmind.errors import WeightError
+from arrowmind.errors import InvalidArgumentError, WeightError
+from arrowmind.models.decoder_spec import DecoderSpec
 from arrowmind.models.registry import build_model
 from arrowmind.models.spec import ModelSpec, Pooling
 from arrowmind.weights import WeightSource, open_weights
@@ -26,18 +27,51 @@ class ModelFolder:
             raise WeightError(f"{path} is not a folder; give a model folder made by `arrowmind convert`")
         self.config = read_configuration(path)
         self.weights: WeightSource = open_weights(path)
-        self.model: ModelSpec = build_model(self.config, self.weights.names(), self._pooling())
+        self.spec = build_model(self.config, self.weights.names(), self._pooling())
         self.tokenizer_path = path / "tokenizer.json"
+
+    @property
+    def model(self) -> ModelSpec:
+        """The encoder.
+
+        Raises:
+            InvalidArgumentError: it is a language model.
+        """
+        if isinstance(self.spec, DecoderSpec):
+            raise InvalidArgumentError(
+                f"{self.path} is a language model ({self.spec.family}): it gives logits and perplexity; "
+                "embeddings take an encoder, for instance a BERT"
+            )
+        return self.spec
+
+    @property
+    def decoder(self) -> DecoderSpec:
+        """The language model.
+
+        Raises:
+            InvalidArgumentError: it is an encoder.
+        """
+        if not isinstance(self.spec, DecoderSpec):
+            raise InvalidArgumentError(
+                f"{self.path} is an encoder ({self.spec.family}): it gives embeddings; logits and perplexity "
+                "take a language model, for instance a Llama"
+            )
+        return self.spec
+
+    @property
+    def is_decoder(self) -> bool:
+        """Whether it is a language model."""
+        return isinstance(self.spec, DecoderSpec)
 
     @property
     def max_tokens(self) -> int:
         """Longest input: what the model was trained on, never more than it has positions."""
-        value = self._own().get("max_tokens", self.model.max_tokens)
+        value = self._own().get("max_tokens", self.spec.max_tokens)
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise WeightError(
                 f"{self.path / 'config.json'}: arrowmind.max_tokens is {value!r}; use a whole number >= 1"
             )
-        return min(value, self.model.max_tokens)
+        return min(value, self.spec.max_tokens)
 
     @property
     def fingerprint(self) -> str:
@@ -54,14 +88,19 @@ class ModelFolder:
         """Facts for `info()`."""
         return {
             "path": str(self.path),
-            "family": self.model.family,
-            "dimension": self.model.hidden,
-            "layers": len(self.model.blocks),
+            "family": self.spec.family,
+            "dimension": self.spec.hidden,
+            "layers": len(self.spec.blocks),
             "max_tokens": self.max_tokens,
-            "pooling": self.model.pooling.kind,
+            **self._own_facts(),
             "fingerprint": self.fingerprint,
             "weights": self.weights.describe(),
         }
+
+    def _own_facts(self) -> dict[str, Any]:
+        if isinstance(self.spec, DecoderSpec):
+            return {"vocabulary": self.spec.vocabulary}
+        return {"pooling": self.spec.pooling.kind}
 
     def _own(self) -> dict[str, Any]:
         value = self.config.get(KEY, {})

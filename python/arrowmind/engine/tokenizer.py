@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+import numpy as np
 from tokenizers import Tokenizer
 
 from arrowmind.errors import InvalidArgumentError, TokenizerError
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from tokenizers import Encoding
 
-__all__ = ["TextTokenizer", "check_texts"]
+__all__ = ["TextTokenizer", "check_ids", "check_texts", "read_text"]
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
 # Characters looked at first when a text may be far longer than the model reads. Cutting cannot change the
@@ -38,6 +39,33 @@ def check_texts(texts: object) -> list[str]:
         if not isinstance(text, str):
             raise InvalidArgumentError(f"texts[{index}] is {type(text).__name__}, not a string: {text!r:.80}")
     return listed
+
+
+def check_ids(ids: object) -> list[int]:
+    """`ids` as a list of whole numbers.
+
+    Raises:
+        InvalidArgumentError: It is no sequence of them.
+    """
+    if isinstance(ids, bytes) or not hasattr(ids, "__iter__"):
+        raise InvalidArgumentError(f"a prompt is {type(ids).__name__}; give text or token ids")
+    listed = list(ids)
+    for place, token in enumerate(listed):
+        if isinstance(token, bool) or not isinstance(token, int | np.integer):
+            raise InvalidArgumentError(f"token ids[{place}] is {token!r:.80}, not a whole number")
+    return [int(token) for token in listed]
+
+
+def read_text(path: Path) -> str:
+    """The text of a file, UTF-8; bytes that are not are read as U+FFFD.
+
+    Raises:
+        InvalidArgumentError: There is no such file, or it cannot be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise InvalidArgumentError(f"{path} cannot be read: {error.strerror}") from error
 
 
 class TextTokenizer:
@@ -63,6 +91,7 @@ class TextTokenizer:
                 f"{path} is not a tokenizer.json: {error}; convert the model again"
             ) from error
         self.max_tokens = max_tokens
+        self._uncut: Tokenizer | None = None
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
         self._specials = self._tokenizer.num_special_tokens_to_add(is_pair=False)
@@ -80,6 +109,16 @@ class TextTokenizer:
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text, cut at `max_tokens`."""
         return [encoding.ids for encoding in self._encode([_clean(text) for text in texts])]
+
+    def encode_whole(self, text: str) -> list[int]:
+        """All token ids of `text`, uncut; special tokens stand once, where they stand in a short text."""
+        self._uncut = self._uncut or _uncut(self._tokenizer)
+        ids: list[int] = self._uncut.encode(_clean(text)).ids
+        return ids
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of token ids, special tokens left out."""
+        return self._tokenizer.decode(list(ids), skip_special_tokens=True)
 
     def windows(self, text: str, max_tokens: int) -> list[str]:
         """`text` cut into consecutive pieces of at most `max_tokens` tokens, specials included.
@@ -123,6 +162,12 @@ class TextTokenizer:
                 encodings[index] = encoding
             short = [i for i in short if len(texts[i]) > cut and len(encodings[i].ids) < self.max_tokens]
         return encodings
+
+
+def _uncut(tokenizer: Tokenizer) -> Tokenizer:
+    copy = Tokenizer.from_str(tokenizer.to_str())
+    copy.no_truncation()
+    return copy
 
 
 def _clean(text: str) -> str:

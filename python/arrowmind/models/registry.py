@@ -13,6 +13,7 @@ from arrowmind.models.settings import ModelConfig
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
+    from arrowmind.models.decoder_spec import DecoderSpec
     from arrowmind.models.spec import ModelSpec, Pooling
 
 __all__ = ["build_model", "families"]
@@ -21,7 +22,9 @@ __all__ = ["build_model", "families"]
 class _Family(Protocol):
     FAMILIES: tuple[str, ...]
 
-    def build(self, config: ModelConfig, names: Collection[str], pooling: Pooling) -> ModelSpec: ...
+    def build(
+        self, config: ModelConfig, names: Collection[str], pooling: Pooling
+    ) -> ModelSpec | DecoderSpec: ...
 
 
 def families() -> dict[str, _Family]:
@@ -34,13 +37,18 @@ def families() -> dict[str, _Family]:
     return found
 
 
-def build_model(values: Mapping[str, Any], names: Collection[str], pooling: Pooling) -> ModelSpec:
+def build_model(
+    values: Mapping[str, Any], names: Collection[str], pooling: Pooling
+) -> ModelSpec | DecoderSpec:
     """The model that a config.json describes.
 
     Args:
         values: The parsed config.json.
         names: Names of the tensors in the weight file.
-        pooling: How token vectors become one vector.
+        pooling: How token vectors of an encoder become one vector.
+
+    Returns:
+        An encoder or a decoder.
 
     Raises:
         WeightError: The family is unknown, or the configuration does not fit.

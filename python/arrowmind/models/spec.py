@@ -1,4 +1,4 @@
-"""A model as data: what a family's file says, and the engine compiles.
+"""An encoder as data: what a family's file says, and the engine compiles.
 
 One transformer block, parametrised, serves every encoder family. Names are the keys of tensors in the weight
 file; a family differs from another in these values alone.

@@ -281,6 +281,13 @@ class Tensor:
             return _coded_tensor(spec, values, self.scales, self.zero_points)
         return Tensor(spec, pack(kind.name, layout, values))
 
+    def as_matrix(self) -> Tensor:
+        """A table packed as the matrix of a linear layer: an output head that is tied to it. A copy."""
+        unnamed = replace(self.spec, name="weight")
+        tensor = Tensor(unnamed, *self.buffers(), origin=self._origin).for_kernels("fp32")
+        tensor.spec = replace(tensor.spec, name=self.spec.name)
+        return tensor
+
 
 def float_tensor(name: str, values: npt.NDArray[Any]) -> Tensor:
     """A tensor of float32 or float16 values in row-major order; the values are not copied.

@@ -1,0 +1,177 @@
+"""Compiles a decoder and its weights into native plans: token ids to hidden states, and those to logits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from arrowmind import _native
+from arrowmind.engine.layers import LayerBuilder, Options
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from arrowmind.models.decoder_spec import (
+        DecoderAttention,
+        DecoderBlock,
+        DecoderSpec,
+        GatedFeedForward,
+        RmsNorm,
+        Rope,
+    )
+    from arrowmind.models.spec import Linear
+    from arrowmind.weights import WeightSource
+
+__all__ = ["compile_body", "compile_head"]
+
+Rows = Literal["all", "last"]
+
+
+def compile_body(
+    model: DecoderSpec,
+    weights: WeightSource,
+    max_tokens: int,
+    options: Options | None = None,
+    *,
+    rows: Rows = "all",
+) -> _native.Plan:
+    """The plan from token ids to what the last block leaves, before the norm of the head.
+
+    Args:
+        model: What to compute.
+        weights: The tensors it names.
+        max_tokens: Longest input.
+        options: See there; None takes the defaults.
+        rows: `all` gives a row per token, `last` one per sequence.
+
+    Raises:
+        WeightError: A tensor is missing or has another shape than the model needs.
+    """
+    plan = _native.Plan(vocabulary=model.vocabulary, max_length=max_tokens, output_columns=model.hidden)
+    return _Body(plan, model, weights, options or Options()).compile(rows)
+
+
+def compile_head(model: DecoderSpec, weights: WeightSource) -> _native.Plan:
+    """The plan from rows of hidden states to rows of logits.
+
+    A head that is tied to the table of embeddings is a packed copy of it.
+
+    Raises:
+        WeightError: A tensor is missing or has another shape than the model needs.
+    """
+    plan = _native.Plan(model.vocabulary, 1, model.vocabulary)
+    layers = LayerBuilder(plan, weights, Options())
+    states, logits = plan.buffer("fp32", model.hidden), plan.buffer("fp32", model.vocabulary)
+    normed = plan.buffer("fp32", model.hidden)
+    plan.source(states)
+    _rms_norm(layers, model.head.norm, states, normed)
+    layers.head(model.head.weight, normed, logits)
+    if model.head.cap is not None:
+        plan.activate(logits, logits, "cap", model.head.cap)
+    plan.result(logits)
+    plan.finish()
+    return plan
+
+
+def _rms_norm(layers: LayerBuilder, norm: RmsNorm, source: int, output: int) -> None:
+    """Over whole rows."""
+    plan = layers.plan
+    plan.rms_norm(source, output, _gamma(layers, norm, plan.columns(source)), norm.epsilon)
+
+
+def _gamma(layers: LayerBuilder, norm: RmsNorm, size: int) -> NDArray[np.float32]:
+    gamma: NDArray[np.float32] = layers.vector(norm.weight, size) + np.float32(norm.offset)
+    return gamma
+
+
+class _Body:
+    """Holds what every block needs: the plan, its layers, the residual stream and the rotations."""
+
+    def __init__(
+        self, plan: _native.Plan, model: DecoderSpec, weights: WeightSource, options: Options
+    ) -> None:
+        self._plan, self._model = plan, model
+        self._layers = LayerBuilder(plan, weights, options)
+        self._stream = plan.buffer("fp32", model.hidden)
+        self._normed = plan.buffer("fp32", model.hidden)
+        self._turns: dict[Rope, int] = {}
+
+    def compile(self, rows: Rows) -> _native.Plan:
+        self._embedding()
+        for block in self._model.blocks:
+            self._block(block)
+        if rows == "all":
+            self._plan.result(self._stream)
+        else:
+            self._plan.pool(self._stream, kind="last")
+        self._plan.finish()
+        return self._plan
+
+    def _embedding(self) -> None:
+        model = self._model
+        table = self._layers.table(model.embedding, model.vocabulary, model.hidden)
+        self._plan.embed(self._stream, word=table)
+        if model.embedding_scale != 1.0:
+            scale = np.full(model.hidden, model.embedding_scale, dtype=np.float32)
+            self._plan.multiply(self._stream, self._stream, scale)
+
+    def _block(self, block: DecoderBlock) -> None:
+        _rms_norm(self._layers, block.attention_norm, self._stream, self._normed)
+        context = self._attention(block.attention)
+        self._add(block.attention.output, context, block.attention_output_norm)
+        _rms_norm(self._layers, block.feed_forward_norm, self._stream, self._normed)
+        inner = self._feed_forward(block.feed_forward)
+        self._add(block.feed_forward.down, inner, block.feed_forward_output_norm)
+
+    def _attention(self, attention: DecoderAttention) -> int:
+        """The buffer with the context of every head."""
+        heads, keys, size = attention.heads, attention.key_heads, attention.head_dim
+        joined = self._plan.buffer("fp32", (heads + 2 * keys) * size)
+        context = self._plan.buffer("fp32", heads * size)
+        self._layers.linear((attention.query, attention.key, attention.value), self._normed, joined)
+        for norm, first, count in (
+            (attention.query_norm, 0, heads),
+            (attention.key_norm, heads * size, keys),
+        ):
+            if norm is not None:
+                gamma = _gamma(self._layers, norm, size)
+                self._plan.rms_norm(joined, joined, gamma, norm.epsilon, first=first, pieces=count)
+        # Heads of queries and keys lie side by side: one rotation turns both.
+        self._plan.rope(joined, self._turns_of(attention.rope), first=0, heads=heads + keys, head_dim=size)
+        self._plan.attention(
+            joined,
+            context,
+            heads=heads,
+            key_heads=keys,
+            causal=True,
+            window=attention.window or 0,
+            scale=attention.scale,
+            cap=attention.cap or 0.0,
+        )
+        return context
+
+    def _turns_of(self, rope: Rope) -> int:
+        if rope not in self._turns:
+            turns = self._plan.buffer("fp32", 2 * len(rope.frequencies))
+            self._plan.turns(turns, np.asarray(rope.frequencies, dtype=np.float32), rope.factor)
+            self._turns[rope] = turns
+        return self._turns[rope]
+
+    def _feed_forward(self, feed_forward: GatedFeedForward) -> int:
+        """The buffer with what the last matrix reads."""
+        width = self._layers.tensor(feed_forward.up.weight).spec.shape[0]
+        joined, inner = self._plan.buffer("fp32", 2 * width), self._plan.buffer("fp32", width)
+        self._layers.linear((feed_forward.gate, feed_forward.up), self._normed, joined)
+        self._plan.activate(joined, inner, feed_forward.activation)
+        return inner
+
+    def _add(self, layer: Linear, source: int, norm: RmsNorm | None) -> None:
+        """Adds what `layer` makes of `source` to the residual stream, normed where there is a norm."""
+        if norm is None:
+            self._layers.linear((layer,), source, self._stream, residual=self._stream)
+            return
+        added = self._plan.buffer("fp32", self._model.hidden)
+        self._layers.linear((layer,), source, added)
+        _rms_norm(self._layers, norm, added, added)
+        self._plan.add(added, self._stream)

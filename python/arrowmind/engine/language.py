@@ -1,0 +1,97 @@
+"""A language model: token ids to hidden states to logits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from arrowmind.engine.batching import pack
+from arrowmind.engine.decoder_compiler import compile_body, compile_head
+from arrowmind.engine.layers import Options
+from arrowmind.errors import InvalidArgumentError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from arrowmind import _native
+    from arrowmind.models.decoder_spec import DecoderSpec
+    from arrowmind.weights import WeightSource
+
+__all__ = ["LanguageModel"]
+
+# Floats of logits made at a time, about: bounds memory where only figures of them are wanted.
+_LOGITS = 1 << 24
+
+
+class LanguageModel:
+    """A decoder, compiled. Results do not depend on batch composition or thread count."""
+
+    def __init__(
+        self,
+        model: DecoderSpec,
+        weights: WeightSource,
+        max_tokens: int,
+        threads: _native.ThreadPool,
+        options: Options | None = None,
+    ) -> None:
+        """Compiles `model` over `weights`.
+
+        Args:
+            model: What to compute.
+            weights: The tensors it names.
+            max_tokens: Longest sequence.
+            threads: To run on.
+            options: Of the compiler.
+
+        Raises:
+            WeightError: A tensor is missing or has another shape than the model needs.
+        """
+        self.model, self.max_tokens = model, max_tokens
+        self._threads = threads
+        self._options, self._weights = options or Options(), weights
+        self._body = compile_body(model, weights, max_tokens, self._options)
+        self._head = compile_head(model, weights)
+
+    def kernels(self) -> list[str]:
+        """Names of the kernels that it runs."""
+        return list(dict.fromkeys(self._body.kernels() + self._head.kernels()))
+
+    @property
+    def scratch_bytes_per_token(self) -> int:
+        """Memory of a forward beside weights and results."""
+        return self._body.scratch_bytes_per_token
+
+    def check(self, ids: Sequence[int]) -> None:
+        """Raises InvalidArgumentError unless `ids` are 1 to `max_tokens` tokens of the vocabulary."""
+        if not 1 <= len(ids) <= self.max_tokens:
+            raise InvalidArgumentError(
+                f"{len(ids)} tokens; the model reads 1 to {self.max_tokens}: cut the text into windows"
+            )
+        for place, token in enumerate(ids):
+            if not 0 <= token < self.model.vocabulary:
+                raise InvalidArgumentError(
+                    f"token id {token} at place {place} is outside the vocabulary of {self.model.vocabulary}"
+                )
+
+    def states(self, sequences: Sequence[Sequence[int]]) -> list[NDArray[np.float32]]:
+        """What the last block leaves of each sequence, float32 [tokens, hidden]."""
+        batch = pack(sequences)
+        rows = self._body.run(batch.token_ids, batch.offsets, self._threads, normalise=False)
+        found: list[Any] = [None] * len(sequences)
+        for place, begin, end in zip(batch.order, batch.offsets, batch.offsets[1:], strict=False):
+            found[place] = rows[begin:end]
+        return found
+
+    def logits(self, states: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Logits of rows of `states`, float32 [rows, vocabulary]."""
+        return self._head.run_rows(np.ascontiguousarray(states), self._threads)
+
+    def logits_in_parts(self, states: NDArray[np.float32]) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+        """The same, some rows at a time, so that a large vocabulary fits into memory."""
+        step = max(1, _LOGITS // self.model.vocabulary)
+        for begin in range(0, len(states), step):
+            part = slice(begin, min(begin + step, len(states)))
+            yield part, self.logits(states[part])

@@ -1,0 +1,143 @@
+"""A decoder as data: what a family's file says, and the engine compiles.
+
+One block, parametrised, serves every family: norms before attention and feed-forward, and after them where a
+family has such; rotary positions; heads of queries that share heads of keys. Names are keys of tensors.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from arrowmind.models.spec import Linear
+
+__all__ = [
+    "DecoderAttention",
+    "DecoderBlock",
+    "DecoderSpec",
+    "Gate",
+    "GatedFeedForward",
+    "Head",
+    "RmsNorm",
+    "Rope",
+]
+
+Gate = Literal["silu", "gelu", "gelu-tanh"]
+
+
+@dataclass(frozen=True)
+class RmsNorm:
+    """x / sqrt(mean(x^2) + epsilon) * (weight + offset)."""
+
+    weight: str
+    epsilon: float
+    offset: float = 0.0
+
+
+@dataclass(frozen=True)
+class Rope:
+    """Rotary positions: halves of a head turn against each other.
+
+    Attributes:
+        frequencies: radians per position, one for each pair, as float32 holds them.
+        factor: of cosines and sines.
+    """
+
+    frequencies: tuple[float, ...]
+    factor: float = 1.0
+
+
+@dataclass(frozen=True)
+class DecoderAttention:
+    """Causal self-attention.
+
+    Attributes:
+        heads: of queries.
+        key_heads: of keys and values; divides `heads`.
+        head_dim: columns of a head.
+        scale: of scores.
+        query_norm: over each head of the queries, before they turn.
+        key_norm: likewise of the keys.
+        window: keys of a token, itself included; None for all before it.
+        cap: scores are bent to stay within it; None leaves them.
+    """
+
+    query: Linear
+    key: Linear
+    value: Linear
+    output: Linear
+    heads: int
+    key_heads: int
+    head_dim: int
+    scale: float
+    rope: Rope
+    query_norm: RmsNorm | None = None
+    key_norm: RmsNorm | None = None
+    window: int | None = None
+    cap: float | None = None
+
+
+@dataclass(frozen=True)
+class GatedFeedForward:
+    """down(activation(gate(x)) * up(x))."""
+
+    gate: Linear
+    up: Linear
+    down: Linear
+    activation: Gate
+
+
+@dataclass(frozen=True)
+class DecoderBlock:
+    """x += attention(norm(x)), then x += feed_forward(norm(x)).
+
+    Attributes:
+        attention_output_norm: over what attention adds; None where it is added as it is.
+        feed_forward_output_norm: likewise.
+    """
+
+    attention: DecoderAttention
+    attention_norm: RmsNorm
+    feed_forward: GatedFeedForward
+    feed_forward_norm: RmsNorm
+    attention_output_norm: RmsNorm | None = None
+    feed_forward_output_norm: RmsNorm | None = None
+
+
+@dataclass(frozen=True)
+class Head:
+    """Hidden states -> logits.
+
+    Attributes:
+        norm: over hidden states.
+        weight: matrix [vocabulary, hidden]; the table of embeddings itself where it is tied.
+        cap: logits are bent to stay within it; None leaves them.
+    """
+
+    norm: RmsNorm
+    weight: str
+    cap: float | None = None
+
+
+@dataclass(frozen=True)
+class DecoderSpec:
+    """Everything the engine needs besides the weights.
+
+    Attributes:
+        family: The `model_type` of config.json.
+        hidden: Columns of the residual stream.
+        vocabulary: Token ids are below this.
+        max_tokens: Longest input.
+        embedding: Table [vocabulary, hidden].
+        embedding_scale: Multiplies what is read from it.
+    """
+
+    family: str
+    hidden: int
+    vocabulary: int
+    max_tokens: int
+    embedding: str
+    blocks: tuple[DecoderBlock, ...]
+    head: Head
+    embedding_scale: float = 1.0
