@@ -1,0 +1,8 @@
+"""Which token comes next: parameters, the chain from logits to a token, and its random numbers."""
+
+from __future__ import annotations
+
+from arrowmind.generate.sampling.parameters import SamplingParameters
+from arrowmind.generate.sampling.sampler import Choice, Sampler
+
+__all__ = ["Choice", "Sampler", "SamplingParameters"]
