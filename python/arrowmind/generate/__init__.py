@@ -3,10 +3,12 @@
 ::
 
     sampling   SamplingParameters; Sampler: a row of logits -> a token, by seed and position
+    text       TokenPieces: the bytes of a token; Detokenizer: ids -> text as they come; StopMatcher
 """
 
 from __future__ import annotations
 
 from arrowmind.generate.sampling import Choice, Sampler, SamplingParameters
+from arrowmind.generate.text import Detokenizer, StopMatcher, TokenPieces
 
-__all__ = ["Choice", "Sampler", "SamplingParameters"]
+__all__ = ["Choice", "Detokenizer", "Sampler", "SamplingParameters", "StopMatcher", "TokenPieces"]
