@@ -14,8 +14,9 @@ using qmatmul::Activation;
 // rows leave less to wait for at the end.
 constexpr int64_t kMinTaskRows = 32;
 constexpr int64_t kMaxTaskRows = 256;
-// Multiply-adds below which a part of the outputs is not worth a barrier (about 2 us of one core).
-constexpr int64_t kGrain = 1 << 18;
+// Multiply-adds below which a part is not worth another thread. Calls come one by one, so that the others
+// sleep when work arrives, and take 50 us to wake: more than in a plan, whose operators follow each other.
+constexpr int64_t kGrain = 1 << 21;
 
 // Rows in the form in which they meet the weights, in memory of this thread.
 class Form {
@@ -121,7 +122,10 @@ void apply_linear(const Application& layer, const float* x, int64_t rows, float*
   if (rows == 0) return;
   const Form form(layer);
   qmatmul::Params p = params_of(w);
-  if (rows >= kMinTaskRows * pool.threads()) {
+  const int64_t panels = ceil_div(w.n, qmatmul::kPanel);
+  const int64_t parts =
+      std::clamp<int64_t>(rows * w.n * w.k / kGrain, 1, std::min<int64_t>(panels, 4 * pool.threads()));
+  if (parts > 1 && rows >= kMinTaskRows * pool.threads()) {
     const int64_t size =
         std::clamp<int64_t>(ceil_div(rows, int64_t{2} * pool.threads()), kMinTaskRows, kMaxTaskRows);
     pool.run(ceil_div(rows, size), [&](int64_t task, int) {
@@ -136,9 +140,6 @@ void apply_linear(const Application& layer, const float* x, int64_t rows, float*
   p.m = rows;
   const qmatmul::Row& kernel = select_linear(w, layer.activation, rows, layer.paired);
   const Slot in = form.of(x, rows);
-  const int64_t panels = ceil_div(w.n, qmatmul::kPanel);
-  const int64_t parts =
-      std::clamp<int64_t>(rows * w.n * w.k / kGrain, 1, std::min<int64_t>(panels, 4 * pool.threads()));
   pool.run(parts, [&](int64_t part, int) {
     run_part(kernel, p, in, out,
              {panels * part / parts * qmatmul::kPanel, panels * (part + 1) / parts * qmatmul::kPanel});

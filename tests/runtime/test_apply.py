@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 import numpy as np
 import pytest
 from tests.reference.grid import random_codes
@@ -22,17 +24,17 @@ GRIDS = [
 N, K = 77, 100
 
 
-def tensors(rng):
-    matrix = rng.standard_normal((N, K)).astype(np.float32)
-    codes = rng.integers(-127, 128, (N, K)).astype(np.int8)
-    scales = rng.uniform(0.001, 0.01, N).astype(np.float32)
-    zeros = rng.integers(-127, 128, N).astype(np.float32)
+def tensors(rng, n=N, k=K):
+    matrix = rng.standard_normal((n, k)).astype(np.float32)
+    codes = rng.integers(-127, 128, (n, k)).astype(np.int8)
+    scales = rng.uniform(0.001, 0.01, n).astype(np.float32)
+    zeros = rng.integers(-127, 128, n).astype(np.float32)
     for activation in ("fp32", "int16", "int8"):
         yield int8_tensor("a.weight", codes, scales, zeros, activation=activation)
     yield int8_tensor("a.weight", codes // 2, scales, activation="int8")  # bounded in pairs
     for grid in GRIDS:
         for activation in ("fp32", "int8"):
-            yield grid_tensor("a.weight", random_codes(rng, grid, N, K), activation=activation)
+            yield grid_tensor("a.weight", random_codes(rng, grid, n, k), activation=activation)
     for dtype in (np.float32, np.float16):
         yield float_tensor("a.weight", matrix.astype(dtype)).for_kernels()
 
@@ -56,21 +58,22 @@ def described(tensor, bias):
 
 def by_plan(layer, activation, x, multiplier):
     """The layer in a plan over sequences of one token each, whose embeddings are the rows."""
-    plan = _native.Plan(len(x), 1, N)
-    rows, out = plan.buffer("fp32", K), plan.buffer("fp32", N)
+    n, k = layer["shape"]
+    plan = _native.Plan(len(x), 1, n)
+    rows, out = plan.buffer("fp32", k), plan.buffer("fp32", n)
     table = {"type": "fp32", "scales": None, "zero_points": None}
     plan.embed(
         rows,
         {**table, "shape": x.shape, "codes": x.reshape(-1).view(np.uint8)},
-        {**table, "shape": (1, K), "codes": np.zeros(4 * K, np.uint8)},
+        {**table, "shape": (1, k), "codes": np.zeros(4 * k, np.uint8)},
     )
     if activation == "fp32":
         source = rows
         if multiplier is not None:
-            source = plan.buffer("fp32", K)
+            source = plan.buffer("fp32", k)
             plan.multiply(rows, source, multiplier)
     else:
-        source = plan.buffer(activation, K, group=layer.get("group", 0))
+        source = plan.buffer(activation, k, group=layer.get("group", 0))
         plan.quantise(rows, source, multiplier)
     plan.linear([layer], source, out)
     plan.pool(out, "cls")
@@ -97,6 +100,18 @@ def test_the_bits_of_a_plan(rng, threads):
                     out = np.full((rows, N), np.nan, np.float32)
                     _native.linear_run(layer, x[:rows], out, pool, activation, multiplier, paired)
                     np.testing.assert_array_equal(out, wanted[:rows], err_msg=f"{tensor.spec}, {rows} rows")
+
+
+@pytest.mark.parametrize("rows", [9, 40])
+def test_the_bits_of_a_plan_where_outputs_are_split(rng, rows):
+    n, k = 520, 1030
+    pool = _native.ThreadPool(3)
+    x = rng.standard_normal((rows, k)).astype(np.float32)
+    for tensor in islice(tensors(rng, n, k), 2, 8):
+        layer, activation = described(tensor, None)
+        out = np.full((rows, n), np.nan, np.float32)
+        _native.linear_run(layer, x, out, pool, activation)
+        np.testing.assert_array_equal(out, by_plan(layer, activation, x, None), err_msg=str(tensor.spec))
 
 
 def test_no_rows(rng):

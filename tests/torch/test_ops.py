@@ -8,9 +8,9 @@ from tests.torch.layers import FORMS, IDS
 
 torch = pytest.importorskip("torch")
 
-from arrowmind.errors import InvalidArgumentError  # noqa: E402
+from arrowmind.errors import InvalidArgumentError, WeightError  # noqa: E402
 from arrowmind.torch import QuantizedLinear  # noqa: E402
-from arrowmind.torch.ops import dequantize, qlinear  # noqa: E402
+from arrowmind.torch.ops import Form, dequantize, qlinear  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -23,21 +23,18 @@ def layer(form, seed, bias=True):
     return QuantizedLinear.from_linear(torch.nn.Linear(K, N, bias=bias), grid, activation=activation)
 
 
-def arguments(made):
-    spec = made.spec
-    form = tuple(made._buffers_of_matrix().arguments())
-    meaning = (spec.quant_type, *spec.shape, spec.group_size, spec.scale_type)
-    return form, meaning, (spec.activation, made._paired)
+def matrix(made):
+    names = ("codes", "scales", "zero_points", "sums", "outer_scales", "input_scale")
+    return *(getattr(made, name) for name in names), made._form
 
 
 @pytest.mark.parametrize("form", [FORMS[2], FORMS[3], FORMS[10]], ids=[IDS[2], IDS[3], IDS[10]])
 def test_torch_finds_nothing_to_blame(form, seed):
     made = layer(form, seed)
     made.bias.requires_grad_(True)
-    form, meaning, how = arguments(made)
     x = torch.randn(3, K, requires_grad=True)
-    torch.library.opcheck(qlinear, (x, made.bias, *form, *meaning, *how))
-    torch.library.opcheck(dequantize, (*form, *meaning))
+    torch.library.opcheck(qlinear, (x, made.bias, *matrix(made)))
+    torch.library.opcheck(dequantize, matrix(made))
 
 
 @pytest.mark.parametrize("form", FORMS, ids=IDS)
@@ -127,14 +124,30 @@ def test_calls_of_several_threads(seed):
 
 
 def test_what_does_not_fit_is_refused(seed):
-    form, meaning, how = arguments(layer(FORMS[0], seed))
+    made = matrix(layer(FORMS[0], seed))
     with pytest.raises(InvalidArgumentError, match=r"use x\.float"):
-        qlinear(torch.randn(2, K, dtype=torch.float64), None, *form, *meaning, *how)
+        qlinear(torch.randn(2, K, dtype=torch.float64), None, *made)
     with pytest.raises(InvalidArgumentError, match="over 50 columns"):
-        qlinear(torch.randn(2, K + 1), None, *form, *meaning, *how)
+        qlinear(torch.randn(2, K + 1), None, *made)
+    for form in ("", "int8", "int8 n16k4 37 fp32 -1 -", "int8 n16k4 37xfive fp32 -1 -"):
+        with pytest.raises(InvalidArgumentError, match="is none"):
+            qlinear(torch.randn(2, K), None, *made[:-1], form)
+    with pytest.raises(WeightError, match="codes holds"):
+        qlinear(torch.randn(2, K), None, *made[:-1], "int8 n16k4 999x50 fp32 -1 -")
+    with pytest.raises(WeightError, match="is unknown"):
+        qlinear(torch.randn(2, K), None, *made[:-1], "int3 n16k4 37x50 fp32 -1 -")
 
 
 def test_dequantising_gives_the_values_of_the_grid(seed):
     for form in FORMS:
         made = layer(form, seed)
         np.testing.assert_array_equal(made.dequantize().numpy(), made.tensor("a.weight").to_float32())
+
+
+def test_forms_are_texts(seed):
+    for form in FORMS:
+        made = layer(form, seed)
+        spec = Form.of(made.spec).spec(zero_points=made.zero_points is not None)
+        assert Form.of(spec) == Form.of(made.spec)
+        spec.check()
+    assert str(Form.of(layer(FORMS[3], seed).spec)) == f"int4 n16k8 {N}x{K} fp32 32 fp16"

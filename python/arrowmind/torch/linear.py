@@ -11,7 +11,7 @@ import torch
 
 from arrowmind import _native
 from arrowmind.errors import InvalidArgumentError, WeightError
-from arrowmind.torch.ops import Buffers, dequantize, qlinear
+from arrowmind.torch.ops import Form, dequantize, qlinear
 from arrowmind.torch.rounding import round_matrix
 from arrowmind.weights.tensor import BUFFERS, Tensor
 
@@ -67,8 +67,9 @@ class QuantizedLinear(torch.nn.Module):
             self.register_buffer(name, _owned(getattr(tensor, name)))
         self.register_buffer("input_scale", _vector(input_scale, self.in_features, "input_scale"))
         bias = _vector(bias, self.out_features, "bias")
-        self.bias = None if bias is None else torch.nn.Parameter(bias, requires_grad=False)
-        self._paired = self._is_paired()
+        kept = None if bias is None else torch.nn.Parameter(bias, requires_grad=False)
+        self.register_parameter("bias", kept)
+        self._take_form()
         self.register_load_state_dict_pre_hook(_before_loading)
         self.register_load_state_dict_post_hook(_after_loading)
 
@@ -118,7 +119,7 @@ class QuantizedLinear(torch.nn.Module):
     @property
     def weight_bytes(self) -> int:
         """Bytes of the matrix: codes, scales and all."""
-        return sum(buffer.nbytes for buffer in self._buffers_of_matrix().arguments() if buffer is not None)
+        return sum(buffer.nbytes for buffer in self.buffers())
 
     def forward(self, x: Any) -> Any:
         """Multiplies.
@@ -133,22 +134,24 @@ class QuantizedLinear(torch.nn.Module):
             InvalidArgumentError: type, shape or device do not fit.
         """
         self._check(x)
-        spec = self.spec
+        # Attributes of modules are found by search, a microsecond each.
+        matrix = self._buffers
         made = qlinear(
-            x.to(torch.float32),
-            self.bias,
-            *self._buffers_of_matrix().arguments(),
-            *(spec.quant_type, *spec.shape, spec.group_size, spec.scale_type, spec.activation, self._paired),
+            x if x.dtype is torch.float32 else x.float(),
+            self._parameters["bias"],
+            matrix["codes"],
+            matrix["scales"],
+            matrix["zero_points"],
+            matrix["sums"],
+            matrix["outer_scales"],
+            matrix["input_scale"],
+            self._form,
         )
-        return made.to(x.dtype)
+        return made if x.dtype is torch.float32 else made.to(x.dtype)
 
     def dequantize(self) -> Any:
         """The matrix as it meets inputs, float32 [out_features, in_features]; a new tensor."""
-        spec = self.spec
-        return dequantize(
-            *self._buffers_of_matrix().arguments(),
-            *(spec.quant_type, *spec.shape, spec.group_size, spec.scale_type),
-        )
+        return dequantize(*(getattr(self, name) for name in _NAMES), self._form)
 
     def tensor(self, name: str) -> Tensor:
         """The matrix for a weight file, under the name ``name``; its arrays are those of the buffers."""
@@ -188,19 +191,20 @@ class QuantizedLinear(torch.nn.Module):
             raise InvalidArgumentError(
                 f"an input of shape {list(x.shape)} meets a layer of {self.in_features} inputs"
             )
-        if x.device.type != "cpu" or self.codes.device.type != "cpu":
+        if x.device.type != "cpu" or self._buffers["codes"].device.type != "cpu":
             raise InvalidArgumentError(
                 f"an input on {x.device} meets weights on {self.codes.device}; both must be on the CPU"
             )
 
-    def _buffers_of_matrix(self) -> Buffers:
-        return Buffers(*(getattr(self, name) for name in _NAMES))
-
-    def _is_paired(self) -> bool:
-        if self.spec.quant_type != "int8" or self.spec.activation != "int8" or self.spec.grid is not None:
-            return False
-        arrays = {name: _numpy(getattr(self, name)) for name in ("codes", "scales", "zero_points", "sums")}
-        return _native.linear_is_paired({"type": "int8", "shape": self.spec.shape, "bias": None, **arrays})
+    def _take_form(self) -> None:
+        spec = self.spec
+        paired = False
+        if spec.quant_type == "int8" and spec.activation == "int8" and spec.grid is None:
+            names = ("codes", "scales", "zero_points", "sums")
+            arrays = {name: _numpy(getattr(self, name)) for name in names}
+            described: dict[str, object] = {"type": "int8", "shape": spec.shape, "bias": None, **arrays}
+            paired = _native.linear_is_paired(described)
+        self._form = str(Form.of(spec, paired=paired))
 
 
 def _before_loading(module: QuantizedLinear, state: dict[str, Any], prefix: str, *_rest: Any) -> None:
@@ -211,7 +215,7 @@ def _before_loading(module: QuantizedLinear, state: dict[str, Any], prefix: str,
 
 def _after_loading(module: QuantizedLinear, _incompatible: Any) -> None:
     # Kernels that need bounded pairs must not meet codes that were loaded over bounded ones.
-    module._paired = module._is_paired()
+    module._take_form()
 
 
 def _owned(array: npt.NDArray[Any] | None) -> Any:

@@ -6,7 +6,8 @@
     arrowmind::dequantize   its matrix in float32, as it meets the rows
 
 Everything a layer needs is an argument: nothing is kept between calls, so an exported program carries its
-weights like any other. The kernels read and write the memory of the tensors themselves.
+weights like any other. The kernels read and write the memory of the tensors themselves. What the tensors mean
+is one short text, since each argument of an operator costs a microsecond and more.
 
 The gradient goes to the rows and to the bias; rounding of activations is passed straight through, weights are
 frozen. It multiplies by the dequantised matrix, made anew in each backward pass.
@@ -15,9 +16,8 @@ frozen. It multiplies by the dequantised matrix, made anew in each backward pass
 from __future__ import annotations
 
 import atexit
-from dataclasses import dataclass, fields
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
@@ -29,44 +29,91 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-__all__ = ["Buffers", "dequantize", "qlinear"]
+__all__ = ["Form", "dequantize", "qlinear"]
 
-_FORM = (
+_MATRIX = (
     "Tensor codes, Tensor? scales, Tensor? zero_points, Tensor? sums, Tensor? outer_scales, "
-    "Tensor? input_scale"
+    "Tensor? input_scale, str form"
 )
-_SPEC = "str quant_type, int out_features, int in_features, int group_size, str scale_type"
 _library = torch.library.Library("arrowmind", "DEF")
-_library.define(
-    f"qlinear(Tensor x, Tensor? bias, {_FORM}, {_SPEC}, str activation, bool paired) -> Tensor",
-    tags=(torch.Tag.pt2_compliant_tag,),
-)
-_library.define(f"dequantize({_FORM}, {_SPEC}) -> Tensor", tags=(torch.Tag.pt2_compliant_tag,))
+_TAGS = (torch.Tag.pt2_compliant_tag,)
+_library.define(f"qlinear(Tensor x, Tensor? bias, {_MATRIX}) -> Tensor", tags=_TAGS)
+_library.define(f"dequantize({_MATRIX}) -> Tensor", tags=_TAGS)
 
 
-@dataclass(frozen=True)
-class Buffers:
-    """The tensors of a quantised matrix.
+class Form(NamedTuple):
+    """What the tensors of a layer mean.
 
     Attributes:
-        codes: uint8, packed.
-        scales: float32, or the bytes of scales on a grid; None for floats.
-        zero_points: like scales; None for none.
-        sums: int32, of int8 with a scale per row.
-        outer_scales: float32, of scale types that have them.
-        input_scale: float32 [in_features], multiplies the rows; None for nothing.
+        quant_type: of the codes.
+        layout: order of the codes.
+        out_features: rows of the matrix.
+        in_features: its columns.
+        activation: how rows meet it: ``fp32``, ``int16`` or ``int8``.
+        group: columns per scale of a grid, 0 for all; -1: on no grid.
+        scale_type: of a grid; ``-`` on none.
+        paired: whether int8 codes are bounded in pairs.
     """
 
-    codes: Any
-    scales: Any = None
-    zero_points: Any = None
-    sums: Any = None
-    outer_scales: Any = None
-    input_scale: Any = None
+    quant_type: str
+    layout: str
+    out_features: int
+    in_features: int
+    activation: str
+    group: int = -1
+    scale_type: str = "-"
+    paired: bool = False
 
-    def arguments(self) -> tuple[Any, ...]:
-        """In the order in which the operators take them."""
-        return tuple(getattr(self, field.name) for field in fields(self))
+    @classmethod
+    def of(cls, spec: TensorSpec, *, paired: bool = False) -> Form:
+        """That of a tensor of a weight file."""
+        shape = (spec.shape[0], spec.shape[1])
+        kind = (spec.quant_type, spec.layout, *shape, spec.activation)
+        return cls(*kind, spec.group_size, spec.scale_type or "-", paired)
+
+    def __str__(self) -> str:
+        """As the operators take it, for instance ``int4 n16k8 1536x384 fp32 32 fp16``."""
+        shape = f"{self.out_features}x{self.in_features}"
+        words = (self.quant_type, self.layout, shape, self.activation, str(self.group), self.scale_type)
+        return " ".join((*words, "paired") if self.paired else words)
+
+    def spec(self, *, zero_points: bool) -> TensorSpec:
+        """The tensor of a weight file that has this form."""
+        coded = self.group >= 0 or self.quant_type == "int8"
+        return TensorSpec(
+            "weight",
+            self.quant_type,
+            (self.out_features, self.in_features),
+            self.layout,
+            0 if coded else -1,
+            self.activation,
+            self.group,
+            self.scale_type.strip("-"),
+            "u8" if self.group >= 0 and zero_points else "",
+        )
+
+    def described(self) -> dict[str, object]:
+        """What the native side is told, but for the tensors."""
+        described: dict[str, object] = {
+            "type": self.quant_type,
+            "shape": (self.out_features, self.in_features),
+        }
+        return (
+            described if self.group < 0 else described | {"group": self.group, "scale_type": self.scale_type}
+        )
+
+
+@cache
+def _read(text: str) -> tuple[Form, dict[str, object], str]:
+    """A form, what the native side is told of it, and its name for what becomes of the rows."""
+    try:
+        kind, layout, shape, activation, group, scale_type, *paired = text.split(" ")
+        n, k = shape.split("x")
+        form = Form(kind, layout, int(n), int(k), activation, int(group), scale_type, paired == ["paired"])
+    except ValueError as error:
+        raise InvalidArgumentError(f"form {text!r} is none; use str(Form.of(spec))") from error
+    rows = "int8-block" if form.group >= 0 and activation == "int8" else activation
+    return form, form.described(), rows
 
 
 @cache
@@ -80,97 +127,85 @@ atexit.register(_threads.cache_clear)
 
 def _array(tensor: Any) -> npt.NDArray[Any] | None:
     """The memory of a tensor; None for none."""
-    return None if tensor is None else tensor.detach().numpy()
+    if tensor is None:
+        return None
+    array: npt.NDArray[Any] = tensor.detach().numpy() if tensor.requires_grad else tensor.numpy()
+    return array
 
 
-def _qlinear(x: Any, bias: Any, *form: Any) -> Any:
-    buffers, (kind, n, k, group, scale_type, activation, paired) = Buffers(*form[:6]), form[6:]
-    _check_input(x, k)
-    described: dict[str, object] = {
-        "type": kind,
-        "shape": (n, k),
-        "codes": _array(buffers.codes),
-        "scales": _array(buffers.scales),
-        "zero_points": _array(buffers.zero_points),
-        "sums": _array(buffers.sums),
+def _qlinear(
+    x: Any,
+    bias: Any,
+    codes: Any,
+    scales: Any,
+    zero_points: Any,
+    sums: Any,
+    outer_scales: Any,
+    input_scale: Any,
+    text: str,
+) -> Any:
+    form, described, rows = _read(text)
+    _check_input(x, form.in_features)
+    tensor = {
+        **described,
+        "codes": _array(codes),
+        "scales": _array(scales),
+        "zero_points": _array(zero_points),
+        "sums": _array(sums),
+        "outer": _array(outer_scales),
         "bias": _array(bias),
     }
-    if group >= 0:
-        described |= {"group": group, "scale_type": scale_type, "outer": _array(buffers.outer_scales)}
-    out = torch.empty((*x.shape[:-1], n), dtype=torch.float32)
-    _native.linear_run(
-        described,
-        x.detach().reshape(-1, k).contiguous().numpy(),
-        out.view(-1, n).numpy(),
-        _threads(torch.get_num_threads()),
-        "int8-block" if group >= 0 and activation == "int8" else activation,
-        _array(buffers.input_scale),
-        paired,
-    )
+    inputs: Any = _array(x if x.is_contiguous() else x.contiguous())
+    out = torch.empty((*x.shape[:-1], form.out_features))
+    results = out.numpy()
+    if x.ndim != 2:
+        inputs, results = inputs.reshape(-1, form.in_features), results.reshape(-1, form.out_features)
+    pool = _threads(torch.get_num_threads())
+    _native.linear_run(tensor, inputs, results, pool, rows, _array(input_scale), form.paired)
     return out
 
 
 def _check_input(x: Any, k: int) -> None:
-    if x.dtype != torch.float32:
+    if x.dtype is not torch.float32:
         raise InvalidArgumentError(f"an input of type {x.dtype} meets quantised weights; use x.float()")
     if x.ndim < 1 or x.shape[-1] != k:
         raise InvalidArgumentError(f"an input of shape {list(x.shape)} meets weights over {k} columns")
 
 
-def _dequantize(*form: Any) -> Any:
-    buffers, (kind, n, k, group, scale_type) = Buffers(*form[:6]), form[6:]
-    spec = TensorSpec(
-        "weight",
-        kind,
-        (n, k),
-        _LAYOUTS[kind, group >= 0],
-        0 if group >= 0 or kind == "int8" else -1,
-        group_size=group,
-        scale_type=scale_type,
-        zero_type="u8" if group >= 0 and buffers.zero_points is not None else "",
-    )
-    arrays: Any = [_array(tensor) for tensor in buffers.arguments()[:-1]]
+def _dequantize(*arguments: Any) -> Any:
+    *tensors, input_scale, text = arguments
+    arrays: Any = [_array(tensor) for tensor in tensors]
+    spec = _read(text)[0].spec(zero_points=arrays[2] is not None)
     values: npt.NDArray[np.float32] = Tensor(spec, *arrays).to_float32()
     result = torch.from_numpy(values)
-    return result if buffers.input_scale is None else result * buffers.input_scale
+    return result if input_scale is None else result * input_scale
 
 
-# Layout of a matrix by its type, and whether it lies on a grid.
-_LAYOUTS = {
-    ("fp32", False): "n16",
-    ("fp16", False): "n16",
-    ("int8", False): "n16k4",
-    ("int8", True): "n16k4",
-    ("int4", True): "n16k8",
-    ("int2", True): "n16k16",
-    ("fp4", True): "n16k8",
-}
-
-
-def _fake_qlinear(x: Any, _bias: Any, *form: Any) -> Any:
-    n, k = form[7], form[8]
+def _fake_qlinear(x: Any, *arguments: Any) -> Any:
+    form = _read(arguments[-1])[0]
+    k = form.in_features
     torch._check(x.dtype == torch.float32, lambda: f"input of type {x.dtype}; use x.float()")
     torch._check(x.ndim >= 1 and x.shape[-1] == k, lambda: f"input {x.shape} meets {k} columns")
-    return x.new_empty((*x.shape[:-1], n))
+    return x.new_empty((*x.shape[:-1], form.out_features))
 
 
-def _fake_dequantize(codes: Any, *form: Any) -> Any:
-    return codes.new_empty((form[6], form[7]), dtype=torch.float32)
+def _fake_dequantize(codes: Any, *arguments: Any) -> Any:
+    form = _read(arguments[-1])[0]
+    return codes.new_empty((form.out_features, form.in_features), dtype=torch.float32)
 
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:  # noqa: ARG001  (called by name)
     ctx.save_for_backward(*inputs[2:8])
-    ctx.spec = inputs[8:13]
-    ctx.arguments = len(inputs)
+    ctx.form = inputs[8]
 
 
 def _backward(ctx: Any, gradient: Any) -> tuple[Any, ...]:
     for_x = for_bias = None
     if ctx.needs_input_grad[0]:
-        for_x = gradient @ dequantize(*ctx.saved_tensors, *ctx.spec)
+        for_x = gradient @ dequantize(*ctx.saved_tensors, ctx.form)
     if ctx.needs_input_grad[1]:
         for_bias = gradient.reshape(-1, gradient.shape[-1]).sum(0)
-    return for_x, for_bias, *[None] * (ctx.arguments - 2)
+    return for_x, for_bias, *[None] * 7
 
 
 _library.impl("qlinear", _qlinear, "CPU")
@@ -180,7 +215,12 @@ torch.library.register_fake("arrowmind::dequantize", _fake_dequantize, lib=_libr
 torch.library.register_autograd("arrowmind::qlinear", _backward, setup_context=_keep, lib=_library)
 
 qlinear: Any = torch.ops.arrowmind.qlinear.default
-"""x float32 [..., in_features] -> float32 [..., out_features]; see :class:`Buffers` for the rest."""
+"""x float32 [..., in_features], bias, the tensors of a matrix, their form -> float32 [..., out_features].
+
+The tensors are those of a packed :class:`arrowmind.weights.Tensor`: codes, scales, zero_points, sums,
+outer_scales; and input_scale, float32 [in_features], what rows are multiplied by. The form is that of
+:class:`Form` as a string.
+"""
 
 dequantize: Any = torch.ops.arrowmind.dequantize.default
-"""The matrix as it meets unscaled rows, float32 [out_features, in_features]."""
+"""The tensors of a matrix, their form -> the matrix as it meets unscaled rows, float32 [out, in]."""
