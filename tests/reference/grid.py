@@ -9,7 +9,7 @@ import numpy as np
 from tests.reference.tolerance import UNIT
 
 from arrowmind import _native
-from arrowmind.weights.formats import Grid, GridCodes, encode_scales, padded
+from arrowmind.weights.formats import SCALE_TYPES, Grid, GridCodes, encode_scales, padded
 
 TYPES = {"kI8Grid": "int8", "kI4Grid": "int4", "kI2Grid": "int2", "kFp4Grid": "fp4"}
 
@@ -22,7 +22,7 @@ def grids_of(quant_type: str) -> list[Grid]:
 
 
 def random_codes(rng: np.random.Generator, grid: Grid, n: int, k: int, fill: str = "random") -> GridCodes:
-    """Codes, scales between 0.001 and 0.01, zero points anywhere."""
+    """Codes, scales between 0.001 and 0.01 of either sign where they have one, zero points anywhere."""
     top = (1 << grid.bits) - 1
     codes = {
         "random": lambda: rng.integers(0, top + 1, (n, k)),
@@ -33,6 +33,8 @@ def random_codes(rng: np.random.Generator, grid: Grid, n: int, k: int, fill: str
         codes = np.where(codes == 0x80, 0x81, codes).astype(np.uint8)
     groups = grid.groups(k)
     scales, outer = encode_scales(grid.scale_type, rng.uniform(0.001, 0.01, (n, groups)))
+    if SCALE_TYPES[grid.scale_type].signed:
+        scales *= rng.choice(np.array([1, -1], scales.dtype), scales.shape)
     zeros = rng.integers(0, 256, (n, groups)).astype(np.uint8) if grid.zero_points else None
     return GridCodes(grid, codes, scales, zeros, outer)
 

@@ -32,12 +32,14 @@ class ScaleType:
         dtype: of one stored scale.
         outer: whether each row has a float32 scale of its own that the stored ones are multiplied by.
         values: float32 [256] by stored byte, NaN for bytes that must not occur; None for floats.
+        signed: whether scales may be negative.
     """
 
     name: str
     dtype: np.dtype[Any]
     outer: bool = False
     values: npt.NDArray[np.float32] | None = None
+    signed: bool = False
 
 
 def _e8m0() -> npt.NDArray[np.float32]:
@@ -62,7 +64,7 @@ SCALE_TYPES = {
     kind.name: kind
     for kind in (
         ScaleType("fp32", np.dtype("<f4")),
-        ScaleType("fp16", np.dtype("<f2")),
+        ScaleType("fp16", np.dtype("<f2"), signed=True),
         ScaleType("u8", np.dtype("u1"), outer=True, values=np.arange(256, dtype=np.float32)),
         ScaleType("e8m0", np.dtype("u1"), values=_e8m0()),
         ScaleType("e4m3", np.dtype("u1"), outer=True, values=_e4m3()),
@@ -139,10 +141,11 @@ def restore_scales(name: str, values: npt.NDArray[np.floating[Any]]) -> npt.NDAr
 
 
 def check_scales(name: str, stored: npt.NDArray[Any]) -> None:
-    """Raises WeightError if a stored scale is negative, infinite or no number."""
+    """Raises WeightError if a stored scale is not finite, or negative where the type has no sign."""
     values = decode_scales(name, stored, None)
-    if not (np.isfinite(values).all() and (values >= 0).all()):
-        raise WeightError(f"a scale of type {name} is not a finite positive number")
+    if not (np.isfinite(values).all() and (scale_type(name).signed or (values >= 0).all())):
+        sign = "" if scale_type(name).signed else " positive"
+        raise WeightError(f"a scale of type {name} is not a finite{sign} number")
 
 
 def _as_float(kind: ScaleType, wanted: npt.NDArray[np.float32]) -> npt.NDArray[Any]:

@@ -1,19 +1,16 @@
-"""Blocks of GGUF that are a plain grid -> codes and scales of ours, and back: no value is rounded on the way.
+"""Blocks of GGUF that are a plain grid -> codes and scales of ours, and back: no bit is changed on the way.
 
-====== ====================================================================
+====== ========================================
 Q8_0   int8, groups of 32, float16 scales
-Q4_0   int4, groups of 32, float16 scales; where scales are negative, with zero points
+Q4_0   int4, groups of 32, float16 scales
 MXFP4  fp4, groups of 32, E8M0 scales
-====== ====================================================================
+====== ========================================
 
 Q4_0 gives the value farthest from zero the code 0, which stands for -8, and the scale the sign that fits.
-Our scales have no sign: a block with a negative one is turned, value = (15 - code - 7) * |scale|, and has the
-zero point 7 where the others have 8.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,9 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["block_type", "from_blocks", "grid_of_blocks", "reordered", "to_blocks"]
 
 _GROUP = 32
-_ZERO_STEPS = 16  # of a stored zero point, in a step of a code
-_TURNED, _STRAIGHT = 7 * _ZERO_STEPS, 8 * _ZERO_STEPS
-_SIGN = np.uint16(0x8000)
 _NO_SCALE = 255  # E8M0's NaN
 _NO_CODE = 0x80  # -128
 _GRIDS = {
@@ -57,8 +51,7 @@ def grid_of_blocks(kind: str, blocks: npt.NDArray[np.uint8]) -> Grid | None:
     halves = np.ascontiguousarray(parts[:, :2]).view("<f2")
     if not np.isfinite(halves).all() or (kind == "Q8_0" and (parts[:, 2:] == _NO_CODE).any()):
         return None
-    turned = kind == "Q4_0" and (halves.view(np.uint16) & _SIGN).any()
-    return replace(_GRIDS[kind], zero_points=True) if turned else _GRIDS[kind]
+    return _GRIDS[kind]
 
 
 def from_blocks(kind: str, codes: npt.NDArray[np.uint8], scales: npt.NDArray[np.uint8]) -> GridCodes | None:
@@ -77,19 +70,9 @@ def from_blocks(kind: str, codes: npt.NDArray[np.uint8], scales: npt.NDArray[np.
     halves = np.ascontiguousarray(scales).view("<f2")
     if not np.isfinite(halves).all():
         return None
-    negative = (halves.view(np.uint16) & _SIGN) != 0
-    sizes = np.abs(halves)
-    turned = np.repeat(negative, _GROUP, axis=1)
-    if kind == "Q8_0":
-        if (codes == _NO_CODE).any():
-            return None
-        signed = np.where(turned, -codes.view(np.int8), codes.view(np.int8))
-        return GridCodes(_GRIDS[kind], signed.view(np.uint8), sizes)
-    if not negative.any():
-        return GridCodes(_GRIDS[kind], codes, sizes)
-    zeros = np.where(negative, _TURNED, _STRAIGHT).astype(np.uint8)
-    flipped = np.where(turned, 15 - codes, codes).astype(np.uint8)
-    return GridCodes(replace(_GRIDS[kind], zero_points=True), flipped, sizes, zeros)
+    if kind == "Q8_0" and (codes == _NO_CODE).any():
+        return None
+    return GridCodes(_GRIDS[kind], codes, halves)
 
 
 def reordered(grid: GridCodes, rows: npt.NDArray[np.intp]) -> GridCodes:
@@ -103,12 +86,8 @@ def reordered(grid: GridCodes, rows: npt.NDArray[np.intp]) -> GridCodes:
 
 def block_type(grid: GridCodes) -> str | None:
     """The type of GGUF that holds a matrix on a grid as it is; None where there is none."""
-    known = {(one.quant_type, one.scale_type): kind for kind, one in _GRIDS.items()}
-    kind = known.get((grid.grid.quant_type, grid.grid.scale_type))
-    if grid.grid.group_size != _GROUP or grid.codes.shape[1] % _GROUP:
-        return None
-    is_turned = grid.zeros is not None and not np.isin(grid.zeros, (_TURNED, _STRAIGHT)).all()
-    return None if is_turned else kind
+    known = {one: kind for kind, one in _GRIDS.items()}
+    return None if grid.codes.shape[1] % _GROUP else known.get(grid.grid)
 
 
 def to_blocks(grid: GridCodes) -> tuple[str, npt.NDArray[np.uint8]] | None:
@@ -120,10 +99,6 @@ def to_blocks(grid: GridCodes) -> tuple[str, npt.NDArray[np.uint8]] | None:
     kind = block_type(grid)
     if kind is None:
         return None
-    codes, scales = grid.codes, np.ascontiguousarray(grid.scales)
-    if grid.zeros is not None:
-        turned = grid.zeros == _TURNED
-        codes = np.where(np.repeat(turned, _GROUP, axis=1), 15 - codes, codes)
-        scales = (scales.view(np.uint16) | np.where(turned, _SIGN, np.uint16(0))).view("<f2")
-    flat = np.ascontiguousarray(codes, dtype=np.uint8).reshape(-1)
-    return kind, _native.gguf_join(kind, flat, scales.reshape(-1).view(np.uint8))
+    codes = np.ascontiguousarray(grid.codes, dtype=np.uint8).reshape(-1)
+    scales = np.ascontiguousarray(grid.scales).reshape(-1)
+    return kind, _native.gguf_join(kind, codes, scales.view(np.uint8))
