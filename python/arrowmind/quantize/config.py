@@ -61,8 +61,8 @@ class QuantizationConfig:
         activation: how activations meet int8 matrices: ``int16`` and ``int8`` codes per token, ``fp32``, or
             ``auto``: int8 where calibration found input scales, and for matrices that lose nothing by it;
             int16 for the others. Matrices in groups: ``fp32``, or ``int8`` in blocks, which is ``auto``.
-        smoothing: how much of what inputs vary by goes over to the columns of their matrices, 0 to 1; 0 turns
-            it off.
+        smoothing: how much of what inputs vary by goes over to the columns of their matrices, 0 to 1; for
+            int4 and int2 by ptq and gptq the most that a search may take. 0 does without calibration.
         group_size: values of a row that share a scale: 16, 32, 64, 128, or 0 for the row.
         scale_type: how scales of groups are stored: ``fp16``, ``u8`` (times an fp32 of the row), ``e8m0``
             (powers of two), ``e4m3``; ``fp32`` for rows.

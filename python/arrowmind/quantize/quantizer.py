@@ -179,9 +179,13 @@ class ArrowQuantizer:
 
     @property
     def _scales_inputs(self) -> bool:
-        """Whether inputs are to be scaled. Blocks of activations as large as groups of weights do without."""
+        """Whether inputs are looked at and scaled, as far as that gains something."""
         config = self.config
-        return bool(config.smoothing) and config.activation != "fp32" and config.quant_type == "int8"
+        if config.quant_type == "int8":
+            return bool(config.smoothing) and config.activation != "fp32"
+        # Steps of fp4 grow with the values themselves; what is trained finds scales of its own.
+        gains = config.quant_type != "fp4" and config.calibration != "distill"
+        return bool(config.smoothing) and gains
 
     @property
     def _observes(self) -> bool:

@@ -112,7 +112,8 @@ def _activation(job: Job, name: str) -> str:
     """How activations meet int8 codes of a row."""
     if job.config.activation != "auto":
         return job.config.activation
-    return "int8" if job.is_scaled(name) or matches(name, _TOLERANT) else "int16"
+    evened_out = job.is_scaled(name) and job.config.quant_type == "int8"
+    return "int8" if evened_out or matches(name, _TOLERANT) else "int16"
 
 
 def _float_type(spec: TensorSpec, config: QuantizationConfig) -> str:

@@ -17,6 +17,7 @@ from arrowmind.quantize.matrix.pairs import round_pair, snap_pairs
 from arrowmind.quantize.matrix.ranges import candidates, refit, search
 from arrowmind.quantize.matrix.rounding import Levels, levels_of
 from arrowmind.quantize.matrix.storage import ScaleStore
+from arrowmind.quantize.parallel import spread
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -30,6 +31,7 @@ __all__ = ["Rounded", "round_plainly", "round_with_feedback"]
 
 _BLOCK = 64
 _REFITS = 2
+_SEARCHED_ELEMENTS = 1 << 16
 _TRIED_ELEMENTS = 1 << 19  # of one step's candidates: stay in the L2 cache
 
 
@@ -143,12 +145,26 @@ def _in_plain_ranges(columns: Floats, grid: Grid, weight: Floats, *, pairs: bool
         if grid.scale_type in ("u8", "e4m3")
         else ScaleStore(grid)
     )
-    found = [
-        search(columns[begin : begin + group], levels, free, weight[begin : begin + group], pairs=pairs)
-        for begin in range(0, len(columns), group)
-    ]
-    wanted = np.stack([scales for scales, _ in found]).astype(np.float32)
-    zeros = np.stack([zeros for _, zeros in found]).astype(np.float32)
+
+    def of_groups(begin: int) -> tuple[Floats, Floats]:
+        """The parameters of groups side by side, [groups, n] each."""
+        part, weights = columns[begin : begin + span], weight[begin : begin + span]
+        if len(part) <= group:
+            scales, zeros = search(part, levels, free, weights, pairs=pairs)
+            return scales[None], zeros[None]
+        stacked = part.reshape(-1, group, n).swapaxes(0, 1).reshape(group, -1)
+        spread_out = np.repeat(weights.reshape(-1, group).T, n, axis=1)
+        scales, zeros = search(stacked, levels, free, spread_out)
+        return scales.reshape(-1, n), zeros.reshape(-1, n)
+
+    n = columns.shape[1]
+    # As many groups at a time as fit the cache; whole ones.
+    span = group * max(1, _SEARCHED_ELEMENTS // max(1, group * n))
+    if len(columns) % group:
+        span = group
+    found = list(spread(of_groups, range(0, len(columns), span)))
+    wanted = np.concatenate([scales for scales, _ in found]).astype(np.float32)
+    zeros = np.concatenate([zeros for _, zeros in found]).astype(np.float32)
     store = ScaleStore.covering(grid, wanted.T)
     scales = np.ascontiguousarray(store.nearest(wanted.T).T)
     return Rounded(grid, store, np.zeros_like(columns), scales, store.nearest_zeros(zeros), pairs)

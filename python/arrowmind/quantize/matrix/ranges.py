@@ -64,19 +64,19 @@ def refit(
     Args:
         group: float32 [columns, m].
         levels: float32 [columns, m].
-        weight: [columns] of each column's squared error.
+        weight: [columns] of each column's squared error, or [columns, m].
         zeros: [m], kept where ``moving`` is false.
         moving: fit zero points, too.
 
     Returns:
         Scales and zero points [m]; those given back unchanged have a scale of 0.
     """
-    w = weight[:, None]
+    w = weight if weight.ndim == 2 else weight[:, None]
     if not moving:
         x = levels - zeros
         power = (w * x * x).sum(axis=0)
         return (w * x * group).sum(axis=0) / np.maximum(power, _SMALLEST), zeros
-    total = weight.sum()
+    total = w.sum(axis=0)
     mean_x, mean_y = (w * levels).sum(axis=0) / total, (w * group).sum(axis=0) / total
     x, y = levels - mean_x, group - mean_y
     power = (w * x * x).sum(axis=0)
@@ -96,7 +96,7 @@ def search(
         group: float32 [columns, n].
         levels: of the grid.
         store: rounds what is tried.
-        weight: [columns] of each column's squared error.
+        weight: [columns] of each column's squared error, or [columns, n] without pairs.
         steps: of least squares between levels and parameters, from the best range on.
         pairs: neighbouring codes are bound in pairs.
 
@@ -106,6 +106,7 @@ def search(
     tried, tried_zeros = candidates(group, levels, store, pairs=pairs)
     best = np.full(group.shape[1], np.inf, dtype=np.float32)
     scales, zeros = tried[0], tried_zeros[0]
+    each = weight if weight.ndim == 2 else weight[:, None]
 
     def snap(s: Floats, z: Floats) -> Floats:
         return snap_pairs(group / s, weight) if pairs else levels.snap(group / s + z)
@@ -113,7 +114,7 @@ def search(
     def offer(s: Floats, z: Floats) -> None:
         nonlocal best, scales, zeros
         s, z = store.nearest(s[:, None])[:, 0], store.nearest_zeros(z)
-        error = (weight[:, None] * ((snap(s, z) - z) * s - group) ** 2).sum(axis=0)
+        error = (each * ((snap(s, z) - z) * s - group) ** 2).sum(axis=0)
         better = error < best
         best, scales, zeros = (
             np.where(better, new, old) for new, old in ((error, best), (s, scales), (z, zeros))
