@@ -53,6 +53,20 @@ def test_half_precision(kind, source, tensors, tmp_path):
             assert np.array_equal(weights.tensor(name).to_float32(), values.astype(np.float16))
 
 
+def test_chat_template_and_what_belongs_to_it_are_kept(source, tmp_path):
+    (source / "generation_config.json").write_text('{"eos_token_id": [2, 3]}')
+    (source / "tokenizer_config.json").write_text('{"bos_token": "<s>"}')
+    convert_model(source, tmp_path / "without")
+    assert (tmp_path / "without" / "generation_config.json").read_text() == '{"eos_token_id": [2, 3]}'
+    assert not (tmp_path / "without" / "tokenizer_config.json").exists()
+    (source / "chat_template.jinja").write_text("{{ bos_token }}")
+    convert_model(source, tmp_path / "with")
+    convert_model(tmp_path / "with", tmp_path / "again")
+    for name in ("chat_template.jinja", "tokenizer_config.json", "generation_config.json"):
+        assert (tmp_path / "again" / name).read_bytes() == (source / name).read_bytes()
+    verify_model(tmp_path / "again")
+
+
 def test_folder_holds_configuration_tokenizer_and_manifest(source, tmp_path):
     convert_model(source, tmp_path / "out", formats=["native", "parquet-v2"])
     names = {path.name for path in (tmp_path / "out").iterdir()}

@@ -14,7 +14,7 @@ from arrowmind.errors import InvalidArgumentError, WeightError
 from arrowmind.observe import get_logger, no_progress
 from arrowmind.weights import schema
 from arrowmind.weights.configuration import read_configuration
-from arrowmind.weights.documents import encode_json, read_json
+from arrowmind.weights.documents import encode_json, read_json, read_json_object
 from arrowmind.weights.export import write_safetensors
 from arrowmind.weights.file import WeightFile
 from arrowmind.weights.folder import publish_folder
@@ -150,6 +150,20 @@ def copy_companions(origin: Path, building: Path, weights: WeightSource) -> None
     config = read_configuration(folder) if has_config or not weights.model else weights.model
     (building / "config.json").write_bytes(encode_json(config))
     (building / "tokenizer.json").write_bytes(_tokenizer(folder, weights))
+    if not is_whole:
+        _copy_generation_files(folder, building)
+
+
+def _copy_generation_files(folder: Path, building: Path) -> None:
+    """What a generating model has beside it: chat template, texts of special tokens, ids that end a text."""
+    names = ["chat_template.jinja", "generation_config.json"]
+    settings = folder / "tokenizer_config.json"
+    has_template = (folder / names[0]).exists()
+    if settings.exists() and (has_template or "chat_template" in read_json_object(settings)):
+        names.append(settings.name)
+    for name in names:
+        if (folder / name).is_file():
+            (building / name).write_bytes((folder / name).read_bytes())
 
 
 def _tokenizer(folder: Path, weights: WeightSource) -> bytes:
