@@ -8,6 +8,8 @@
     matrix                  one matrix onto a grid
     overlay                 the model as it is while it is being quantised
     smoothing               scales of inputs, from calibration
+    incoherence             a decoder's residual stream in coordinates where no column stands out
+    allocation, swapping    widths per tensor for a budget; wider ones for what is below a threshold
     quantizer               a model folder -> a smaller one, checked before it appears
     original, storing       the model as it is read while it is quantised; what the result holds
     calibration             which texts show what enters the matrices
