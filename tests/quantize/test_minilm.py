@@ -75,20 +75,25 @@ def test_int4_by_gptq(folders, tmp_path):
     print(report)
     assert report.cosine_mean >= 0.985
     assert report.bits_per_weight_without_tables < 4.9
-    rounded = quantise(folders, tmp_path / "r", quant_type="int4")
-    assert 1 - report.cosine_mean < 0.7 * (1 - rounded.cosine_mean)
+    plain = quantise(folders, tmp_path / "r", quant_type="int4", table_type="int4", smoothing=0)
+    assert 1 - report.cosine_mean < 0.7 * (1 - plain.cosine_mean)
+    scaled = quantise(folders, tmp_path / "s", quant_type="int4", table_type="int4")
+    assert 1 - scaled.cosine_mean < 0.75 * (1 - plain.cosine_mean)
 
 
 @pytest.mark.slow
 def test_pairs_of_int8_codes_within_their_bound(folders, tmp_path):
-    report = quantise(folders, tmp_path / "q", symmetric=True, pair_bound=True, calibration="gptq")
+    options = {"symmetric": True, "pair_bound": True, "calibration": "gptq"}
+    # Two blocks of six show it, in a third of the time.
+    report = quantise(folders, tmp_path / "q", **options, keep=("encoder.layer.[2-5].*",))
     print(report)
     assert report.cosine_mean >= 0.999
     assert report.cosine_min >= 0.9955  # of one-word texts; a little calibration moves it by 0.001
     with WeightFile.open(tmp_path / "q" / "weights.arrow") as weights:
         for name in weights.names():
             spec = weights.spec(name)
-            if spec.quant_type == "int8" and name.startswith("encoder"):
+            if name.startswith(("encoder.layer.0.", "encoder.layer.1.")) and len(spec.shape) == 2:
+                assert spec.quant_type == "int8"
                 codes = np.abs(weights.tensor(name).values().astype(np.int16))
                 assert codes.reshape(len(codes), -1, 2).sum(axis=2).max() <= 128
 
@@ -98,5 +103,5 @@ def test_int2_with_int4_tables_is_small(folders, tmp_path):
     report = quantise(folders, tmp_path / "q", quant_type="int2", table_type="int4")
     print(report)
     assert (tmp_path / "q" / "weights.arrow").stat().st_size <= 12_000_000
-    assert report.bits_per_weight_without_tables < 2.65
-    assert report.cosine_mean >= 0.5  # rounded; what methods make of it is in docs/design/0006
+    assert report.bits_per_weight_without_tables < 2.7
+    assert report.cosine_mean >= 0.7  # rounded; what methods make of it is in docs/design/0006
