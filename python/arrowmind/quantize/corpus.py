@@ -25,9 +25,8 @@ _MODULES = (
     "unittest urllib.request xml.dom zipfile"
 )
 _SHORTEST = 60
-# Words of a piece: short ones often, as queries and sentences are.
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n\s*\n")
-_WORDS = (2, 4, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64)
+_MOST_WORDS, _FEWEST_WORDS = 64, 4
 
 
 def documentation() -> list[str]:
@@ -52,28 +51,28 @@ def _docstrings(module: ModuleType) -> Iterator[str]:
 
 
 def pieces(texts: Sequence[str], count: int, seed: int) -> list[str]:
-    """Sentences, and runs of 2 to 64 words, cut out of ``texts`` by turns.
+    """Sentences, and for every third piece a run of words inside one.
+
+    Whole sentences alone leave out the short texts that queries are; runs across sentences are texts that
+    nobody writes.
 
     Args:
-        texts: where to cut, each with the same chance.
+        texts: where to cut; every sentence has the same chance.
         count: of the pieces; fewer only where there are no words at all.
         seed: equal seeds cut the same.
     """
-    kept = [text for text in texts if text.split()]
+    sentences = [words for text in texts for part in _SENTENCE_END.split(text) if (words := part.split())]
     chance = random.Random(seed)
     found: list[str] = []
-    while kept and len(found) < count:
-        text = chance.choice(kept)
-        found.append(_sentence(text, chance) if len(found) % 2 else _run(text, chance))
+    while sentences and len(found) < count:
+        words = chance.choice(sentences)[:_MOST_WORDS]
+        found.append(" ".join(_run(words, chance) if len(found) % 3 == 1 else words))
     return found
 
 
-def _sentence(text: str, chance: random.Random) -> str:
-    words = chance.choice([part for part in _SENTENCE_END.split(text) if part.split()]).split()
-    return " ".join(words[: _WORDS[-1]])
-
-
-def _run(text: str, chance: random.Random) -> str:
-    words, wanted = text.split(), chance.choice(_WORDS)
-    begin = chance.randrange(max(1, len(words) - wanted + 1))
-    return " ".join(words[begin : begin + wanted])
+def _run(words: Sequence[str], chance: random.Random) -> Sequence[str]:
+    if len(words) <= _FEWEST_WORDS:
+        return words
+    wanted = chance.randrange(_FEWEST_WORDS, len(words))
+    begin = chance.randrange(len(words) - wanted + 1)
+    return words[begin : begin + wanted]
