@@ -46,12 +46,28 @@ def test_batches_follow_from_seed_and_step():
     def tokenise(texts):
         return [[len(word) + 10 * ord(word[0]) for word in text.split()] for text in texts]
 
-    one, other = Batches(TEXTS, tokenise, 3, seed=5), Batches(TEXTS, tokenise, 3, seed=5)
+    def batches(seed):
+        return Batches(TEXTS, tokenise, size=3, vocabulary=1300, seed=seed)
+
+    one, other = batches(5), batches(5)
     in_order = [one[step] for step in range(20)]
     assert other[17] == in_order[17]
     assert other[2] == in_order[2]
-    reseeded = Batches(TEXTS, tokenise, 3, seed=6)
+    reseeded = batches(6)
     assert [reseeded[step] for step in range(20)] != in_order
+
+
+def test_some_tokens_of_every_second_piece_are_any_of_the_vocabulary():
+    # Texts of fours; what is no four was put there. First and last tokens are special.
+    batches = Batches(
+        ["four " * 60], lambda texts: [[4] * 62 for _ in texts], size=20, vocabulary=1000, seed=0
+    )
+    pieces = [piece for step in range(16) for piece in batches[step]]
+    disturbed = [piece for piece in pieces if set(piece) != {4}]
+    assert 0.4 < len(disturbed) / len(pieces) < 0.6
+    share = sum(token != 4 for piece in disturbed for token in piece) / (60 * len(disturbed))
+    assert share == pytest.approx(0.15, abs=0.02)
+    assert all(piece[0] == piece[-1] == 4 and max(piece) < 1000 for piece in pieces)
 
 
 def test_without_torch_the_extra_is_named(monkeypatch):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from types import ModuleType
 
-__all__ = ["documentation", "pieces"]
+__all__ = ["cut", "documentation", "pieces", "sentences"]
 
 # Modules of the standard library whose docstrings are prose for the most part.
 _MODULES = (
@@ -50,22 +50,31 @@ def _docstrings(module: ModuleType) -> Iterator[str]:
             yield from (inspect.getdoc(method) or "" for method in vars(member).values())
 
 
+def sentences(texts: Sequence[str]) -> list[list[str]]:
+    """The words of each sentence."""
+    return [words for text in texts for part in _SENTENCE_END.split(text) if (words := part.split())]
+
+
 def pieces(texts: Sequence[str], count: int, seed: int) -> list[str]:
+    """See :func:`cut`."""
+    return cut(sentences(texts), count, seed)
+
+
+def cut(kept: Sequence[Sequence[str]], count: int, seed: int) -> list[str]:
     """Sentences, and for every third piece a run of words inside one.
 
     Whole sentences alone leave out the short texts that queries are; runs across sentences are texts that
     nobody writes.
 
     Args:
-        texts: where to cut; every sentence has the same chance.
-        count: of the pieces; fewer only where there are no words at all.
+        kept: sentences as words; each has the same chance.
+        count: of the pieces; none where there are no sentences.
         seed: equal seeds cut the same.
     """
-    sentences = [words for text in texts for part in _SENTENCE_END.split(text) if (words := part.split())]
     chance = random.Random(seed)
     found: list[str] = []
-    while sentences and len(found) < count:
-        words = chance.choice(sentences)[:_MOST_WORDS]
+    while kept and len(found) < count:
+        words = chance.choice(kept)[:_MOST_WORDS]
         found.append(" ".join(_run(words, chance) if len(found) % 3 == 1 else words))
     return found
 

@@ -55,7 +55,7 @@ class Student:
             vectors: those that learn as they are, float32.
             schedule: says how fast.
         """
-        self._teacher, self._fixed, self.matrices = teacher, fixed, matrices
+        self.teacher, self._fixed, self.matrices = teacher, fixed, matrices
         self.vectors = {name: torch.from_numpy(v.copy()).requires_grad_() for name, v in vectors.items()}
         self._schedule = schedule
         rates = (
@@ -73,7 +73,7 @@ class Student:
             group["lr"] = group["rate"] * self._schedule.factor(number)
         batch = pad(sequences)
         with torch.no_grad():
-            wanted, wanted_states = forward(model, self._teacher.__getitem__, batch)
+            wanted, wanted_states = forward(model, self.teacher.__getitem__, batch)
         found, states = forward(model, self._tensors().__getitem__, batch)
         cosine = (found * wanted).sum(1).mean()
         weights = batch.weights
@@ -115,7 +115,7 @@ class Student:
 
     def _tensors(self) -> dict[str, Any]:
         return {
-            **self._teacher,
+            **self.teacher,
             **self._fixed,
             **self.vectors,
             **{name: matrix.weight() for name, matrix in self.matrices.items()},
@@ -142,7 +142,13 @@ def train(job: Job, student: Student, schedule: Schedule, key: str) -> Outcome:
     calibrator = job.calibrator
     if calibrator is None:  # the method has refused that
         return student.outcome()
-    batches = Batches(job.texts, calibrator.tokenise, schedule.batch, job.config.seed)
+    batches = Batches(
+        job.texts,
+        calibrator.tokenise,
+        size=schedule.batch,
+        vocabulary=len(student.teacher[calibrator.model.embedding.word]),
+        seed=job.config.seed,
+    )
     first = _restored(job, student, key)
     saved = time.monotonic()
     job.progress(first, schedule.steps, "distilling")
