@@ -24,13 +24,13 @@ class Schedule:
     """
 
     steps: int
-    batch: int = 40
+    batch: int = 32
     rate: float = 3e-4
     scale_rate: float = 1e-3
     zero_rate: float = 3e-3
     vector_rate: float = 5e-4
     warm_up: int = 30
-    last: float = 0.03
+    last: float = 0.01
 
     def factor(self, step: int) -> float:
         """What rates are multiplied by at a step."""

@@ -26,7 +26,7 @@ __all__ = ["NAME", "run"]
 
 NAME = "distill"
 
-_STEPS = {"int2": 600, "int4": 200, "fp4": 200}
+_STEPS = {"int2": 1200, "int4": 200, "fp4": 200}
 
 
 def run(job: Job) -> Outcome:
