@@ -10,7 +10,7 @@ set(ARROWMIND_ISA_COMMON -ffp-contract=off -fno-math-errno -Wno-maybe-uninitiali
 
 set(ARROWMIND_ISA_FLAGS_scalar -fno-tree-vectorize -fno-tree-slp-vectorize)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
-  set(ARROWMIND_ISAS scalar x86_avx2 x86_avx512 x86_avx512vnni x86_amxint8)
+  set(ARROWMIND_ISAS scalar x86_avx2 x86_avx512 x86_avx512vnni x86_avx512bf16 x86_amxbf16 x86_amxint8)
   set(ARROWMIND_ISA_FLAGS_x86_avx2 -mavx2 -mfma -mf16c -mpopcnt)
   set(ARROWMIND_ISA_FLAGS_x86_avx512 ${ARROWMIND_ISA_FLAGS_x86_avx2} -mavx512f -mavx512bw -mavx512dq -mavx512vl
                                      -mprefer-vector-width=512)
@@ -27,6 +27,8 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
     list(APPEND ARROWMIND_ISA_FLAGS_x86_avx512 -Wno-maybe-uninitialized -Wno-uninitialized)
   endif()
   set(ARROWMIND_ISA_FLAGS_x86_avx512vnni ${ARROWMIND_ISA_FLAGS_x86_avx512} -mavx512vnni)
+  set(ARROWMIND_ISA_FLAGS_x86_avx512bf16 ${ARROWMIND_ISA_FLAGS_x86_avx512} -mavx512bf16)
+  set(ARROWMIND_ISA_FLAGS_x86_amxbf16 ${ARROWMIND_ISA_FLAGS_x86_avx512} -mamx-tile -mamx-bf16)
   set(ARROWMIND_ISA_FLAGS_x86_amxint8 ${ARROWMIND_ISA_FLAGS_x86_avx512vnni} -mamx-tile -mamx-int8)
 elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64|ARM64")
   set(ARROWMIND_ISAS scalar arm_neon arm_neondot arm_neoni8mm)

@@ -16,4 +16,9 @@ inline float half_to_float(uint16_t half) {
   return (sign != 0) ? -value : value;
 }
 
+// bfloat16 -> binary32, exact: its upper half.
+inline float bfloat_to_float(uint16_t bits) {
+  return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
+}
+
 }  // namespace arrowmind

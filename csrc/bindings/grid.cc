@@ -45,6 +45,7 @@ auto data_of(const nb::dict& tensor, const char* key, int64_t count, std::vector
 Weight weight_type(const std::string& name, std::optional<int64_t> group) {
   if (name == "fp32" && !group) return Weight::kF32;
   if (name == "fp16" && !group) return Weight::kF16;
+  if (name == "bf16" && !group) return Weight::kBf16;
   if (name == "int8-paired" && !group) return Weight::kI8Paired;
   if (name == "int8") return group ? Weight::kI8Grid : Weight::kI8;
   if (name == "int4" && group) return Weight::kI4Grid;
@@ -52,7 +53,7 @@ Weight weight_type(const std::string& name, std::optional<int64_t> group) {
   if (name == "fp4" && group) return Weight::kFp4Grid;
   fail(ErrorKind::kWeight, "weight type '", name, "' ",
        group ? "has no groups" : "is unknown or needs a group",
-       "; use fp32, fp16, int8, or int8, int4, int2, fp4 with a group");
+       "; use fp32, fp16, bf16, int8, or int8, int4, int2, fp4 with a group");
 }
 
 GridBuffers::GridBuffers(const nb::dict& tensor, int64_t n, int64_t k, bool row_major) {

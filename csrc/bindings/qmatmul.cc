@@ -26,12 +26,31 @@ Activation activation_type(const std::string& name) {
   if (name == "int8") return Activation::kI8;
   if (name == "int16") return Activation::kI16;
   if (name == "int8-block") return Activation::kI8Block;
+  if (name == "bf16") return Activation::kBf16;
+  if (name == "bf16-tile") return Activation::kBf16Tile;
   fail(ErrorKind::kInvalidArgument, "activation type '", name,
-       "' is unknown; use fp32, int8, int16 or int8-block");
+       "' is unknown; use fp32, int8, int16, int8-block, bf16 or bf16-tile");
 }
 
 int64_t item_bytes(Weight weight) {
-  return weight == Weight::kF32 ? 4 : weight == Weight::kF16 ? 2 : 1;
+  return weight == Weight::kF32 ? 4 : weight == Weight::kF16 || weight == Weight::kBf16 ? 2 : 1;
+}
+
+qmatmul::FloatType float_type(const std::string& name) {
+  if (name == "fp32") return qmatmul::FloatType::kF32;
+  if (name == "fp16") return qmatmul::FloatType::kF16;
+  if (name == "bf16") return qmatmul::FloatType::kBf16;
+  fail(ErrorKind::kInvalidArgument, "float type '", name, "' is unknown; use fp32, fp16 or bf16");
+}
+
+int64_t item_bytes(Activation activation, qmatmul::FloatType type) {
+  if (activation == Activation::kF32) return type == qmatmul::FloatType::kF32 ? 4 : 2;
+  return activation == Activation::kI8 || activation == Activation::kI8Block ? 1 : 2;
+}
+
+// Forms of codes with a scale for each row.
+bool is_coded(Activation activation) {
+  return activation == Activation::kI8 || activation == Activation::kI16;
 }
 
 void require(bool condition, const char* what) {
@@ -72,23 +91,23 @@ void run(const std::string& name, AnyMatrix a, int64_t k, Bytes w, Matrix<float>
          std::optional<Vector<int32_t>> a_sum, std::optional<Vector<float>> w_scale,
          std::optional<Vector<float>> w_zero, std::optional<Vector<int32_t>> w_sum,
          std::optional<Vector<float>> bias, std::optional<Matrix<const float>> residual, bool gelu,
-         int64_t n_begin, std::optional<int64_t> n_end) {
+         int64_t n_begin, std::optional<int64_t> n_end, const std::string& a_type) {
   const qmatmul::Row& row = kernel_by_name(qmatmul::rows(), name);
   qmatmul::Params p;
   p.m = static_cast<int64_t>(c.shape(0));
   p.n = static_cast<int64_t>(c.shape(1));
   p.k = k;
   const int64_t padded_n = round_up(p.n, qmatmul::kPanel);
-  const int64_t a_item = row.activation == Activation::kF32 ? 4 : row.activation == Activation::kI16 ? 2 : 1;
-  require(static_cast<int64_t>(a.itemsize()) == a_item, "activations have another item size");
+  p.a_type = float_type(a_type);
+  require(static_cast<int64_t>(a.itemsize()) == item_bytes(row.activation, p.a_type),
+          "activations have another item size");
   require(static_cast<int64_t>(a.shape(0)) == p.m, "activations and outputs differ in rows");
   require(static_cast<int64_t>(a.shape(1)) >= k, "activation rows are shorter than k");
   require(static_cast<int64_t>(a.shape(1)) % qmatmul::kQuad == 0 || row.activation == Activation::kF32,
           "activation rows must be padded to a multiple of 4");
   require(static_cast<int64_t>(w.size()) == qmatmul::packed_bytes(row.weight, p.n, k),
           "packed weights: wrong size");
-  require(row.activation == Activation::kF32 || (a_scale && w_scale),
-          "integer forms need a_scale and w_scale");
+  require(!is_coded(row.activation) || (a_scale && w_scale), "integer forms need a_scale and w_scale");
   const auto sized = [&](const auto& vector, int64_t size, const char* what) {
     require(!vector || static_cast<int64_t>(vector->size()) >= size, what);
     return vector ? vector->data() : nullptr;
@@ -114,8 +133,7 @@ void run(const std::string& name, AnyMatrix a, int64_t k, Bytes w, Matrix<float>
           "n_begin and n_end must lie within the outputs");
   require(n_begin % qmatmul::kPanel == 0 && (p.n_end % qmatmul::kPanel == 0 || p.n_end == p.n),
           "n_begin and n_end must be multiples of 16");
-  require(p.w_zero == nullptr || row.activation == Activation::kF32 || p.a_sum != nullptr,
-          "zero points need a_sum");
+  require(p.w_zero == nullptr || !is_coded(row.activation) || p.a_sum != nullptr, "zero points need a_sum");
   require(p.a_zero == nullptr || p.w_sum != nullptr, "zero points of activations need w_sum");
   nb::gil_scoped_release release;
   row.run(p);
@@ -124,7 +142,8 @@ void run(const std::string& name, AnyMatrix a, int64_t k, Bytes w, Matrix<float>
 // Runs one named row of a grid form on this thread: for tests.
 void run_grid(const std::string& name, AnyMatrix a, int64_t k, Bytes w, Matrix<float> c, const nb::dict& grid,
               std::optional<Matrix<const float>> a_scale, std::optional<Matrix<const int32_t>> a_sum,
-              std::optional<Matrix<const float>> a_weighted, int64_t n_begin, std::optional<int64_t> n_end) {
+              std::optional<Matrix<const float>> a_weighted, int64_t n_begin, std::optional<int64_t> n_end,
+              const std::string& a_type) {
   const qmatmul::Row& row = kernel_by_name(qmatmul::rows(), name);
   qmatmul::Params p;
   p.m = static_cast<int64_t>(c.shape(0));
@@ -140,7 +159,9 @@ void run_grid(const std::string& name, AnyMatrix a, int64_t k, Bytes w, Matrix<f
            static_cast<int64_t>(matrix->shape(1)) == columns;
   };
   require(row.weight >= Weight::kI8Grid, "this row is for no grid");
-  require(static_cast<int64_t>(a.itemsize()) == (integer ? 1 : 4), "activations have another item size");
+  p.a_type = float_type(a_type);
+  require(static_cast<int64_t>(a.itemsize()) == item_bytes(row.activation, p.a_type),
+          "activations have another item size");
   require(static_cast<int64_t>(a.shape(0)) == p.m && static_cast<int64_t>(a.shape(1)) >= width,
           "activations are too small");
   require(static_cast<int64_t>(w.size()) == qmatmul::packed_bytes(row.weight, p.n, k, p.grid.group),
@@ -184,12 +205,12 @@ void bind_qmatmul(nb::module_& m) {
         nb::arg("a_scale") = nb::none(), nb::arg("a_zero") = nb::none(), nb::arg("a_sum") = nb::none(),
         nb::arg("w_scale") = nb::none(), nb::arg("w_zero") = nb::none(), nb::arg("w_sum") = nb::none(),
         nb::arg("bias") = nb::none(), nb::arg("residual") = nb::none(), nb::arg("gelu") = false,
-        nb::arg("n_begin") = 0, nb::arg("n_end") = nb::none(),
+        nb::arg("n_begin") = 0, nb::arg("n_end") = nb::none(), nb::arg("a_type") = "fp32",
         "Runs the named kernel row on this thread, for outputs [n_begin, n_end): for tests.");
   m.def("qmatmul_run_grid", &run_grid, nb::arg("name"), nb::arg("a"), nb::arg("k"), nb::arg("w"),
         nb::arg("c"), nb::arg("grid"), nb::arg("a_scale") = nb::none(), nb::arg("a_sum") = nb::none(),
         nb::arg("a_weighted") = nb::none(), nb::arg("n_begin") = 0, nb::arg("n_end") = nb::none(),
-        "Runs the named row over weights of a grid on this thread: for tests.");
+        nb::arg("a_type") = "fp32", "Runs the named row over weights of a grid on this thread: for tests.");
   m.def("qmatmul_select", &select, nb::arg("activation"), nb::arg("weight"), nb::arg("m"),
         nb::arg("group") = nb::none(),
         "Name of the row that serves these types and number of rows on this machine.");

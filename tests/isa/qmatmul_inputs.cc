@@ -1,6 +1,7 @@
 #include "qmatmul_inputs.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstdlib>
 
 #include "base/checked.h"
@@ -10,6 +11,7 @@ namespace arrowmind::isa_test {
 
 using qmatmul::Activation;
 using qmatmul::block_of;
+using qmatmul::FloatType;
 using qmatmul::kPanel;
 using qmatmul::kQuad;
 using qmatmul::part_of;
@@ -17,8 +19,8 @@ using qmatmul::Scale;
 using qmatmul::Weight;
 
 std::string MatmulCase::text() const {
-  std::string text =
-      cat(m, " x ", n, " x ", k, ", gap ", gap, ", group ", group, ", scales ", static_cast<int>(scale_type));
+  std::string text = cat(m, " x ", n, " x ", k, ", gap ", gap, ", group ", group, ", scales ",
+                         static_cast<int>(scale_type), ", floats ", static_cast<int>(a_type));
   if (n_end != 0) text += cat(", outputs ", n_begin, " to ", n_end);
   for (const auto& [set, name] : {std::pair{a_zero, "a_zero"},
                                   {w_zero, "w_zero"},
@@ -87,15 +89,42 @@ void set_blocks(Random& random, const MatmulCase& one, MatmulInputs& in) {
   p.a_weighted = in.a_weighted.data();
 }
 
+// Any bits, or moderate numbers: of bfloat16, the upper half of a float.
+void set_halves(Random& random, const MatmulCase& one, MatmulInputs& in) {
+  const bool is_f16 = one.a_type == FloatType::kF16;
+  in.a_half = filled<uint16_t>((one.m - 1) * in.params.a_stride + one.k, [&]() -> int64_t {
+    if (one.rough) return random.whole(0, 0xffff);
+    return is_f16 ? random.half() : std::bit_cast<uint32_t>(random.real()) >> 16;
+  });
+  in.params.a = in.a_half.data();
+}
+
+// Rows padded with zeros to fours of k.
+void set_bfloats(Random& random, const MatmulCase& one, MatmulInputs& in) {
+  const int64_t stride = in.params.a_stride;
+  in.a_half = Buffer<uint16_t>((one.m - 1) * stride + round_up(one.k, kQuad));
+  for (int64_t i = 0; i < one.m * one.k; ++i) {
+    const float value = one.rough ? random.rough() : random.real();
+    in.a_half[i / one.k * stride + i % one.k] = static_cast<uint16_t>(std::bit_cast<uint32_t>(value) >> 16);
+  }
+  in.params.a = in.a_half.data();
+}
+
 void set_activations(Random& random, Activation activation, const MatmulCase& one, MatmulInputs& in) {
   qmatmul::Params& p = in.params;
   switch (activation) {
     case Activation::kF32:
       p.a_stride = one.k + one.gap;
+      p.a_type = one.a_type;
+      if (one.a_type != FloatType::kF32) return set_halves(random, one, in);
       in.a_float = filled<float>((one.m - 1) * p.a_stride + one.k,
                                  [&] { return one.rough ? random.rough() : random.real(); });
       p.a = in.a_float.data();
       return;
+    case Activation::kBf16:
+    case Activation::kBf16Tile:
+      p.a_stride = round_up(one.k, kQuad) + kQuad * one.gap;
+      return set_bfloats(random, one, in);
     case Activation::kI8:
       p.a_stride = round_up(one.k, kQuad) + kQuad * one.gap;
       in.a_byte = activation_codes<int8_t>(random, one, kQuad, -128, 127);
@@ -180,6 +209,10 @@ void set_weights(Random& random, Weight weight, const MatmulCase& one, MatmulInp
     case Weight::kF16:
       return qmatmul::pack(weight, one.n, one.k,
                            row_major<uint16_t>(one, [&] { return random.half(); }).data(), in.weights.data());
+    case Weight::kBf16: {
+      const auto make = [&] { return std::bit_cast<uint32_t>(random.real()) >> 16; };
+      return qmatmul::pack(weight, one.n, one.k, row_major<uint16_t>(one, make).data(), in.weights.data());
+    }
     case Weight::kI8:
     case Weight::kI8Paired:
       return set_codes_of_weights(random, weight == Weight::kI8Paired, one, in);
@@ -227,6 +260,7 @@ std::vector<MatmulCase> matmul_cases(uint64_t seed, bool grids) {
   std::vector<MatmulCase> cases;
   const auto add = [&](MatmulCase one) {
     one.seed = ++seed;
+    one.a_type = static_cast<FloatType>(cases.size() % 3);
     cases.push_back(one);
   };
   // Every number of rows of a register tile, at once with every option.

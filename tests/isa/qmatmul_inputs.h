@@ -18,6 +18,7 @@ struct MatmulCase {
   bool extreme = false;  // codes at the ends of their ranges, so that sums come near their budget
   int64_t group = 32;    // of a grid
   qmatmul::Scale scale_type = qmatmul::Scale::kF16;
+  qmatmul::FloatType a_type = qmatmul::FloatType::kF32;  // of float activations
   bool rough = false;  // floats that arithmetic treats in a way of their own
   uint64_t seed = 0;
   std::string text() const;
@@ -29,6 +30,7 @@ struct MatmulInputs {
   Buffer<float> a_float, a_scale, a_weighted, w_scale, w_zero, bias, residual, c;
   Buffer<int8_t> a_byte;
   Buffer<int16_t> a_word;
+  Buffer<uint16_t> a_half;
   Buffer<int32_t> a_zero, a_sum, w_sum;
   Buffer<char> weights;
   GridInputs grid;

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import itertools
+import re
 import zlib
 
 import numpy as np
 import pytest
 from tests.kernels.rows import SEED, assert_only_missing_isas_are_skipped, assert_same_bits, rows
-from tests.reference.qmatmul import CODES, Form, Problem, code_limit
+from tests.reference.qmatmul import CODES, Form, Problem, code_limit, rounded
 
 from arrowmind import _native
 from arrowmind.errors import InvalidArgumentError
 
-# Grids have a test of their own.
-ROWS = [row for row in rows("qmatmul") if not row["detail"].endswith("Grid")]
+# Grids and products of bfloat16 have tests of their own.
+ROWS = [row for row in rows("qmatmul") if not re.match(r"kBf16|.*Grid", row["detail"])]
 FORM = {row["name"]: Form.of(row) for row in ROWS}
 ORACLE = {FORM[row["name"]]: row["name"] for row in ROWS if row["isa"] == "scalar"}
 
@@ -70,6 +71,10 @@ def floats(rng: np.random.Generator, shape: tuple[int, int], dtype: type, fill: 
     return np.full(shape, {"zeros": 0, "ones": 1, "least": 2.0**-24}[fill], dtype)
 
 
+def of_type(values: np.ndarray, name: str) -> np.ndarray:
+    return rounded(values, name) if name == "bf16" else values
+
+
 def problem(
     rng: np.random.Generator,
     form: Form,
@@ -91,7 +96,7 @@ def problem(
         else floats(rng, (m, k), np.float32, fill),
         w=bounded(np.maximum(codes(rng, (n, k), 127, np.int8, fill), -127), form)
         if is_i8
-        else floats(rng, (n, k), CODES[form.weight], fill),
+        else of_type(floats(rng, (n, k), CODES[form.weight], fill), form.weight),
         a_scale=(rng.uniform(0.5, 1, m) / limit).astype(np.float32) if form.integer else None,
         a_zero=rng.integers(-128, 128, m).astype(np.int32) if form.activation == "int8" and shifted else None,
         w_scale=rng.uniform(0.001, 0.01, n).astype(np.float32) if is_i8 else None,
@@ -234,11 +239,22 @@ def test_float_specials_stay_where_they_are(name):
     assert not np.isfinite(special[3]).any()
 
 
-@pytest.mark.parametrize("weight", ["fp32", "fp16", "int8"])
+@pytest.mark.parametrize("name", parameters(integer=False))
+@pytest.mark.parametrize("a_type", ["fp16", "bf16"])
+def test_activations_of_16_bits_are_widened(name, a_type):
+    for m, k in ((1, 3), (7, 64), (15, 130), (40, 1539)):
+        case = problem(generator(name, m, k), FORM[name], (m, 33, k), extra_stride=3, epilogue="b")
+        case.a = rounded(case.a, a_type)
+        wide = case.run(name)
+        case.a_type = a_type
+        assert_same_bits(case.run(name), wide)
+
+
+@pytest.mark.parametrize("weight", ["fp32", "fp16", "bf16", "int8"])
 @pytest.mark.parametrize("n", [1, 16, 17, 40])
 @pytest.mark.parametrize("k", [1, 4, 7, 64])
 def test_packing_is_lossless(weight, n, k):
-    dtype = {"fp32": np.uint32, "fp16": np.uint16, "int8": np.uint8}[weight]
+    dtype = {"fp32": np.uint32, "fp16": np.uint16, "bf16": np.uint16, "int8": np.uint8}[weight]
     bits = generator(weight, n, k).integers(0, np.iinfo(dtype).max, (n, k), dtype)
     packed = _native.qmatmul_pack(weight, bits)
     out = np.zeros_like(bits)

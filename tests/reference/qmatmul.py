@@ -11,10 +11,18 @@ from tests.reference.tolerance import UNIT
 
 from arrowmind import _native
 
-ACTIVATIONS = {"kF32": "fp32", "kI8": "int8", "kI16": "int16", "kI8Block": "int8-block"}
+ACTIVATIONS = {
+    "kF32": "fp32",
+    "kI8": "int8",
+    "kI16": "int16",
+    "kI8Block": "int8-block",
+    "kBf16": "bf16",
+    "kBf16Tile": "bf16-tile",
+}
 WEIGHTS = {
     "kF32": "fp32",
     "kF16": "fp16",
+    "kBf16": "bf16",
     "kI8": "int8",
     "kI8Paired": "int8-paired",
     "kI8Grid": "int8-grid",
@@ -22,8 +30,24 @@ WEIGHTS = {
     "kI2Grid": "int2-grid",
     "kFp4Grid": "fp4-grid",
 }
-CODES = {"fp32": np.float32, "fp16": np.float16, "int8": np.int8, "int16": np.int16}
+CODES = {"fp32": np.float32, "fp16": np.float16, "bf16": np.float32, "int8": np.int8, "int16": np.int16}
 PANEL, QUAD = 16, 4
+
+
+def bits_of(values: np.ndarray, name: str) -> np.ndarray:
+    """Floats that a type of 16 bits holds exactly, as its bits; float32 and codes as they are."""
+    if name == "fp16":
+        return values.astype(np.float16).view(np.uint16)
+    if name == "bf16":
+        return (np.ascontiguousarray(values, np.float32).view(np.uint32) >> 16).astype(np.uint16)
+    return values
+
+
+def rounded(values: np.ndarray, name: str) -> np.ndarray:
+    """The values, float32, that a type of 16 bits holds; bfloat16 is cut off."""
+    if name == "fp16":
+        return values.astype(np.float16).astype(np.float32)
+    return (np.ascontiguousarray(values, np.float32).view(np.uint32) & 0xFFFF0000).view(np.float32)
 
 
 class Form(NamedTuple):
@@ -40,7 +64,7 @@ class Form(NamedTuple):
 
     @property
     def integer(self) -> bool:
-        return self.activation != "fp32"
+        return self.activation.startswith("int")
 
 
 def padded(size: int, multiple: int) -> int:
@@ -69,10 +93,11 @@ class Problem:
     gelu: bool = False
     give_sums: bool = True
     extra_stride: int = 0  # columns behind those the kernel may read
+    a_type: str = "fp32"  # of float activations, which it holds exactly
     packed: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
-        bits = self.w.view(np.uint16) if self.form.weight == "fp16" else self.w
+        bits = bits_of(self.w, self.form.weight)
         self.packed = _native.qmatmul_pack(self.form.weight.removesuffix("-paired"), bits)
 
     @property
@@ -100,6 +125,7 @@ class Problem:
             gelu=self.gelu,
             n_begin=n_begin,
             n_end=n_end,
+            a_type=self.a_type,
         )
         return c
 
@@ -164,7 +190,7 @@ class Problem:
         rows = np.full((m, stride), junk, CODES[self.form.activation])
         rows[:, :readable] = 0
         rows[:, :k] = self.a
-        return rows
+        return bits_of(rows, self.a_type)
 
     def _per_output(self, values: np.ndarray | None, dtype: type) -> np.ndarray | None:
         if values is None:

@@ -98,6 +98,19 @@ template <class Tiles, int kTiles, int kPanels>
   }
 }
 
+// All steps of a chunk, for sums that live as long as k.
+template <class Tiles, class Product, int kTiles, int kPanels>
+inline void amx_chunk(const AmxArgs& t) {
+  const int64_t tile_bytes = t.rows * kTileRowBytes;
+  if (t.first_step == 0) {
+    amx_zero_sums<Tiles, kTiles, kPanels>();
+  } else {
+    amx_load_sums<Tiles, kTiles, kPanels>(t.sums, tile_bytes);
+  }
+  amx_steps<Tiles, Product, kTiles, kPanels>(t, 0, t.steps);
+  amx_store_sums<Tiles, kTiles, kPanels>(t.sums, tile_bytes);
+}
+
 template <class Tiles, class Form>
 class AmxBlocking {
  public:

@@ -38,14 +38,7 @@ struct AmxInt8Form {
 
   template <class Tiles, int kTiles, int kPanels>
   static void multiply(const AmxArgs& t) {
-    const int64_t tile_bytes = t.rows * kTileRowBytes;
-    if (t.first_step == 0) {
-      amx_zero_sums<Tiles, kTiles, kPanels>();
-    } else {
-      amx_load_sums<Tiles, kTiles, kPanels>(t.sums, tile_bytes);
-    }
-    amx_steps<Tiles, SignedBytes, kTiles, kPanels>(t, 0, t.steps);
-    amx_store_sums<Tiles, kTiles, kPanels>(t.sums, tile_bytes);
+    amx_chunk<Tiles, SignedBytes, kTiles, kPanels>(t);
   }
 
   static void finish(const PanelEpilogue& epilogue, int64_t m, const char* sums) {

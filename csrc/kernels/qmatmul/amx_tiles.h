@@ -64,6 +64,11 @@ struct AmxTiles {
   static void dot_i8() {
     __asm__ volatile("tdpbssd %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(kSums), "i"(kA), "i"(kW));
   }
+  // The same for pairs of bfloat16, in float32 (kBf16Tile in qmatmul.h).
+  template <int kSums, int kA, int kW>
+  static void dot_bf16() {
+    __asm__ volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(kSums), "i"(kA), "i"(kW));
+  }
 };
 #endif
 

@@ -14,9 +14,12 @@
 //
 // Chunks of k carry whole accumulators, so float sums keep their order.
 
+#include <type_traits>  // types only, no code
+
 #include "kernels/qmatmul/epilogue.h"
 #include "kernels/qmatmul/qmatmul.h"
 #include "kernels/qmatmul/scratch.h"
+#include "kernels/qmatmul/widen.h"
 
 namespace arrowmind::ARROWMIND_ISA {
 
@@ -92,6 +95,7 @@ class Blocking {
   }
 
  private:
+  static constexpr int64_t kRun = 16;  // quads of one row before the next: whole cache lines on both sides
   static constexpr int64_t kMaxBlockRows = ceil_of(192, Form::kRows) * Form::kRows;
   static constexpr int64_t kLargeOutputBytes = 512 * 1024;
   static constexpr int64_t kVectorBytes = sizeof(typename Form::Vector);
@@ -116,25 +120,36 @@ class Blocking {
 
   void pack(int64_t m, const EvenSplit& split, int64_t tiles) {
     typename Form::Packed* out = a_;
-    const auto* a = static_cast<const typename Form::Code*>(p_.a) + m * p_.a_stride;
     const int64_t quads = quads_ + (tail_ > 0 ? 1 : 0);
-    constexpr int64_t kRun = 16;  // quads of one row before the next: whole cache lines on both sides
+    float wide[kRun * kQuad];
     for (int64_t tile = 0; tile < tiles; ++tile) {
       const int64_t rows = split.size(tile);
       for (int64_t quad = 0; quad < quads_; quad += kRun) {
         for (int64_t row = 0; row < rows; ++row) {
-          Form::pack(a + row * p_.a_stride + quad * kQuad, smaller(kRun, quads_ - quad), rows,
+          const int64_t count = smaller(kRun, quads_ - quad);
+          Form::pack(elements(m + row, quad, count * kQuad, wide), count, rows,
                      out + (quad * rows + row) * kQuad);
         }
       }
       for (int64_t row = 0; row < rows && tail_ > 0; ++row) {
-        for (int64_t j = 0; j < tail_; ++j) {
-          out[(quads_ * rows + row) * kQuad + j] = a[row * p_.a_stride + quads_ * kQuad + j];
-        }
+        const auto* last = elements(m + row, quads_, tail_, wide);
+        for (int64_t j = 0; j < tail_; ++j) out[(quads_ * rows + row) * kQuad + j] = last[j];
       }
       out += quads * rows * kQuad;
-      a += rows * p_.a_stride;
+      m += rows;
     }
+  }
+
+  // `count` elements of a row from a four of k on: where they lie, or floats of 16 bits widened.
+  const typename Form::Code* elements(int64_t row, int64_t quad, int64_t count, float* wide) const {
+    const int64_t first = row * p_.a_stride + quad * kQuad;
+    if constexpr (std::is_same_v<typename Form::Code, float>) {
+      if (p_.a_type != FloatType::kF32) {
+        widen(p_.a_type, static_cast<const uint16_t*>(p_.a) + first, count, wide);
+        return wide;
+      }
+    }
+    return static_cast<const typename Form::Code*>(p_.a) + first;
   }
 
   void multiply(int64_t m, const EvenSplit& split, int64_t tiles, int64_t panel, int64_t panels) {

@@ -1,8 +1,8 @@
 #pragma once
 
-// float32 activations times float32, float16 or int8 weights, written once over sixteen lanes. Each output is
-// one chain of fused multiply-adds over k in order; the tile has enough of them side by side to hide their
-// latency (4 cycles, 2 a cycle).
+// Float activations times float32, float16, bfloat16 or int8 weights, written once over sixteen lanes. Each
+// output is one chain of fused multiply-adds over k in order; the tile has enough of them side by side to
+// hide their latency (4 cycles, 2 a cycle).
 
 #include <cstring>
 
@@ -27,7 +27,9 @@ struct F32Weights {
   }
 };
 
-struct F16Weights {
+// Weights of 16 bits; load(): sixteen of them as floats.
+template <F32x16 (*kLoad)(const uint16_t*)>
+struct HalfWeights {
   static constexpr bool kDecodes = true;
   static constexpr int64_t kQuadBytes = 4 * kPanel * 2;
   static constexpr bool kAlwaysDecodes = false;
@@ -37,9 +39,11 @@ struct F16Weights {
   };
   template <int j>
   static F32x16 load(const char* quad, const Panel& /*panel*/) {
-    return load_f16(reinterpret_cast<const uint16_t*>(quad) + j * kPanel);
+    return kLoad(reinterpret_cast<const uint16_t*>(quad) + j * kPanel);
   }
 };
+using F16Weights = HalfWeights<load_f16>;
+using Bf16Weights = HalfWeights<load_bf16>;
 
 // Byte j of each 32-bit lane goes to the low end of the float 2^23, biased by 128: a shuffle and an exclusive
 // or make 2^23 + 128 + code, and one exact subtraction takes off 2^23 + 128 + zero point. Shifting and

@@ -3,7 +3,7 @@
 
 #include "kernels/grid/values.h"
 #include "kernels/qmatmul/epilogue.h"
-#include "kernels/qmatmul/qmatmul.h"
+#include "kernels/qmatmul/scalar_floats.h"
 
 namespace arrowmind::qmatmul {
 namespace {
@@ -74,13 +74,12 @@ void grid_float_matmul(const Params& p, const GridTraits& traits, bool is_fp4 = 
     const PanelScales scales(p.grid, traits, p.k, n);
     const PanelEpilogue epilogue(p, n);
     for (int64_t m = 0; m < p.m; ++m) {
-      const float* a = static_cast<const float*>(p.a) + m * p.a_stride;
       F32x16 out = zero();
       for (int64_t k = 0; k < p.k; ++k) {
         F32x16 w;
         for (int64_t j = 0; j < kPanel; ++j) w.lane[j] = static_cast<float>(level(k, j));
         w = w - (scales.has_zeros() ? scales.zero_points(k / part) : set1(static_cast<float>(traits.offset)));
-        out = fma(set1(a[k]), w * scales.scale(k / part), out);
+        out = fma(set1(float_at(p, m * p.a_stride + k)), w * scales.scale(k / part), out);
       }
       epilogue.finish(m, out);
     }

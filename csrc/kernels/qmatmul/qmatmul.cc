@@ -29,13 +29,14 @@ constexpr Row kRows[] = {
 #undef KERNEL
 };
 
-constexpr std::array<std::string_view, 4> kActivationNames = {"float32", "int8", "int16", "int8 in blocks"};
-constexpr std::array<std::string_view, 8> kWeightNames = {
-    "float32",        "float16",        "int8",           "int8 in bounded pairs",
+constexpr std::array<std::string_view, 6> kActivationNames = {
+    "float32", "int8", "int16", "int8 in blocks", "bfloat16 in pairs", "bfloat16 in tiles"};
+constexpr std::array<std::string_view, 9> kWeightNames = {
+    "float32",        "float16",        "bfloat16",       "int8",         "int8 in bounded pairs",
     "int8 in groups", "int4 in groups", "int2 in groups", "fp4 in groups"};
 
 int64_t element_bytes(Weight weight) {
-  return weight == Weight::kF32 ? 4 : weight == Weight::kF16 ? 2 : 1;
+  return weight == Weight::kF32 ? 4 : weight == Weight::kF16 || weight == Weight::kBf16 ? 2 : 1;
 }
 
 int64_t k_group(Weight weight) {

@@ -20,9 +20,9 @@ using grid::Scale;
 //   acc[m][n] = sum_k a[m][k] * w[n][k]                             exact in int32 (budget below)
 //   value     = (acc - a_zero[m] * w_sum[n] - a_sum[m] * w_zero[n]) * (a_scale[m] * w_scale[n])
 // with a_sum[m] = sum_k (a[m][k] - a_zero[m]): the product of (a - a_zero) and (w - w_zero), multiplied out.
-// Float forms: A is float32; W is float32, float16, (int8 - w_zero) * w_scale, or the values of a grid
-// (grid.h). Grid forms: W holds codes of a grid with a scale per group of k, A int8 codes with a scale per
-// block of k:
+// Float forms: A is float32, float16 or bfloat16 (a_type), all exact in float32; W is float32, float16,
+// bfloat16, (int8 - w_zero) * w_scale, or the values of a grid (grid.h). Grid forms: W holds codes of a grid
+// with a scale per group of k, A int8 codes with a scale per block of k:
 //   out = 0; for each block of k, in order:
 //     value = sum over the groups h of the block, in order, of float(acc_h) * scale_h
 //             (from the second on fused)
@@ -30,6 +30,16 @@ using grid::Scale;
 //     for each group h of the block, but for int8: out = fma(-(zero_h * scale_h), a_weighted[m][h], out)
 // where acc_h = sum_k a[m][k] * code(w[n][k]) over the group is exact in int32, |a| <= 127, and zero_h is the
 // zero point, or without zero points the code of level 0; codes as kernels/grid/values.h decodes them.
+// Bfloat16 forms: A and W are bfloat16, k padded with zeros; fma as below, but numbers below 2^-126 are zeros
+// on the way in and out, as the instructions have it:
+//   kBf16       as vdpbf16ps, k in fours: for each pair i of k, in order:
+//                 out = fma(a[2 i + 1], w[2 i + 1], out); out = fma(a[2 i], w[2 i], out)
+//   kBf16Tile   as tdpbf16ps, k in steps of 32: for each step, in order:
+//                 even = odd = 0; for each pair i of the step, in order:
+//                   even = fma(a[2 i], w[2 i], even); odd = fma(a[2 i + 1], w[2 i + 1], odd)
+//                 out = out + (even + odd)
+// Both are for processors that have the instruction: elsewhere only their oracles run. The float form on the
+// same numbers is fast everywhere.
 // Epilogue, in this order: + bias[n], GELU, + residual[m][n].
 //
 // Overflow budget of int32: |a| <= activation_limit(k) (int16) or 128 (int8), |w| <= 127:
@@ -38,8 +48,9 @@ using grid::Scale;
 // The result is the same bits for every kernel, batch and thread count: the integer sum is exact, float sums
 // run over k in order, one fused multiply-add each, and the epilogue is a fixed sequence of IEEE operations.
 
-enum class Activation : uint8_t { kF32, kI8, kI16, kI8Block };
-enum class Weight : uint8_t { kF32, kF16, kI8, kI8Paired, kI8Grid, kI4Grid, kI2Grid, kFp4Grid };
+enum class Activation : uint8_t { kF32, kI8, kI16, kI8Block, kBf16, kBf16Tile };
+enum class Weight : uint8_t { kF32, kF16, kBf16, kI8, kI8Paired, kI8Grid, kI4Grid, kI2Grid, kFp4Grid };
+enum class FloatType : uint8_t { kF32, kF16, kBf16 };
 enum class Nonlinearity : uint8_t { kNone, kGelu };
 
 // kI8Paired: codes of neighbours k = 2 i, 2 i + 1 with |w0| + |w1| <= 128. Then u * w0 + v * w1 with u, v in
@@ -48,7 +59,7 @@ enum class Nonlinearity : uint8_t { kNone, kGelu };
 
 // Packed weights, the same on disk and in memory for every ISA (K3), n padded with zeros to 16, 64-byte
 // aligned:
-//   kF32, kF16   panels of 16 outputs: [n / 16][k][16]                                   layout name "n16"
+//   kF32, kF16, kBf16   panels of 16 outputs: [n / 16][k][16]                            layout name "n16"
 //   kI8, kI8Paired   panels of 16 outputs, k in fours, k padded with zeros to 4:
 //                [n / 16][k / 4][16][4]                                                  layout name "n16k4"
 //   grids        the same rows of 64 bytes with 1, 2 or 4 fours of k in each: kernels/grid/grid.h     layout
@@ -61,7 +72,8 @@ constexpr int64_t kQuad = 4;
 
 struct Params {
   int64_t m = 0, n = 0, k = 0;
-  const void* a = nullptr;  // [m, k] float32, int8 or int16; rows padded with zero codes to a multiple of 4
+  FloatType a_type = FloatType::kF32;  // of `a`, float forms
+  const void* a = nullptr;  // [m, k]; rows padded with zeros to a multiple of 4, but not of float forms
   int64_t a_stride = 0;     // elements between rows
   const float* a_scale = nullptr;     // [m], integer forms; [m, blocks of k], grid forms
   const int32_t* a_zero = nullptr;    // [m] code of 0, or null: 0; needs w_sum

@@ -2,9 +2,8 @@
 
 #include <cmath>
 
-#include "base/half.h"
 #include "kernels/qmatmul/epilogue.h"
-#include "kernels/qmatmul/qmatmul.h"
+#include "kernels/qmatmul/scalar_floats.h"
 
 namespace arrowmind::qmatmul {
 namespace {
@@ -33,14 +32,13 @@ void integer_matmul(const Params& p) {
 // weight(panel, k, j): the real weight of output j of the panel starting at output n, before w_scale.
 template <typename ReadWeight>
 void float_matmul(const Params& p, const ReadWeight& weight) {
-  const float* a = static_cast<const float*>(p.a);
   for (int64_t m = 0; m < p.m; ++m) {
     for (int64_t n = p.n_begin; n < p.n_end; n += kPanel) {
       F32x16 acc = zero();
       for (int64_t k = 0; k < p.k; ++k) {
         F32x16 w;
         for (int64_t j = 0; j < kPanel; ++j) w.lane[j] = weight(n, k, j);
-        acc = fma(set1(a[m * p.a_stride + k]), w, acc);
+        acc = fma(set1(float_at(p, m * p.a_stride + k)), w, acc);
       }
       const PanelEpilogue epilogue(p, n);
       epilogue.finish(m, epilogue.scale(acc));
@@ -71,6 +69,13 @@ void qmatmul_f32_f16_scalar(const Params& p) {
   const uint16_t* w = static_cast<const uint16_t*>(p.w);
   float_matmul(p, [&](int64_t n, int64_t k, int64_t j) {
     return half_to_float(w[(n / kPanel * p.k + k) * kPanel + j]);
+  });
+}
+
+void qmatmul_f32_bf16_scalar(const Params& p) {
+  const uint16_t* w = static_cast<const uint16_t*>(p.w);
+  float_matmul(p, [&](int64_t n, int64_t k, int64_t j) {
+    return bfloat_to_float(w[(n / kPanel * p.k + k) * kPanel + j]);
   });
 }
 

@@ -142,6 +142,9 @@ void qmatmul_f32_f32_6x16_avx2(const Params& p) {
 void qmatmul_f32_f16_6x16_avx2(const Params& p) {
   isa::Blocking<isa::FloatForm<isa::F16Weights>>(p).run();
 }
+void qmatmul_f32_bf16_6x16_avx2(const Params& p) {
+  isa::Blocking<isa::FloatForm<isa::Bf16Weights>>(p).run();
+}
 void qmatmul_f32_i8_6x16_avx2(const Params& p) {
   isa::Blocking<isa::FloatForm<isa::I8Weights>>(p).run();
 }

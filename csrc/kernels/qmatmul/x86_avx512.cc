@@ -35,6 +35,9 @@ void qmatmul_f32_f32_14x32_avx512(const Params& p) {
 void qmatmul_f32_f16_14x32_avx512(const Params& p) {
   isa::Blocking<isa::FloatForm<isa::F16Weights>>(p).run();
 }
+void qmatmul_f32_bf16_14x32_avx512(const Params& p) {
+  isa::Blocking<isa::FloatForm<isa::Bf16Weights>>(p).run();
+}
 void qmatmul_f32_i8_14x32_avx512(const Params& p) {
   isa::Blocking<isa::FloatForm<isa::I8Weights>>(p).run();
 }

@@ -70,6 +70,12 @@ inline F32x16 load_f16(const uint16_t* p) {
   const auto four = [](const uint16_t* half) { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(half))); };
   return {four(p), four(p + 4), four(p + 8), four(p + 12)};
 }
+inline F32x16 load_bf16(const uint16_t* p) {
+  const auto four = [](const uint16_t* half) {
+    return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(half), 16));
+  };
+  return {four(p), four(p + 4), four(p + 8), four(p + 12)};
+}
 namespace detail {
 inline F32x16 from_i16(int16x8_t low, int16x8_t high) {
   return {vcvtq_f32_s32(vmovl_s16(vget_low_s16(low))), vcvtq_f32_s32(vmovl_high_s16(low)),

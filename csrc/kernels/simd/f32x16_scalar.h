@@ -61,6 +61,11 @@ inline F32x16 load_f16(const uint16_t* p) {
   for (int i = 0; i < 16; ++i) r.lane[i] = half_to_float(p[i]);
   return r;
 }
+inline F32x16 load_bf16(const uint16_t* p) {
+  F32x16 r;
+  for (int i = 0; i < 16; ++i) r.lane[i] = bfloat_to_float(p[i]);
+  return r;
+}
 inline F32x16 load_i8(const int8_t* p) {
   F32x16 r;
   for (int i = 0; i < 16; ++i) r.lane[i] = static_cast<float>(p[i]);

@@ -4,9 +4,11 @@
 // (kernels/qmatmul/amx_tiles.h). What the processor refuses ends the test with an error. Each thread has
 // tiles of its own, as on the processor.
 
+#include <cmath>
 #include <cstring>
 
 #include "base/error.h"
+#include "base/half.h"
 #include "kernels/qmatmul/amx_tiles.h"
 
 namespace arrowmind::ARROWMIND_ISA {
@@ -63,6 +65,23 @@ class ModelTiles {
     }
   }
 
+  template <int kSums, int kA, int kW>
+  static void dot_bf16() {
+    check_product(kSums, kA, kW);
+    for (int64_t m = 0; m < rows(kSums); ++m) {
+      for (size_t n = 0; n < row_bytes(kSums) / 4; ++n) {
+        float even = 0.0f, odd = 0.0f, sum;
+        for (size_t k = 0; k < row_bytes(kA) / 4; ++k) {
+          even = flushed(std::fma(bfloat(kA, m, 2 * k), bfloat(kW, k, 2 * n), even));
+          odd = flushed(std::fma(bfloat(kA, m, 2 * k + 1), bfloat(kW, k, 2 * n + 1), odd));
+        }
+        std::memcpy(&sum, state().tiles[kSums][m] + 4 * n, 4);
+        sum = flushed(flushed(sum) + flushed(even + odd));
+        std::memcpy(state().tiles[kSums][m] + 4 * n, &sum, 4);
+      }
+    }
+  }
+
  private:
   using Tile = uint8_t[kTileRows][kTileRowBytes];
   struct State {
@@ -77,6 +96,13 @@ class ModelTiles {
   }
   static int64_t rows(int tile) { return state().config.rows[tile]; }
   static size_t row_bytes(int tile) { return state().config.row_bytes[tile]; }
+  // Numbers below 2^-126 are zeros to the unit of tiles.
+  static float flushed(float x) { return std::fabs(x) < 0x1p-126f ? std::copysign(0.0f, x) : x; }
+  static float bfloat(int tile, int64_t row, size_t column) {
+    uint16_t bits;
+    std::memcpy(&bits, state().tiles[tile][row] + 2 * column, 2);
+    return flushed(bfloat_to_float(bits));
+  }
   static void require(bool met, const char* rule) {
     if (!met) fail(ErrorKind::kKernel, "the processor refuses this use of tiles: ", rule);
   }

@@ -2,6 +2,7 @@
 
 #include "amx/byte_rows.h"
 #include "amx/model.h"
+#include "kernels/qmatmul/amx_bf16_form.h"
 #include "kernels/qmatmul/amx_grid_form.h"
 #include "kernels/qmatmul/amx_int8_form.h"
 #if defined(__AVX512F__)
@@ -45,6 +46,9 @@ void NAME(i8b_i2g, ARROWMIND_ISA)(const Params& p) {
 }
 void NAME(i8b_fp4g, ARROWMIND_ISA)(const Params& p) {
   isa::run_on_model<isa::AmxGridForm<isa::Rows, isa::Fp4Codes>>(p);
+}
+void NAME(bf16t_bf16, ARROWMIND_ISA)(const Params& p) {
+  isa::run_on_model<isa::AmxBf16Form>(p);
 }
 
 }  // namespace arrowmind::qmatmul
