@@ -1,19 +1,12 @@
-// AArch64 with i8mm: smmla multiplies 2 rows x 8 k with 2 outputs x 8 k, twice the products of sdot. Both
-// operands are made of two quads by interleaving 32-bit parts, which is all that tells their layout from the
-// packed one:
-//
-//   weights      zip1 of | n0 n1 n2 n3 | at quad q and at q + 1   ->  | n0 q, n0 q+1 | n1 q, n1 q+1 |
-//   activations  zip1 of | r0 r1 |       at quad q and at q + 1   ->  | r0 q, r0 q+1 | r1 q, r1 q+1 |
-//   acc                                                               | r0 n0, r0 n1 | r1 n0, r1 n1 |
-//
-// The weights are interleaved once for all row tiles. Between chunks, sums lie as those of arm_neondot.cc.
-// One row would waste half of each instruction, and is left to sdot.
+// AArch64 with i8mm: smmla (smmla.h). The weights are interleaved once for all row tiles. Between chunks,
+// sums lie as those of arm_neondot.cc.
 
 #include <arm_neon.h>
 
 #include <cstring>
 
 #include "kernels/qmatmul/blocking.h"
+#include "kernels/qmatmul/smmla.h"
 #include "kernels/qmatmul/tile_table.h"
 
 namespace arrowmind::ARROWMIND_ISA {
@@ -28,7 +21,7 @@ struct SmmlaForm {
   static constexpr int kVectors = 4;
   static constexpr int kRows = 6;
   static constexpr int kMaxPanels = 1;
-  static constexpr int kOperands = 8;  // of weights: two outputs each
+  static constexpr int kOperands = kSmmlaOperands;
   // 256 quads of a panel are 16 KB, and 6 KB of activations.
   static constexpr int64_t kChunkQuads = 256;
   static constexpr int64_t kQuadBytes = kPanel * kQuad;
@@ -72,9 +65,8 @@ struct SmmlaForm {
   template <int R, int P, bool kDecoded>
   static void run_tile(const TileArgs<SmmlaForm>& t) {
     static_assert(P == 1);
-    constexpr int kPairs = (R + 1) / 2;
-    Vector acc[kPairs][kOperands];
-    load_sums<R>(t, acc);
+    SmmlaSums<R> acc;
+    load_sums<R>(t, acc.pair);
     const int8_t* a = t.a;
     const char* w = t.w;
     int64_t quad = 0;
@@ -84,18 +76,11 @@ struct SmmlaForm {
       step<R, kDecoded, true>(a, w, acc);
     }
     if (quad < t.quads) step<R, kDecoded, false>(a, w, acc);
-    store_sums<R>(t, acc);
+    store_sums<R>(t, acc.pair);
   }
 
  private:
   static int8x16_t load_codes(const void* p) { return vld1q_s8(static_cast<const int8_t*>(p)); }
-
-  static int8x16_t zip_quads_low(int8x16_t a, int8x16_t b) {
-    return vreinterpretq_s8_s32(vzip1q_s32(vreinterpretq_s32_s8(a), vreinterpretq_s32_s8(b)));
-  }
-  static int8x16_t zip_quads_high(int8x16_t a, int8x16_t b) {
-    return vreinterpretq_s8_s32(vzip2q_s32(vreinterpretq_s32_s8(a), vreinterpretq_s32_s8(b)));
-  }
 
   [[gnu::always_inline]] static void interleave(const char* w, bool has_second, int8x16_t (&out)[kOperands]) {
 #pragma GCC unroll 4
@@ -107,18 +92,8 @@ struct SmmlaForm {
     }
   }
 
-  // Quads of one row, or of two that follow each other, then zeros.
-  template <bool kBoth>
-  static int8x16_t load_rows(const int8_t* a) {
-    int64_t codes = 0;
-    std::memcpy(&codes, a, kBoth ? 2 * kQuad : kQuad);
-    return vreinterpretq_s8_s64(vsetq_lane_s64(codes, vdupq_n_s64(0), 0));
-  }
-
   template <int R, bool kDecoded, bool kSecond>
-  [[gnu::always_inline]] static void step(const int8_t* a, const char* w,
-                                          Vector (&acc)[(R + 1) / 2][kOperands]) {
-    constexpr int kPairs = (R + 1) / 2;
+  [[gnu::always_inline]] static void step(const int8_t* a, const char* w, SmmlaSums<R>& acc) {
     int8x16_t weights[kOperands];
     if constexpr (kDecoded) {
 #pragma GCC unroll 8
@@ -126,28 +101,7 @@ struct SmmlaForm {
     } else {
       interleave(w, kSecond, weights);
     }
-    int8x16_t rows[kPairs];
-    load_all_rows<R, kSecond>(a, rows, std::make_integer_sequence<int, kPairs>{});
-#pragma GCC unroll 8
-    for (int i = 0; i < kOperands; ++i) {
-#pragma GCC unroll 3
-      for (int r = 0; r < kPairs; ++r) acc[r][i] = vmmlaq_s32(acc[r][i], rows[r], weights[i]);
-    }
-  }
-
-  template <int R, bool kSecond, int... r>
-  [[gnu::always_inline]] static void load_all_rows(const int8_t* a, int8x16_t (&rows)[(R + 1) / 2],
-                                                   std::integer_sequence<int, r...> /*pairs*/) {
-    ((rows[r] = zip_quads_low(load_rows<(2 * r + 1 < R)>(a + 2 * r * kQuad),
-                              kSecond ? load_rows<(2 * r + 1 < R)>(a + (R + 2 * r) * kQuad) : vdupq_n_s8(0))),
-     ...);
-  }
-
-  static int32x4_t low_halves(int32x4_t a, int32x4_t b) {
-    return vreinterpretq_s32_s64(vzip1q_s64(vreinterpretq_s64_s32(a), vreinterpretq_s64_s32(b)));
-  }
-  static int32x4_t high_halves(int32x4_t a, int32x4_t b) {
-    return vreinterpretq_s32_s64(vzip2q_s64(vreinterpretq_s64_s32(a), vreinterpretq_s64_s32(b)));
+    smmla_step<R, kSecond>(a, weights, acc);
   }
 
   // Sums of two rows and four outputs lie as one register per row; in the tile, as one per two outputs.
