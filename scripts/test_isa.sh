@@ -129,13 +129,17 @@ if [[ $machine == x86_64 ]]; then
   architecture=x86
   # In the background, on a processor of its own, while the rest is built.
   step "booting an emulated Sapphire Rapids"
-  read -ra expected <<<"$(expectations x86 scalar avx2 avx512 avx512vnni avx512vbmi avx512bf16)"
+  isas=(scalar avx2 avx512 avx512vnni avx512vbmi avx512bf16)
+  # Without the module that shows them, tiles are hidden in that machine (setup_emulator.sh says so).
+  if [[ -f $work/emulator/tiles.ko ]]; then isas+=(amxbf16 amxint8); fi
+  read -ra expected <<<"$(expectations x86 "${isas[@]}")"
+  # Its products of signed bytes are all wrong: codes without signs show that everything else is right.
+  expected+=(--natural-tiles 1)
   set -m  # in a process group of its own, so that nothing of it outlives this script
   scripts/isa/run_emulated.sh "$work/emulator" "$native" "${expected[@]}" >"$work/sapphire-rapids.log" 2>&1 &
   emulator=$!
   set +m
   trap 'kill -- "-$emulator" 2>/dev/null || true' EXIT
-  # Place for AMX: its rows count as skipped in this machine, which hides tiles from the guest (run_emulated.sh says why).
 fi
 
 read -ra isas <<<"$(native_isas)"

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Boots an emulated Sapphire Rapids and runs one static program in it, with AVX-512 as CPUID reports it. Prints what the
+# Boots an emulated Sapphire Rapids and runs one static program in it, with AVX-512 as CPUID reports it, and AMX where
+# the setup could build the module that shows it. Prints what the
 # program prints and ends with its status; 99 when the machine did not come up.
 #
 #   scripts/isa/run_emulated.sh <folder of setup_emulator.sh> <program> [arguments]
@@ -27,6 +28,7 @@ mkdir -p "$guest"/{bin,dev,proc,sys} "$work/iso"
 cp "$tree/usr/bin/busybox" "$guest/bin/busybox"
 ln -s busybox "$guest/bin/sh"
 cp "$program" "$guest/program"
+if [[ -f $root/tiles.ko ]]; then cp "$root/tiles.ko" "$guest"; fi
 arguments=
 (($# == 0)) || arguments=$(printf '%q ' "$@")
 cat >"$guest/init" <<INIT
@@ -35,6 +37,7 @@ cat >"$guest/init" <<INIT
 /bin/busybox mount -t proc proc /proc
 /bin/busybox mount -t sysfs sys /sys
 exec </dev/ttyS0 >/dev/ttyS0 2>&1
+[ ! -f /tiles.ko ] || /bin/busybox insmod /tiles.ko || echo "the tiles stay hidden"
 echo "guest-begins"
 /program $arguments
 echo "guest-status \$?"
@@ -45,7 +48,7 @@ chmod +x "$guest/init"
 (cd "$guest" && find . | "$tree/usr/bin/busybox" cpio -o -H newc -R 0:0 2>/dev/null | gzip -1) >"$work/iso/initrd.gz"
 
 # A disc that starts the kernel. The emulator does not switch AMX and protection keys as this kernel wants, and has no
-# ACPI the kernel could use: those are hidden from it.
+# ACPI the kernel could use: those are hidden from it. tiles.ko gives AMX to the one program, behind the kernel's back.
 cp "$tree/boot/vmlinuz" "$tree/usr/lib/ISOLINUX/isolinux.bin" "$tree/usr/lib/syslinux/modules/bios/ldlinux.c32" "$work/iso/"
 hidden=amx_tile,xsaves,umip,pku,fsrm,rdpid,waitpkg,ibt,shstk,serialize,movdiri,movdir64b,enqcmd,cldemote
 cat >"$work/iso/isolinux.cfg" <<BOOT

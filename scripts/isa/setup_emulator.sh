@@ -3,11 +3,14 @@
 # on the machine and needs no root: bochs 3.0 comes from Debian 13 with all its libraries and runs through its own loader.
 # (2.7 of Debian 12 leaves AVX-512 off, 3.1 does not boot.)
 #
-#   scripts/isa/setup_emulator.sh <folder>      about 60 MB of downloads, kept; done once
+# A module for that Linux, built here from Debian's headers, shows AMX to the program (tiles/tiles.c).
+#
+#   scripts/isa/setup_emulator.sh <folder>      about 75 MB of downloads, kept; done once
 set -euo pipefail
 
 root=$(realpath -m "$1")
-[[ -f $root/done ]] && exit 0
+[[ -f $root/done-with-tiles ]] && exit 0
+sources=$(realpath "$(dirname "$0")/tiles")
 for tool in apt-get dpkg-deb; do
   command -v "$tool" >/dev/null || { echo "setting up the emulator needs $tool (Debian or Ubuntu)" >&2; exit 1; }
 done
@@ -39,7 +42,9 @@ apt-get "${options[@]}" -qq --download-only --yes install \
   bochs bochs-term bochsbios vgabios busybox-static isolinux syslinux-common xorriso
 # The kernel of Debian 12: its start is known to pass in the emulator.
 kernel=$(apt-cache "${options[@]}" depends linux-image-cloud-amd64/bookworm | grep -oE 'linux-image-6\.1[^ ]*' | head -n 1)
-(cd "$apt_root/archives" && apt-get "${options[@]}" -qq download "$kernel")
+release=${kernel#linux-image-}
+headers=(linux-headers-"$release" linux-headers-"${release%-cloud-amd64}-common" linux-kbuild-6.1)
+(cd "$apt_root/archives" && apt-get "${options[@]}" -qq download "$kernel" "${headers[@]/%//bookworm}")
 
 for package in "$apt_root"/archives/*.deb; do
   case $(basename "$package") in
@@ -49,4 +54,13 @@ for package in "$apt_root"/archives/*.deb; do
 done
 ln -sf "$(basename "$tree"/boot/vmlinuz-*)" "$tree/boot/vmlinuz"
 rm -rf "$apt_root/lists"
-touch "$root/done"
+
+# Debian's own build files name /usr/src; here they lie elsewhere.
+build_tiles() {
+  local build=$tree/usr/src/linux-headers-$release
+  sed -i "s#^include .*/usr/src#include $tree/usr/src#" "$build/Makefile"
+  rm -rf "$root/tiles" && cp -r "$sources" "$root/tiles"
+  env -u MAKEFLAGS make -C "$build" M="$root/tiles" modules >"$root/tiles.log" 2>&1 && mv "$root/tiles/tiles.ko" "$root/tiles.ko"
+}
+build_tiles || echo "the module that shows AMX could not be built ($root/tiles.log says why): rows of AMX are skipped there"
+touch "$root/done-with-tiles"

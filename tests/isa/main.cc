@@ -1,4 +1,5 @@
-// isa_selftest [--seed N] [--expect-run N] [--expect-skip N] [--expect-isas a,b,c] [--damage ROW]
+// isa_selftest [--natural-tiles 1] [--seed N] [--expect-run N] [--expect-skip N] [--expect-isas a,b,c]
+// [--damage ROW]
 //
 // Runs every kernel row this processor can run against the scalar row. Ends with "ran R rows, skipped S rows"
 // and status 0 when no bit differs and the numbers, and the instruction sets of which rows ran, are those
@@ -16,6 +17,7 @@ namespace {
 struct Options {
   uint64_t seed = 20261121;
   long run = -1, skip = -1;
+  bool natural_tiles = false;
   std::string isas, damage;
 };
 
@@ -31,6 +33,8 @@ bool parse(int argc, char** argv, Options& options) {
       options.skip = std::atol(value);
     } else if (name == "--expect-isas") {
       options.isas = value;
+    } else if (name == "--natural-tiles") {
+      options.natural_tiles = value[0] == '1';
     } else if (name == "--damage") {
       options.damage = value;
     } else {
@@ -57,7 +61,7 @@ std::string isas_run(const Report& report) {
   return names;
 }
 
-void run_all(Report& report, uint64_t seed) {
+void run_all(Report& report, uint64_t seed, bool natural_tiles) {
   test_simd(report, seed);
   test_norm(report, seed);
   test_activate(report, seed);
@@ -68,7 +72,7 @@ void run_all(Report& report, uint64_t seed) {
   test_scan(report, seed);
   test_attention(report, seed);
   test_amx_model(report);
-  test_qmatmul(report, seed);
+  test_qmatmul(report, seed, natural_tiles);
   test_dispatch(report);
 }
 
@@ -99,7 +103,7 @@ int main(int argc, char** argv) {
   if (!isa_test::parse(argc, argv, options)) {
     std::fprintf(stderr,
                  "usage: %s [--seed N] [--expect-run N] [--expect-skip N] [--expect-isas scalar,avx2,...] "
-                 "[--damage ROW]\n",
+                 "[--damage ROW] [--natural-tiles 1]\n",
                  argv[0]);
     return 64;
   }
@@ -109,6 +113,6 @@ int main(int argc, char** argv) {
               isa_test::joined(isas, true).c_str(), isa_test::joined(isas, false).c_str(),
               static_cast<unsigned long long>(options.seed));
   isa_test::Report report(options.damage);
-  isa_test::run_all(report, options.seed);
+  isa_test::run_all(report, options.seed, options.natural_tiles);
   return isa_test::judge(report, options);
 }

@@ -28,6 +28,7 @@ std::string MatmulCase::text() const {
                                   {bias, "bias"},
                                   {residual, "residual"},
                                   {gelu, "gelu"},
+                                  {natural, "no negative codes"},
                                   {extreme, "extreme"},
                                   {rough, "special values"}}) {
     if (set) text += cat(", ", name);
@@ -47,7 +48,8 @@ Buffer<Code> activation_codes(Random& random, const MatmulCase& one, int64_t uni
   for (int64_t m = 0; m < one.m; ++m) {
     for (int64_t k = 0; k < one.k; ++k) {
       const bool lowest = one.extreme && (m % 2 == 0 || random.one_in(2));
-      codes[m * stride + k] = static_cast<Code>(lowest ? low : one.extreme ? high : random.whole(low, high));
+      const int64_t code = lowest ? low : one.extreme ? high : random.whole(low, high);
+      codes[m * stride + k] = static_cast<Code>(one.natural && code < 0 ? -1 - code : code);
     }
   }
   return codes;
@@ -160,6 +162,9 @@ void set_codes_of_weights(Random& random, bool paired, const MatmulCase& one, Ma
   qmatmul::Params& p = in.params;
   Buffer<int8_t> codes = row_major<int8_t>(
       one, [&] { return one.extreme ? (random.one_in(8) ? -127 : 127) : random.whole(-127, 127); });
+  if (one.natural) {
+    for (int8_t& code : codes) code = static_cast<int8_t>(std::abs(int{code}));
+  }
   if (paired) bound_pairs(one, codes);
   qmatmul::pack(Weight::kI8, one.n, one.k, codes.data(), in.weights.data());
   const int64_t padded = round_up(one.n, kPanel);
@@ -181,8 +186,12 @@ void set_grid(Random& random, Weight weight, const MatmulCase& one, MatmulInputs
   const int64_t top = (int64_t{1} << bits_of(weight)) - 1;
   const bool is_signed = weight == Weight::kI8Grid;
   const Buffer<uint8_t> codes = filled<uint8_t>(one.n * one.k, [&]() -> int64_t {
-    if (one.extreme) return is_signed ? (random.one_in(8) ? 0x81 : 0x7f) : (random.one_in(8) ? 0 : top);
+    if (one.extreme) {
+      const int64_t least = !is_signed ? 0 : one.natural ? 1 : 0x81;
+      return random.one_in(8) ? least : is_signed ? 0x7f : top;
+    }
     const int64_t code = random.whole(0, top);
+    if (one.natural && is_signed) return code & 0x7f;
     return is_signed && code == 0x80 ? 0x81 : code;
   });
   in.weights = Buffer<char>(qmatmul::packed_bytes(weight, one.n, one.k, one.group), 64);

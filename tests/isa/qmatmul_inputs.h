@@ -15,6 +15,7 @@ struct MatmulCase {
   int64_t n_begin = 0, n_end = 0;  // n_end 0: n
   int64_t gap = 0;                 // elements between rows of activations, residual and outputs
   bool a_zero = false, w_zero = false, scaled = true, bias = false, residual = false, gelu = false;
+  bool natural = false;  // no code is negative
   bool extreme = false;  // codes at the ends of their ranges, so that sums come near their budget
   int64_t group = 32;    // of a grid
   qmatmul::Scale scale_type = qmatmul::Scale::kF16;

@@ -38,6 +38,10 @@ struct OwnTable {
         halves = filled<uint16_t>(size, [&] { return random.half(); });
         table.data = halves.data();
         return;
+      case Element::kBf16:
+        halves = filled<uint16_t>(size, [&] { return random.whole(0, 0xffff); });
+        table.data = halves.data();
+        return;
       case Element::kI8:
         codes = filled<int8_t>(size, [&] { return random.whole(-128, 127); });
         table.data = codes.data();
@@ -103,7 +107,7 @@ void test_embed(Report& report, uint64_t seed) {
   using grid::Scale;
   std::vector<Case> cases;
   for (const int64_t width : {1, 7, 15, 16, 17, 48, 384}) {
-    for (const Element element : {Element::kF32, Element::kF16, Element::kI8}) {
+    for (const Element element : {Element::kF32, Element::kF16, Element::kBf16, Element::kI8}) {
       for (const bool flag : {false, true}) {
         const Element other = element == Element::kF32 ? Element::kI8 : Element::kF32;
         cases.push_back({width, element, other, flag, width != 7, width != 17, 0, Scale::kF32, ++seed});

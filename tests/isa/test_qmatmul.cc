@@ -28,9 +28,28 @@ std::vector<qmatmul::Row> all_rows() {
   return rows;
 }
 
+bool is_int8_tiles(const qmatmul::Row& row) {
+  return row.row.isa == Isa::kAmxInt8;
+}
+
+// Rows of AMX INT8 on codes without signs.
+void check_natural(Report& report, const qmatmul::Row& oracle, const std::vector<MatmulCase>& cases) {
+  for (const qmatmul::Row& row : qmatmul::rows()) {
+    const bool same_form = row.activation == oracle.activation && row.weight == oracle.weight;
+    if (!same_form || !is_int8_tiles(row) || !isa_enabled(row.row.isa)) continue;
+    for (MatmulCase one : cases) {
+      if (one.m < row.min_m) continue;
+      one.natural = true;
+      Problem problem(oracle, one);
+      set_current(row.row);
+      report.compare(row.row, one.text(), problem(oracle), problem(row));
+    }
+  }
+}
+
 }  // namespace
 
-void test_qmatmul(Report& report, uint64_t seed) {
+void test_qmatmul(Report& report, uint64_t seed, bool natural_tiles) {
   const std::vector<qmatmul::Row> every = all_rows();
   const std::span<const qmatmul::Row> rows = every;
   for (const qmatmul::Row& oracle : rows.first(qmatmul::rows().size())) {
@@ -38,9 +57,13 @@ void test_qmatmul(Report& report, uint64_t seed) {
     const auto same_form = [&](const qmatmul::Row& row) {
       return row.activation == oracle.activation && row.weight == oracle.weight;
     };
-    const auto fits = [](const qmatmul::Row& row, const MatmulCase& one) { return one.m >= row.min_m; };
+    const std::vector<MatmulCase> cases = matmul_cases(seed, is_grid(oracle.weight));
+    const auto fits = [&](const qmatmul::Row& row, const MatmulCase& one) {
+      return one.m >= row.min_m && !(natural_tiles && is_int8_tiles(row));
+    };
     const auto prepare = [&](const MatmulCase& one) { return Problem(oracle, one); };
-    check_form(report, rows, oracle, matmul_cases(seed, is_grid(oracle.weight)), same_form, fits, prepare);
+    check_form(report, rows, oracle, cases, same_form, fits, prepare);
+    if (natural_tiles) check_natural(report, oracle, cases);
   }
   close_op(report, rows);
 }

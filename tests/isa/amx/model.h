@@ -51,29 +51,30 @@ class ModelTiles {
   template <int kSums, int kA, int kW>
   static void dot_i8() {
     check_product(kSums, kA, kW);
+    const size_t outputs = row_bytes(kSums) / 4;
     for (int64_t m = 0; m < rows(kSums); ++m) {
+      uint32_t sums[kTileRowBytes / 4];  // wrap around
+      std::memcpy(sums, state().tiles[kSums][m], sizeof(sums));
       for (size_t k = 0; k < row_bytes(kA); ++k) {
         const int32_t a = static_cast<int8_t>(state().tiles[kA][m][k]);
-        for (size_t n = 0; n < row_bytes(kSums) / 4; ++n) {
-          const int32_t w = static_cast<int8_t>(state().tiles[kW][k / 4][4 * n + k % 4]);
-          uint32_t sum;  // wraps around
-          std::memcpy(&sum, state().tiles[kSums][m] + 4 * n, 4);
-          sum += static_cast<uint32_t>(a * w);
-          std::memcpy(state().tiles[kSums][m] + 4 * n, &sum, 4);
+        const uint8_t* w = state().tiles[kW][k / 4] + k % 4;
+        for (size_t n = 0; n < outputs; ++n) {
+          sums[n] += static_cast<uint32_t>(a * static_cast<int8_t>(w[4 * n]));
         }
       }
+      std::memcpy(state().tiles[kSums][m], sums, sizeof(sums));
     }
   }
-
   template <int kSums, int kA, int kW>
   static void dot_bf16() {
     check_product(kSums, kA, kW);
+    const Numbers a = numbers(kA), w = numbers(kW);
     for (int64_t m = 0; m < rows(kSums); ++m) {
       for (size_t n = 0; n < row_bytes(kSums) / 4; ++n) {
         float even = 0.0f, odd = 0.0f, sum;
         for (size_t k = 0; k < row_bytes(kA) / 4; ++k) {
-          even = flushed(std::fma(bfloat(kA, m, 2 * k), bfloat(kW, k, 2 * n), even));
-          odd = flushed(std::fma(bfloat(kA, m, 2 * k + 1), bfloat(kW, k, 2 * n + 1), odd));
+          even = flushed(std::fma(a.at[m][2 * k], w.at[k][2 * n], even));
+          odd = flushed(std::fma(a.at[m][2 * k + 1], w.at[k][2 * n + 1], odd));
         }
         std::memcpy(&sum, state().tiles[kSums][m] + 4 * n, 4);
         sum = flushed(flushed(sum) + flushed(even + odd));
@@ -98,10 +99,18 @@ class ModelTiles {
   static size_t row_bytes(int tile) { return state().config.row_bytes[tile]; }
   // Numbers below 2^-126 are zeros to the unit of tiles.
   static float flushed(float x) { return std::fabs(x) < 0x1p-126f ? std::copysign(0.0f, x) : x; }
-  static float bfloat(int tile, int64_t row, size_t column) {
-    uint16_t bits;
-    std::memcpy(&bits, state().tiles[tile][row] + 2 * column, 2);
-    return flushed(bfloat_to_float(bits));
+  // A tile of bfloat16.
+  struct Numbers {
+    float at[kTileRows][kTileRowBytes / 2];
+  };
+  static Numbers numbers(int tile) {
+    Numbers all;
+    uint16_t row[kTileRowBytes / 2];
+    for (int64_t m = 0; m < kTileRows; ++m) {
+      std::memcpy(row, state().tiles[tile][m], sizeof(row));
+      for (int64_t i = 0; i < kTileRowBytes / 2; ++i) all.at[m][i] = flushed(bfloat_to_float(row[i]));
+    }
+    return all;
   }
   static void require(bool met, const char* rule) {
     if (!met) fail(ErrorKind::kKernel, "the processor refuses this use of tiles: ", rule);
