@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "kernels/qmatmul/integer_form.h"
+#include "kernels/qmatmul/pack_codes.h"
 
 namespace arrowmind::ARROWMIND_ISA {
 
@@ -48,7 +49,7 @@ template <class Product>
 struct WordsI16 : Words<Product> {
   using Code = int16_t;
   static void pack(const int16_t* in, int64_t quads, int64_t step, int16_t* out) {
-    for (int64_t quad = 0; quad < quads; ++quad) std::memcpy(out + quad * step, in + quad * kQuad, 8);
+    pack_words(in, quads, step, out);
   }
 };
 
@@ -56,12 +57,7 @@ template <class Product>
 struct WordsI8 : Words<Product> {
   using Code = int8_t;
   static void pack(const int8_t* in, int64_t quads, int64_t step, int16_t* out) {
-    for (int64_t quad = 0; quad < quads; ++quad) {
-      int32_t codes;
-      std::memcpy(&codes, in + quad * kQuad, 4);
-      _mm_storel_epi64(reinterpret_cast<__m128i*>(out + quad * step),
-                       _mm_cvtepi8_epi16(_mm_cvtsi32_si128(codes)));
-    }
+    pack_words(in, quads, step, out);
   }
 };
 
@@ -92,12 +88,7 @@ struct Bytes : Product {
   }
 
   static void pack(const int8_t* in, int64_t quads, int64_t step, uint8_t* out) {
-    for (int64_t quad = 0; quad < quads; ++quad) {
-      uint32_t codes;
-      std::memcpy(&codes, in + quad * kQuad, 4);
-      codes ^= 0x80808080u;
-      std::memcpy(out + quad * step, &codes, 4);
-    }
+    pack_biased(in, quads, step, out);
   }
   struct Total {
     Total(const Params& p, int64_t n) {

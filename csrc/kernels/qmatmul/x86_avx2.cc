@@ -14,6 +14,7 @@
 
 #include "kernels/qmatmul/float_form.h"
 #include "kernels/qmatmul/integer_form.h"
+#include "kernels/qmatmul/pack_codes.h"
 
 namespace arrowmind::ARROWMIND_ISA {
 
@@ -51,19 +52,14 @@ struct Maddwd {
 struct MaddwdI16 : Maddwd {
   using Code = int16_t;
   static void pack(const int16_t* in, int64_t quads, int64_t step, int16_t* out) {
-    for (int64_t quad = 0; quad < quads; ++quad) std::memcpy(out + quad * step, in + quad * kQuad, 8);
+    pack_words(in, quads, step, out);
   }
 };
 
 struct MaddwdI8 : Maddwd {
   using Code = int8_t;
   static void pack(const int8_t* in, int64_t quads, int64_t step, int16_t* out) {
-    for (int64_t quad = 0; quad < quads; ++quad) {
-      int32_t codes;
-      std::memcpy(&codes, in + quad * kQuad, 4);
-      _mm_storel_epi64(reinterpret_cast<__m128i*>(out + quad * step),
-                       _mm_cvtepi8_epi16(_mm_cvtsi32_si128(codes)));
-    }
+    pack_words(in, quads, step, out);
   }
 };
 
@@ -99,12 +95,7 @@ struct Maddubs {
     return acc;
   }
   static void pack(const int8_t* in, int64_t quads, int64_t step, uint8_t* out) {
-    for (int64_t quad = 0; quad < quads; ++quad) {
-      uint32_t codes;
-      std::memcpy(&codes, in + quad * kQuad, 4);
-      codes ^= 0x80808080u;
-      std::memcpy(out + quad * step, &codes, 4);
-    }
+    pack_biased(in, quads, step, out);
   }
   struct Total {
     Total(const Params& p, int64_t n) {
