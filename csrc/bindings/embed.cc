@@ -20,10 +20,14 @@ TableArrays table_arrays(const nb::tuple& parts) {
 embed::Table table_of(const TableArrays& arrays, int64_t width) {
   embed::Table table;
   const size_t bytes = arrays.data.itemsize();
-  require("embed", bytes == 1 || bytes == 2 || bytes == 4, "tables hold float32, float16 or int8");
+  require("embed", bytes == 1 || bytes == 2 || bytes == 4, "tables hold float32, float16, bits of bfloat16 (uint16) or int8");
   require("embed", extent(arrays.data, 1) == width, "tables and outputs differ in width");
   table.data = arrays.data.data();
-  table.element = bytes == 4 ? embed::Element::kF32 : bytes == 2 ? embed::Element::kF16 : embed::Element::kI8;
+  const bool is_float = arrays.data.dtype().code == static_cast<uint8_t>(nb::dlpack::dtype_code::Float);
+  table.element = bytes == 4   ? embed::Element::kF32
+                  : bytes == 1 ? embed::Element::kI8
+                  : is_float   ? embed::Element::kF16
+                               : embed::Element::kBf16;
   table.rows = extent(arrays.data, 0);
   const auto per_row = [&](const std::optional<Vector<const float>>& vector) {
     require("embed", !vector || extent(*vector, 0) == table.rows, "scale and zero need one value per row");

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
 
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from arrowmind import _native
 from arrowmind.errors import IntegrityError, WeightError
-from arrowmind.weights import HuggingFaceModel, convert_model
+from arrowmind.weights import HuggingFaceModel, convert_model, open_weights
 from arrowmind.weights import documents as json_files
 
 
@@ -19,8 +21,8 @@ def write_raw(path, header, data=b""):
     path.write_bytes(struct.pack("<Q", len(text)) + text + data)
 
 
-def one(dtype, shape, size, begin=0):
-    return {"a.weight": {"dtype": dtype, "shape": shape, "data_offsets": [begin, begin + size]}}
+def one(dtype, shape, size, begin=0, name="a.weight"):
+    return {name: {"dtype": dtype, "shape": shape, "data_offsets": [begin, begin + size]}}
 
 
 def test_sharded_weights(source, tensors):
@@ -92,15 +94,38 @@ def test_files_that_are_no_safetensors(data, source):
         HuggingFaceModel.open(source)
 
 
-def test_bfloat16_becomes_float32_exactly(source, tmp_path):
+@pytest.mark.parametrize("name", ["a.weight", "a.embeddings.weight"])
+def test_matrices_of_bfloat16_stay_what_they_are(name, source, tmp_path):
     values = np.array([1.0, -2.5, 3.140625, 0.0, 2.0**-126, 1e38], np.float32)
     bits = (values.view(np.uint32) >> 16).astype(np.uint16)
     exact = (bits.astype(np.uint32) << 16).view(np.float32)
-    write_raw(source / "model.safetensors", one("BF16", [2, 3], 12), bits.tobytes())
+    write_raw(source / "model.safetensors", one("BF16", [2, 3], 12, name=name), bits.tobytes())
+    assert convert_model(source, tmp_path / "out", formats=["native", "safetensors", "parquet"]).lossless
+    sources = [source, tmp_path / "out", tmp_path / "out" / "weights.parquet"]
+    for path in sources:
+        with open_weights(path) as model:
+            assert model.spec(name).quant_type == "bf16"
+            assert np.array_equal(model.tensor(name).values(), bits.reshape(2, 3))
+            assert np.array_equal(model.tensor(name).to_float32(), exact.reshape(2, 3))
+    written = _native.SafetensorsFile.open(os.fsencode(tmp_path / "out" / "model.safetensors"))
+    assert written.dtype(name) == "BF16"
+    assert written.tensor(name).tobytes() == bits.tobytes()
+
+
+def test_vectors_of_bfloat16_become_float32_exactly(source, tmp_path):
+    bits = np.array([0x3F80, 0xC020], np.uint16)
+    write_raw(source / "model.safetensors", one("BF16", [2], 4, name="a.bias"), bits.tobytes())
     with HuggingFaceModel.open(source) as model:
-        assert model.spec("a.weight").quant_type == "fp32"
-        assert np.array_equal(model.tensor("a.weight").to_float32(), exact.reshape(2, 3))
+        assert model.spec("a.bias").quant_type == "fp32"
+        assert model.tensor("a.bias").values().tolist() == [1.0, -2.5]
     assert convert_model(source, tmp_path / "out").lossless
+
+
+@pytest.mark.parametrize("bits", [0x7F80, 0xFF80, 0x7FC0])
+def test_bfloat16_that_is_no_number_is_refused(bits, source, tmp_path):
+    write_raw(source / "model.safetensors", one("BF16", [1, 1], 2), struct.pack("<H", bits))
+    with pytest.raises(WeightError, match=r"'a.weight': holds NaN or infinity"):
+        convert_model(source, tmp_path / "out")
 
 
 def test_integer_buffers_are_left_out(source, tensors, capsys):

@@ -10,10 +10,10 @@ namespace arrowmind::embed {
 
 // out[t] = (word[token[t]] + position[position_id[t]]) + type[type_id[t]]        float32, in this order
 // Tables are row-major; each has its own element type:
-//   kF32, kF16   the value                kI8   (code - zero[row]) * scale[row]
+//   kF32, kF16, kBf16   the value         kI8   (code - zero[row]) * scale[row]
 //   kI8Grid, kI4Grid, kI2Grid, kFp4Grid   (level(code) - zero[group]) * scale[group]     kernels/grid/grid.h
 
-enum class Element : uint8_t { kF32, kF16, kI8, kI8Grid, kI4Grid, kI2Grid, kFp4Grid };
+enum class Element : uint8_t { kF32, kF16, kBf16, kI8, kI8Grid, kI4Grid, kI2Grid, kFp4Grid };
 
 struct Table {
   const void* data = nullptr;  // [rows, width]; null: this table is not added

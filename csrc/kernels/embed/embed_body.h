@@ -17,13 +17,14 @@ struct FloatRow {
   F32x16 part(int64_t k, int64_t count) const { return load_part(data + k, count); }
 };
 
+template <F32x16 (*kLoad)(const uint16_t*)>
 struct HalfRow {
   const uint16_t* data;
-  F32x16 whole(int64_t k) const { return load_f16(data + k); }
+  F32x16 whole(int64_t k) const { return kLoad(data + k); }
   F32x16 part(int64_t k, int64_t count) const {
     uint16_t padded[16] = {};
     std::memcpy(padded, data + k, static_cast<size_t>(count) * sizeof(uint16_t));
-    return load_f16(padded);
+    return kLoad(padded);
   }
 };
 
@@ -114,7 +115,9 @@ inline void put_table_row(const embed::Table& table, int64_t row, int64_t width,
     case embed::Element::kF32:
       return put_row<kAdd>(FloatRow{static_cast<const float*>(table.data) + row * width}, width, out);
     case embed::Element::kF16:
-      return put_row<kAdd>(HalfRow{static_cast<const uint16_t*>(table.data) + row * width}, width, out);
+      return put_row<kAdd>(HalfRow<load_f16>{static_cast<const uint16_t*>(table.data) + row * width}, width, out);
+    case embed::Element::kBf16:
+      return put_row<kAdd>(HalfRow<load_bf16>{static_cast<const uint16_t*>(table.data) + row * width}, width, out);
     case embed::Element::kI8: {
       const F32x16 zero_point = set1(table.zero != nullptr ? table.zero[row] : 0.0f);
       const int8_t* data = static_cast<const int8_t*>(table.data) + row * width;

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from arrowmind.config import Config, keys
 from arrowmind.errors import PrecisionError
 from arrowmind.observe import get_logger
+from arrowmind.weights.formats import FLOAT_TYPES
 
 if TYPE_CHECKING:
     from arrowmind.weights import WeightSource
@@ -15,7 +16,6 @@ __all__ = ["admit"]
 
 _log = get_logger("arrowmind.engine")
 _SECTION = "precision."
-_FLOATS = ("fp32", "fp16")
 _LARGE = 1e300
 _told: set[str] = set()
 
@@ -132,5 +132,5 @@ def _tell_once(weights: WeightSource, what: str) -> None:
     if place in _told:
         return
     _told.add(place)
-    if any(weights.spec(name).quant_type not in _FLOATS for name in weights.names()):
+    if any(weights.spec(name).quant_type not in FLOAT_TYPES for name in weights.names()):
         _log.warning("a quantised model of unknown precision", path=str(weights.path), reason=what)

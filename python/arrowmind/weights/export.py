@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["write_safetensors"]
 
-_DTYPES = {"fp32": ("F32", 4), "fp16": ("F16", 2)}
+_DTYPES = {"fp32": ("F32", 4), "fp16": ("F16", 2), "bf16": ("BF16", 2)}
 _CODES = ("F32", 4)  # what codes are written as
 _NUMPY = {"F32": np.float32, "F16": np.float16}
 
@@ -26,7 +26,7 @@ _NUMPY = {"F32": np.float32, "F16": np.float16}
 def write_safetensors(
     source: WeightSource, path: str | os.PathLike[str], *, progress: Callable[[int], None] | None = None
 ) -> None:
-    """Writes all tensors as floats: fp32 and fp16 as they are, codes as the real values they stand for.
+    """Writes all tensors as floats: fp32, fp16 and bf16 as they are, codes as the real values they stand for.
 
     Input scales are multiplied into their matrices, so that other tools compute what the engine does.
 
@@ -43,13 +43,17 @@ def write_safetensors(
             tensor = source.tensor(name)
             values = tensor.values()
             if tensor.scales is not None or source.input_scale(name) is not None:
-                values = source.real_values(name).astype(
-                    _NUMPY[_DTYPES.get(tensor.spec.quant_type, _CODES)[0]]
-                )
+                values = source.real_values(name).astype(_NUMPY[_written_as(source, name)[0]])
             values = np.ascontiguousarray(values)
             file.write(values.reshape(-1).view(np.uint8).data)
             if progress is not None:
                 progress(tensor.spec.codes_bytes)
+
+
+def _written_as(source: WeightSource, name: str) -> tuple[str, int]:
+    """Type and bytes of an element; what is multiplied by input scales fits bfloat16 no more."""
+    found = _DTYPES.get(source.spec(name).quant_type, _CODES)
+    return _CODES if found[0] == "BF16" and source.input_scale(name) is not None else found
 
 
 def _header(source: WeightSource, names: list[str]) -> bytes:
@@ -57,7 +61,7 @@ def _header(source: WeightSource, names: list[str]) -> bytes:
     end = 0
     for name in names:
         spec = source.spec(name)
-        dtype, item = _DTYPES.get(spec.quant_type, _CODES)
+        dtype, item = _written_as(source, name)
         start, end = end, end + int(np.prod(spec.shape, dtype=np.int64)) * item
         header[name] = {"dtype": dtype, "shape": list(spec.shape), "data_offsets": [start, end]}
     text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from arrowmind.errors import WeightError
 from arrowmind.observe import get_logger
 from arrowmind.weights.configuration import read_configuration
-from arrowmind.weights.formats import number_type
+from arrowmind.weights.formats import float_values, number_type
 from arrowmind.weights.roles import role_of, storage_order
 from arrowmind.weights.shards import Shards
 from arrowmind.weights.source import WeightSource
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["HuggingFaceModel"]
 
 _log = get_logger("arrowmind.weights")
+_TYPES = {"F16": "fp16", "BF16": "bf16"}
 _INTEGERS = ("I64", "I32", "U8", "BOOL")  # index buffers such as position_ids, not weights
 
 
@@ -62,18 +65,25 @@ class HuggingFaceModel(WeightSource):
     def names(self) -> list[str]:  # noqa: D102
         return list(self._names)
 
-    def spec(self, name: str) -> TensorSpec:  # noqa: D102
+    def spec(self, name: str) -> TensorSpec:
+        """Types are kept, but vectors of bfloat16 are float32: they are small, and every op reads that."""
         if name not in self._names:
             raise self.missing(name)
         shape = self._shards.shape(name)
-        kind = "fp16" if self._shards.dtype(name) == "F16" else "fp32"
-        layout = number_type(kind).packed if role_of(name, shape) == "linear" else "row"
+        role = role_of(name, shape)
+        kind = _TYPES.get(self._shards.dtype(name), "fp32")
+        if kind == "bf16" and role == "vector":
+            kind = "fp32"
+        layout = number_type(kind).packed if role == "linear" else "row"
         return TensorSpec(name, kind, shape, layout)
 
     def tensor(self, name: str) -> Tensor:  # noqa: D102
         if name not in self._names:
             raise self.missing(name)
-        return float_tensor(name, self._shards.values(name)).for_kernels()
+        values = self._shards.values(name)
+        if values.dtype == np.uint16 and self.spec(name).quant_type == "fp32":
+            values = float_values("bf16", values)
+        return float_tensor(name, values).for_kernels()
 
     def close(self) -> None:  # noqa: D102
         self._shards.close()

@@ -83,7 +83,7 @@ def write_parquet(
 
 def _v1_type(source: WeightSource, wanted: str | None) -> str:
     present = {source.spec(name).quant_type for name in source.names()}
-    if present - {"fp16", "fp32"}:
+    if present - {"fp16", "fp32", "bf16"}:
         raise WeightError(
             f"{source.path}: holds {', '.join(sorted(present))}; Parquet V1 holds floats: write version 2"
         )
@@ -141,7 +141,7 @@ def _table(row: dict[str, Any], schema: pa.Schema) -> pa.Table:
 
 
 def _v1_row(tensor: Tensor, kind: str) -> dict[str, Any]:
-    values = tensor.values().reshape(-1)
+    values = (tensor.to_float32() if tensor.spec.quant_type == "bf16" else tensor.values()).reshape(-1)
     dtype = number_type(kind).dtype
     with np.errstate(over="ignore"):
         data = values.astype(dtype, copy=False)

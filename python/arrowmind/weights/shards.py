@@ -61,7 +61,7 @@ class Shards:
         return self._files[name].shape(name)
 
     def values(self, name: str) -> npt.NDArray[Any]:
-        """A tensor as float32 or float16: a view of the mapping, or a copy where the type is BF16.
+        """A tensor as float32, float16 or bits of bfloat16 (uint16): a view of the mapping.
 
         Raises:
             WeightError: the tensor has a type that is not a float of 16 or 32 bits.
@@ -73,8 +73,6 @@ class Shards:
                 f"{self._homes[name]}: tensor {name!r} has type {kind}; {_FLOATS} can be converted"
             )
         values = file.tensor(name).view(_DTYPES[kind])
-        if kind == "BF16":
-            values = (values.astype("<u4") << 16).view("<f4")
         shaped: npt.NDArray[Any] = values.reshape(file.shape(name))
         return shaped
 

@@ -16,6 +16,7 @@ from arrowmind.weights.formats import (
     Grid,
     GridCodes,
     encoded_bytes,
+    float_values,
     layout_of,
     number_type,
     pack,
@@ -227,7 +228,7 @@ class Tensor:
         self._verified = True
 
     def values(self) -> npt.NDArray[Any]:
-        """Elements in row-major order: ``spec.shape``, float32, float16 or codes, a byte each."""
+        """Elements in row-major order: ``spec.shape``; bfloat16 as bits, codes a byte each."""
         if self.spec.grid is not None:
             return self.grid_codes().codes
         return unpack(self.spec.quant_type, self.spec.layout, self.spec.shape, self.codes)
@@ -238,7 +239,7 @@ class Tensor:
             return self.grid_codes().values()
         values = self.values()
         if self.scales is None:
-            return values.astype(np.float32)
+            return float_values(self.spec.quant_type, values)
         rows = values.reshape(self.spec.rows, -1).astype(np.float32)
         if self.zero_points is not None:
             rows -= self.zero_points[: self.spec.rows, None]
@@ -290,15 +291,17 @@ class Tensor:
 
 
 def float_tensor(name: str, values: npt.NDArray[Any]) -> Tensor:
-    """A tensor of float32 or float16 values in row-major order; the values are not copied.
+    """A tensor of float32, float16, or bits of bfloat16 (uint16), row-major; the values are not copied.
 
     Raises:
         WeightError: the values have another type, or one of them is NaN or infinite.
     """
-    names = {np.dtype(np.float32): "fp32", np.dtype(np.float16): "fp16"}
+    names = {np.dtype(np.float32): "fp32", np.dtype(np.float16): "fp16", np.dtype(np.uint16): "bf16"}
     if values.dtype not in names:
         raise WeightError(f"tensor {name!r}: type {values.dtype} is not float32 or float16; convert it first")
-    if not np.isfinite(values).all():
+    exponents = np.uint16(0x7F80)  # of bfloat16
+    finite = (values & exponents) != exponents if values.dtype == np.uint16 else np.isfinite(values)
+    if not finite.all():
         raise WeightError(f"tensor {name!r}: holds NaN or infinity; train or download it again")
     spec = TensorSpec(name, names[values.dtype], tuple(values.shape))
     spec.check()

@@ -13,7 +13,13 @@ Kernels, their oracle, files and documentation follow from what is said here
 
 from __future__ import annotations
 
-from arrowmind.weights.formats.elements import NUMBER_TYPES, NumberType, number_type
+from arrowmind.weights.formats.elements import (
+    FLOAT_TYPES,
+    NUMBER_TYPES,
+    NumberType,
+    float_values,
+    number_type,
+)
 from arrowmind.weights.formats.grids import CODE_TYPES, GROUP_SIZES, CodeType, Grid, GridCodes
 from arrowmind.weights.formats.layouts import (
     ACTIVATIONS,
@@ -31,6 +37,7 @@ from arrowmind.weights.formats.scales import SCALE_TYPES, ScaleType, encode_scal
 __all__ = [
     "ACTIVATIONS",
     "CODE_TYPES",
+    "FLOAT_TYPES",
     "GROUP_SIZES",
     "LAYOUTS",
     "NUMBER_TYPES",
@@ -44,6 +51,7 @@ __all__ = [
     "ScaleType",
     "encode_scales",
     "encoded_bytes",
+    "float_values",
     "layout_of",
     "number_type",
     "pack",

@@ -141,7 +141,7 @@ def _kept_type(source: WeightSource, ours: str) -> str:
     """The type that holds a matrix as it is, or with the least loss."""
     spec = source.spec(ours)
     if spec.grid is None:
-        return {"fp32": "F32", "fp16": "F16"}.get(spec.quant_type, "Q8_0")
+        return {"fp32": "F32", "fp16": "F16", "bf16": "F32"}.get(spec.quant_type, "Q8_0")
     is_scaled = source.input_scale(ours) is not None
     return (None if is_scaled else block_type(source.tensor(ours).grid_codes())) or "Q8_0"
 
