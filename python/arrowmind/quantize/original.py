@@ -12,6 +12,7 @@ from arrowmind.observe import no_progress
 from arrowmind.weights import open_weights
 from arrowmind.weights.convert import copy_companions
 from arrowmind.weights.documents import read_json
+from arrowmind.weights.formats import FLOAT_TYPES
 from arrowmind.weights.schema import FILE_NAME
 from arrowmind.weights.writer import write_weights
 
@@ -53,7 +54,7 @@ def native_folder(
 
 def refuse_codes(weights: WeightSource) -> None:
     """Raises QuantizationError if a tensor is quantised."""
-    coded = [name for name in weights.names() if weights.spec(name).quant_type not in ("fp32", "fp16")]
+    coded = [name for name in weights.names() if weights.spec(name).quant_type not in FLOAT_TYPES]
     if coded:
         raise QuantizationError(
             f"{weights.path}: tensor {coded[0]!r} is {weights.spec(coded[0]).quant_type} already; "
