@@ -100,7 +100,7 @@ def test_matrices_of_bfloat16_stay_what_they_are(name, source, tmp_path):
     bits = (values.view(np.uint32) >> 16).astype(np.uint16)
     exact = (bits.astype(np.uint32) << 16).view(np.float32)
     write_raw(source / "model.safetensors", one("BF16", [2, 3], 12, name=name), bits.tobytes())
-    assert convert_model(source, tmp_path / "out", formats=["native", "safetensors", "parquet"]).lossless
+    assert convert_model(source, tmp_path / "out", formats=["native", "safetensors", "parquet-v2"]).lossless
     sources = [source, tmp_path / "out", tmp_path / "out" / "weights.parquet"]
     for path in sources:
         with open_weights(path) as model:
