@@ -20,7 +20,8 @@ TableArrays table_arrays(const nb::tuple& parts) {
 embed::Table table_of(const TableArrays& arrays, int64_t width) {
   embed::Table table;
   const size_t bytes = arrays.data.itemsize();
-  require("embed", bytes == 1 || bytes == 2 || bytes == 4, "tables hold float32, float16, bits of bfloat16 (uint16) or int8");
+  require("embed", bytes == 1 || bytes == 2 || bytes == 4,
+          "tables hold float32, float16, bits of bfloat16 (uint16) or int8");
   require("embed", extent(arrays.data, 1) == width, "tables and outputs differ in width");
   table.data = arrays.data.data();
   const bool is_float = arrays.data.dtype().code == static_cast<uint8_t>(nb::dlpack::dtype_code::Float);

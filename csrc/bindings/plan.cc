@@ -81,10 +81,10 @@ struct ElementType {
 };
 
 constexpr ElementType kElements[] = {
-    {"fp32", false, embed::Element::kF32, 32},  {"fp16", false, embed::Element::kF16, 16},  {"bf16", false, embed::Element::kBf16, 16},
-    {"int8", false, embed::Element::kI8, 8},    {"int8", true, embed::Element::kI8Grid, 8},
-    {"int4", true, embed::Element::kI4Grid, 4}, {"int2", true, embed::Element::kI2Grid, 2},
-    {"fp4", true, embed::Element::kFp4Grid, 4}};
+    {"fp32", false, embed::Element::kF32, 32},  {"fp16", false, embed::Element::kF16, 16},
+    {"bf16", false, embed::Element::kBf16, 16}, {"int8", false, embed::Element::kI8, 8},
+    {"int8", true, embed::Element::kI8Grid, 8}, {"int4", true, embed::Element::kI4Grid, 4},
+    {"int2", true, embed::Element::kI2Grid, 2}, {"fp4", true, embed::Element::kFp4Grid, 4}};
 
 const ElementType& element_type(const std::string& name, bool grid) {
   for (const ElementType& type : kElements) {

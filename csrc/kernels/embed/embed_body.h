@@ -115,9 +115,11 @@ inline void put_table_row(const embed::Table& table, int64_t row, int64_t width,
     case embed::Element::kF32:
       return put_row<kAdd>(FloatRow{static_cast<const float*>(table.data) + row * width}, width, out);
     case embed::Element::kF16:
-      return put_row<kAdd>(HalfRow<load_f16>{static_cast<const uint16_t*>(table.data) + row * width}, width, out);
+      return put_row<kAdd>(HalfRow<load_f16>{static_cast<const uint16_t*>(table.data) + row * width}, width,
+                           out);
     case embed::Element::kBf16:
-      return put_row<kAdd>(HalfRow<load_bf16>{static_cast<const uint16_t*>(table.data) + row * width}, width, out);
+      return put_row<kAdd>(HalfRow<load_bf16>{static_cast<const uint16_t*>(table.data) + row * width}, width,
+                           out);
     case embed::Element::kI8: {
       const F32x16 zero_point = set1(table.zero != nullptr ? table.zero[row] : 0.0f);
       const int8_t* data = static_cast<const int8_t*>(table.data) + row * width;
