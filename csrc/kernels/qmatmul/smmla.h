@@ -44,10 +44,9 @@ inline int8x16_t load_row_quads(const int8_t* a) {
 template <int R, bool kSecond, int... r>
 [[gnu::always_inline]] inline void load_row_pairs(const int8_t* a, int8x16_t (&rows)[(R + 1) / 2],
                                                   std::integer_sequence<int, r...> /*pairs*/) {
-  constexpr int kQuad = qmatmul::kQuad;
-  ((rows[r] =
-        zip_quads_low(load_row_quads<(2 * r + 1 < R)>(a + 2 * r * kQuad),
-                      kSecond ? load_row_quads<(2 * r + 1 < R)>(a + (R + 2 * r) * kQuad) : vdupq_n_s8(0))),
+  ((rows[r] = zip_quads_low(
+        load_row_quads<(2 * r + 1 < R)>(a + 2 * r * qmatmul::kQuad),
+        kSecond ? load_row_quads<(2 * r + 1 < R)>(a + (R + 2 * r) * qmatmul::kQuad) : vdupq_n_s8(0))),
    ...);
 }
 
