@@ -5,7 +5,7 @@
     sampling    SamplingParameters; Sampler: a row of logits -> a token, by seed and position
     text        TokenPieces: the bytes of a token; Detokenizer: ids -> text as they come; StopMatcher
     chat        ChatTemplate: messages -> the text a model was trained on; read_chat_template(folder)
-    constraint  TokenConstraint: which tokens may follow
+    constraint  TokenConstraint: which tokens may follow; ConstraintVocabulary: JSON schema, grammar, regex
     drafts      DraftProposer: guesses that the model checks; PromptLookup
     sequence    TokenSequence: what to feed, what to make of the logits; decode: the loop for one sequence
     result      Delta, Generation, Timings
@@ -14,7 +14,7 @@
 from __future__ import annotations
 
 from arrowmind.generate.chat import ChatTemplate, TemplateLimits, read_chat_template
-from arrowmind.generate.constraint import TokenConstraint
+from arrowmind.generate.constraint import ConstraintVocabulary, GrammarConstraint, TokenConstraint
 from arrowmind.generate.drafts import DraftProposer, PromptLookup
 from arrowmind.generate.result import Delta, FinishReason, Generation, Timings
 from arrowmind.generate.sampling import Choice, Sampler, SamplingParameters
@@ -24,6 +24,7 @@ from arrowmind.generate.text import Detokenizer, StopMatcher, TokenPieces
 __all__ = [
     "ChatTemplate",
     "Choice",
+    "ConstraintVocabulary",
     "Decoder",
     "Delta",
     "Detokenizer",
@@ -32,6 +33,7 @@ __all__ = [
     "FinishReason",
     "FunctionDecoder",
     "Generation",
+    "GrammarConstraint",
     "PromptLookup",
     "Sampler",
     "SamplingParameters",

@@ -19,7 +19,8 @@ VALUES = hnp.arrays(
 
 
 def reference_highest(values, count):
-    return np.sort(np.argsort(-values, kind="stable")[:count])
+    found = np.sort(np.argsort(-values, kind="stable")[:count])
+    return found[values[found] > -np.inf]
 
 
 def reference_nucleus(weights, mass):

@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from arrowmind.generate.constraint.protocol import TokenConstraint
+from arrowmind.generate.constraint.vocabulary import ConstraintVocabulary, GrammarConstraint
 
-__all__ = ["TokenConstraint"]
+__all__ = ["ConstraintVocabulary", "GrammarConstraint", "TokenConstraint"]

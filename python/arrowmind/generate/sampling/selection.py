@@ -16,16 +16,17 @@ __all__ = ["draw", "highest", "nucleus"]
 
 _SMALL = 4096  # sorted at once
 _BLOCK = 1024
+_LOWEST = float(np.finfo(np.float32).min)
 
 Floats = npt.NDArray[Any]
 Ids = npt.NDArray[np.int64]
 
 
 def highest(values: Floats, count: int) -> Ids:
-    """Indices, ascending, of the `count` highest of `values`, none of them NaN."""
-    if count >= len(values):
-        return np.arange(len(values))
-    candidates = _above_bound(values, count)
+    """Indices, ascending, of the `count` highest of `values`, none of them NaN; -inf is not among them."""
+    candidates = np.flatnonzero(values >= max(_bound(values, count), _LOWEST))
+    if count >= len(candidates):
+        return candidates
     found = values[candidates]
     threshold = np.partition(found, len(found) - count)[len(found) - count]
     above = found > threshold
@@ -34,18 +35,14 @@ def highest(values: Floats, count: int) -> Ids:
     return np.asarray(candidates[above])
 
 
-def _above_bound(values: Floats, count: int) -> Ids:
-    """Indices of few values among which are the `count` highest.
-
-    The `count`-th highest of the maxima of disjoint columns is a bound that at least `count` values reach.
-    """
+def _bound(values: Floats, count: int) -> float:
+    """What at least `count` values reach, and few more: the `count`-th highest maximum of some columns."""
     columns = max(1024, 8 * count)
     rows = len(values) // columns
     if rows < 2:
-        return np.arange(len(values))
+        return -math.inf
     maxima = values[: rows * columns].reshape(rows, columns).max(axis=0)
-    bound = np.partition(maxima, columns - count)[columns - count]
-    return np.flatnonzero(values >= bound)
+    return float(np.partition(maxima, columns - count)[columns - count])
 
 
 def nucleus(weights: npt.NDArray[np.float32], mass: float) -> npt.NDArray[np.bool_]:

@@ -49,6 +49,10 @@ class TokenPieces:
         """Whether the id has a token; models may have more rows than their tokenizer has tokens."""
         return self._tokenizer.id_to_token(token) is not None
 
+    def encode(self, text: str) -> list[int]:
+        """Tokens of `text`, without special ones around it."""
+        return self._tokenizer.encode(text, add_special_tokens=False).ids
+
     def of(self, token: int) -> bytes:
         """Bytes of a token in the midst of a text; none for an id that has no token."""
         piece = self._pieces.get(token)
