@@ -175,3 +175,17 @@ def test_stored_scales_are_near_and_never_zero(kind, rng):
     assert (np.abs(found - wanted) <= np.maximum(allowed, 0)).all()
     assert (store.nearest(np.full_like(wanted, 1e-30)) > 0).all()
     np.testing.assert_array_equal(store.nearest(found), found)
+
+
+def test_of_all_powers_of_two_the_best_is_found(rng):
+    """One that is rounded down would cut off the value it was made for."""
+    grid, ones = Grid("fp4", 32, "e8m0"), np.ones(32, np.float32)
+    columns = rng.standard_normal((32, 200)).astype(np.float32)
+    columns[7] *= 20
+    found = ((round_plainly(columns, grid, ones).values() - columns) ** 2).sum(axis=0)
+    levels = levels_of(grid)
+    tried = [
+        ((levels.snap(columns / np.float32(scale)) * np.float32(scale) - columns) ** 2).sum(axis=0)
+        for scale in 2.0 ** np.arange(-10, 10)
+    ]
+    np.testing.assert_allclose(found, np.min(tried, axis=0), rtol=1e-5)

@@ -18,7 +18,7 @@ from arrowmind.quantize.checkpoint import Kept, load_arrays, save_arrays, work_k
 from arrowmind.quantize.matrix.codes import codes_of
 from arrowmind.quantize.matrix.feedback import round_plainly
 from arrowmind.quantize.methods import ptq
-from arrowmind.quantize.methods.base import Job
+from arrowmind.quantize.methods.base import Input, Job
 from arrowmind.quantize.state import kept_state, state_folder
 from arrowmind.weights import convert_model, open_weights
 from arrowmind.weights.formats import Grid
@@ -170,9 +170,9 @@ def test_codes_are_kept_as_they_are(grid, tmp_path, rng):
 def test_keys_tell_works_apart_but_not_thresholds(model):
     with open_weights(model) as weights:
 
-        def key(texts="", of=(), grids=None, **options):
-            job = Job(weights, QuantizationConfig(**options), grids or {}, calibration_sha256=texts)
-            return work_key(job, *of)
+        def key(texts="", of=(), grids=None, inputs=None, **options):
+            config = QuantizationConfig(**options)
+            return work_key(Job(weights, config, grids or {}, inputs or {}, calibration_sha256=texts), *of)
 
         plain = key()
         assert key(cosine_mean=0.5) == plain
@@ -182,6 +182,8 @@ def test_keys_tell_works_apart_but_not_thresholds(model):
             key(of=("gptq",)),
             key(grids={"a": Grid("int4", 32, "fp16")}),
             key(damping=0.5),
+            key(inputs={"a": Input(None, np.ones(2, np.float32))}),
+            key(inputs={"a": Input(np.ones(2, np.float32), np.ones(2, np.float32))}),
         ]
     assert len({plain, *others}) == len(others) + 1
 

@@ -39,7 +39,7 @@ _OF_NO_EFFECT = {
 
 
 def work_key(job: Job, *of: object) -> str:
-    """Equal keys mean equal work: weights, grids, texts and choices, and what else it depends on.
+    """Equal keys mean equal work: weights, grids, inputs, texts and choices, and what else it depends on.
 
     Args:
         job: the model, and how it is quantised.
@@ -49,7 +49,10 @@ def work_key(job: Job, *of: object) -> str:
     digest.update(job.weights.fingerprint.encode())
     config = {name: value for name, value in job.config.to_dict().items() if name not in _OF_NO_EFFECT}
     digest.update(json.dumps([config, job.calibration_sha256], sort_keys=True).encode())
-    digest.update(repr([sorted(job.grids.items()), of]).encode())
+    digest.update(repr([sorted(job.grids.items()), sorted(job.inputs), of]).encode())
+    for name in sorted(job.inputs):
+        scale = job.input_scale(name)
+        digest.update(b"" if scale is None else scale.tobytes())
     digest.update("\0".join(job.texts).encode("utf-8", "surrogatepass"))
     return digest.hexdigest()
 

@@ -25,6 +25,8 @@ _SHRINK = {
     2: (1.0, 0.88, 0.76, 0.66, 0.56, 0.46),
 }
 
+# The nearest power of 2 may be a third too small and cut off what stands out: wider ones are tried, too.
+_POWERS = (2.0, 1.5, 1.0, 0.7, 0.5)
 _PAIRED = (1.9, 1.75, 1.6, 1.5, 1.4, 1.3, 1.2, 1.1, 1.0, 0.9)
 
 
@@ -44,7 +46,9 @@ def candidates(
     """
     low = np.minimum(group.min(axis=0), 0)
     high = np.maximum(group.max(axis=0), 0)
-    shrink = _PAIRED if pairs else _SHRINK[store.grid.bits]
+    shrink = _POWERS if store.grid.scale_type == "e8m0" else _SHRINK[store.grid.bits]
+    if pairs:
+        shrink = _PAIRED
     if not store.grid.zero_points:
         span = np.maximum(-low / -levels.low, high / levels.high)
         scales = np.stack([span * np.float32(ratio) for ratio in shrink])
