@@ -6,7 +6,7 @@
 #   scripts/isa/run_emulated.sh <folder of setup_emulator.sh> <program> [arguments]
 #
 # About 20 s for the boot, then some 60 million instructions a second; the guest's clock means nothing.
-#   ARROWMIND_EMULATOR_SECONDS   end it after so long (900)
+#   ARROWMIND_EMULATOR_SECONDS   end it after so long (1800)
 set -euo pipefail
 
 root=$(realpath "$1")
@@ -14,7 +14,7 @@ program=$(realpath "$2")
 shift 2
 tree=$root/tree
 libraries=$tree/usr/lib/x86_64-linux-gnu
-seconds=${ARROWMIND_EMULATOR_SECONDS:-900}
+seconds=${ARROWMIND_EMULATOR_SECONDS:-1800}
 
 work=$(mktemp -d "$root/run.XXXXXX")
 trap 'rm -rf "$work"' EXIT
