@@ -2,10 +2,14 @@
 
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/variant.h>
 #include <nanobind/stl/vector.h>
+
+#include <variant>
 
 #include "base/checked.h"
 #include "base/error.h"
+#include "base/openmp_team.h"
 #include "base/thread_pool.h"
 #include "bindings/grid.h"
 #include "runtime/apply.h"
@@ -32,8 +36,9 @@ const T* pointer(const nb::dict& tensor, const char* key, int64_t count, std::ve
   return array.data();
 }
 
-void linear_run(const nb::dict& tensor, Matrix<const float> x, Matrix<float> out, ThreadPool& threads,
-                const std::string& activation, std::optional<Vector<float>> multiplier, bool paired) {
+void linear_run(const nb::dict& tensor, Matrix<const float> x, Matrix<float> out,
+                std::variant<ThreadPool*, OpenMpTeam*> workers, const std::string& activation,
+                std::optional<Vector<float>> multiplier, bool paired) {
   const LinearDescription described(tensor);
   const runtime::LinearWeights& w = described.weights;
   const int64_t rows = static_cast<int64_t>(x.shape(0));
@@ -50,6 +55,12 @@ void linear_run(const nb::dict& tensor, Matrix<const float> x, Matrix<float> out
                                    .activation = buffer_type(activation),
                                    .multiplier = multiplier ? multiplier->data() : nullptr,
                                    .paired = paired};
+  const runtime::Threads threads = std::visit(
+      [](auto* team) {
+        return runtime::Threads{
+            team->threads(), [team](int64_t tasks, const ThreadPool::Body& body) { team->run(tasks, body); }};
+      },
+      workers);
   nb::gil_scoped_release release;
   runtime::apply_linear(layer, x.data(), rows, out.data(), threads);
 }
@@ -101,6 +112,12 @@ LinearDescription::LinearDescription(const nb::dict& tensor) {
 }
 
 void bind_linear(nb::module_& m) {
+  nb::class_<OpenMpTeam>(m, "OpenMpTeam", "Threads of an OpenMP runtime that is loaded already.")
+      .def(nb::new_([](uintptr_t parallel, int threads) {
+             return new OpenMpTeam(reinterpret_cast<OpenMpTeam::Parallel>(parallel), threads);
+           }),
+           nb::arg("parallel"), nb::arg("threads"), "`parallel`: the address of its GOMP_parallel.")
+      .def_prop_ro("threads", &OpenMpTeam::threads);
   m.def("linear_run", &linear_run, nb::arg("tensor"), nb::arg("x"), nb::arg("out"), nb::arg("threads"),
         nb::arg("activation") = "fp32", nb::arg("multiplier") = nb::none(), nb::arg("paired") = false,
         "Rows through a linear layer by itself, without the GIL: the layer as in Plan.linear.");

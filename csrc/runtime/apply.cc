@@ -16,7 +16,9 @@ constexpr int64_t kMinTaskRows = 32;
 constexpr int64_t kMaxTaskRows = 256;
 // Multiply-adds below which a part is not worth another thread. Calls come one by one, so that the others
 // sleep when work arrives, and take 50 us to wake: more than in a plan, whose operators follow each other.
+// Products in float32 take several times as long.
 constexpr int64_t kGrain = 1 << 21;
+constexpr int64_t kFloatGrain = 1 << 18;
 
 // Rows in the form in which they meet the weights, in memory of this thread.
 class Form {
@@ -116,19 +118,21 @@ void run_part(const qmatmul::Row& kernel, qmatmul::Params p, const Slot& in, flo
 
 }  // namespace
 
-void apply_linear(const Application& layer, const float* x, int64_t rows, float* out, ThreadPool& pool) {
+void apply_linear(const Application& layer, const float* x, int64_t rows, float* out,
+                  const Threads& threads) {
   const LinearWeights& w = layer.weights;
   check_linear(w, w.k, layer.activation);
   if (rows == 0) return;
   const Form form(layer);
   qmatmul::Params p = params_of(w);
   const int64_t panels = ceil_div(w.n, qmatmul::kPanel);
+  const int64_t grain = layer.activation == BufferType::kF32 ? kFloatGrain : kGrain;
   const int64_t parts =
-      std::clamp<int64_t>(rows * w.n * w.k / kGrain, 1, std::min<int64_t>(panels, 4 * pool.threads()));
-  if (parts > 1 && rows >= kMinTaskRows * pool.threads()) {
+      std::clamp<int64_t>(rows * w.n * w.k / grain, 1, std::min<int64_t>(panels, 4 * threads.count));
+  if (parts > 1 && rows >= kMinTaskRows * threads.count) {
     const int64_t size =
-        std::clamp<int64_t>(ceil_div(rows, int64_t{2} * pool.threads()), kMinTaskRows, kMaxTaskRows);
-    pool.run(ceil_div(rows, size), [&](int64_t task, int) {
+        std::clamp<int64_t>(ceil_div(rows, int64_t{2} * threads.count), kMinTaskRows, kMaxTaskRows);
+    threads.run(ceil_div(rows, size), [&](int64_t task, int) {
       const int64_t begin = task * size;
       qmatmul::Params part = p;
       part.m = std::min(size, rows - begin);
@@ -140,7 +144,7 @@ void apply_linear(const Application& layer, const float* x, int64_t rows, float*
   p.m = rows;
   const qmatmul::Row& kernel = select_linear(w, layer.activation, rows, layer.paired);
   const Slot in = form.of(x, rows);
-  pool.run(parts, [&](int64_t part, int) {
+  threads.run(parts, [&](int64_t part, int) {
     run_part(kernel, p, in, out,
              {panels * part / parts * qmatmul::kPanel, panels * (part + 1) / parts * qmatmul::kPanel});
   });

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <functional>
+
 #include "base/thread_pool.h"
 #include "runtime/execution.h"
 #include "runtime/ops/linear.h"
@@ -14,9 +16,15 @@ struct Application {
   bool paired = false;                       // the codes are qmatmul::Weight::kI8Paired
 };
 
+// Threads that share tasks: a pool's, or a team's of another runtime.
+struct Threads {
+  int count;
+  std::function<void(int64_t tasks, const ThreadPool::Body& body)> run;
+};
+
 // out[m][n] = bias[n] + sum_k form(x[m][k] * multiplier[k]) * W[n][k] for `rows` rows, next to each other in
 // `x` and `out`. The same bits as in a plan, for any number of rows and threads. Throws Error(kWeight) where
 // weights and activations do not go together.
-void apply_linear(const Application& layer, const float* x, int64_t rows, float* out, ThreadPool& pool);
+void apply_linear(const Application& layer, const float* x, int64_t rows, float* out, const Threads& threads);
 
 }  // namespace arrowmind::runtime

@@ -163,11 +163,19 @@ def qmatmul_unpack(
 
 # --- linear
 
+class OpenMpTeam:
+    """Threads of an OpenMP runtime that the process has loaded for somebody else."""
+
+    def __init__(self, parallel: int, threads: int) -> None:
+        """`parallel`: the address of its GOMP_parallel."""
+    @property
+    def threads(self) -> int: ...
+
 def linear_run(
     tensor: dict[str, object],
     x: npt.NDArray[np.float32],
     out: npt.NDArray[np.float32],
-    threads: ThreadPool,
+    threads: ThreadPool | OpenMpTeam,
     activation: str = "fp32",
     multiplier: npt.NDArray[np.float32] | None = None,
     paired: bool = False,

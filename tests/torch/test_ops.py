@@ -151,3 +151,13 @@ def test_forms_are_texts(seed):
         assert Form.of(spec) == Form.of(made.spec)
         spec.check()
     assert str(Form.of(layer(FORMS[3], seed).spec)) == f"int4 n16k8 {N}x{K} fp32 32 fp16"
+
+
+def test_torchs_own_threads_do_the_work(monkeypatch):
+    from arrowmind import _native
+    from arrowmind.torch import ops
+
+    if "OpenMP" in torch.__config__.parallel_info():
+        assert isinstance(ops._threads(2), _native.OpenMpTeam)
+    monkeypatch.setattr(ops, "_gomp_parallel", lambda: 0)
+    assert isinstance(ops._threads.__wrapped__(3), _native.ThreadPool)

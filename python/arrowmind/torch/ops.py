@@ -16,13 +16,17 @@ frozen. It multiplies by the dequantised matrix, made anew in each backward pass
 from __future__ import annotations
 
 import atexit
+import ctypes
+import os
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
 from arrowmind import _native
 from arrowmind.errors import InvalidArgumentError
+from arrowmind.observe import get_logger
 from arrowmind.weights.tensor import Tensor, TensorSpec
 
 if TYPE_CHECKING:
@@ -30,6 +34,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 __all__ = ["Form", "dequantize", "qlinear"]
+
+_log = get_logger("arrowmind.torch")
 
 _MATRIX = (
     "Tensor codes, Tensor? scales, Tensor? zero_points, Tensor? sums, Tensor? outer_scales, "
@@ -117,8 +123,27 @@ def _read(text: str) -> tuple[Form, dict[str, object], str]:
 
 
 @cache
-def _threads(count: int) -> _native.ThreadPool:
+def _threads(count: int) -> _native.ThreadPool | _native.OpenMpTeam:
+    """Torch's own threads, which wait actively: beside them, threads of ours would find no processor free."""
+    parallel = _gomp_parallel()
+    if parallel:
+        return _native.OpenMpTeam(parallel, count)
+    _log.info(
+        "torch computes without OpenMP that can be shared; threads of our own beside its", threads=count
+    )
     return _native.ThreadPool(count)
+
+
+def _gomp_parallel() -> int:
+    """Address of the function in the runtime that torch is linked with; 0 where it has none."""
+    folder = Path(torch.__file__).parent / "lib"
+    for name in ("libtorch_cpu.so", "libtorch_cpu.dylib"):
+        try:
+            library = ctypes.CDLL(str(folder / name), mode=os.RTLD_NOLOAD | os.RTLD_LAZY)
+            return ctypes.cast(library.GOMP_parallel, ctypes.c_void_p).value or 0
+        except (OSError, AttributeError):
+            continue
+    return 0
 
 
 # Torch keeps operators, and with them this module, until after native objects should be gone.
