@@ -106,10 +106,10 @@ SYNTAX = [
 
 
 def ends_with_an_error(source):
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(InvalidArgumentError, match=r"chat template|nests") as told:
         ChatTemplate(source, limits=TemplateLimits(steps=200_000, seconds=4)).render(HELLO)
-    assert time.monotonic() - started < 30
+    assert time.process_time() - started < 20
     return str(told.value)
 
 
