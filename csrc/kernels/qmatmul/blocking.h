@@ -49,6 +49,7 @@ struct TileArgs {
   int64_t m;                       // .. of these rows,
   int64_t n;                       // these outputs
   int64_t quad;                    // and from this four of k on
+  const float* values;             // grid forms: what Form::pack_values laid beside the activations
   const char* next;                // cache lines to ask for on the way, one with each quad
   int64_t next_lines;              // at most `quads` of them are asked for
 };
@@ -84,11 +85,13 @@ class Blocking {
     most = most < Form::kRows ? Form::kRows : smaller(most, kMaxBlockRows);
     const int64_t blocks = ceil_of(p_.m, most);
     const EvenSplit split(p_.m, blocks);
-    char* scratch =
-        static_cast<char*>(qmatmul::thread_scratch(split.size(0) * row_bytes + 64 + kChunkBytes + kSumBytes));
+    row_values_ = row_values();
+    const int64_t rows_bytes = split.size(0) * (row_bytes + row_values_ * static_cast<int64_t>(sizeof(float)));
+    char* scratch = static_cast<char*>(qmatmul::thread_scratch(rows_bytes + 128 + kChunkBytes + kSumBytes));
     sums_ = reinterpret_cast<typename Form::Vector*>(scratch);
     chunk_ = scratch + kSumBytes;
     a_ = reinterpret_cast<typename Form::Packed*>(chunk_ + kChunkBytes);
+    values_ = reinterpret_cast<float*>(chunk_ + kChunkBytes + ceil_of(split.size(0) * row_bytes, 64) * 64);
     for (int64_t block = 0, m = 0; block < blocks; m += split.size(block), ++block) {
       run_block(m, split.size(block));
     }
@@ -103,6 +106,11 @@ class Blocking {
   // The last chunk may hold a tail beside its whole quads.
   static constexpr int64_t kChunkBytes =
       Form::kDecodes ? (Form::kChunkQuads + 1) * Form::decoded_quad_bytes() : 0;
+
+  int64_t row_values() const {
+    if constexpr (requires { Form::row_values(p_); }) return Form::row_values(p_);
+    return 0;
+  }
 
   void run_block(int64_t m, int64_t rows) {
     const int64_t tiles = ceil_of(rows, Form::kRows);
@@ -120,6 +128,7 @@ class Blocking {
 
   void pack(int64_t m, const EvenSplit& split, int64_t tiles) {
     typename Form::Packed* out = a_;
+    [[maybe_unused]] float* values = values_;
     const int64_t quads = quads_ + (tail_ > 0 ? 1 : 0);
     float wide[kRun * kQuad];
     for (int64_t tile = 0; tile < tiles; ++tile) {
@@ -136,6 +145,10 @@ class Blocking {
         for (int64_t j = 0; j < tail_; ++j) out[(quads_ * rows + row) * kQuad + j] = last[j];
       }
       out += quads * rows * kQuad;
+      if constexpr (requires { Form::row_values(p_); }) {
+        Form::pack_values(p_, m, rows, values);
+        values += rows * row_values_;
+      }
       m += rows;
     }
   }
@@ -183,6 +196,7 @@ class Blocking {
         const int64_t rows = split.size(tile);
         if (chunked) choose_prefetch(t, next, next_bytes, panels, tile, tiles);
         t.a = a_ + (row * all_quads + rows * quad) * kQuad;
+        t.values = values_ + row * row_values_ + rows * (row_values_ / (quads_ / unit_) * (quad / unit_));
         t.sums = sums_ + row * panels * Form::kVectors;
         t.m = m + row;
         if (prefetches_ && quad + t.quads == quads_) prefetch_outputs(m + row, rows, panel, panels);
@@ -228,10 +242,12 @@ class Blocking {
   int64_t tail_ = 0;
   int64_t unit_ = 1;  // fours of k that stay together
   int64_t panel_bytes_ = 0;
+  int64_t row_values_ = 0;  // floats
   bool prefetches_ = false;
   typename Form::Vector* sums_ = nullptr;
   char* chunk_ = nullptr;
   typename Form::Packed* a_ = nullptr;
+  float* values_ = nullptr;
 };
 
 }  // namespace arrowmind::ARROWMIND_ISA

@@ -7,7 +7,7 @@
 //   Quad         four activation codes of one row, broadcast to every output
 //   Acc          sums of products of a few fours of k; Ops::fours<Codes>() of them fit
 //   I32x16       their sums as int32
-//   load_row, row_and, row_left, row_right, row_table; broadcast; none, mac, widen; splat, add, sub,
+//   load_row, row_and, row_left, row_right, row_table; prepare, product, mac, widen; splat, add, sub,
 //   times128, to_float
 //
 // Codes decodes a row of packed codes to rows of bytes, one for each four of k in it.
@@ -85,7 +85,12 @@ struct GridForm {
   // 128 fours of a panel decoded are 8 KB and at most 4 KB of scales, beside a tile's activations in L1.
   static constexpr int64_t kChunkQuads = 128;
   static constexpr int panels(int64_t /*rows*/) { return 1; }
+  // Whether what unsigned codes are too large by is taken off as - zero * scale for each part.
+  static constexpr bool kShifts = !Codes::kSigned;
+  static constexpr bool kBiased = Ops::template bias<Codes>() != 0;
+  static_assert(!kBiased || Ops::template bias<Codes>() == 128);
 
+  static int64_t parts_of(const Params& p) { return block_of(p.grid.group) / part_of(p.grid.group); }
   static int64_t quads(const Params& p) {
     return ceil_of(p.k, block_of(p.grid.group)) * block_of(p.grid.group) / kQuad;
   }
@@ -129,48 +134,52 @@ struct GridForm {
     return pick_tile<GridForm>(rows, panels, decoded);
   }
 
+  // What a tile reads of its rows' activations beside the codes, for each block: [rows] scales, then for each
+  // part [rows] sums times scale and, where codes are biased, [rows] sums (int32).
+  static constexpr int64_t kPartRows = (kShifts ? 1 : 0) + (kBiased ? 1 : 0);
+  static int64_t row_values(const Params& p) {
+    const int64_t blocks = quads(p) / unit(p);
+    return blocks * (1 + parts_of(p) * kPartRows);
+  }
+  static void pack_values(const Params& p, int64_t m, int64_t rows, float* out) {
+    const int64_t blocks = quads(p) / unit(p), parts = parts_of(p);
+    const auto gather = [&](const float* first, int64_t stride) {
+      for (int64_t row = 0; row < rows; ++row) *out++ = first[row * stride];
+    };
+    for (int64_t block = 0; block < blocks; ++block) {
+      gather(p.a_scale + m * blocks + block, blocks);
+      for (int64_t part = block * parts; part < (block + 1) * parts; ++part) {
+        if constexpr (kShifts) gather(p.a_weighted + m * blocks * parts + part, blocks * parts);
+        if constexpr (kBiased) {
+          gather(reinterpret_cast<const float*>(p.a_sum) + m * blocks * parts + part, blocks * parts);
+        }
+      }
+    }
+  }
+
   template <int R, int P, bool kDecoded>
   static void run_tile(const TileArgs<GridForm>& t) {
     const int64_t part = part_of(t.params->grid.group);
     if (t.first) {
       for (int r = 0; r < R; ++r) t.sums[r] = zero();
     }
-    if (part < block_of(t.params->grid.group)) {
-      constexpr bool kOneStep = Ops::template fours<Codes>() >= kFewestFours;
-      return add_blocks<R, kDecoded, 2, kOneStep>(t);
+    if (part == 16) return add_blocks<R, kDecoded, 2, smaller(kStep, 4), (kStep < 4)>(t);
+    if constexpr (kStep == 8) {
+      if (part == 32) return add_blocks<R, kDecoded, 1, kStep, false>(t);
     }
-    if constexpr (Ops::template fours<Codes>() < kMostFours) {
-      if (part / kQuad > Ops::template fours<Codes>()) return add_blocks<R, kDecoded, 1, false>(t);
-    }
-    add_blocks<R, kDecoded, 1, true>(t);
+    add_blocks<R, kDecoded, 1, kStep, true>(t);
   }
 
  private:
-  static constexpr int64_t kFewestFours = 16 / kQuad;  // of a part
-  static constexpr int64_t kMostFours = 128 / kQuad;
+  // Fours of k whose products are added up without a loop: a part of 32 where the accumulators hold its sums.
+  static constexpr int64_t kFours = Ops::template fours<Codes>();
+  static constexpr int64_t kStep = kFours >= 8 ? 8 : kFours >= 4 ? 4 : 2;
+  static_assert(kFours >= kStep && kStep % kPlanes == 0);
 
-  // Whether what unsigned codes are too large by is taken off as - zero * scale for each part.
-  static constexpr bool kShifts = !Codes::kSigned;
-
-  // What the activations of a tile bring: [R, blocks] scales, [R, parts] sums, scaled or not.
-  template <int kParts>
-  struct RowScales {
-    explicit RowScales(const TileArgs<GridForm>& t)
-        : blocks(quads(*t.params) / unit(*t.params)),
-          scale(t.params->a_scale + t.m * blocks + t.quad / unit(*t.params)),
-          sum(t.params->a_sum + (t.m * blocks + t.quad / unit(*t.params)) * kParts),
-          weighted(t.params->a_weighted + (t.m * blocks + t.quad / unit(*t.params)) * kParts) {}
-    int64_t blocks;
-    const float* scale;
-    const int32_t* sum;
-    const float* weighted;
-  };
-
-  // kOneStep: the products of a part fit the accumulators.
-  template <int R, bool kDecoded, int kParts, bool kOneStep>
+  // kSteps: a part has several times kQuads fours of k.
+  template <int R, bool kDecoded, int kParts, int64_t kQuads, bool kSteps>
   static void add_blocks(const TileArgs<GridForm>& t) {
     const PartScales<kDecoded> scales(t);
-    const RowScales<kParts> rows(t);
     const int64_t part_quads = part_of(t.params->grid.group) / kQuad;
     const int64_t blocks = t.quads / part_quads / kParts;
     // In registers where there are enough of them beside the accumulators, else in memory between blocks.
@@ -180,6 +189,7 @@ struct GridForm {
     for (int r = 0; r < R && Ops::kKeepsOutputs; ++r) kept[r] = t.sums[r];
     const Packed* a = t.a;
     const char* w = t.w;
+    const float* values = t.values;
     const char* next = t.next;
     int64_t next_lines = t.next_lines;
     for (int64_t block = 0; block < blocks; ++block) {
@@ -190,44 +200,46 @@ struct GridForm {
       F32x16 value[R];
 #pragma GCC unroll 2
       for (int i = 0; i < kParts; ++i) {
-        const int64_t part = block * kParts + i;
         I32x16 sums[R];
-        sum_part<R, kDecoded, kOneStep>(a, w, part_quads, sums);
-        const F32x16 scale = scales.scale(part);
+        sum_part<R, kDecoded, kQuads, kSteps>(a, w, part_quads, sums);
+        const F32x16 scale = scales.scale(block * kParts + i);
+        const float* biased = values + R * (1 + i * kPartRows + (kShifts ? 1 : 0));
 #pragma GCC unroll 16
         for (int r = 0; r < R; ++r) {
-          const int32_t* sum = rows.sum + r * rows.blocks * kParts + part;
-          const F32x16 real = Ops::to_float(unbiased(sums[r], sum));
+          const F32x16 real = Ops::to_float(unbiased(sums[r], biased + r));
           value[r] = i == 0 ? real * scale : fma(real, scale, value[r]);
+          if constexpr (kParts == 1) fold<R, kParts>(r, value[r], scales, block, values, out);
         }
       }
 #pragma GCC unroll 16
-      for (int r = 0; r < R; ++r) {
-        out[r] = fma(value[r], set1(rows.scale[r * rows.blocks + block]), out[r]);
-      }
-#pragma GCC unroll 2
-      for (int i = 0; i < kParts && kShifts; ++i) {
-        const int64_t part = block * kParts + i;
-        const F32x16 shift = scales.shift(part);
-#pragma GCC unroll 16
-        for (int r = 0; r < R; ++r) {
-          out[r] = fma(shift, set1(rows.weighted[r * rows.blocks * kParts + part]), out[r]);
-        }
-      }
-      if constexpr (!Ops::kKeepsOutputs) __asm__ volatile("" : : : "memory");
+      for (int r = 0; r < R && kParts > 1; ++r) fold<R, kParts>(r, value[r], scales, block, values, out);
+      values += R * (1 + kParts * kPartRows);
     }
 #pragma GCC unroll 16
     for (int r = 0; r < R && Ops::kKeepsOutputs; ++r) t.sums[r] = kept[r];
   }
 
+  // The block's value of row r to its output; and what the codes' offsets or zero points take off.
+  template <int R, int kParts, class Scales>
+  [[gnu::always_inline]] static void fold(int r, F32x16 value, const Scales& scales, int64_t block,
+                                          const float* values, F32x16* out) {
+    F32x16 sum = fma(value, set1(values[r]), out[r]);
+#pragma GCC unroll 2
+    for (int i = 0; i < kParts && kShifts; ++i) {
+      sum = fma(scales.shift(block * kParts + i), set1(values[R * (1 + i * kPartRows) + r]), sum);
+    }
+    out[r] = sum;
+  }
+
   // Less what a bias of the codes adds, of signed codes for unsigned instructions: a multiple of the
   // activations' sum.
-  static I32x16 unbiased(I32x16 sums, const int32_t* sum) {
-    if constexpr (Ops::template bias<Codes>() == 0) {
+  static I32x16 unbiased(I32x16 sums, const float* sum) {
+    if constexpr (!kBiased) {
       return sums;
     } else {
-      static_assert(Ops::template bias<Codes>() == 128);
-      return Ops::sub(sums, Ops::times128(Ops::splat(*sum)));
+      int32_t bits;
+      std::memcpy(&bits, sum, sizeof(bits));
+      return Ops::sub(sums, Ops::times128(Ops::splat(bits)));
     }
   }
 
@@ -241,11 +253,11 @@ struct GridForm {
   struct PartScales {
     explicit PartScales(const TileArgs<GridForm>& t)
         : values(reinterpret_cast<const float*>(t.w + t.quads * kRowBytes)),
-          parts(t.quads * kQuad / part_of(t.params->grid.group)) {}
+          shifts(values + t.quads * kQuad / part_of(t.params->grid.group) * kPanel) {}
     F32x16 scale(int64_t part) const { return load(values + part * kPanel); }
-    F32x16 shift(int64_t part) const { return load(values + (parts + part) * kPanel); }
+    F32x16 shift(int64_t part) const { return load(shifts + part * kPanel); }
     const float* values;
-    int64_t parts;
+    const float* shifts;
   };
   template <int dummy>
   struct PartScales<false, dummy> {
@@ -256,51 +268,47 @@ struct GridForm {
     PanelScales scales;
   };
 
-  // Sums of products over `quads` fours of k; moves a and w behind them.
-  template <int R, bool kDecoded, bool kOneStep>
+  // Sums of products over a part; moves a and w behind it.
+  template <int R, bool kDecoded, int64_t kQuads, bool kSteps>
   [[gnu::always_inline]] static void sum_part(const Packed*& a, const char*& w, int64_t quads,
                                               I32x16 (&sums)[R]) {
-    constexpr int64_t kFours = Ops::template fours<Codes>();
-    for (int64_t quad = 0; quad < (kOneStep ? 1 : quads); quad += kFours) {
+    for (int64_t quad = 0; quad < (kSteps ? quads : 1); quad += kQuads) {
       typename Ops::template Acc<Codes> acc[R];
-#pragma GCC unroll 16
-      for (int r = 0; r < R; ++r) acc[r] = Ops::none();
-      add_products<R, kDecoded>(a, w, kOneStep ? quads : smaller(kFours, quads - quad), acc);
+      add_fours<R, kDecoded>(a, w, acc, std::make_integer_sequence<int, static_cast<int>(kQuads)>{});
+      a += kQuads * R * kQuad;
+      w += kDecoded ? kQuads * kRowBytes : kQuads * kQuadBytes;
 #pragma GCC unroll 16
       for (int r = 0; r < R; ++r) {
         const I32x16 widened = Ops::template widen<Codes>(acc[r]);
-        sums[r] = kOneStep || quad == 0 ? widened : Ops::add(sums[r], widened);
+        sums[r] = kSteps && quad > 0 ? Ops::add(sums[r], widened) : widened;
       }
     }
   }
 
-  template <int R, bool kDecoded, class Acc>
-  [[gnu::always_inline]] static void add_products(const Packed*& a, const char*& w, int64_t quads,
-                                                  Acc (&acc)[R]) {
-    if constexpr (kDecoded) {
-      for (int64_t quad = 0; quad < quads; ++quad, w += kRowBytes, a += R * kQuad) {
-        add_four<R>(Ops::load_row(w), a, acc);
-      }
-    } else {
-      for (int64_t quad = 0; quad < quads; quad += kPlanes, w += kRowBytes) {
-        const Row packed = Ops::load_row(w);
-        add_fours<R>(packed, a, acc, std::make_integer_sequence<int, kPlanes>{});
-        a += kPlanes * R * kQuad;
-      }
-    }
-  }
-
-  template <int R, class Acc, int... j>
-  [[gnu::always_inline]] static void add_fours(Row packed, const Packed* a, Acc (&acc)[R],
+  template <int R, bool kDecoded, class Acc, int... j>
+  [[gnu::always_inline]] static void add_fours(const Packed* a, const char* w, Acc (&acc)[R],
                                                std::integer_sequence<int, j...> /*fours*/) {
-    (add_four<R>(Codes::template four<Ops, j>(packed), a + j * R * kQuad, acc), ...);
+    (add_four<R, j == 0>(four_of<kDecoded, j>(w), a + j * R * kQuad, acc), ...);
   }
 
-  template <int R, class Acc>
+  // Four j of k of decoded or packed codes; the compiler loads a packed row once.
+  template <bool kDecoded, int j>
+  [[gnu::always_inline]] static Row four_of(const char* w) {
+    if constexpr (kDecoded) return Ops::load_row(w + j * kRowBytes);
+    return Codes::template four<Ops, j % kPlanes>(Ops::load_row(w + j / kPlanes * kRowBytes));
+  }
+
+  template <int R, bool kFirst, class Acc>
   [[gnu::always_inline]] static void add_four(Row w, const Packed* a, Acc (&acc)[R]) {
     const auto prepared = Ops::template prepare<Codes>(w);
 #pragma GCC unroll 16
-    for (int r = 0; r < R; ++r) Ops::template mac<Codes>(acc[r], prepared, Ops::broadcast(a + r * kQuad));
+    for (int r = 0; r < R; ++r) {
+      if constexpr (kFirst) {
+        acc[r] = Ops::template product<Codes>(prepared, a + r * kQuad);
+      } else {
+        Ops::template mac<Codes>(acc[r], prepared, a + r * kQuad);
+      }
+    }
   }
 };
 

@@ -19,7 +19,6 @@ struct GridOps {
     __m256i low, high;
   };
   using I32x16 = Row;
-  using Quad = __m256i;
   template <class Codes>
   using Acc = Row;
   static constexpr bool kKeepsOutputs = false;
@@ -61,12 +60,6 @@ struct GridOps {
         _mm256_broadcastsi128_si256(_mm_load_si128(reinterpret_cast<const __m128i*>(table)));
     return {_mm256_shuffle_epi8(values, row.low), _mm256_shuffle_epi8(values, row.high)};
   }
-  static Quad broadcast(const int8_t* p) {
-    int32_t codes;
-    std::memcpy(&codes, p, 4);
-    return _mm256_set1_epi32(codes);
-  }
-
   struct Signed {
     Row codes, magnitudes;
   };
@@ -79,16 +72,26 @@ struct GridOps {
     }
   }
   template <class Codes>
-  static void mac(Row& acc, const Row& w, Quad a) {
-    acc.low = _mm256_add_epi16(acc.low, _mm256_maddubs_epi16(w.low, a));
-    acc.high = _mm256_add_epi16(acc.high, _mm256_maddubs_epi16(w.high, a));
-    in_order(acc);
+  static Row product(const Row& w, const int8_t* a) {
+    const __m256i codes = broadcast(a);
+    return {_mm256_maddubs_epi16(w.low, codes), _mm256_maddubs_epi16(w.high, codes)};
   }
   template <class Codes>
-  static void mac(Row& acc, const Signed& w, Quad a) {
-    acc.low = _mm256_add_epi32(acc.low, signed_products(w.magnitudes.low, w.codes.low, a));
-    acc.high = _mm256_add_epi32(acc.high, signed_products(w.magnitudes.high, w.codes.high, a));
-    in_order(acc);
+  static void mac(Row& acc, const Row& w, const int8_t* a) {
+    const __m256i codes = broadcast(a);
+    add_product(acc.low, w.low, codes);
+    add_product(acc.high, w.high, codes);
+  }
+  template <class Codes>
+  static Row product(const Signed& w, const int8_t* a) {
+    const __m256i codes = broadcast(a);
+    return {signed_products(w.magnitudes.low, w.codes.low, codes),
+            signed_products(w.magnitudes.high, w.codes.high, codes)};
+  }
+  template <class Codes>
+  static void mac(Row& acc, const Signed& w, const int8_t* a) {
+    acc = add(acc, product<Codes>(w, a));
+    __asm__ volatile("" : "+x"(acc.low), "+x"(acc.high));
   }
   template <class Codes>
   static I32x16 widen(Row acc) {
@@ -118,10 +121,22 @@ struct GridOps {
   }
 
  private:
-  // Row after row: products of several rows in flight would push accumulators out of the registers.
-  static void in_order(Row& acc) { __asm__ volatile("" : "+x"(acc.low), "+x"(acc.high)); }
+  static __m256i broadcast(const int8_t* p) {
+    int32_t codes;
+    std::memcpy(&codes, p, 4);
+    return _mm256_set1_epi32(codes);
+  }
+  // Product and sum in one: the compiler would have products of several rows in flight, and move accumulators
+  // out of the registers.
+  static void add_product(__m256i& acc, __m256i w, __m256i a) {
+    __m256i product;
+    __asm__("vpmaddubsw %[a], %[w], %[product]\n\t"
+            "vpaddw %[product], %[acc], %[acc]"
+            : [acc] "+x"(acc), [product] "=&x"(product)
+            : [w] "x"(w), [a] "x"(a));
+  }
   static __m256i pairs(__m256i sums) { return _mm256_madd_epi16(sums, _mm256_set1_epi16(1)); }
-  static __m256i signed_products(__m256i magnitudes, __m256i codes, Quad a) {
+  static __m256i signed_products(__m256i magnitudes, __m256i codes, __m256i a) {
     return pairs(_mm256_maddubs_epi16(magnitudes, _mm256_sign_epi8(a, codes)));
   }
 };

@@ -30,13 +30,19 @@ struct GridOps : GridZmm {
     }
   }
   template <class Codes>
-  static void mac(__m512i& acc, __m512i w, Quad a) {
-    acc = _mm512_add_epi16(acc, _mm512_maddubs_epi16(w, a));
+  static __m512i product(__m512i w, const int8_t* a) {
+    return _mm512_maddubs_epi16(w, broadcast(a));
   }
   template <class Codes>
-  static void mac(__m512i& acc, const Signed& w, Quad a) {
-    const __m512i turned = _mm512_mask_sub_epi8(a, w.negative, _mm512_setzero_si512(), a);
-    acc = _mm512_add_epi32(acc, pairs(_mm512_maddubs_epi16(w.magnitudes, turned)));
+  static __m512i product(const Signed& w, const int8_t* a) {
+    const __m512i codes = broadcast(a);
+    const __m512i turned = _mm512_mask_sub_epi8(codes, w.negative, _mm512_setzero_si512(), codes);
+    return pairs(_mm512_maddubs_epi16(w.magnitudes, turned));
+  }
+  template <class Codes, class Weights>
+  static void mac(__m512i& acc, const Weights& w, const int8_t* a) {
+    const __m512i products = product<Codes>(w, a);
+    acc = Codes::kSigned ? _mm512_add_epi32(acc, products) : _mm512_add_epi16(acc, products);
   }
   template <class Codes>
   static I32x16 widen(__m512i acc) {

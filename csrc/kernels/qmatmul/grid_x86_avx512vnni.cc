@@ -20,8 +20,18 @@ struct GridOps : GridZmm {
     return Codes::kSigned ? _mm512_xor_si512(row, _mm512_set1_epi8(-128)) : row;
   }
   template <class Codes>
-  static void mac(__m512i& acc, __m512i w, Quad a) {
-    acc = _mm512_dpbusd_epi32(acc, w, a);
+  static __m512i product(__m512i w, const int8_t* a) {
+    __m512i acc = _mm512_setzero_si512();
+    mac<Codes>(acc, w, a);
+    return acc;
+  }
+  // Activations straight from memory; the compiler would load each to a register of its own.
+  template <class Codes>
+  static void mac(__m512i& acc, __m512i w, const int8_t* a) {
+    using Four = int8_t[4];
+    __asm__("vpdpbusd %[a]%{1to16%}, %[w], %[acc]"
+            : [acc] "+v"(acc)
+            : [w] "v"(w), [a] "m"(*reinterpret_cast<const Four*>(a)));
   }
   template <class Codes>
   static I32x16 widen(__m512i acc) {

@@ -13,7 +13,6 @@ namespace arrowmind::ARROWMIND_ISA {
 struct GridZmm {
   using Row = __m512i;
   using I32x16 = __m512i;
-  using Quad = __m512i;
   template <class Codes>
   using Acc = __m512i;
   static constexpr bool kKeepsOutputs = true;
@@ -37,13 +36,12 @@ struct GridZmm {
     const __m128i values = _mm_load_si128(reinterpret_cast<const __m128i*>(table));
     return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(values), row);
   }
-  static Quad broadcast(const int8_t* p) {
+  static __m512i broadcast(const int8_t* p) {
     int32_t codes;
     std::memcpy(&codes, p, 4);
     return _mm512_set1_epi32(codes);
   }
 
-  static Row none() { return _mm512_setzero_si512(); }
   static I32x16 splat(int32_t x) { return _mm512_set1_epi32(x); }
   static I32x16 add(I32x16 a, I32x16 b) { return _mm512_add_epi32(a, b); }
   static I32x16 sub(I32x16 a, I32x16 b) { return _mm512_sub_epi32(a, b); }

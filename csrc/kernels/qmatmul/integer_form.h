@@ -27,6 +27,8 @@ struct IntegerForm {
   static constexpr int64_t kQuadBytes = kPanel * kQuad;
   static constexpr int64_t kVectorCodes = kQuadBytes / kVectors;
 
+  static constexpr int64_t kRun = 16;  // quads
+
   static int64_t quads(const Params& p) { return ceil_of(p.k, kQuad); }
   static int64_t unit(const Params& /*p*/) { return 1; }
   static int64_t panel_bytes(const Params& p) { return quads(p) * kQuadBytes; }
@@ -49,7 +51,9 @@ struct IntegerForm {
       for (int64_t quad = 0; quad < quads; ++quad, w += kQuadBytes) {
 #pragma GCC unroll 4
         for (int v = 0; v < kVectors; ++v) {
-          decoded[(v / kAtOnce * quads + quad) * kAtOnce + v % kAtOnce] = Dot::load(w + v * kVectorCodes);
+          if constexpr (kDecodes) {
+            decoded[(v / kAtOnce * quads + quad) * kAtOnce + v % kAtOnce] = Dot::load(w + v * kVectorCodes);
+          }
         }
       }
       decoded += kVectors * quads;
@@ -85,31 +89,37 @@ struct IntegerForm {
       }
       const Packed* a = t.a;
       const char* decoded = t.w + v * t.quads * static_cast<int64_t>(sizeof(Vector));
-      const char* next = t.next;
-      const int64_t next_lines = v == 0 ? t.next_lines : 0;
       const char* packed[T];
       for (int i = 0; i < T; ++i) packed[i] = weight_address(t, 0, v + i);
-#pragma GCC unroll 2
-      for (int64_t quad = 0; quad < t.quads; ++quad) {
-        if (quad < next_lines) __builtin_prefetch(next + quad * 64, 0, 2);
-        Vector w[T];
+      const char* next = t.next;
+      int64_t next_lines = v == 0 ? t.next_lines : 0;
+      // Runs of quads, each behind its share of the prefetches: with a branch for them among the products,
+      // compilers move accumulators out of the registers.
+      for (int64_t quad = 0; quad < t.quads;) {
+        const int64_t end = smaller(quad + kRun, t.quads);
+        for (int64_t i = quad; i < end && next_lines > 0; ++i, --next_lines, next += 64) {
+          __builtin_prefetch(next, 0, 2);
+        }
+        for (; quad < end; ++quad) {
+          decltype(Dot::load(nullptr)) w[T];
 #pragma GCC unroll 16
-        for (int i = 0; i < T; ++i) {
-          if (kDecoded) {
-            w[i] = *reinterpret_cast<const Vector*>(decoded + i * sizeof(Vector));
-          } else {
-            w[i] =
-                Dot::load(packed[i / kVectors * kVectors] + quad * kQuadBytes + i % kVectors * kVectorCodes);
+          for (int i = 0; i < T; ++i) {
+            if constexpr (kDecoded) {
+              w[i] = *reinterpret_cast<const Vector*>(decoded + i * sizeof(Vector));
+            } else {
+              w[i] =
+                  Dot::load(packed[i / kVectors * kVectors] + quad * kQuadBytes + i % kVectors * kVectorCodes);
+            }
           }
-        }
 #pragma GCC unroll 16
-        for (int r = 0; r < R; ++r) {
-          const auto broadcast = Dot::broadcast(a + r * kQuad);
+          for (int r = 0; r < R; ++r) {
+            const auto broadcast = Dot::broadcast(a + r * kQuad);
 #pragma GCC unroll 16
-          for (int i = 0; i < T; ++i) acc[r][i] = Dot::dot(acc[r][i], w[i], broadcast);
+            for (int i = 0; i < T; ++i) acc[r][i] = Dot::dot(acc[r][i], w[i], broadcast);
+          }
+          a += R * kQuad;
+          decoded += T * sizeof(Vector);
         }
-        a += R * kQuad;
-        decoded += T * sizeof(Vector);
       }
 #pragma GCC unroll 16
       for (int r = 0; r < R; ++r) {

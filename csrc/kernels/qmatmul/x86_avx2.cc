@@ -81,17 +81,21 @@ struct Maddubs {
   static constexpr int at_once(int rows) { return 2 * panels(rows); }
 
   static Vector zero() { return _mm256_setzero_si256(); }
-  static Vector load(const char* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
+  // Weights stay in memory, an operand of their product: twelve accumulators, the activations, a product and
+  // the ones leave one register. The compiler would load them, and move accumulators out.
+  static const Vector* load(const char* p) { return reinterpret_cast<const Vector*>(p); }
   static Vector broadcast(const uint8_t* p) {
     int32_t codes;
     std::memcpy(&codes, p, 4);
     return _mm256_set1_epi32(codes);
   }
-  static Vector dot(Vector acc, Vector w, Vector a) {
-    const __m256i pairs = _mm256_maddubs_epi16(a, w);
-    acc = _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
-    // One product after the other: several in flight would push accumulators out of the registers.
-    __asm__ volatile("" : "+x"(acc));
+  static Vector dot(Vector acc, const Vector* w, Vector a) {
+    __m256i product;
+    __asm__("vpmaddubsw %[w], %[a], %[product]\n\t"
+            "vpmaddwd %[ones], %[product], %[product]\n\t"
+            "vpaddd %[product], %[acc], %[acc]"
+            : [acc] "+x"(acc), [product] "=&x"(product)
+            : [w] "m"(*w), [a] "x"(a), [ones] "x"(_mm256_set1_epi16(1)));
     return acc;
   }
   static void pack(const int8_t* in, int64_t quads, int64_t step, uint8_t* out) {
@@ -100,8 +104,9 @@ struct Maddubs {
   struct Total {
     Total(const Params& p, int64_t n) {
       if (p.w_sum != nullptr) {
-        low = _mm256_slli_epi32(load(reinterpret_cast<const char*>(p.w_sum + n)), 7);
-        high = _mm256_slli_epi32(load(reinterpret_cast<const char*>(p.w_sum + n + 8)), 7);
+        const auto* sums = reinterpret_cast<const __m256i*>(p.w_sum + n);
+        low = _mm256_slli_epi32(_mm256_loadu_si256(sums), 7);
+        high = _mm256_slli_epi32(_mm256_loadu_si256(sums + 1), 7);
         return;
       }
       const int64_t quads = ceil_of(p.k, kQuad);
