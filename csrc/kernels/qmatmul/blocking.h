@@ -172,6 +172,7 @@ class Blocking {
     const EvenSplit units(quads_ / unit_, chunks < 1 ? 1 : chunks);
     const auto chunk_quads = [&](int64_t chunk) { return units.size(chunk) * unit_; };
     const int64_t all_quads = quads_ + (tail_ > 0 ? 1 : 0);
+    const int64_t block_values = row_values_ == 0 ? 0 : row_values_ / (quads_ / unit_);
     const char* w = static_cast<const char*>(p_.w) + panel * panel_bytes_;
     TileArgs<Form> t{};
     t.panel_bytes = panel_bytes_;
@@ -192,11 +193,13 @@ class Blocking {
       const bool last = chunk + 1 >= chunks;
       const char* next = last ? w + panels * panel_bytes_ : w + (quad + t.quads) * Form::kQuadBytes;
       const int64_t next_bytes = chunk_quads(last ? 0 : chunk + 1) * Form::kQuadBytes;
+      Prefetches prefetches(next, ceil_of(next_bytes, 64), ceil_of(tiles, panels), panels, panel_bytes_);
+      const int64_t values_before = block_values * (quad / unit_);
       for (int64_t tile = 0, row = 0; tile < tiles; row += split.size(tile), ++tile) {
         const int64_t rows = split.size(tile);
-        if (chunked) choose_prefetch(t, next, next_bytes, panels, tile, tiles);
+        if (chunked) prefetches.give(t);
         t.a = a_ + (row * all_quads + rows * quad) * kQuad;
-        t.values = values_ + row * row_values_ + rows * (row_values_ / (quads_ / unit_) * (quad / unit_));
+        t.values = values_ + row * row_values_ + rows * values_before;
         t.sums = sums_ + row * panels * Form::kVectors;
         t.m = m + row;
         if (prefetches_ && quad + t.quads == quads_) prefetch_outputs(m + row, rows, panel, panels);
@@ -208,15 +211,27 @@ class Blocking {
 
   // Each row tile asks for its share of the next chunk, into L2: the chunk comes from memory or the last
   // cache, and would hold up its products if it were asked for by them. Tiles take the panels in turn.
-  void choose_prefetch(TileArgs<Form>& t, const char* next, int64_t bytes, int64_t panels, int64_t tile,
-                       int64_t tiles) const {
-    constexpr int64_t kLine = 64;
-    const int64_t parts = ceil_of(tiles, panels);
-    const int64_t lines = ceil_of(bytes, kLine);
-    const int64_t begin = lines * (tile / panels) / parts;
-    t.next = next + tile % panels * panel_bytes_ + begin * kLine;
-    t.next_lines = lines * (tile / panels + 1) / parts - begin;
-  }
+  // (Divisions once for all tiles: one takes as long as several rows of a tile.)
+  class Prefetches {
+   public:
+    Prefetches(const char* next, int64_t lines, int64_t parts, int64_t panels, int64_t panel_bytes)
+        : next_(next), split_(lines, parts), panels_(panels), panel_bytes_(panel_bytes) {}
+    void give(TileArgs<Form>& t) {
+      t.next = next_ + panel_ * panel_bytes_ + begin_ * kLine;
+      t.next_lines = split_.size(part_);
+      if (++panel_ < panels_) return;
+      begin_ += t.next_lines;
+      panel_ = 0;
+      ++part_;
+    }
+
+   private:
+    static constexpr int64_t kLine = 64;
+    const char* next_;
+    EvenSplit split_;
+    int64_t panels_, panel_bytes_;
+    int64_t panel_ = 0, part_ = 0, begin_ = 0;
+  };
 
   // Outputs larger than L2 wait for memory at the first store to each of their lines; asked for while the
   // sums are made, they are there when needed (16 to 26 % of a 256 x 1536 output, 1 to 3 % lost where they

@@ -214,6 +214,8 @@ struct GridForm {
 #pragma GCC unroll 16
       for (int r = 0; r < R && kParts > 1; ++r) fold<R, kParts>(r, value[r], scales, block, values, out);
       values += R * (1 + kParts * kPartRows);
+      // Or the compiler would keep copies of the outputs on the stack.
+      if constexpr (!Ops::kKeepsOutputs) __asm__ volatile("" : : : "memory");
     }
 #pragma GCC unroll 16
     for (int r = 0; r < R && Ops::kKeepsOutputs; ++r) t.sums[r] = kept[r];
