@@ -86,7 +86,8 @@ class Blocking {
     const int64_t blocks = ceil_of(p_.m, most);
     const EvenSplit split(p_.m, blocks);
     row_values_ = row_values();
-    const int64_t rows_bytes = split.size(0) * (row_bytes + row_values_ * static_cast<int64_t>(sizeof(float)));
+    const int64_t rows_bytes =
+        split.size(0) * (row_bytes + row_values_ * static_cast<int64_t>(sizeof(float)));
     char* scratch = static_cast<char*>(qmatmul::thread_scratch(rows_bytes + 128 + kChunkBytes + kSumBytes));
     sums_ = reinterpret_cast<typename Form::Vector*>(scratch);
     chunk_ = scratch + kSumBytes;

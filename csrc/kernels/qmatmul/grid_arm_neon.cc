@@ -26,16 +26,18 @@ struct GridOps : GridNeon {
     constexpr int kPlanes = Codes::kTraits.planes;
     return 32767 / (127 * Codes::kLargest) / kPlanes * kPlanes;
   }
-  static Sums none() {
-    const Products zeros{vdupq_n_s16(0), vdupq_n_s16(0)};
-    return {zeros, zeros, zeros, zeros};
+  template <class Codes>
+  static Sums product(const Row& w, const int8_t* a) {
+    const int8x16_t codes = broadcast(a);
+    return {first(w.q0, codes), first(w.q1, codes), first(w.q2, codes), first(w.q3, codes)};
   }
   template <class Codes>
-  static void mac(Sums& acc, const Row& w, Quad a) {
-    add_products(acc.q0, w.q0, a);
-    add_products(acc.q1, w.q1, a);
-    add_products(acc.q2, w.q2, a);
-    add_products(acc.q3, w.q3, a);
+  static void mac(Sums& acc, const Row& w, const int8_t* a) {
+    const int8x16_t codes = broadcast(a);
+    add_products(acc.q0, w.q0, codes);
+    add_products(acc.q1, w.q1, codes);
+    add_products(acc.q2, w.q2, codes);
+    add_products(acc.q3, w.q3, codes);
   }
   template <class Codes>
   static I32x16 widen(const Sums& acc) {
@@ -43,7 +45,11 @@ struct GridOps : GridNeon {
   }
 
  private:
-  static void add_products(Products& acc, uint8x16_t w, Quad a) {
+  static Products first(uint8x16_t w, int8x16_t a) {
+    const int8x16_t codes = vreinterpretq_s8_u8(w);
+    return {vmull_s8(vget_low_s8(codes), vget_low_s8(a)), vmull_high_s8(codes, a)};
+  }
+  static void add_products(Products& acc, uint8x16_t w, int8x16_t a) {
     const int8x16_t codes = vreinterpretq_s8_u8(w);
     acc.low = vmlal_s8(acc.low, vget_low_s8(codes), vget_low_s8(a));
     acc.high = vmlal_high_s8(acc.high, codes, a);

@@ -13,13 +13,19 @@ struct GridOps : GridNeon {
   static constexpr int64_t fours() {
     return int64_t{1} << 16;
   }
-  static I32x16 none() { return splat(0); }
   template <class Codes>
-  static void mac(I32x16& acc, const Row& w, Quad a) {
-    acc.q0 = vdotq_s32(acc.q0, vreinterpretq_s8_u8(w.q0), a);
-    acc.q1 = vdotq_s32(acc.q1, vreinterpretq_s8_u8(w.q1), a);
-    acc.q2 = vdotq_s32(acc.q2, vreinterpretq_s8_u8(w.q2), a);
-    acc.q3 = vdotq_s32(acc.q3, vreinterpretq_s8_u8(w.q3), a);
+  static I32x16 product(const Row& w, const int8_t* a) {
+    I32x16 acc = splat(0);
+    mac<Codes>(acc, w, a);
+    return acc;
+  }
+  template <class Codes>
+  static void mac(I32x16& acc, const Row& w, const int8_t* a) {
+    const int8x16_t codes = broadcast(a);
+    acc.q0 = vdotq_s32(acc.q0, vreinterpretq_s8_u8(w.q0), codes);
+    acc.q1 = vdotq_s32(acc.q1, vreinterpretq_s8_u8(w.q1), codes);
+    acc.q2 = vdotq_s32(acc.q2, vreinterpretq_s8_u8(w.q2), codes);
+    acc.q3 = vdotq_s32(acc.q3, vreinterpretq_s8_u8(w.q3), codes);
   }
   template <class Codes>
   static I32x16 widen(I32x16 acc) {

@@ -4,7 +4,6 @@
 // in the order of qmatmul.h. Ops names the instructions of one ISA:
 //
 //   Row          64 code bytes: sixteen outputs times four k
-//   Quad         four activation codes of one row, broadcast to every output
 //   Acc          sums of products of a few fours of k; Ops::fours<Codes>() of them fit
 //   I32x16       their sums as int32
 //   load_row, row_and, row_left, row_right, row_table; prepare, product, mac, widen; splat, add, sub,
@@ -176,12 +175,17 @@ struct GridForm {
   static constexpr int64_t kStep = kFours >= 8 ? 8 : kFours >= 4 ? 4 : 2;
   static_assert(kFours >= kStep && kStep % kPlanes == 0);
 
+  // A shift, as parts are powers of two: a division takes as long as a block of some rows.
+  static int64_t parts_in(const TileArgs<GridForm>& t) {
+    return t.quads * kQuad >> __builtin_ctzll(static_cast<uint64_t>(part_of(t.params->grid.group)));
+  }
+
   // kSteps: a part has several times kQuads fours of k.
   template <int R, bool kDecoded, int kParts, int64_t kQuads, bool kSteps>
   static void add_blocks(const TileArgs<GridForm>& t) {
     const PartScales<kDecoded> scales(t);
     const int64_t part_quads = part_of(t.params->grid.group) / kQuad;
-    const int64_t blocks = t.quads / part_quads / kParts;
+    const int64_t blocks = parts_in(t) / kParts;
     // In registers where there are enough of them beside the accumulators, else in memory between blocks.
     F32x16 kept[R];
     F32x16* out = Ops::kKeepsOutputs ? kept : t.sums;
@@ -255,7 +259,7 @@ struct GridForm {
   struct PartScales {
     explicit PartScales(const TileArgs<GridForm>& t)
         : values(reinterpret_cast<const float*>(t.w + t.quads * kRowBytes)),
-          shifts(values + t.quads * kQuad / part_of(t.params->grid.group) * kPanel) {}
+          shifts(values + parts_in(t) * kPanel) {}
     F32x16 scale(int64_t part) const { return load(values + part * kPanel); }
     F32x16 shift(int64_t part) const { return load(shifts + part * kPanel); }
     const float* values;

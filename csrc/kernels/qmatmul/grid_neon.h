@@ -19,7 +19,6 @@ struct GridNeon {
   struct I32x16 {
     int32x4_t q0, q1, q2, q3;
   };
-  using Quad = int8x16_t;
 
   static Row load_row(const char* p) {
     const uint8_t* bytes = reinterpret_cast<const uint8_t*>(p);
@@ -51,7 +50,7 @@ struct GridNeon {
     return {vqtbl1q_u8(values, row.q0), vqtbl1q_u8(values, row.q1), vqtbl1q_u8(values, row.q2),
             vqtbl1q_u8(values, row.q3)};
   }
-  static Quad broadcast(const int8_t* p) {
+  static int8x16_t broadcast(const int8_t* p) {
     int32_t codes;
     std::memcpy(&codes, p, sizeof(codes));
     return vreinterpretq_s8_s32(vdupq_n_s32(codes));

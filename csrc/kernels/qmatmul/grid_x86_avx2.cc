@@ -130,10 +130,11 @@ struct GridOps {
   // out of the registers.
   static void add_product(__m256i& acc, __m256i w, __m256i a) {
     __m256i product;
-    __asm__("vpmaddubsw %[a], %[w], %[product]\n\t"
-            "vpaddw %[product], %[acc], %[acc]"
-            : [acc] "+x"(acc), [product] "=&x"(product)
-            : [w] "x"(w), [a] "x"(a));
+    __asm__(
+        "vpmaddubsw %[a], %[w], %[product]\n\t"
+        "vpaddw %[product], %[acc], %[acc]"
+        : [acc] "+x"(acc), [product] "=&x"(product)
+        : [w] "x"(w), [a] "x"(a));
   }
   static __m256i pairs(__m256i sums) { return _mm256_madd_epi16(sums, _mm256_set1_epi16(1)); }
   static __m256i signed_products(__m256i magnitudes, __m256i codes, __m256i a) {

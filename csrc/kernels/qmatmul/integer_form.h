@@ -107,8 +107,8 @@ struct IntegerForm {
             if constexpr (kDecoded) {
               w[i] = *reinterpret_cast<const Vector*>(decoded + i * sizeof(Vector));
             } else {
-              w[i] =
-                  Dot::load(packed[i / kVectors * kVectors] + quad * kQuadBytes + i % kVectors * kVectorCodes);
+              w[i] = Dot::load(packed[i / kVectors * kVectors] + quad * kQuadBytes +
+                               i % kVectors * kVectorCodes);
             }
           }
 #pragma GCC unroll 16

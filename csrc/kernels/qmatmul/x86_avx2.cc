@@ -91,11 +91,12 @@ struct Maddubs {
   }
   static Vector dot(Vector acc, const Vector* w, Vector a) {
     __m256i product;
-    __asm__("vpmaddubsw %[w], %[a], %[product]\n\t"
-            "vpmaddwd %[ones], %[product], %[product]\n\t"
-            "vpaddd %[product], %[acc], %[acc]"
-            : [acc] "+x"(acc), [product] "=&x"(product)
-            : [w] "m"(*w), [a] "x"(a), [ones] "x"(_mm256_set1_epi16(1)));
+    __asm__(
+        "vpmaddubsw %[w], %[a], %[product]\n\t"
+        "vpmaddwd %[ones], %[product], %[product]\n\t"
+        "vpaddd %[product], %[acc], %[acc]"
+        : [acc] "+x"(acc), [product] "=&x"(product)
+        : [w] "m"(*w), [a] "x"(a), [ones] "x"(_mm256_set1_epi16(1)));
     return acc;
   }
   static void pack(const int8_t* in, int64_t quads, int64_t step, uint8_t* out) {
