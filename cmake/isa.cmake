@@ -1,5 +1,6 @@
 # The one table ISA -> compiler flags. A kernel source is found by its name, csrc/kernels/<op>/<isa>.cc or
-# <part>_<isa>.cc, and compiled with the flags of its row alone; everything else is compiled for the baseline of the target.
+# <part>_<isa>.cc, or csrc/base/<part>_<isa>.cc, and compiled with the flags of its row alone; everything else is compiled
+# for the baseline of the target.
 # A new ISA is one row here and one bit in csrc/base/cpu.*.
 #
 # Each ISA file is compiled with -DARROWMIND_ISA=<isa>: shared inline code lives in a namespace of that name, so
@@ -46,11 +47,15 @@ if(ARROWMIND_SANITIZE)
   set(ARROWMIND_KERNEL_OPTIMISATION -O1)
 endif()
 
-# arrowmind_add_kernels(<target>): adds every kernel source of this architecture to the target.
-function(arrowmind_add_kernels target)
+# arrowmind_add_isa_sources(<target> <folder>...): adds the sources of this architecture's instruction sets in these folders,
+# which may be globs, to the target.
+function(arrowmind_add_isa_sources target)
   foreach(isa IN LISTS ARROWMIND_ISAS)
-    file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/csrc/kernels/*/${isa}.cc
-                                        ${PROJECT_SOURCE_DIR}/csrc/kernels/*/*_${isa}.cc)
+    set(sources)
+    foreach(folder IN LISTS ARGN)
+      file(GLOB found CONFIGURE_DEPENDS ${folder}/${isa}.cc ${folder}/*_${isa}.cc)
+      list(APPEND sources ${found})
+    endforeach()
     if(sources)
       target_sources(${target} PRIVATE ${sources})
       set_source_files_properties(

@@ -1,15 +1,17 @@
 #include "arrow/file.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cstring>
 
 #include "arrow/batch.h"
 #include "arrow/flatbuffer.h"
+#include "arrow/hash_tree.h"
 #include "arrow/utf8.h"
 #include "base/checked.h"
 
-// Layout: "ARROW1" 0 0 | schema message | batches | end marker | footer | int32 footer size | "ARROW1"
-// Message: 0xffffffff | int32 metadata size | flatbuffer, padded | body, padded
+// Layout: "ARROW1" 0 0 | schema message | batches | end marker | hash tree, if any | footer | int32 footer
+// size | "ARROW1" Message: 0xffffffff | int32 metadata size | flatbuffer, padded | body, padded
 namespace arrowmind::arrow {
 namespace {
 
@@ -43,6 +45,13 @@ void check_version(const Buffer& buffer, int version) {
     fail(ErrorKind::kWeight, buffer.what, ": has Arrow metadata version ", version,
          " (4 is current); rewrite it with a current Arrow");
   }
+}
+
+void add_index_ranges(const Column& column, std::vector<FileRange>* ranges) {
+  const bool is_binary = column.field->type == TypeId::kBinary || column.field->type == TypeId::kLargeBinary;
+  ranges->insert(ranges->end(), {column.validity, column.offsets});
+  if (!is_binary) ranges->push_back(column.values);
+  for (const Column& child : column.children) add_index_ranges(child, ranges);
 }
 
 }  // namespace
@@ -86,7 +95,22 @@ void ArrowFile::read_footer() {
   if (footer.vector(2, kBlockBytes, 8).count > 0) {
     fail(ErrorKind::kWeight, path, ": has dictionaries, which are not served; rewrite it with plain values");
   }
-  read_blocks(footer, footer_start);
+  footer_offset_ = footer_start;
+  read_tree_offset(footer);
+  read_blocks(footer, tree_offset_ < 0 ? footer_start : tree_offset_);
+}
+
+// Metadata of the footer, which other readers ignore.
+void ArrowFile::read_tree_offset(const Table& footer) {
+  for (const auto& [key, value] : parse_metadata(footer, 4)) {
+    if (key != kHashTreeKey) continue;
+    const char* end = value.data() + value.size();
+    const auto [stop, error] = std::from_chars(value.data(), end, tree_offset_);
+    if (error != std::errc() || stop != end || tree_offset_ < kHeadBytes || tree_offset_ > footer_offset_) {
+      footer.buffer().damaged(cat("its hash tree lies at '", printable(value), "'"));
+    }
+    return;
+  }
 }
 
 void ArrowFile::read_blocks(const Table& footer, int64_t limit) {
@@ -142,6 +166,13 @@ Batch ArrowFile::batch(int64_t index) const {
   const Table header = message.required_table(2, "record batch");
   const FileRange body = {block.offset + block.metadata_size, block.body_size};
   return {shared_from_this(), index, parse_length(header), parse_columns(header, schema_, body)};
+}
+
+std::vector<FileRange> ArrowFile::index_ranges(const Batch& batch) const {
+  const Block& block = blocks_[static_cast<size_t>(batch.index)];
+  std::vector<FileRange> ranges = {{block.offset, block.metadata_size}};
+  for (const Column& column : batch.columns) add_index_ranges(column, &ranges);
+  return ranges;
 }
 
 const std::shared_ptr<const MappedFile>& Batch::mapping() const {

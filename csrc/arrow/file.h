@@ -42,6 +42,12 @@ class ArrowFile : public std::enable_shared_from_this<ArrowFile> {
   int64_t batch_count() const { return static_cast<int64_t>(blocks_.size()); }
   // Throws Error(kInvalidArgument) for an index outside [0, batch_count).
   Batch batch(int64_t index) const;
+  // File offset of the section with the Merkle tree, -1 for a file without.
+  int64_t tree_offset() const { return tree_offset_; }
+  int64_t footer_offset() const { return footer_offset_; }
+  // Where the metadata of a batch lie, and the small buffers of its columns: everything but the values of
+  // binary columns.
+  std::vector<FileRange> index_ranges(const Batch& batch) const;
 
  private:
   struct Block {
@@ -54,12 +60,15 @@ class ArrowFile : public std::enable_shared_from_this<ArrowFile> {
   explicit ArrowFile(std::shared_ptr<const MappedFile> mapping) : mapping_(std::move(mapping)) {}
   void read_footer();
   void read_blocks(const flatbuffer::Table& footer, int64_t limit);
+  void read_tree_offset(const flatbuffer::Table& footer);
   void check_blocks(const flatbuffer::Buffer& footer, int64_t limit) const;
   std::string describe(int64_t batch) const;
 
   std::shared_ptr<const MappedFile> mapping_;
   Schema schema_;
   std::vector<Block> blocks_;
+  int64_t tree_offset_ = -1;
+  int64_t footer_offset_ = 0;
 };
 
 }  // namespace arrowmind::arrow

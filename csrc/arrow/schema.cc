@@ -159,6 +159,8 @@ void parse_type(const Table& at, Field* field) {
   }
 }
 
+}  // namespace
+
 KeyValues parse_metadata(const Table& table, int slot) {
   KeyValues pairs;
   const Vector entries = table.tables(slot);
@@ -168,6 +170,8 @@ KeyValues parse_metadata(const Table& table, int slot) {
   }
   return pairs;
 }
+
+namespace {
 
 std::vector<Field> parse_fields(const Table& table, int slot, int depth);
 

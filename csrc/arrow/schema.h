@@ -70,6 +70,9 @@ struct Schema {
   KeyValues metadata;
 };
 
+// Key-value pairs in a slot of a table.
+KeyValues parse_metadata(const flatbuffer::Table& table, int slot);
+
 // Fails with kIntegrity on damaged metadata, with kWeight on sound types this reader does not serve.
 Schema parse_schema(const flatbuffer::Table& table);
 

@@ -99,6 +99,10 @@ Flags detect() {
   return flags;
 }
 
+bool detect_sha256() {
+  return bit(cpuid(7, 0).ebx, 29) && bit(cpuid(1, 0).ecx, 19) /* sse4.1, for the code around them */;
+}
+
 std::string brand() {
   std::array<uint32_t, 12> words{};
   for (uint32_t i = 0; i < 3; ++i) {
@@ -129,6 +133,10 @@ ArmFeatures features() {
   return {bit(hwcap, 20) /* ASIMDDP */, bit(hwcap2, 13) /* I8MM */, bit(hwcap, 22) /* SVE */};
 }
 
+bool detect_sha256() {
+  return ((getauxval(AT_HWCAP) >> 6) & 1ul) != 0;
+}
+
 std::string brand() {
   return "aarch64";
 }
@@ -143,6 +151,10 @@ ArmFeatures features() {
   return {has("hw.optional.arm.FEAT_DotProd"), has("hw.optional.arm.FEAT_I8MM"), false};
 }
 
+bool detect_sha256() {
+  return has("hw.optional.arm.FEAT_SHA256");
+}
+
 std::string brand() {
   std::array<char, 128> text{};
   size_t size = text.size() - 1;
@@ -152,6 +164,10 @@ std::string brand() {
 #else
 ArmFeatures features() {
   return {};
+}
+
+bool detect_sha256() {
+  return false;
 }
 
 std::string brand() {
@@ -176,6 +192,10 @@ Flags detect() {
   Flags flags{};
   set(flags, Isa::kScalar, true);
   return flags;
+}
+
+bool detect_sha256() {
+  return false;
 }
 
 std::string brand() {
@@ -236,6 +256,11 @@ std::string_view isa_name(Isa isa) {
 
 bool isa_enabled(Isa isa) {
   return detected().at(static_cast<size_t>(isa)) && isa <= current_cap();
+}
+
+bool sha256_instructions_enabled() {
+  static const bool detected_here = detect_sha256();
+  return detected_here && current_cap() != Isa::kScalar;
 }
 
 std::vector<IsaInfo> isa_report() {

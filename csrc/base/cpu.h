@@ -38,6 +38,10 @@ std::string_view isa_name(Isa isa);
 // Throws Error(kConfiguration) when ARROWMIND_MAX_ISA holds an unknown name.
 bool isa_enabled(Isa isa);
 
+// True when the processor's SHA-256 instructions (SHA-NI, ARMv8 SHA2) may be used: they are there, and
+// ARROWMIND_MAX_ISA is not `scalar`.
+bool sha256_instructions_enabled();
+
 // Every ISA of this architecture, narrow to wide.
 std::vector<IsaInfo> isa_report();
 

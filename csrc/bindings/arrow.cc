@@ -18,10 +18,6 @@ using arrow::Layout;
 using arrow::TypeId;
 using AnyArray = nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu>;
 
-struct FileHandle {
-  std::shared_ptr<const ArrowFile> file;
-};
-
 struct ColumnHandle {
   std::shared_ptr<const Batch> batch;
   const Column* column;
@@ -292,6 +288,7 @@ PyObject* decode_utf8(std::string_view text) {
 void bind_arrow(nb::module_& m) {
   bind_columns(m);
   bind_arrow_import(m);
+  bind_hash_tree(m);
   nb::class_<BatchHandle>(m, "ArrowBatch", "One record batch of a mapped file.")
       .def_prop_ro("num_rows", [](const BatchHandle& self) { return self.batch->length; })
       .def("column", &batch_column, nb::arg("name"))

@@ -13,6 +13,10 @@ namespace arrowmind::bindings {
 
 using NumpyArray = nb::ndarray<nb::numpy, nb::ro>;
 
+struct FileHandle {
+  std::shared_ptr<const arrow::ArrowFile> file;
+};
+
 struct BatchHandle {
   std::shared_ptr<const arrow::Batch> batch;
 };
@@ -33,5 +37,6 @@ NumpyArray own(std::vector<T> values, nb::dlpack::dtype dtype) {
 nb::object batch_c_schema(const BatchHandle& self);
 nb::tuple batch_c_array(const BatchHandle& self, const nb::object& requested_schema);
 void bind_arrow_import(nb::module_& m);
+void bind_hash_tree(nb::module_& m);
 
 }  // namespace arrowmind::bindings

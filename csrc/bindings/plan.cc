@@ -10,6 +10,7 @@
 #include "base/thread_pool.h"
 #include "bindings/bindings.h"
 #include "bindings/grid.h"
+#include "bindings/hash_tree.h"
 #include "bindings/linear.h"
 #include "runtime/ops/activate.h"
 #include "runtime/ops/add.h"
@@ -113,12 +114,27 @@ embed::Table embed_table(Plan& plan, const nb::dict& tensor) {
   return table;
 }
 
+// The tree that covers a table that is mapped, and how far apart its rows are.
+runtime::RowGuard row_guard(const nb::dict& tensor) {
+  if (!tensor.contains("tree") || tensor["tree"].is_none()) return {};
+  const Vector<uint8_t> codes = nb::cast<Vector<uint8_t>>(tensor["codes"]);
+  return {nb::cast<const TreeHandle&>(tensor["tree"]).tree, nb::cast<std::string>(tensor["name"]),
+          static_cast<int64_t>(codes.size()) / shape_of(tensor).rows};
+}
+
 void embed(Plan& plan, int output, const nb::dict& word, const std::optional<nb::dict>& position,
            const std::optional<nb::dict>& token_type) {
   runtime::EmbedTables tables;
   tables.word = embed_table(plan, word);
-  if (position) tables.position = embed_table(plan, *position);
-  if (token_type) tables.token_type = embed_table(plan, *token_type);
+  tables.word_guard = row_guard(word);
+  if (position) {
+    tables.position = embed_table(plan, *position);
+    tables.position_guard = row_guard(*position);
+  }
+  if (token_type) {
+    tables.token_type = embed_table(plan, *token_type);
+    tables.token_type_guard = row_guard(*token_type);
+  }
   for (const nb::dict* table : {&word, position ? &*position : &word, token_type ? &*token_type : &word}) {
     if (shape_of(*table).columns != plan.columns(output)) {
       fail(ErrorKind::kWeight, "an embedding table has ", shape_of(*table).columns, " columns; ",

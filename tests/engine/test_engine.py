@@ -258,3 +258,28 @@ def test_encoding_needs_neither_torch_nor_pyarrow(model):
 def test_optimize_off_keeps_activations_in_float(model, weights):
     wanted = expected(weights, TEXTS)
     np.testing.assert_allclose(ArrowEngine(model, optimize=False).encode(TEXTS), wanted, rtol=0, atol=3e-5)
+
+
+def test_rows_of_a_table_are_compared_when_a_text_needs_them(model, tmp_path):
+    """The word table is not read on opening: damage in it is found by the first text that touches it."""
+    from arrowmind.weights import WeightFile
+
+    folder_ = tmp_path / "damaged"
+    shutil.copytree(model, folder_)
+    path = folder_ / "weights.arrow"
+    with WeightFile.open(path) as file:
+        place = file.offset("embeddings.word_embeddings.weight")
+    data = bytearray(path.read_bytes())
+    data[place] ^= 1
+    path.write_bytes(bytes(data))
+    damaged = ArrowEngine(folder_, threads=2)
+    for _ in range(2):
+        with pytest.raises(
+            IntegrityError, match=r"weights\.arrow: tensor 'embeddings\.word_embeddings\.weight': bytes"
+        ):
+            damaged.encode(TEXTS)
+    config = arrowmind.config.load_config(overrides={"weights.verify": "off"})
+    ArrowEngine(folder_, threads=2, config=config).encode(TEXTS)
+    config = arrowmind.config.load_config(overrides={"weights.verify": "full"})
+    with pytest.raises(IntegrityError, match="word_embeddings"):
+        ArrowEngine(folder_, threads=2, config=config)

@@ -14,6 +14,7 @@
 #include "arrow/c_data.h"
 #include "arrow/c_import.h"
 #include "arrow/file.h"
+#include "arrow/hash_tree.h"
 #include "as_file.h"
 #include "base/checked.h"
 
@@ -91,9 +92,21 @@ void exchange(const arrow::Batch& batch) {
   schema.release(&schema);
 }
 
+void read_tree(const arrow::ArrowFile& file) {
+  if (file.tree_offset() < 0) return;
+  try {
+    const auto tree = arrow::HashTree::open(file.mapping(), file.tree_offset(), file.footer_offset());
+    for (int64_t i = 0; i < file.batch_count(); ++i)
+      tree->verify(file.index_ranges(file.batch(i)), "index", true);
+    tree->verify({{0, tree->data_bytes()}}, "all");
+  } catch (const Error&) {
+  }
+}
+
 void read_file(const std::string& path) {
   try {
     const auto file = arrow::ArrowFile::open(path);
+    read_tree(*file);
     for (const arrow::Field& field : file->schema().fields) require(!field.type_name().empty());
     for (int64_t i = 0; i < file->batch_count(); ++i) {
       try {

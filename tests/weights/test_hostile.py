@@ -152,7 +152,7 @@ def test_codes_are_checked_when_asked_for(sound, tmp_path):
     with WeightFile.open(path) as weights:
         damaged[weights.offset(name) + 5] ^= 1
     path.write_bytes(bytes(damaged))
-    with WeightFile.open(path) as weights:
+    with WeightFile.open(path, verify="off") as weights:
         tensor = weights.tensor(name)
         with pytest.raises(IntegrityError, match=rf"{name}.*checksum of its codes.*convert or copy"):
             tensor.verify()
@@ -194,9 +194,9 @@ def test_verify_names_every_problem(source, tmp_path):
     (tmp_path / "out" / "extra").write_text("x")
     report = verify_model(tmp_path / "out")
     assert not report.ok
-    assert len(report.problems) == 3
-    assert "SHA-256" in report.problems[0] + report.problems[1]
-    assert "word_embeddings" in report.problems[2]
+    assert len(report.problems) == 2
+    assert any("tokenizer.json: has" in problem or "SHA-256 is" in problem for problem in report.problems)
+    assert any("word_embeddings" in problem for problem in report.problems)
     assert report.notes == ["extra is not in the manifest"]
 
 

@@ -9,7 +9,8 @@ constexpr int64_t kGrainTokens = 64;
 
 class Embed : public Op {
  public:
-  Embed(const EmbedTables& tables, int64_t width, int output) : kernel_(embed::select()), output_(output) {
+  Embed(const EmbedTables& tables, int64_t width, int output)
+      : kernel_(embed::select()), tables_(tables), output_(output) {
     params_.word = tables.word;
     params_.position = tables.position;
     params_.type = tables.token_type;
@@ -18,6 +19,10 @@ class Embed : public Op {
   }
 
   void run(const Execution& e) const override {
+    const int32_t row_0 = 0;
+    verify(tables_.word_guard, tables_.word, e.batch.token_ids, e.batch.tokens());
+    verify(tables_.position_guard, tables_.position, e.positions, e.batch.tokens());
+    verify(tables_.token_type_guard, tables_.token_type, &row_0, 1);
     const Slot& out = e.slots[static_cast<size_t>(output_)];
     e.spread(e.batch.tokens(), kGrainTokens, [&](int64_t begin, int64_t end, int) {
       embed::Params p = params_;
@@ -34,7 +39,20 @@ class Embed : public Op {
   std::vector<std::string> kernels() const override { return {std::string(kernel_.row.name)}; }
 
  private:
+  static void verify(const RowGuard& guard, const embed::Table& table, const int32_t* rows, int64_t count) {
+    if (!guard.tree) return;
+    std::vector<arrow::FileRange> missing;
+    for (int64_t i = 0; i < count; ++i) {
+      const uint8_t* row = static_cast<const uint8_t*>(table.data) + rows[i] * guard.row_bytes;
+      if (!guard.tree->is_verified(row, guard.row_bytes)) {
+        missing.push_back(guard.tree->range_of(row, guard.row_bytes));
+      }
+    }
+    if (!missing.empty()) guard.tree->verify(missing, cat("tensor '", guard.name, "'"));
+  }
+
   const embed::Row& kernel_;
+  EmbedTables tables_;
   embed::Params params_;
   int output_;
 };

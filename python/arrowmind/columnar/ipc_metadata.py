@@ -75,10 +75,16 @@ def record_batch_message(
     return _message(builder, _HEADER_RECORD_BATCH, builder.EndObject(), body_bytes)
 
 
-def footer(fields: Sequence[Field], metadata: Mapping[str, str], blocks: Sequence[Block]) -> bytes:
-    """The Footer: the schema once more and the place of every batch."""
+def footer(
+    fields: Sequence[Field],
+    metadata: Mapping[str, str],
+    blocks: Sequence[Block],
+    own_metadata: Mapping[str, str] | None = None,
+) -> bytes:
+    """The Footer: the schema once more, the place of every batch, metadata of its own."""
     builder = flatbuffers.Builder(1024)
     schema = _schema(builder, fields, metadata)
+    own = _key_values(builder, own_metadata) if own_metadata else 0
     builder.StartVector(24, len(blocks), 8)
     for block in reversed(blocks):
         builder.Prep(8, 24)
@@ -91,6 +97,7 @@ def footer(fields: Sequence[Field], metadata: Mapping[str, str], blocks: Sequenc
     builder.PrependInt16Slot(0, _METADATA_V5, 0)
     builder.PrependUOffsetTRelativeSlot(1, schema, 0)
     builder.PrependUOffsetTRelativeSlot(3, block_vector, 0)
+    builder.PrependUOffsetTRelativeSlot(4, own, 0)
     return _finish(builder, builder.EndObject())
 
 

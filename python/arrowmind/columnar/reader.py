@@ -77,6 +77,14 @@ class ArrowFile:
         """Size of the file in bytes."""
         return self._open_file().size
 
+    def hash_tree(self) -> _native.HashTree | None:
+        """The Merkle tree of the file, its root compared with its hashes; None for a file without.
+
+        Raises:
+            IntegrityError: the tree, or the footer that it covers, is not what was written.
+        """
+        return _native.open_hash_tree(self._open_file())
+
     def batch(self, i: int) -> Batch:
         """Reads the metadata of batch ``i``, 0 <= i < ``num_batches``."""
         return Batch(self._open_file().batch(i), self.path)
@@ -109,6 +117,14 @@ class Batch:
     def num_rows(self) -> int:
         """Number of rows."""
         return self._native.num_rows
+
+    def verify_index(self, tree: _native.HashTree) -> None:
+        """Compares everything of the batch but the values of its binary columns with the tree of its file.
+
+        Raises:
+            IntegrityError: it is not what was written.
+        """
+        tree.verify_index(self._native)
 
     def strings(self, name: str) -> list[str | None]:
         """Values of a text column; None where a value is missing."""

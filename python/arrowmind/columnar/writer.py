@@ -6,6 +6,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from arrowmind import _native
 from arrowmind.columnar.encoding import Deferred, EncodedBuffer, Part, as_bytes_view, encode_column
 from arrowmind.errors import InvalidArgumentError
 
@@ -22,6 +23,8 @@ _MAGIC = b"ARROW1"
 _CONTINUATION = b"\xff\xff\xff\xff"
 _ALIGNMENT = 64
 _CHUNK_BYTES = 8 << 20
+HASH_TREE_KEY = "arrowmind.tree"
+"""Metadata of the footer: where the Merkle tree lies."""
 
 
 class ArrowWriter:
@@ -39,7 +42,12 @@ class ArrowWriter:
     """
 
     def __init__(
-        self, file: IO[bytes], fields: Sequence[Field], metadata: Mapping[str, str] | None = None
+        self,
+        file: IO[bytes],
+        fields: Sequence[Field],
+        metadata: Mapping[str, str] | None = None,
+        *,
+        hash_tree: bool = False,
     ) -> None:
         """Writes the head of the file.
 
@@ -47,6 +55,7 @@ class ArrowWriter:
             file: a buffered binary file at its start.
             fields: the columns.
             metadata: key-value pairs of the schema.
+            hash_tree: end the file with a Merkle tree of its bytes (docs/formats/merkle.md).
 
         Raises:
             InvalidArgumentError: two fields share a name, or a name or the metadata is not text.
@@ -62,6 +71,7 @@ class ArrowWriter:
         self._metadata = dict(metadata or {})
         self._blocks: list[ipc_metadata.Block] = []
         self._position = 0
+        self._tree = _native.HashTreeBuilder() if hash_tree else None
         self._state: Literal["open", "closed", "broken"] = "open"
         _check_text(self._fields, self._metadata)
         self._write(_MAGIC.ljust(8, b"\0"))
@@ -129,8 +139,16 @@ class ArrowWriter:
             raise InvalidArgumentError("a batch was not written to its end; write a new file")
         self._state = "closed"
         self._write(_CONTINUATION + bytes(4))
-        footer = self._ipc.footer(self._fields, self._metadata, self._blocks)
-        self._write(footer + len(footer).to_bytes(4, "little") + _MAGIC)
+        tree, own_metadata = self._tree, {}
+        if tree is not None:
+            self._pad_to(_round_up(self._position, _ALIGNMENT))
+            own_metadata = {HASH_TREE_KEY: str(self._position)}
+        footer = self._ipc.footer(self._fields, self._metadata, self._blocks, own_metadata)
+        end = footer + len(footer).to_bytes(4, "little") + _MAGIC
+        self._tree = None
+        if tree is not None:
+            self._write(tree.section(end))
+        self._write(end)
 
     def __enter__(self) -> ArrowWriter:
         return self
@@ -145,7 +163,10 @@ class ArrowWriter:
     def _write(self, data: Buffer) -> None:
         view = as_bytes_view(data)
         for start in range(0, view.size, _CHUNK_BYTES):
-            self._file.write(view[start : start + _CHUNK_BYTES].data)
+            part = view[start : start + _CHUNK_BYTES]
+            self._file.write(part.data)
+            if self._tree is not None:
+                self._tree.update(part)
         self._position += view.size
 
     def _write_message(self, metadata: bytes, alignment: int) -> None:

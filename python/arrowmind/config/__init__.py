@@ -22,6 +22,7 @@ from arrowmind.config.settings import (
     ModelSettings,
     PrecisionSettings,
     QuantizationSettings,
+    WeightSettings,
 )
 from arrowmind.config.sources import KEY_VARIABLE
 
@@ -37,6 +38,7 @@ __all__ = [
     "PrecisionSettings",
     "Problem",
     "QuantizationSettings",
+    "WeightSettings",
     "apply_native",
     "default_config",
     "find_config_file",

@@ -18,6 +18,7 @@ __all__ = [
     "ModelSettings",
     "PrecisionSettings",
     "QuantizationSettings",
+    "WeightSettings",
 ]
 
 _DEVICES = ("auto", "cuda", "rocm", "vulkan", "mps", "cpu", "arm")
@@ -32,6 +33,19 @@ class ModelSettings:
     """The model that commands use when none is named."""
 
     path: str = setting("models/minilm-int8", "Model folder used when none is named.")
+
+
+@dataclass(frozen=True)
+class WeightSettings:
+    """How weights are opened."""
+
+    verify: str = setting(
+        "first_touch",
+        "When weights.arrow is compared with its hash tree: never, each part when it is first used, or whole "
+        "on opening.",
+        choices=("off", "first_touch", "full"),
+        refuse=True,
+    )
 
 
 @dataclass(frozen=True)
@@ -141,6 +155,7 @@ class Config:
     """
 
     model: ModelSettings = field(default_factory=ModelSettings)
+    weights: WeightSettings = field(default_factory=WeightSettings)
     device: DeviceSettings = field(default_factory=DeviceSettings)
     quantization: QuantizationSettings = field(default_factory=QuantizationSettings)
     precision: PrecisionSettings = field(default_factory=PrecisionSettings)

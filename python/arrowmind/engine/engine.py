@@ -87,11 +87,13 @@ class ArrowEngine:
             config.device.name if device is None else device, fallback=config.device.fallback == "cpu"
         )
         self._optimize = optimize
-        self._folder = ModelFolder(Path(config.model.path).expanduser() if path is None else Path(path))
+        place = Path(config.model.path).expanduser() if path is None else Path(path)
+        self._folder = ModelFolder(place, config.weights.verify)
         if judge:
             admit(self._folder.weights, config)
         self._threads = _native.ThreadPool(_thread_count(config) if threads is None else threads)
         self._tokenizer = TextTokenizer(self._folder.tokenizer_path, self._folder.max_tokens)
+        self._folder.weights.touch(self._threads)
         self._plan: _native.Plan | None = None
         self._language: LanguageModel | None = None
         self._compile()

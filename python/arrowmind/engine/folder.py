@@ -21,12 +21,12 @@ __all__ = ["ModelFolder"]
 class ModelFolder:
     """The files of `models/<name>/`. Opening reads configuration and headers, not the weights."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, verify: str = "first_touch") -> None:
         self.path = path
         if not path.is_dir():
             raise WeightError(f"{path} is not a folder; give a model folder made by `arrowmind convert`")
         self.config = read_configuration(path)
-        self.weights: WeightSource = open_weights(path)
+        self.weights: WeightSource = open_weights(path, verify=verify)
         self.spec = build_model(self.config, self.weights.names(), self._pooling())
         self.tokenizer_path = path / "tokenizer.json"
 

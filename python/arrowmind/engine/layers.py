@@ -167,7 +167,7 @@ class LayerBuilder:
             raise WeightError(
                 f"{name} has shape {list(shape)}; the configuration needs at least [{rows}, {columns}]"
             )
-        return _description(tensor)
+        return {**_description(tensor), "name": name, "tree": tensor.tree}
 
     def vector(self, name: str, size: int) -> NDArray[np.float32]:
         """A vector of this size."""

@@ -9,25 +9,31 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from arrowmind.columnar import ArrowFile, crc32c
-from arrowmind.errors import IntegrityError, WeightError
+from arrowmind.errors import IntegrityError, InvalidArgumentError, WeightError
+from arrowmind.observe import get_logger
 from arrowmind.weights.formats import SCALE_TYPES, number_type
 from arrowmind.weights.formats.scales import check_scales
-from arrowmind.weights.roles import join_name
+from arrowmind.weights.roles import join_name, role_of
 from arrowmind.weights.schema import check_format, check_index, decode_documents, fingerprint
 from arrowmind.weights.source import WeightSource
 from arrowmind.weights.tensor import BUFFERS, Checksums, Tensor, TensorSpec
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Callable
 
     import numpy.typing as npt
 
+    from arrowmind._native import ThreadPool
     from arrowmind.columnar import Batch
 
-__all__ = ["WeightFile"]
+__all__ = ["VERIFY_MODES", "WeightFile"]
 
 _BUFFER_ALIGNMENT = 64  # what kernels need; the writer gives 4096
 _MAX_CODE = 127
+VERIFY_MODES = ("off", "first_touch", "full")
+
+_log = get_logger("arrowmind.weights")
 
 
 class WeightFile(WeightSource):
@@ -35,7 +41,8 @@ class WeightFile(WeightSource):
 
     Opening checks the index: names, types, shapes and sizes against each other and against a checksum. Asking
     for a tensor checks its scales; its codes are checked by :meth:`Tensor.verify`, so that opening a large
-    model does not read it.
+    model does not read it. A file with a hash tree (docs/formats/merkle.md) is compared with that: each chunk
+    of 64 KiB once, when something of it is first asked for.
 
     Example::
 
@@ -45,13 +52,18 @@ class WeightFile(WeightSource):
 
     kind = "native"
 
-    def __init__(self, path: Path, file: ArrowFile) -> None:
+    def __init__(self, path: Path, file: ArrowFile, verify: str = "first_touch") -> None:
         self.path = path
         self._file = file
+        self._tree = None if verify == "off" else file.hash_tree()
         check_format(file.metadata, file.fields, str(path))
         if file.num_batches != 1:
             raise IntegrityError(f"{path}: has {file.num_batches} record batches, not one; convert again")
         self._batch = file.batch(0)
+        if self._tree is not None:
+            self._batch.verify_index(self._tree)
+        elif verify != "off":
+            _log.info("no hash tree in the weights, checksums only", path=str(path))
         specs = _read_specs(self._batch, str(path))
         self._checksums = _read_checksums(self._batch)
         check_index(file.metadata, specs, self._checksums, str(path))
@@ -62,21 +74,34 @@ class WeightFile(WeightSource):
             twice = Counter(spec.name for spec in specs).most_common(1)[0][0]
             raise IntegrityError(f"{path}: has tensor {twice!r} more than once; convert the model again")
         self._tensors: dict[str, Tensor] = {}
+        if verify == "full":
+            self.verify()
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str]) -> WeightFile:
+    def open(cls, path: str | os.PathLike[str], verify: str = "first_touch") -> WeightFile:
         """Maps the file at ``path`` and checks its index.
 
+        Args:
+            path: the file.
+            verify: when the file is compared with its hash tree: ``first_touch``: what is used, when it is
+                first used; ``full``: all of it, here; ``off``: never, which leaves the checksums.
+
         Raises:
+            InvalidArgumentError: ``verify`` is something else.
             WeightError: the file is missing or is no weight file of a version this one reads.
             IntegrityError: the file is damaged.
         """
+        if verify not in VERIFY_MODES:
+            raise InvalidArgumentError(f"verify={verify!r} is none of {', '.join(VERIFY_MODES)}")
         file = ArrowFile.open(path)
         try:
-            return cls(Path(path), file)
+            return cls(Path(path), file, verify)
         except BaseException:
             file.close()
             raise
+
+    def __enter__(self) -> WeightFile:
+        return self
 
     @property
     def documents(self) -> dict[str, dict[str, Any]]:  # noqa: D102
@@ -85,6 +110,12 @@ class WeightFile(WeightSource):
     @property
     def fingerprint(self) -> str:  # noqa: D102
         return fingerprint(self._specs, self._checksums)
+
+    @property
+    def root(self) -> str:
+        """Root of the hash tree in hex, what a signature signs; empty for a file without one."""
+        tree = self._tree or self._file.hash_tree()
+        return "" if tree is None else tree.root.hex()
 
     @property
     def size(self) -> int:
@@ -106,12 +137,28 @@ class WeightFile(WeightSource):
         known = self._tensors.get(name)
         return known or self._tensors.setdefault(name, self._read(row))
 
-    def verify(self) -> None:
-        """Reads every byte: checksums of all buffers, and sums against the codes they sum.
+    def touch(self, pool: ThreadPool) -> None:  # noqa: D102
+        if self._tree is None:
+            return
+        specs = (spec for spec in self._specs if role_of(spec.name, spec.shape) != "table")
+        self._tree.touch([self.tensor(spec.name).codes for spec in specs], pool)
+
+    def verify(self, progress: Callable[[int], None] | None = None) -> None:
+        """Reads every byte: hash tree, checksums of all buffers, and sums against the codes they sum.
+
+        Args:
+            progress: called with the number of bytes done since the last call.
 
         Raises:
-            IntegrityError: naming the first tensor that is damaged.
+            IntegrityError: naming the first tensor that is damaged, or the first bytes outside of any.
         """
+        self._verify_tensors(progress)
+        if self._tree is not None:  # what is in no tensor; the rest is known by now
+            self._tree.verify_bytes(0, self.size)
+        if progress is not None:
+            progress(self.size - sum(spec.codes_bytes for spec in self._specs))
+
+    def _verify_tensors(self, progress: Callable[[int], None] | None) -> None:
         for name in self._rows:
             tensor = self.tensor(name)
             tensor.verify()
@@ -119,6 +166,8 @@ class WeightFile(WeightSource):
                 sums = tensor.values().sum(axis=1, dtype=np.int32)
                 if not np.array_equal(sums, tensor.sums[: sums.size]):
                     raise self._damaged(tensor.spec, "its sums are not those of its codes")
+            if progress is not None:
+                progress(tensor.spec.codes_bytes)
 
     def close(self) -> None:  # noqa: D102
         self._tensors.clear()
@@ -146,7 +195,8 @@ class WeightFile(WeightSource):
         sums = self._small(row, "sums", np.dtype("<i4"), required=coded and spec.layout != "row")
         self._check_range(spec, scales, zero_points)
         codes_view = stored[: spec.codes_bytes]
-        return Tensor(spec, codes_view, scales, zero_points, sums, checksums=checksums, origin=str(self.path))
+        buffers = (codes_view, scales, zero_points, sums)
+        return Tensor(spec, *buffers, checksums=checksums, origin=str(self.path), tree=self._tree)
 
     def _read_grid(self, row: int, codes: npt.NDArray[np.uint8]) -> Tensor:
         spec = self._specs[row]
@@ -164,7 +214,8 @@ class WeightFile(WeightSource):
         except WeightError as error:
             raise self._damaged(spec, str(error)) from error
         buffers = (codes, scales.view(np.uint8), zeros, None, outer)
-        return Tensor(spec, *buffers, checksums=self._checksums[row], origin=str(self.path))
+        origin, checksums = str(self.path), self._checksums[row]
+        return Tensor(spec, *buffers, checksums=checksums, origin=origin, tree=self._tree)
 
     def _small(
         self, row: int, column: str, dtype: np.dtype[Any], *, required: bool | None, count: int | None = None
@@ -179,6 +230,8 @@ class WeightFile(WeightSource):
             needed = 0 if required is False else expected
             raise self._damaged(spec, f"{stored.size} bytes of {column} are stored, {needed} needed")
         stored = stored[:expected]
+        if self._tree is not None:
+            self._tree.verify(stored, f"tensor {spec.name!r}: {column}")
         found, written = crc32c(stored), self._checksums[row][BUFFERS.index(column)]
         if found != written:
             raise self._damaged(spec, f"checksum of its {column} is {found:08x}, {written:08x} was written")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from arrowmind.errors import WeightError
 from arrowmind.observe import get_logger
-from arrowmind.weights import schema
+from arrowmind.weights import manifest, schema
 from arrowmind.weights.encryption.header import INDEX_NAME, MAGIC
 from arrowmind.weights.file import WeightFile
 
@@ -25,32 +25,34 @@ _PARQUET_NAMES = (PARQUET_NAME, "weights_int8.parquet")
 _ARROW_MAGIC, _PARQUET_MAGIC, _GGUF_MAGIC = b"ARROW1", b"PAR1", b"GGUF"
 
 
-def open_weights(path: str | os.PathLike[str]) -> WeightSource:
+def open_weights(path: str | os.PathLike[str], *, verify: str = "first_touch") -> WeightSource:
     """Opens the weights at ``path``; their kind is logged.
 
     Args:
         path: a model folder (weights.arrow is taken before weights.parquet, safetensors and GGUF), or
             one weights.arrow, Parquet or GGUF file.
+        verify: when a weights.arrow is compared with its hash tree, and the tree with manifest.json:
+            ``off``, ``first_touch`` or ``full``; see :meth:`WeightFile.open`.
 
     Raises:
         WeightError: there are no weights, or not of a kind this version reads.
         IntegrityError: they are damaged.
     """
-    source = _open(Path(path))
+    source = _open(Path(path), verify)
     _log.info("weights opened", path=str(source.path), kind=source.kind, tensors=len(source.names()))
     return source
 
 
-def _open(path: Path) -> WeightSource:
+def _open(path: Path, verify: str) -> WeightSource:
     if path.is_dir():
-        return _open_folder(path)
+        return _open_folder(path, verify)
     try:
         with path.open("rb") as file:
             magic = file.read(len(MAGIC))
     except OSError as error:
         raise WeightError(f"{path} cannot be opened ({error.strerror}); give a model folder") from error
     if magic.startswith(_ARROW_MAGIC):
-        return WeightFile.open(path)
+        return WeightFile.open(path, verify)
     if magic.startswith(_PARQUET_MAGIC):
         return _open_parquet(path)
     if magic.startswith(_GGUF_MAGIC):
@@ -60,9 +62,25 @@ def _open(path: Path) -> WeightSource:
     raise WeightError(f"{path} is no Arrow, Parquet or GGUF file; give a model folder or one of those")
 
 
-def _open_folder(folder: Path) -> WeightSource:
+def _open_native(folder: Path, verify: str) -> WeightSource:
+    """The weights.arrow of a folder: of the manifest's, if there is one, by the root of its hash tree."""
+    path = folder / schema.FILE_NAME
+    listed = {}
+    if verify != "off" and (folder / manifest.FILE_NAME).exists():
+        listed = manifest.read_manifest(folder)
+    weights = WeightFile.open(path, verify)
+    try:
+        if schema.FILE_NAME in listed:
+            manifest.check_root(path, weights.root, listed[schema.FILE_NAME])
+    except BaseException:
+        weights.close()
+        raise
+    return weights
+
+
+def _open_folder(folder: Path, verify: str) -> WeightSource:
     if (folder / schema.FILE_NAME).exists():
-        return WeightFile.open(folder / schema.FILE_NAME)
+        return _open_native(folder, verify)
     for name in _PARQUET_NAMES:
         if (folder / name).exists():
             return _open_parquet(folder / name)

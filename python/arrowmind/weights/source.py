@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from arrowmind._native import ThreadPool
     from arrowmind.weights.tensor import Tensor, TensorSpec
 
 __all__ = ["WeightSource"]
@@ -115,6 +116,15 @@ class WeightSource(ABC):
         names = self.names()
         specs = (self.tensor(name).spec for name in names)
         return fingerprint(specs, (self.tensor(name).checksums() for name in names))
+
+    def touch(self, pool: ThreadPool) -> None:  # noqa: B027  (nothing to do for most kinds)
+        """Hashes what a model multiplies by, many tensors at once, where there are hashes to compare with.
+
+        Damage is told by :meth:`Tensor.verify`.
+
+        Args:
+            pool: threads to use.
+        """
 
     def verify(self) -> None:
         """Reads every byte and compares checksums.

@@ -28,6 +28,8 @@ from arrowmind.weights.roles import role_of, split_name
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from arrowmind._native import HashTree
+
 __all__ = ["BUFFERS", "Checksums", "Tensor", "TensorSpec", "float_tensor", "grid_tensor", "int8_tensor"]
 
 BUFFERS = ("codes", "scales", "zero_points", "sums", "outer_scales")
@@ -168,6 +170,7 @@ class Tensor:
     __slots__ = (
         "_checksums",
         "_origin",
+        "_tree",
         "_verified",
         "codes",
         "outer_scales",
@@ -187,6 +190,7 @@ class Tensor:
         outer_scales: npt.NDArray[np.float32] | None = None,
         checksums: Checksums | None = None,
         origin: str = "memory",
+        tree: HashTree | None = None,
     ) -> None:
         self.spec = spec
         self.codes = codes
@@ -196,6 +200,7 @@ class Tensor:
         self.outer_scales = outer_scales
         self._checksums = checksums
         self._origin = origin
+        self._tree = tree
         self._verified = checksums is None
 
     def buffers(self) -> Buffers:
@@ -211,13 +216,22 @@ class Tensor:
         )
         return codes, scales, zero_points, sums, outer_scales
 
+    @property
+    def tree(self) -> HashTree | None:
+        """The hash tree that covers the codes where they lie; None for one that has none."""
+        return self._tree
+
     def verify(self) -> None:
-        """Reads the codes and compares their checksum; does nothing the second time.
+        """Compares the codes with the hash tree of their file, else with their checksum; once.
 
         Raises:
             IntegrityError: the codes are not those that were written.
         """
         if self._verified or self._checksums is None:
+            return
+        if self._tree is not None:
+            self._tree.verify(self.codes, f"tensor {self.spec.name!r}")
+            self._verified = True
             return
         found = crc32c(self.codes)
         if found != self._checksums[0]:
@@ -276,7 +290,9 @@ class Tensor:
             activation = self.spec.activation
         spec = replace(self.spec, layout=layout, activation=activation if linear and kind.coded else "fp32")
         if layout == self.spec.layout:
-            return Tensor(spec, *self.buffers(), checksums=self._checksums, origin=self._origin)
+            return Tensor(
+                spec, *self.buffers(), checksums=self._checksums, origin=self._origin, tree=self._tree
+            )
         values = self.values()
         if kind.coded:
             return _coded_tensor(spec, values, self.scales, self.zero_points)

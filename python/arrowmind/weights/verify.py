@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -9,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from arrowmind.errors import WeightError
 from arrowmind.observe import no_progress
-from arrowmind.weights import manifest, schema
+from arrowmind.weights import schema
 from arrowmind.weights.encryption.header import INDEX_NAME
 from arrowmind.weights.file import WeightFile
+from arrowmind.weights.manifest import FILE_NAME, FileEntry, check_file, check_root, check_size, read_manifest
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Callable
 
     from arrowmind.observe import Progress
 
@@ -54,8 +57,9 @@ class VerifyReport:
 
 
 def verify_model(path: str | os.PathLike[str], progress: Progress = no_progress) -> VerifyReport:
-    """Checks a model folder (or one weights.arrow): SHA-256 of every file, checksums of tensors.
+    """Checks a model folder (or one weights.arrow): every byte against its hash tree, else its SHA-256.
 
+    A weights.arrow with a hash tree is hashed once, by chunks; then its checksums and sums are compared, too.
     Problems are collected, not raised.
 
     Args:
@@ -63,7 +67,7 @@ def verify_model(path: str | os.PathLike[str], progress: Progress = no_progress)
         progress: called with bytes read.
 
     Raises:
-        WeightError: there is nothing at ``path``.
+        WeightError: there is nothing at ``path``, or it is encrypted.
     """
     place, started = Path(path), time.perf_counter()
     if not place.exists():
@@ -71,46 +75,64 @@ def verify_model(path: str | os.PathLike[str], progress: Progress = no_progress)
     if (place / INDEX_NAME).exists():
         raise WeightError(f"{place} is encrypted; `arrowmind decrypt {place} OUT` checks every byte of it")
     report = VerifyReport(str(place))
+    work = _Work(report, progress)
     if place.is_dir():
-        _check_files(place, report, progress)
-        native = place / schema.FILE_NAME
-        if native.exists():
-            _check_tensors(native, report)
+        work.check_folder(place)
     else:
-        report.notes.append("a single file: no SHA-256 to compare with, checksums of its buffers only")
-        _check_tensors(place, report)
-        report.bytes = place.stat().st_size
+        work.total = place.stat().st_size
+        work.attempt(place.name, lambda advance: work.check_native(place, None, advance))
     report.seconds = time.perf_counter() - started
     return report
 
 
-def _check_files(folder: Path, report: VerifyReport, progress: Progress) -> None:
-    try:
-        entries = manifest.read_manifest(folder)
-    except WeightError as error:
-        report.problems.append(str(error))
-        return
-    total = sum(entry.bytes for entry in entries.values())
-    for name, entry in entries.items():
+class _Work:
+    """One call: what was found so far, and how far it is."""
 
-        def advance(count: int, name: str = name) -> None:
-            report.bytes += count
-            progress(report.bytes, total, name)
+    def __init__(self, report: VerifyReport, progress: Progress) -> None:
+        self.report, self._progress, self.total = report, progress, 0
+
+    def attempt(self, name: str, check: Callable[[Callable[[int], None]], None]) -> None:
+        """Runs one check; what it raises becomes a problem of the report."""
+
+        def advance(count: int) -> None:
+            self.report.bytes += count
+            self._progress(self.report.bytes, self.total, name)
 
         try:
-            manifest.check_file(folder, name, entry, advance)
-            report.files += 1
+            check(advance)
         except WeightError as error:
-            report.problems.append(str(error))
-    known = {manifest.FILE_NAME, *entries}
-    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    report.notes.extend(f"{name} is not in the manifest" for name in sorted(found - known))
+            self.report.problems.append(str(error))
 
+    def check_folder(self, folder: Path) -> None:
+        entries: dict[str, FileEntry] = {}
+        self.attempt(FILE_NAME, lambda _: entries.update(read_manifest(folder)))
+        self.total = sum(entry.bytes for entry in entries.values())
+        for name, entry in entries.items():
+            self.attempt(name, functools.partial(self._check_entry, folder, name, entry))
+        native = folder / schema.FILE_NAME
+        if native.exists() and schema.FILE_NAME not in entries:
+            self.attempt(native.name, lambda advance: self.check_native(native, None, advance))
+        found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+        strangers = sorted(found - {FILE_NAME, *entries}) if entries else []
+        self.report.notes.extend(f"{name} is not in the manifest" for name in strangers)
 
-def _check_tensors(path: Path, report: VerifyReport) -> None:
-    try:
+    def _check_entry(self, folder: Path, name: str, entry: FileEntry, advance: Callable[[int], None]) -> None:
+        if not entry.root:
+            check_file(folder, name, entry, advance)
+            advance = _ignore
+        if name == schema.FILE_NAME:
+            self.check_native(check_size(folder, name, entry), entry, advance)
+        self.report.files += 1
+
+    def check_native(self, path: Path, entry: FileEntry | None, advance: Callable[[int], None]) -> None:
         with WeightFile.open(path) as weights:
-            weights.verify()
-            report.tensors = len(weights.names())
-    except WeightError as error:
-        report.problems.append(str(error))
+            if entry is not None:
+                check_root(path, weights.root, entry)
+            elif not weights.root:
+                self.report.notes.append(f"{path.name} has no hash tree: checksums of its buffers only")
+            weights.verify(advance)
+            self.report.tensors = len(weights.names())
+
+
+def _ignore(_count: int) -> None:
+    pass

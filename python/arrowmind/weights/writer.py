@@ -47,7 +47,7 @@ def write_weights(
         for tensor in tensors:
             rows.add(tensor)
         metadata = encode_metadata(documents or {}, rows.specs, rows.checksums)
-        with ArrowWriter(file, FIELDS, metadata) as writer:
+        with ArrowWriter(file, FIELDS, metadata, hash_tree=True) as writer:
             writer.write_batch(rows.columns())
 
 
