@@ -11,6 +11,7 @@ from arrowmind.engine.calibration import observe_inputs
 from arrowmind.engine.moments import MomentObserver
 from arrowmind.errors import InvalidArgumentError, WeightError
 from arrowmind.weights import convert_model, open_weights, write_weights
+from arrowmind.weights.manifest import refresh_entry
 from arrowmind.weights.tensor import float_tensor
 
 TEXTS = ["the cat sat on the mat.", "a dog", "the dog ran far away, and back!", "", "cat " * 60]
@@ -180,6 +181,7 @@ def replaced(source, target, change):
             if tensor is not None:
                 tensors.append(tensor)
         write_weights(target / "weights.arrow", tensors, weights.documents)
+    refresh_entry(target / "weights.arrow")
     return target
 
 

@@ -262,11 +262,17 @@ def test_optimize_off_keeps_activations_in_float(model, weights):
 
 def test_rows_of_a_table_are_compared_when_a_text_needs_them(model, tmp_path):
     """The word table is not read on opening: damage in it is found by the first text that touches it."""
-    from arrowmind.weights import WeightFile
+    from arrowmind.weights import WeightFile, write_weights
+    from arrowmind.weights.manifest import refresh_entry
+    from arrowmind.weights.tensor import float_tensor
 
     folder_ = tmp_path / "damaged"
     shutil.copytree(model, folder_)
     path = folder_ / "weights.arrow"
+    with WeightFile.open(path) as file:  # the table in a chunk of its own, away from the index
+        room = float_tensor("room.bias", np.zeros(65536, np.float32))
+        write_weights(path, [room, *(file.tensor(name) for name in file.names())], file.documents)
+    refresh_entry(path)
     with WeightFile.open(path) as file:
         place = file.offset("embeddings.word_embeddings.weight")
     data = bytearray(path.read_bytes())

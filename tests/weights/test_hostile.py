@@ -196,7 +196,7 @@ def test_verify_names_every_problem(source, tmp_path):
     assert not report.ok
     assert len(report.problems) == 2
     assert any("tokenizer.json: has" in problem or "SHA-256 is" in problem for problem in report.problems)
-    assert any("word_embeddings" in problem for problem in report.problems)
+    assert any("weights.arrow: " in problem and "hash tree" in problem for problem in report.problems)
     assert report.notes == ["extra is not in the manifest"]
 
 

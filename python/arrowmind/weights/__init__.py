@@ -27,6 +27,7 @@ from arrowmind.weights.tensor import Tensor, TensorSpec
 if TYPE_CHECKING:
     from arrowmind.weights.convert import ConvertReport, convert_model
     from arrowmind.weights.encryption.model import EncryptionReport, decrypt_model, encrypt_model
+    from arrowmind.weights.encryption.rotation import rotate_model, verify_encrypted
     from arrowmind.weights.gguf.source import GgufModel
     from arrowmind.weights.huggingface import HuggingFaceModel
     from arrowmind.weights.parquet import write_parquet
@@ -49,6 +50,8 @@ __all__ = [
     "decrypt_model",
     "encrypt_model",
     "open_weights",
+    "rotate_model",
+    "verify_encrypted",
     "verify_model",
     "write_parquet",
     "write_weights",
@@ -61,6 +64,8 @@ _HOMES = {
     "EncryptionReport": "encryption.model",
     "decrypt_model": "encryption.model",
     "encrypt_model": "encryption.model",
+    "rotate_model": "encryption.rotation",
+    "verify_encrypted": "encryption.rotation",
     "GgufModel": "gguf.source",
     "HuggingFaceModel": "huggingface",
     "ParquetWeights": "parquet_source",

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from arrowmind.columnar import ArrowFile
+from arrowmind.columnar import ArrowFile, publish_bytes
 from arrowmind.errors import IntegrityError, WeightError
 from arrowmind.weights.documents import encode_json, read_json_object
 
@@ -20,6 +20,7 @@ __all__ = [
     "check_root",
     "check_size",
     "read_manifest",
+    "refresh_entry",
     "write_manifest",
 ]
 
@@ -55,6 +56,16 @@ def write_manifest(folder: Path) -> None:
     files = {path.relative_to(folder).as_posix(): _describe(path).to_dict() for path in paths}
     value = {"format": _FORMAT, "version": _VERSION, "files": files}
     (folder / FILE_NAME).write_bytes(encode_json(value))
+
+
+def refresh_entry(path: Path) -> None:
+    """Describes a file anew in the manifest beside it, if there is one that names it."""
+    place = path.parent / FILE_NAME
+    if not place.exists() or path.name not in read_manifest(path.parent):
+        return
+    value = read_json_object(place)
+    value["files"][path.name] = _describe(path).to_dict()
+    publish_bytes(place, encode_json(value))
 
 
 def read_manifest(folder: Path) -> dict[str, FileEntry]:

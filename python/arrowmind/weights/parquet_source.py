@@ -15,6 +15,7 @@ from arrowmind.weights.formats import SCALE_TYPES, GridCodes, number_type
 from arrowmind.weights.formats.grids import CODE_TYPES
 from arrowmind.weights.formats.scales import restore_scales
 from arrowmind.weights.parquet import DOCUMENT_PREFIX
+from arrowmind.weights.parquet_pages import DICTIONARY, Page, read_pages
 from arrowmind.weights.roles import join_name, role_of
 from arrowmind.weights.schema import DOCUMENTS
 from arrowmind.weights.source import WeightSource
@@ -22,6 +23,7 @@ from arrowmind.weights.tensor import Tensor, TensorSpec, float_tensor, grid_tens
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Iterator
 
     import numpy.typing as npt
     import pyarrow as pa
@@ -40,6 +42,13 @@ _V2_COLUMNS = {
 _OPTIONAL = {"activation": "string", "group_size": "int32", "scale_type": "string", "zero_type": "string"}
 _V1_TYPES = {"halffloat": "fp16", "float": "fp32"}
 _SLACK_BYTES = 1 << 20
+# Of the small columns, which are read before it is known how much they should hold.
+_MAX_ROWS = 1 << 20
+_MAX_NAME_PAGE = 4 << 20
+_MAX_NAME_COLUMN = 64 << 20
+_MAX_NAME = 65_535
+_MAX_RANK = 32
+_BATCH_ROWS = 16
 
 
 @dataclass(frozen=True)
@@ -63,6 +72,7 @@ class ParquetWeights(WeightSource):
         if not path.is_file():
             raise WeightError(f"{path} is missing; give a Parquet file of weights")
         try:
+            self._size = path.stat().st_size
             self._file = pq.ParquetFile(path, page_checksum_verification=True)
             schema = self._file.schema_arrow
         except self._errors as error:
@@ -171,25 +181,65 @@ class ParquetWeights(WeightSource):
             columns = ["weight_data", "scales", "zero_points"] if self.version == 2 else ["weight_data"]
             if "group_size" in self._columns:
                 columns.append("outer_scales")
-            self._check_size(row)
+            self._check_size(row, columns)
             self._last = (row.group, self._read(row.group, columns))
         scalar = self._last[1].column(column)[row.place]
         if not scalar.is_valid or scalar.values.null_count:
             raise self._damaged(row.spec.name, f"lacks values in {column}")
         return np.asarray(scalar.values.to_numpy(zero_copy_only=False))
 
-    def _check_size(self, row: _Row) -> None:
-        """Refuses a row group that would unpack to far more than its tensors have (a decompression bomb)."""
+    def _check_size(self, row: _Row, columns: list[str]) -> None:
+        """Refuses columns that would unpack to far more than their tensors have (a decompression bomb)."""
         rows = [other.spec for other in self._rows.values() if other.group == row.group]
         # Codes of a grid are a byte each here, their scales 4 bytes.
         expected = sum(
             int(np.prod(spec.shape)) + 5 * spec.scale_count if spec.grid else spec.codes_bytes
             for spec in rows
         )
-        claimed = self._file.metadata.row_group(row.group).total_byte_size
         # An int8 takes 4 bytes as plain Parquet, and levels are below 1 bit each.
-        if not 0 <= claimed <= 8 * expected + _SLACK_BYTES:
-            raise self._damaged(row.spec.name, f"would unpack to {claimed} bytes, {expected} are expected")
+        limit = 8 * expected + _SLACK_BYTES
+        claimed = self._file.metadata.row_group(row.group).total_byte_size
+        pages = [page for column in columns for page in self._pages(row.group, column)]
+        claimed = max(claimed, sum(page.unpacked for page in pages))
+        values = sum(page.values for page in pages)
+        if not 0 <= claimed <= limit or values > expected + _SLACK_BYTES:
+            raise self._damaged(
+                row.spec.name, f"would unpack to {claimed} bytes, {values} values; {expected} are expected"
+            )
+
+    def _pages(self, group: int, column: str) -> Iterator[Page]:
+        """Page headers of a column; nothing is unpacked."""
+        described = self._file.metadata.row_group(group)
+        for index in range(described.num_columns):
+            chunk = described.column(index)
+            if chunk.path_in_schema.split(".")[0] != column:
+                continue
+            start = chunk.data_page_offset
+            if chunk.has_dictionary_page and 0 < chunk.dictionary_page_offset < start:
+                start = chunk.dictionary_page_offset
+            size = chunk.total_compressed_size
+            if start < 4 or size < 0 or start + size > self._size:
+                raise IntegrityError(
+                    f"{self.path}: column {column} lies at [{start}, {start + size}) of {self._size} bytes; "
+                    "copy it again"
+                )
+            with self.path.open("rb") as file:
+                yield from read_pages(file, start, size, f"{self.path}: column {column}")
+
+    def _check_index(self, group: int) -> None:
+        """Bounds what the small columns unpack to."""
+        rows = self._file.metadata.row_group(group).num_rows
+        for column in self._columns:
+            pages = list(self._pages(group, column))
+            most = (_MAX_RANK if column == "shape" else 1) * rows
+            largest = max((page.unpacked for page in pages), default=0)
+            values = sum(page.values for page in pages if page.kind != DICTIONARY)
+            total = sum(page.unpacked for page in pages)
+            if largest > _MAX_NAME_PAGE or total > _MAX_NAME_COLUMN or values > most:
+                raise IntegrityError(
+                    f"{self.path}: column {column} would unpack to {total} bytes, {values} values, for "
+                    f"{rows} rows; convert or copy the file again"
+                )
 
     def _read(self, group: int, columns: list[str]) -> pa.Table:
         try:
@@ -200,13 +250,31 @@ class ParquetWeights(WeightSource):
     def _read_index(self, schema: pa.Schema) -> dict[str, _Row]:
         v1_type = _V1_TYPES.get(str(schema.field("weight_data").type.value_type), "")
         rows: dict[str, _Row] = {}
+        if not 0 <= self._file.metadata.num_rows <= _MAX_ROWS:
+            raise IntegrityError(
+                f"{self.path}: claims {self._file.metadata.num_rows} tensors, at most {_MAX_ROWS} are read"
+            )
         for group in range(self._file.num_row_groups):
-            for place, values in enumerate(self._read(group, self._columns).to_pylist()):
+            for place, values in enumerate(self._index_rows(group)):
                 spec = _spec(values, v1_type, f"{self.path}: row {len(rows)}")
                 if spec.name in rows:
                     raise self._damaged(spec.name, "is there more than once")
                 rows[spec.name] = _Row(spec, group, place)
         return rows
+
+    def _index_rows(self, group: int) -> Iterator[dict[str, Any]]:
+        """The small values of a row group; few rows at a time, for names may share their bytes."""
+        claimed = self._file.metadata.row_group(group).num_rows
+        if not 0 <= claimed <= _MAX_ROWS:
+            raise IntegrityError(f"{self.path}: a row group claims {claimed} tensors; copy it again")
+        self._check_index(group)
+        try:
+            for batch in self._file.iter_batches(
+                _BATCH_ROWS, row_groups=[group], columns=self._columns, use_threads=False
+            ):
+                yield from batch.to_pylist()
+        except self._errors as error:
+            raise IntegrityError(f"{self.path}: {error}; convert or copy the file again") from error
 
     def _read_documents(self, metadata: dict[bytes, bytes]) -> dict[str, dict[str, Any]]:
         documents: dict[str, dict[str, Any]] = {}
@@ -249,6 +317,8 @@ def _spec(values: dict[str, Any], v1_type: str, where: str) -> TensorSpec:
     if values["weight_name"] is None or shape is None or None in shape:
         raise IntegrityError(f"{where} lacks a name or a shape; convert the model again")
     name = join_name(values["layer_name"] or "", values["weight_name"])
+    if len(name) > _MAX_NAME:
+        raise IntegrityError(f"{where} has a name of {len(name)} characters; convert the model again")
     spec = TensorSpec(name, values.get("quant_type", v1_type) or "", tuple(shape))
     try:
         if values.get("group_size") not in (None, -1):

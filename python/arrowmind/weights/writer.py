@@ -11,6 +11,7 @@ import numpy as np
 from arrowmind.columnar import ArrowWriter, Deferred, publish
 from arrowmind.errors import WeightError
 from arrowmind.weights.file import WeightFile
+from arrowmind.weights.manifest import refresh_entry
 from arrowmind.weights.schema import FIELDS, encode_metadata
 from arrowmind.weights.tensor import BUFFERS
 
@@ -54,6 +55,8 @@ def write_weights(
 def rewrite_documents(path: str | os.PathLike[str], documents: Mapping[str, Any]) -> None:
     """Replaces JSON objects of a weight file; tensors and other objects stay as they are.
 
+    A manifest.json beside it that names the file is brought up to date, after it.
+
     Args:
         path: a weights.arrow file.
         documents: the new objects, by name.
@@ -61,6 +64,7 @@ def rewrite_documents(path: str | os.PathLike[str], documents: Mapping[str, Any]
     with WeightFile.open(path) as weights:
         tensors = (weights.tensor(name) for name in weights.names())
         write_weights(path, tensors, {**weights.documents, **documents})
+    refresh_entry(Path(path))
 
 
 class _Rows:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Protocol
 
 from arrowmind.errors import IntegrityError, WeightError
 from arrowmind.weights.encryption.header import HEADER_BYTES, TAG_BYTES, Header
@@ -15,7 +15,14 @@ if TYPE_CHECKING:
 
     from arrowmind.weights.encryption.cipher import Chunks
 
-__all__ = ["open_chunks", "open_regular", "read_header", "seal_chunks", "text_bytes"]
+__all__ = ["Readable", "open_chunks", "open_regular", "read_header", "seal_chunks", "text_bytes"]
+
+
+class Readable(Protocol):
+    """Where text comes from: a file, or something that reads like one."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most so many bytes; none at the end, and fewer only there."""
 
 
 def open_regular(path: Path) -> IO[bytes]:
@@ -49,7 +56,7 @@ def text_bytes(size: int, header: Header) -> int:
 
 
 def seal_chunks(
-    source: IO[bytes], target: IO[bytes], header: Header, chunks: Chunks, progress: Callable[[int], None]
+    source: Readable, target: IO[bytes], header: Header, chunks: Chunks, progress: Callable[[int], None]
 ) -> int:
     """Writes header and sealed chunks of what is left in `source`.
 
@@ -87,7 +94,7 @@ def open_chunks(source: IO[bytes], path: Path, header: Header, chunks: Chunks) -
         yield text
 
 
-def _pieces(source: IO[bytes], size: int) -> Iterator[tuple[int, bytes, bool]]:
+def _pieces(source: Readable, size: int) -> Iterator[tuple[int, bytes, bool]]:
     """Number, bytes and whether it is the last of each piece; a source without bytes has one empty piece."""
     number, data = 0, source.read(size)
     while following := source.read(size):

@@ -21,7 +21,10 @@ from arrowmind.weights.encryption.secret import MIN_PASSPHRASE
 from arrowmind.weights.folder import publish_folder
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from arrowmind.observe import Progress
+    from arrowmind.weights.encryption.file import Readable
     from arrowmind.weights.encryption.header import Header
     from arrowmind.weights.encryption.secret import Secret
 
@@ -78,11 +81,8 @@ def encrypt_model(
         WeightError: `path` cannot be read, or `output` exists or overlaps it.
         StorageError: `output` cannot be written.
     """
-    if cost_log2 not in range(14, 20):
-        raise InvalidArgumentError(f"cost_log2 {cost_log2} is not between 14 and 19")
-    if secret.kind == PASSPHRASE and len(secret.value.decode("utf-8", "replace")) < MIN_PASSPHRASE:
-        raise ConfigurationError(f"the passphrase is too short; take at least {MIN_PASSPHRASE} characters")
-    work = _Work(Path(path), Path(output), force, progress)
+    check_secret(secret, cost_log2)
+    work = Work(Path(path), Path(output), force, progress)
     if work.path.is_dir():
         _encrypt_folder(work, Keys.fresh(secret, cost_log2))
     else:
@@ -114,17 +114,13 @@ def decrypt_model(
         WeightError: `path` is not encrypted, or `output` exists or overlaps it.
         StorageError: `output` cannot be written.
     """
-    work = _Work(Path(path), Path(output), force, progress)
+    work = Work(Path(path), Path(output), force, progress)
     if work.path.is_dir():
         _decrypt_folder(work, secret)
     else:
-        with open_regular(work.path) as source:
-            header = _header(source, work.path, FILE)
-            work.total = text_bytes(os.fstat(source.fileno()).st_size, header)
-            keys = Keys.of(secret, header, work.path)
-            with publish(work.output) as target:
-                sweep_temporary(work.output.parent)  # text that a killed process left
-                work.open(source, target, work.path, header, keys)
+        with publish(work.output) as target:
+            sweep_temporary(work.output.parent)  # text that a killed process left
+            work.open(work.open_file(secret), target)
     return work.finish("model decrypted")
 
 
@@ -139,29 +135,56 @@ def secret_kind(path: str | os.PathLike[str]) -> int:
         return read_header(source, place).kind
 
 
-class _Work:
-    """One call: where from, where to, how far."""
+def check_secret(secret: Secret, cost_log2: int) -> None:
+    """Raises ConfigurationError for a passphrase that is too short, InvalidArgumentError for a cost."""
+    if cost_log2 not in range(14, 20):
+        raise InvalidArgumentError(f"cost_log2 {cost_log2} is not between 14 and 19")
+    if secret.kind == PASSPHRASE and len(secret.value.decode("utf-8", "replace")) < MIN_PASSPHRASE:
+        raise ConfigurationError(f"the passphrase is too short; take at least {MIN_PASSPHRASE} characters")
 
-    def __init__(self, path: Path, output: Path, force: bool, progress: Progress) -> None:  # noqa: FBT001
-        self.path, self.output, self.force, self._progress = path, output, force, progress
+
+class Work:
+    """One call: where from, where to (nowhere is None), how far."""
+
+    def __init__(self, path: Path, output: Path | None, force: bool, progress: Progress) -> None:  # noqa: FBT001
+        self.path, self.force, self._progress = path, force, progress
+        self.output = output or path
         self.total, self._what, self._started = 0, path.name, time.perf_counter()
-        self.report = EncryptionReport(str(path), str(output))
+        self.report = EncryptionReport(str(path), str(output or ""))
         if not path.exists():
             raise WeightError(f"{path} does not exist; give a file or a model folder")
+        if output is not None:
+            self._check_output(path, output, force=force)
+
+    def _check_output(self, path: Path, output: Path, *, force: bool) -> None:
         here, there = path.resolve(), output.resolve()
         if here == there or here in there.parents or there in here.parents:
             raise WeightError(f"{output} overlaps {path}, which would be lost; choose another name")
         if output.exists() and not (force and output.is_dir() == path.is_dir()):
             raise WeightError(f"{output} exists; choose another name, remove it, or pass force to replace it")
 
-    def seal(self, source: IO[bytes], target: IO[bytes], keys: Keys) -> IndexEntry:
+    def open_file(self, secret: Secret) -> Iterator[bytes]:
+        """The text of the encrypted file that the work is about."""
+        with open_regular(self.path) as source:
+            header = _header(source, self.path, FILE)
+            self.total = text_bytes(os.fstat(source.fileno()).st_size, header)
+            keys = Keys.of(secret, header, self.path)
+            yield from open_chunks(source, self.path, header, keys.open(header, self.path))
+
+    def count(self, pieces: Iterator[bytes]) -> None:
+        """Authenticates a text and lets go of it."""
+        for text in pieces:
+            self._advance(len(text))
+        self.report.files += 1
+
+    def seal(self, source: Readable, target: IO[bytes], keys: Keys) -> IndexEntry:
         header, chunks = keys.create(FILE)
         size = seal_chunks(source, target, header, chunks, self._advance)
         self.report.files += 1
         return IndexEntry(size, header.file_id)
 
-    def open(self, source: IO[bytes], target: IO[bytes], path: Path, header: Header, keys: Keys) -> None:
-        for text in open_chunks(source, path, header, keys.open(header, path)):
+    def open(self, pieces: Iterator[bytes], target: IO[bytes]) -> None:
+        for text in pieces:
             target.write(text)
             self._advance(len(text))
         self.report.files += 1
@@ -176,7 +199,7 @@ class _Work:
         self._progress(self.report.bytes, self.total, self._what)
 
 
-def _encrypt_folder(work: _Work, keys: Keys) -> None:
+def _encrypt_folder(work: Work, keys: Keys) -> None:
     files, folders = _contents(work.path)
     work.total = sum(path.stat().st_size for path in files.values())
     index = Index(folders=folders)
@@ -186,9 +209,14 @@ def _encrypt_folder(work: _Work, keys: Keys) -> None:
         for name, path in files.items():
             with open_regular(path) as source, (building / (name + SUFFIX)).open("xb") as target:
                 index.files[name] = work.seal(source, target, keys)
-        header, chunks = keys.create(INDEX)
-        with (building / INDEX_NAME).open("xb") as target:
-            seal_chunks(io.BytesIO(index.encode()), target, header, chunks, lambda _count: None)
+        write_index(building, index, keys)
+
+
+def write_index(folder: Path, index: Index, keys: Keys) -> None:
+    """Encrypts the index of a folder into it."""
+    header, chunks = keys.create(INDEX)
+    with (folder / INDEX_NAME).open("xb") as target:
+        seal_chunks(io.BytesIO(index.encode()), target, header, chunks, lambda _count: None)
 
 
 def _contents(folder: Path) -> tuple[dict[str, Path], list[str]]:
@@ -209,8 +237,25 @@ def _contents(folder: Path) -> tuple[dict[str, Path], list[str]]:
     return files, folders
 
 
-def _decrypt_folder(work: _Work, secret: Secret) -> None:
-    place = _index_path(work.path)
+def _decrypt_folder(work: Work, secret: Secret) -> None:
+    index, keys = open_index(work.path, secret)
+    work.total = sum(entry.size for entry in index.files.values())
+    with publish_folder(work.output, force=work.force) as building:
+        for name in index.folders:
+            (building / name).mkdir()
+        for name, entry in index.files.items():
+            with (building / name).open("xb") as target:
+                work.open(open_entry(work.path, keys, name, entry), target)
+
+
+def open_index(folder: Path, secret: Secret) -> tuple[Index, Keys]:
+    """The index of an encrypted folder, authenticated, and the keys of its files.
+
+    Raises:
+        IntegrityError: the secret is wrong, or the index was changed.
+        WeightError: the folder is not encrypted.
+    """
+    place = _index_path(folder)
     with open_regular(place) as source:
         header = _header(source, place, INDEX)
         size = os.fstat(source.fileno()).st_size
@@ -219,17 +264,17 @@ def _decrypt_folder(work: _Work, secret: Secret) -> None:
         keys = Keys.of(secret, header, place)
         data = b"".join(open_chunks(source, place, header, keys.open(header, place)))
     index = Index.decode(data, place)
-    work.total = sum(entry.size for entry in index.files.values())
-    _tell_strangers(work.path, index)
-    with publish_folder(work.output, force=work.force) as building:
-        for name in index.folders:
-            (building / name).mkdir()
-        for name, entry in index.files.items():
-            _decrypt_entry(work, keys, building, name, entry)
+    _tell_strangers(folder, index)
+    return index, keys
 
 
-def _decrypt_entry(work: _Work, keys: Keys, building: Path, name: str, entry: IndexEntry) -> None:
-    path = work.path / (name + SUFFIX)
+def open_entry(folder: Path, keys: Keys, name: str, entry: IndexEntry) -> Iterator[bytes]:
+    """The text of one file of an encrypted folder; nothing of it counts before the last piece has come.
+
+    Raises:
+        IntegrityError: the file is missing, is not the one of the index, or was changed.
+    """
+    path = folder / (name + SUFFIX)
     if not path.exists():
         raise IntegrityError(f"{path} is missing; copy the folder again")
     with open_regular(path) as source:
@@ -241,8 +286,7 @@ def _decrypt_entry(work: _Work, keys: Keys, building: Path, name: str, entry: In
             )
         if text_bytes(os.fstat(source.fileno()).st_size, header) != entry.size:
             raise IntegrityError(f"{path}: holds not the {entry.size} bytes that were written; copy it again")
-        with (building / name).open("xb") as target:
-            work.open(source, target, path, header, keys)
+        yield from open_chunks(source, path, header, keys.open(header, path))
 
 
 def _tell_strangers(folder: Path, index: Index) -> None:
