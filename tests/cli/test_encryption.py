@@ -106,10 +106,34 @@ def test_nobody_to_ask(call, plain, key_file):
 
 def test_what_is_encrypted_says_so(call, plain, key_file):
     call("encrypt", "m", "vault", "--key-file", key_file)
-    assert "arrowmind decrypt" in call("verify", "vault").stderr
+    assert "encrypted with a key" in call("verify", "vault").stderr
     assert "is not encrypted" in call("decrypt", "m", "back", "--key-file", key_file).stderr
 
 
 def test_there_is_no_option_for_the_secret_itself(call):
     for command in ("encrypt", "decrypt"):
         assert call(command, "m", "out", "--passphrase", "correct horse").code == 2
+
+
+def test_verify_authenticates_what_is_encrypted(call, plain, key_file):
+    call("encrypt", "m", "vault", "--key-file", key_file)
+    outcome = call("verify", "vault", "--key-file", key_file)
+    assert (outcome.code, "undamaged (2 files" in outcome.stdout) == (0, True)
+    path = Path("vault/weights.arrow.enc")
+    path.write_bytes(path.read_bytes()[:-1] + b"!")
+    outcome = call("verify", "vault", "--key-file", key_file, "--json")
+    assert (outcome.code, outcome.json["ok"]) == (1, False)
+    assert "weights.arrow.enc" in outcome.json["problems"][0]
+
+
+def test_another_key(call, plain, key_file):
+    new = Path("new")
+    new.write_text("1e" * 32)
+    new.chmod(0o600)
+    call("encrypt", "m", "vault", "--key-file", key_file)
+    assert call("encrypt", "vault", "vault2", "--old-key-file", key_file, "--key-file", "new").code == 0
+    assert "the key is not the one" in call("decrypt", "vault2", "back", "--key-file", key_file).stderr
+    assert call("decrypt", "vault2", "back", "--key-file", "new").code == 0
+    assert Path("back/weights.arrow").read_bytes() == Path("m/weights.arrow").read_bytes()
+    wrong = call("encrypt", "vault", "vault3", "--old-key-file", "new", "--key-file", "new")
+    assert (wrong.code, "the key is not the one" in wrong.stderr) == (1, True)

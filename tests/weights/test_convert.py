@@ -113,3 +113,13 @@ def test_a_missing_file_is_named_and_nothing_is_left(name, source, tmp_path):
     with pytest.raises(WeightError, match=r"missing|holds no weights"):
         convert_model(source, tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["original"]
+
+
+def test_safetensors_are_read_by_their_own_library(source, tensors, tmp_path):
+    library = pytest.importorskip("safetensors", reason="pip install safetensors")
+    convert_model(source, tmp_path / "out", formats=["safetensors"])
+    with library.safe_open(tmp_path / "out" / "model.safetensors", framework="numpy") as file:
+        assert file.metadata() == {"format": "pt"}
+        assert set(file.keys()) == set(tensors)
+        for name, values in tensors.items():
+            assert file.get_tensor(name).tobytes() == values.tobytes()

@@ -27,6 +27,7 @@ __all__ = [
     "SUFFIX",
     "TAG_BYTES",
     "Header",
+    "is_encrypted",
 ]
 
 MAGIC = b"ARROWENC"
@@ -129,3 +130,14 @@ class Header:
                 f"{path}: its header asks for scrypt with N = 2^{self.cost_log2}, p = {self.lanes}; at most "
                 f"2^{_COST_BOUNDS[-1]} and {_LANE_BOUNDS[-1]}, at least 2^{_COST_BOUNDS[0]} and 1 are done"
             )
+
+
+def is_encrypted(place: Path) -> bool:
+    """Whether this is an encrypted folder or file."""
+    if place.is_dir():
+        return (place / INDEX_NAME).exists()
+    try:
+        with place.open("rb") as file:
+            return file.read(len(MAGIC)) == MAGIC
+    except OSError:
+        return False
