@@ -270,8 +270,10 @@ def test_rows_of_a_table_are_compared_when_a_text_needs_them(model, tmp_path):
     shutil.copytree(model, folder_)
     path = folder_ / "weights.arrow"
     with WeightFile.open(path) as file:  # the table in a chunk of its own, away from the index
-        room = float_tensor("room.bias", np.zeros(65536, np.float32))
-        write_weights(path, [room, *(file.tensor(name) for name in file.names())], file.documents)
+        word = "embeddings.word_embeddings.weight"
+        rooms = [float_tensor(f"room.{i}.bias", np.zeros(65536, np.float32)) for i in range(2)]
+        others = [file.tensor(name) for name in file.names() if name != word]
+        write_weights(path, [rooms[0], file.tensor(word), rooms[1], *others], file.documents)
     refresh_entry(path)
     with WeightFile.open(path) as file:
         place = file.offset("embeddings.word_embeddings.weight")
