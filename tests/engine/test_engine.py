@@ -289,5 +289,5 @@ def test_rows_of_a_table_are_compared_when_a_text_needs_them(model, tmp_path):
     config = arrowmind.config.load_config(overrides={"weights.verify": "off"})
     ArrowEngine(folder_, threads=2, config=config).encode(TEXTS)
     config = arrowmind.config.load_config(overrides={"weights.verify": "full"})
-    with pytest.raises(IntegrityError, match="word_embeddings"):
+    with pytest.raises(IntegrityError, match="hash tree"):
         ArrowEngine(folder_, threads=2, config=config)
