@@ -73,7 +73,9 @@ def verify_model(path: str | os.PathLike[str], progress: Progress = no_progress)
     if not place.exists():
         raise WeightError(f"{place} does not exist; give a model folder or a weights.arrow file")
     if (place / INDEX_NAME).exists():
-        raise WeightError(f"{place} is encrypted; `arrowmind verify` with its key checks every byte of it")
+        raise WeightError(
+            f"{place} is encrypted; `verify_encrypted`, or `arrowmind decrypt {place} OUT`, checks every byte of it"
+        )
     report = VerifyReport(str(place))
     work = _Work(report, progress)
     if place.is_dir():
