@@ -74,7 +74,7 @@ def verify_model(path: str | os.PathLike[str], progress: Progress = no_progress)
         raise WeightError(f"{place} does not exist; give a model folder or a weights.arrow file")
     if (place / INDEX_NAME).exists():
         raise WeightError(
-            f"{place} is encrypted; `verify_encrypted`, or `arrowmind decrypt {place} OUT`, checks every byte of it"
+            f"{place} is encrypted; `verify_encrypted` or `arrowmind decrypt {place} OUT` checks all of it"
         )
     report = VerifyReport(str(place))
     work = _Work(report, progress)
