@@ -111,7 +111,7 @@ def test_missing_and_old_packages(call, monkeypatch):
     assert "older than 1.26" in packages["numpy"]["text"]
     assert (packages["torch"]["status"], packages["torch"]["remedy"]) == (
         "note",
-        "pip install 'arrowmind[peers]'",
+        "pip install 'arrowmind[torch]'",
     )
 
 

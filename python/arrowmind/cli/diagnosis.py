@@ -33,6 +33,7 @@ BAD = "bad"
 REQUIRED = {
     "cryptography": "43",
     "flatbuffers": "25.2",
+    "jinja2": "3.1.6",
     "nanobind-backend": "1.0",
     "numpy": "1.26",
     "prometheus-client": "0.20",
@@ -49,10 +50,11 @@ REQUIRED = {
 OPTIONAL = {
     "ctranslate2": ("peers", "comparison in benchmarks"),
     "keyring": ("keyring", "keys of encrypted models in the system's keyring"),
+    "llguidance": ("grammar", "generation that follows a JSON schema or a grammar"),
     "onnx": ("peers", "comparison in benchmarks"),
     "onnxruntime": ("peers", "comparison in benchmarks"),
     "sentence-transformers": ("peers", "comparison in benchmarks"),
-    "torch": ("peers", "comparison in benchmarks"),
+    "torch": ("torch", "arrowmind.torch, calibration by distillation, comparison in benchmarks"),
 }
 _ENOUGH_MEMORY = 256 * 10**6
 _ENOUGH_DISK = 500 * 10**6
