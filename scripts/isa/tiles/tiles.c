@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 // For the emulated machine alone: gives its one program the tile registers that are hidden from the kernel
 // (run_emulated.sh). They are neither saved nor switched: one program at a time.
 #include <linux/kprobes.h>
