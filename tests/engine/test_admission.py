@@ -9,7 +9,7 @@ from tests.reference import folder
 
 from arrowmind import ArrowEngine, ArrowQuantizer, QuantizationConfig
 from arrowmind.config import load_config
-from arrowmind.engine.admission import _reaches, _text
+from arrowmind.engine.admission import _keeps, _text
 from arrowmind.errors import PrecisionError
 from arrowmind.quantize import validate
 from arrowmind.weights import convert_model, open_weights
@@ -114,8 +114,8 @@ def test_a_threshold_that_the_report_has_no_figure_for_is_told(model, caplog):
 
 @pytest.mark.parametrize("figure", [float("nan"), "high", [1], {}, 10**400, None], ids=lambda _: "")
 def test_what_is_no_figure_does_not_reach_a_threshold(figure):
-    assert not _reaches(figure, 0.5)
-    assert not _reaches(0.5, figure)
+    assert not _keeps("cosine_mean", figure, 0.5)
+    assert not _keeps("cosine_mean", 0.5, figure)
     assert _text(figure) == "no number"
 
 

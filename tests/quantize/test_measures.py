@@ -23,8 +23,8 @@ def test_each_figure_is_a_field_a_threshold_and_a_setting():
     assert [item.name for item in fields(Thresholds)] == names
     assert set(names) <= {item.name for item in fields(PrecisionReport)}
     for measure in MEASURES:
-        assert getattr(Thresholds(), measure.name) == measure.at_least
-        assert keys(Config)[f"precision.{measure.name}"].default == measure.at_least
+        assert getattr(Thresholds(), measure.name) == measure.bound
+        assert keys(Config)[f"precision.{measure.name}"].default == measure.bound
 
 
 def test_equal_spaces_overlap_whole_at_any_length_of_their_vectors():

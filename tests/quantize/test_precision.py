@@ -181,6 +181,7 @@ def test_a_model_is_judged_by_what_it_was_made_for(model, tmp_path, embedder):
     config = QuantizationConfig(quant_type="int4", cosine_mean=0.5, cosine_min=0.25, overlap_at_10=0)
     ArrowQuantizer(config, embedder=embedder).quantize(model, tmp_path / "int4")
     report = validate(model, tmp_path / "int4", embedder=embedder)
-    assert report.thresholds == Thresholds(0.5, 0.25, 0)
+    assert report.thresholds == config.thresholds
+    assert (report.thresholds.cosine_mean, report.thresholds.overlap_at_10) == (0.5, 0)
     assert report.passed
     assert not validate(model, tmp_path / "int4", embedder=embedder, thresholds=Thresholds(1, 1, 1)).passed

@@ -10,14 +10,11 @@ from arrowmind.engine.device import resolve_device
 from arrowmind.engine.moments import MomentObserver
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-    import numpy as np
-    from numpy.typing import NDArray
-
     from arrowmind.cli.session import Session
-    from arrowmind.quantize import CalibratorFactory, Observer
+    from arrowmind.quantize import CalibratorFactory, Embedder, EmbedderFactory, Observer
+    from arrowmind.quantize.foretelling import Foreteller
 
 __all__ = ["calibrator", "embedder", "observer", "open_engine"]
 
@@ -42,9 +39,14 @@ def open_engine(session: Session, model: str | Path | None = None, *, judge: boo
     return ArrowEngine(path, device=device, threads=threads, config=session.config, judge=judge)
 
 
-def embedder(session: Session) -> Callable[[Path], Callable[[list[str]], NDArray[np.float32]]]:
+def embedder(session: Session) -> EmbedderFactory:
     """What the precision check opens model folders with."""
-    return lambda path: open_engine(session, path, judge=False).encode
+
+    def opened(path: Path) -> Embedder | Foreteller:
+        engine = open_engine(session, path, judge=False)
+        return engine if getattr(engine, "is_decoder", False) else engine.encode
+
+    return opened
 
 
 def calibrator() -> CalibratorFactory:

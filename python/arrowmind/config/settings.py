@@ -112,6 +112,19 @@ class PrecisionSettings:
     overlap_at_10: float = setting(
         0.95, "Smallest mean share of a text's ten nearest that the original finds, too.", low=0, high=1
     )
+    perplexity_ratio: float = setting(
+        1.01, "Largest perplexity of a language model by the original's.", low=0, high=1e9
+    )
+    kl_mean: float = setting(
+        0.01, "Largest mean divergence from what the original foretells, in nats.", low=0, high=1e9
+    )
+    kl_99: float = setting(0.1, "Largest divergence of 99 % of the tokens, in nats.", low=0, high=1e9)
+    top1_agreement: float = setting(
+        0.95, "Smallest share of tokens with the same most likely one.", low=0, high=1
+    )
+    generation_agreement: float = setting(
+        0.9, "Smallest share of what it writes that the original would have chosen.", low=0, high=1
+    )
     below: str = setting(
         "refuse",
         "When a model that is opened is below a threshold: refuse it, or log a warning.",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from arrowmind.config import Config, keys
 from arrowmind.errors import PrecisionError
 from arrowmind.observe import get_logger
+from arrowmind.quantize.measures import LANGUAGE, MEASURES
 from arrowmind.weights.formats import FLOAT_TYPES
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ _log = get_logger("arrowmind.engine")
 _SECTION = "precision."
 _LARGE = 1e300
 _told: set[str] = set()
+_BY_NAME = {measure.name: measure for measure in MEASURES}
 
 
 def admit(weights: WeightSource, config: Config) -> None:
@@ -88,9 +90,9 @@ def _below_its_own(report: dict[str, Any]) -> list[str]:
     thresholds = report.get("thresholds")
     asked = thresholds if isinstance(thresholds, dict) else {}
     found = [
-        f"{name} is {_text(report.get(name))}, at least {_text(least)} was needed"
-        for name, least in asked.items()
-        if not _reaches(report.get(name), least)
+        f"{name} is {_text(report.get(name))}, {_BY_NAME[name].demand(_text(bound))} was needed"
+        for name, bound in asked.items()
+        if name in _BY_NAME and _concerns(name, report) and not _keeps(name, report.get(name), bound)
     ]
     return found or ["the check refused it and does not say why"]
 
@@ -100,21 +102,30 @@ def _below_what_is_set(weights: WeightSource, report: dict[str, Any], config: Co
     for path, key in keys(Config).items():
         if not path.startswith(_SECTION) or key.type_name != "float" or path not in config.origins:
             continue
-        figure, least = report.get(key.name), config.get(path)
+        figure, bound = report.get(key.name), config.get(path)
+        if not _concerns(key.name, report):
+            continue
         if figure is None:
             lacks = f"its report lacks {key.name}, for which {path} sets a threshold"
             _tell_once(weights, f"{lacks}; `arrowmind validate` measures it")
-        elif not _reaches(figure, least):
+        elif not _keeps(key.name, figure, bound):
+            asks = _BY_NAME[key.name].demand(f"{bound:.6g}")
             complaints.append(
-                f"{key.name} is {_text(figure)}, {path} ({config.origin(path)}) asks for at least {least:.6g}"
+                f"{key.name} is {_text(figure)}, {path} ({config.origin(path)}) asks for {asks}"
             )
     return complaints
 
 
-def _reaches(figure: object, least: object) -> bool:
+def _concerns(name: str, report: dict[str, Any]) -> bool:
+    """Whether a figure is one of this kind of model: a report of language models has a perplexity."""
+    is_language = report.get("perplexity") is not None
+    return (_BY_NAME.get(name) in LANGUAGE) == is_language
+
+
+def _keeps(name: str, figure: object, bound: object) -> bool:
     """False, too, for what is no number: a report may hold anything."""
-    value, threshold = _number(figure), _number(least)
-    return value is not None and threshold is not None and value >= threshold
+    value, threshold = _number(figure), _number(bound)
+    return value is not None and threshold is not None and _BY_NAME[name].accepts(value, threshold)
 
 
 def _number(value: object) -> float | None:

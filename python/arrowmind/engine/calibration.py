@@ -8,8 +8,8 @@ import numpy as np
 
 from arrowmind import _native
 from arrowmind.engine.batching import pack, slices
-from arrowmind.engine.compiler import compile_plan
 from arrowmind.engine.folder import ModelFolder
+from arrowmind.engine.recording import recording_of
 from arrowmind.engine.tokenizer import TextTokenizer, check_texts
 from arrowmind.errors import InvalidArgumentError
 from arrowmind.quantize import InputStatistics
@@ -49,11 +49,12 @@ def observe_inputs(path: Path, texts: Sequence[str]) -> list[InputStatistics]:
     def observe(names: tuple[str, ...], columns: int) -> NDArray[np.float64]:
         return groups.setdefault(names, np.zeros((2, columns)))
 
-    plan = compile_plan(folder.model, folder.weights, folder.max_tokens, quantise=False, observe=observe)
+    recording = recording_of(folder)
+    plan = recording.compile(folder.weights, observe=observe)
     tokenizer = TextTokenizer(folder.tokenizer_path, folder.max_tokens)
     threads, tokens = _native.ThreadPool(1), 0
     for part in slices(listed, _SLICE_TEXTS):
-        batch = pack(tokenizer.encode(listed[part]))
+        batch = pack(recording.pieces(tokenizer.encode(listed[part])))
         plan.run(batch.token_ids, batch.offsets, threads, normalise=False)
         tokens += int(batch.offsets[-1])
     return [

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from arrowmind import _native
 from arrowmind.engine.batching import pack
-from arrowmind.engine.compiler import compile_plan
 from arrowmind.engine.folder import ModelFolder
+from arrowmind.engine.recording import recording_of
 from arrowmind.engine.tokenizer import TextTokenizer, check_texts
 from arrowmind.errors import InvalidArgumentError
 from arrowmind.observe import no_progress
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from arrowmind.engine.batching import PackedBatch
     from arrowmind.models.spec import ModelSpec
     from arrowmind.observe import Progress
     from arrowmind.quantize import HasValues
@@ -37,8 +35,7 @@ _EMBEDDED_BATCHES = 2
 class MomentObserver:
     """Runs a model over texts, as often as asked, with some of its tensors replaced.
 
-    A token's weight is one by the square root of its text's length: short texts count for more than their
-    few tokens, because an embedding averages over the tokens of its own text alone.
+    What a token counts is as the kind of model has it: `arrowmind.engine.recording`.
     """
 
     def __init__(self, path: Path, texts: Sequence[str], threads: int | None = None) -> None:
@@ -53,7 +50,10 @@ class MomentObserver:
             raise InvalidArgumentError("no texts to calibrate on; give at least one")
         self._folder = ModelFolder(path)
         self._tokenizer = TextTokenizer(self._folder.tokenizer_path, self._folder.max_tokens)
-        self._batches = [pack(part) for part in _parts(self.tokenise(listed))]
+        self._recording = recording_of(self._folder)
+        self._batches = [pack(part) for part in _parts(self._recording.pieces(self.tokenise(listed)))]
+        if not self._batches:
+            raise InvalidArgumentError("the texts to calibrate on hold no tokens; give others")
         self._threads = _native.ThreadPool(threads or _native.available_cpus())
         self.tokens = sum(int(batch.offsets[-1]) for batch in self._batches)
         self.groups = self._find_groups()
@@ -80,21 +80,18 @@ class MomentObserver:
             replaced: Tensors that others stand in for, by name.
             progress: Told of batches done.
         """
-        capacity = max(_RUN_TOKENS, self._folder.max_tokens)
+        capacity = max(_RUN_TOKENS, self._recording.longest)
         records = {group.names: _record(group.inputs, capacity) for group in groups}
-        blocks = self._folder.model.blocks[: 1 + max(group.block for group in groups)]
-        plan = compile_plan(
-            replace(self._folder.model, blocks=blocks),
+        plan = self._recording.compile(
             Overlay(self._folder.weights, replaced),
-            self._folder.max_tokens,
-            quantise=False,
+            blocks=1 + max(group.block for group in groups),
             record=lambda names, _: records.get(names),
         )
         sums = [np.zeros((group.inputs, group.inputs)) for group in groups]
         total = 0.0
         for done, batch in enumerate(self._batches):
             progress(done, len(self._batches), "calibrating")
-            weights = _token_weights(batch)
+            weights = self._recording.token_weights(batch)
             total += float((weights.astype(np.float64) ** 2).sum())
             for _, count in records.values():
                 count[0] = 0
@@ -110,37 +107,22 @@ class MomentObserver:
         return sums
 
     def embeddings(self, replaced: Mapping[str, HasValues | NDArray[np.float32]]) -> NDArray[np.float32]:
-        """Embeddings of part of the texts, the same each time, with `replaced` tensors: of length 1."""
-        plan = compile_plan(
-            self._folder.model,
-            Overlay(self._folder.weights, replaced),
-            self._folder.max_tokens,
-            quantise=False,
-        )
+        """What the model makes of part of the texts, the same each time, with `replaced` tensors.
+
+        Rows of length 1: embeddings of texts, or of a language model the roots of what it foretells.
+        """
         # Of each length something: batches are sorted by it.
         chosen = self._batches[:: max(1, len(self._batches) // _EMBEDDED_BATCHES)]
-        found = [plan.run(batch.token_ids, batch.offsets, self._threads, normalise=True) for batch in chosen]
-        return np.concatenate(found)
+        return self._recording.embeddings(Overlay(self._folder.weights, replaced), chosen, self._threads)
 
     def _find_groups(self) -> list[InputGroup]:
-        blocks = {
-            layer.weight: index
-            for index, block in enumerate(self._folder.model.blocks)
-            for layer in (
-                block.attention.query,
-                block.attention.output,
-                block.feed_forward.up,
-                block.feed_forward.down,
-            )
-        }
+        blocks = self._recording.blocks()
         groups: list[InputGroup] = []
 
         def note(names: tuple[str, ...], inputs: int) -> None:
             groups.append(InputGroup(names, inputs, blocks[names[0]]))
 
-        compile_plan(
-            self._folder.model, self._folder.weights, self._folder.max_tokens, quantise=False, record=note
-        )
+        self._recording.compile(self._folder.weights, record=note)
         return groups
 
 
@@ -158,9 +140,3 @@ def _parts(sequences: list[list[int]]) -> Iterator[list[list[int]]]:
         part.append(sequence)
     if part:
         yield part
-
-
-def _token_weights(batch: PackedBatch) -> NDArray[np.float32]:
-    """The square root of each token's weight: it multiplies both factors of a moment."""
-    lengths = np.diff(batch.offsets).astype(np.float32)
-    return np.repeat(np.maximum(lengths, 1) ** np.float32(-0.25), np.diff(batch.offsets))

@@ -19,11 +19,14 @@ from arrowmind.quantize import (
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from arrowmind.quantize.foretelling import Foreteller
+
 __all__ = ["ArrowQuantizer", "QuantizationConfig"]
 
 
-def _open(path: Path) -> Embedder:
-    return ArrowEngine(path, judge=False).encode
+def _open(path: Path) -> Embedder | Foreteller:
+    engine = ArrowEngine(path, judge=False)
+    return engine if engine.is_decoder else engine.encode
 
 
 register_embedder(_open)

@@ -32,15 +32,20 @@ class _Default(NamedTuple):
     cosine_mean: float
     cosine_min: float
     overlap_at_10: float
+    perplexity_ratio: float
+    kl_mean: float
+    kl_99: float
+    top1_agreement: float
+    generation_agreement: float
 
 
 # int8 has its zero points by `symmetric`. Thresholds let pass what the better method of each type reaches on
 # all-MiniLM-L6-v2, and a fifth more of its loss; figures are in docs/design/0006-quantisation-methods.md.
 _DEFAULTS = {
-    "int8": _Default(0, "fp32", False, 0.999, 0.997, 0.95),
-    "int4": _Default(32, "fp16", True, 0.985, 0.95, 0.86),
-    "int2": _Default(32, "u8", True, 0.88, 0.58, 0.7),
-    "fp4": _Default(32, "e8m0", False, 0.97, 0.9, 0.83),
+    "int8": _Default(0, "fp32", False, 0.999, 0.997, 0.95, 1.01, 0.01, 0.1, 0.95, 0.9),
+    "int4": _Default(32, "fp16", True, 0.985, 0.95, 0.86, 1.05, 0.06, 0.6, 0.85, 0.75),
+    "int2": _Default(32, "u8", True, 0.88, 0.58, 0.7, 1.35, 0.35, 2.5, 0.65, 0.5),
+    "fp4": _Default(32, "e8m0", False, 0.97, 0.9, 0.83, 1.1, 0.12, 1.0, 0.8, 0.7),
 }
 
 
@@ -82,6 +87,11 @@ class QuantizationConfig:
         cosine_mean: smallest mean cosine to the original's embeddings; below it the result is refused.
         cosine_min: smallest cosine of any text.
         overlap_at_10: smallest mean share of a text's ten nearest that the original finds, too.
+        perplexity_ratio: of a language model: largest perplexity by the original's.
+        kl_mean: largest mean divergence from what the original foretells of a token, in nats.
+        kl_99: largest divergence of 99 % of the tokens.
+        top1_agreement: smallest share of tokens of which both hold the same for the most likely.
+        generation_agreement: smallest share of what it writes that the original would have chosen.
         on_failure: what happens to a result below a threshold: ``refuse`` raises; ``swap`` replaces the
             tensors that cost the embeddings most by wider ones, until it is above.
         seed: of whatever is random in calibration.
@@ -110,6 +120,11 @@ class QuantizationConfig:
     cosine_mean: float | None = None
     cosine_min: float | None = None
     overlap_at_10: float | None = None
+    perplexity_ratio: float | None = None
+    kl_mean: float | None = None
+    kl_99: float | None = None
+    top1_agreement: float | None = None
+    generation_agreement: float | None = None
     on_failure: str = "refuse"
     seed: int = 0
 
@@ -139,8 +154,12 @@ class QuantizationConfig:
         for name in ("cosine_mean", "cosine_min"):
             if not -1 <= getattr(self, name) <= 1:
                 raise InvalidArgumentError(f"{name} {getattr(self, name)} is no cosine; use -1 to 1")
-        if not 0 <= float(self.overlap_at_10 or 0) <= 1:
-            raise InvalidArgumentError(f"overlap_at_10 {self.overlap_at_10} is no share; use 0 to 1")
+        for name in ("overlap_at_10", "top1_agreement", "generation_agreement"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InvalidArgumentError(f"{name} {getattr(self, name)} is no share; use 0 to 1")
+        for name in ("perplexity_ratio", "kl_mean", "kl_99"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise InvalidArgumentError(f"{name} {getattr(self, name)} is out of range; use 0 or more")
         if not 0 <= self.damping <= 1:
             raise InvalidArgumentError(
                 f"damping {self.damping} is out of range; use 0 to 1, for instance 0.01"
@@ -181,7 +200,7 @@ class QuantizationConfig:
     @property
     def thresholds(self) -> Thresholds:
         """What the result must reach."""
-        return Thresholds(*(float(getattr(self, item.name) or 0) for item in fields(Thresholds)))
+        return Thresholds(**{item.name: float(getattr(self, item.name) or 0) for item in fields(Thresholds)})
 
     @property
     def grid(self) -> Grid:

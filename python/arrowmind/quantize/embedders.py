@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from arrowmind.observe import no_progress
+from arrowmind.quantize.foretelling import Foreteller
 from arrowmind.quantize.smoothing import InputStatistics
 
 if TYPE_CHECKING:
@@ -36,8 +37,8 @@ __all__ = [
 Embedder = Callable[[list[str]], npt.NDArray[np.floating[Any]]]
 """Texts -> embeddings, float32 [texts, dimension]."""
 
-EmbedderFactory = Callable[[Path], Embedder]
-"""Opens the model folder at a path."""
+EmbedderFactory = Callable[[Path], Embedder | Foreteller]
+"""Opens the model folder at a path: an encoder embeds texts, a language model foretells them."""
 
 Observer = Callable[[Path, Sequence[str]], list[InputStatistics]]
 """Runs the model folder at a path over texts -> what entered its matrices."""

@@ -190,7 +190,7 @@ def _certificate(report: PrecisionReport, fingerprint: str) -> Certificate:
     return Certificate(
         verdict=report.verdict,
         figures=report.figures,
-        thresholds=asdict(report.thresholds),
+        thresholds={name: getattr(report.thresholds, name) for name in report.figures},
         texts=report.texts,
         method=report.method,
         seed=report.seed,

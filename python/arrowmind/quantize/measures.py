@@ -2,7 +2,7 @@
 
 A new figure is an entry of :data:`MEASURES`, a field of the same name in ``Thresholds`` and
 ``PrecisionReport``, and a key of the same name in the section ``precision`` of the settings; tests hold them
-together. Those here are for models that make one vector of a text.
+together. Some are for models that make one vector of a text, the others for language models.
 """
 
 from __future__ import annotations
@@ -17,7 +17,18 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-__all__ = ["MEASURES", "NEIGHBOURS", "Measure", "Vectors", "cosines", "overlap"]
+    from arrowmind.quantize.foretelling import Foretold
+
+__all__ = [
+    "EMBEDDING",
+    "LANGUAGE",
+    "MEASURES",
+    "NEIGHBOURS",
+    "Measure",
+    "Vectors",
+    "cosines",
+    "overlap",
+]
 
 NEIGHBOURS = 10
 """Texts that a search returns."""
@@ -45,14 +56,24 @@ class Measure:
     Attributes:
         name: of the figure in reports, thresholds and settings.
         title: for people.
-        find: the figure; None when there is too little to measure it on.
-        at_least: what it must reach where nobody says otherwise.
+        find: the figure, of `Vectors` or of `Foretold`; None when there is too little to measure it on.
+        bound: what it must keep where nobody says otherwise.
+        at_most: whether it must not be above it; else not below.
     """
 
     name: str
     title: str
-    find: Callable[[Vectors], float | None]
-    at_least: float
+    find: Callable[[Any], float | None]
+    bound: float
+    at_most: bool = False
+
+    def accepts(self, value: float, bound: float) -> bool:
+        """Whether a figure keeps a bound."""
+        return value <= bound if self.at_most else value >= bound
+
+    def demand(self, bound: object) -> str:
+        """The bound in words."""
+        return f"at {'most' if self.at_most else 'least'} {bound}"
 
 
 def cosines(vectors: Vectors) -> npt.NDArray[np.float64]:
@@ -99,9 +120,31 @@ def _nearest(side: npt.NDArray[Any], count: int, neighbours: int) -> npt.NDArray
     return np.argsort(-similar, axis=1, kind="stable")[:, :neighbours]
 
 
+def _ratio(told: Foretold) -> float:
+    original, judged = told.perplexities
+    return judged / original
+
+
+def _high(values: npt.NDArray[np.float64]) -> float:
+    """What all but a hundredth stay below."""
+    return float(np.quantile(values, 0.99))
+
+
 # Thresholds stand a little below what INT8 reaches on all-MiniLM-L6-v2: 0.99941, 0.9975 and 0.978.
-MEASURES = (
+EMBEDDING = (
     Measure("cosine_mean", "cosine mean", lambda vectors: float(cosines(vectors).mean()), 0.999),
     Measure("cosine_min", "cosine smallest", lambda vectors: float(cosines(vectors).min()), 0.997),
     Measure("overlap_at_10", "overlap at 10", overlap, 0.95),
 )
+"""Of models that make one vector of a text."""
+
+LANGUAGE = (
+    Measure("perplexity_ratio", "perplexity ratio", _ratio, 1.01, at_most=True),
+    Measure("kl_mean", "divergence mean", lambda told: float(told.divergence.mean()), 0.01, at_most=True),
+    Measure("kl_99", "divergence 99 %", lambda told: _high(told.divergence), 0.1, at_most=True),
+    Measure("top1_agreement", "top-1 agreement", lambda told: float(told.agree.mean()), 0.95),
+    Measure("generation_agreement", "generation", lambda told: told.generated, 0.9),
+)
+"""Of language models; see :class:`arrowmind.quantize.foretelling.Foretold`."""
+
+MEASURES = EMBEDDING + LANGUAGE

@@ -1,4 +1,4 @@
-"""The precision check: how far a quantised model's embeddings and weights are from the original's."""
+"""The precision check: how far a quantised model's results and weights are from the original's."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from arrowmind.errors import InvalidArgumentError
 from arrowmind.observe import no_progress
 from arrowmind.quantize.calibration_texts import CALIBRATION_TEXTS
 from arrowmind.quantize.embedders import registered_embedder
-from arrowmind.quantize.measures import MEASURES, Vectors, cosines
+from arrowmind.quantize.foretelling import foretell
+from arrowmind.quantize.measures import EMBEDDING, LANGUAGE, Vectors, cosines
 from arrowmind.quantize.original import native_folder
 from arrowmind.quantize.parallel import spread
 from arrowmind.quantize.probes import PROBES
 from arrowmind.quantize.report import PrecisionReport, Thresholds, stored_report
 from arrowmind.weights import open_weights
-from arrowmind.weights.roles import role_of
+from arrowmind.weights.roles import is_like_a_table
 
 if TYPE_CHECKING:
     import os
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from arrowmind.observe import Progress
     from arrowmind.quantize.embedders import Embedder, EmbedderFactory
+    from arrowmind.quantize.foretelling import Foreteller
     from arrowmind.weights import Tensor, WeightSource
 
 __all__ = [
@@ -39,18 +41,18 @@ __all__ = [
 
 
 def check(
-    reference: Embedder,
-    candidate: Embedder,
+    reference: Embedder | Foreteller,
+    candidate: Embedder | Foreteller,
     texts: Sequence[str] = PROBES,
     thresholds: Thresholds | None = None,
     *,
     background: Sequence[str] = CALIBRATION_TEXTS,
 ) -> PrecisionReport:
-    """Compares two models by what they make of the same texts.
+    """Compares two models by what they make of the same texts: encoders, or language models.
 
     Args:
         reference: the original.
-        candidate: the model to judge.
+        candidate: the model to judge, of the same kind.
         texts: at least one; held out from any calibration.
         thresholds: what the candidate must reach.
         background: texts that ``texts`` are searched among, beside themselves.
@@ -59,21 +61,48 @@ def check(
         A report with figures and verdict. A NaN, a zero vector or another shape is a cosine of -1.
 
     Raises:
-        InvalidArgumentError: there are no texts.
+        InvalidArgumentError: there are no texts, or the models are of two kinds.
     """
     listed = list(texts)
     if not listed:
         raise InvalidArgumentError("no texts to compare models on; give at least one")
     report = PrecisionReport(thresholds=thresholds or Thresholds(), texts=len(listed), started=_now())
-    searched = [*listed, *sorted(set(background) - set(listed))]
-    left, right = np.asarray(reference(searched)), np.asarray(candidate(searched))
-    vectors = Vectors(left, right, len(listed))
-    for measure in MEASURES:
-        setattr(report, measure.name, measure.find(vectors))
-    report.worst_text = listed[int(cosines(vectors).argmin())][:80]
+    if callable(reference) and callable(candidate):
+        _check_embeddings(report, reference, candidate, listed, background)
+    elif not callable(reference) and not callable(candidate):
+        _check_foretelling(report, reference, candidate, listed)
+    else:
+        raise InvalidArgumentError(
+            "one model is an encoder and the other a language model; compare models of one kind"
+        )
     report.judge()
     report.finished = _now()
     return report
+
+
+def _check_embeddings(
+    report: PrecisionReport,
+    reference: Embedder,
+    candidate: Embedder,
+    texts: list[str],
+    background: Sequence[str],
+) -> None:
+    searched = [*texts, *sorted(set(background) - set(texts))]
+    left, right = np.asarray(reference(searched)), np.asarray(candidate(searched))
+    vectors = Vectors(left, right, len(texts))
+    for measure in EMBEDDING:
+        setattr(report, measure.name, measure.find(vectors))
+    report.worst_text = texts[int(cosines(vectors).argmin())][:80]
+
+
+def _check_foretelling(
+    report: PrecisionReport, reference: Foreteller, candidate: Foreteller, texts: list[str]
+) -> None:
+    told = foretell(reference, candidate, texts)
+    for measure in LANGUAGE:
+        setattr(report, measure.name, measure.find(told))
+    report.perplexity, report.tokens = told.perplexities[1], len(told.reference)
+    report.worst_text = told.worst_text[:80]
 
 
 def compare_weights(
@@ -91,7 +120,7 @@ def compare_weights(
     for done, (name, error) in enumerate(zip(names, errors, strict=True)):
         progress(done, len(names), "comparing")
         tensor = candidate.tensor(name)
-        entry = sizes[role_of(name, tensor.spec.shape) == "table"]
+        entry = sizes[is_like_a_table(name, tensor.spec.shape)]
         entry[0] += 8 * stored_bytes(tensor)
         entry[1] += int(np.prod(tensor.spec.shape, dtype=np.int64))
         if name in originals:

@@ -27,7 +27,7 @@ from arrowmind.weights.convert import copy_companions, write_formats
 from arrowmind.weights.documents import read_json
 from arrowmind.weights.folder import publish_folder
 from arrowmind.weights.manifest import write_manifest
-from arrowmind.weights.roles import role_of
+from arrowmind.weights.roles import is_like_a_table, role_of
 from arrowmind.weights.schema import FILE_NAME
 from arrowmind.weights.writer import rewrite_documents, write_weights
 
@@ -238,8 +238,13 @@ class ArrowQuantizer:
         return {
             name: grid
             for name in weights.names()
-            if role_of(name, weights.spec(name).shape) == "linear" and not self.config.keeps(name)
+            if _is_matrix(name, weights.spec(name).shape) and not self.config.keeps(name)
         }
+
+
+def _is_matrix(name: str, shape: tuple[int, ...]) -> bool:
+    """Whether a tensor goes onto the grid of matrices; output heads go where tables go."""
+    return role_of(name, shape) == "linear" and not is_like_a_table(name, shape)
 
 
 def _summary(report: PrecisionReport) -> dict[str, Any]:

@@ -7,11 +7,12 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from arrowmind.errors import PrecisionError, WeightError
-from arrowmind.quantize.measures import MEASURES
+from arrowmind.quantize.measures import EMBEDDING, LANGUAGE, MEASURES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from arrowmind.quantize.measures import Measure
     from arrowmind.weights import WeightSource
 
 __all__ = [
@@ -25,8 +26,10 @@ __all__ = [
 ]
 
 PASSED, REFUSED, NOT_MEASURED = "passed", "refused", "not measured"
-_DEFAULTS = {measure.name: measure.at_least for measure in MEASURES}
+_DEFAULTS = {measure.name: measure.bound for measure in MEASURES}
 _LARGE = 1e300
+# A bound that everything keeps.
+_FREE = 1e9
 _KINDS: dict[str, Any] = {
     "str": str,
     "int": int,
@@ -46,11 +49,21 @@ class Thresholds:
         cosine_mean: of the cosine to the original's embeddings, the mean over texts.
         cosine_min: the smallest of any text.
         overlap_at_10: mean share of the ten nearest texts that both models agree on.
+        perplexity_ratio: of a language model, at most: its perplexity by the original's.
+        kl_mean: at most: mean Kullback-Leibler divergence of what both foretell of a token, in nats.
+        kl_99: at most: that which 99 % of the tokens stay below.
+        top1_agreement: share of tokens of which both hold the same for the most likely.
+        generation_agreement: share of the tokens of greedy continuations that the original would choose, too.
     """
 
     cosine_mean: float = _DEFAULTS["cosine_mean"]
     cosine_min: float = _DEFAULTS["cosine_min"]
     overlap_at_10: float = _DEFAULTS["overlap_at_10"]
+    perplexity_ratio: float = _DEFAULTS["perplexity_ratio"]
+    kl_mean: float = _DEFAULTS["kl_mean"]
+    kl_99: float = _DEFAULTS["kl_99"]
+    top1_agreement: float = _DEFAULTS["top1_agreement"]
+    generation_agreement: float = _DEFAULTS["generation_agreement"]
 
 
 @dataclass
@@ -65,7 +78,14 @@ class PrecisionReport:
         cosine_min: smallest cosine.
         overlap_at_10: mean share of a text's ten nearest that both models agree on, found among the texts
             compared and the built-in calibration texts; None when not measured.
-        worst_text: the text of the smallest cosine, shortened.
+        perplexity_ratio: see :class:`Thresholds`, like the four that follow; None but for language models.
+        kl_mean: likewise.
+        kl_99: likewise.
+        top1_agreement: likewise.
+        generation_agreement: likewise.
+        perplexity: of the model checked, on the texts; None but for language models.
+        tokens: number of tokens foretold.
+        worst_text: the text of the smallest cosine or of the largest mean divergence, shortened.
         tensors: relative error of each tensor that differs, ||difference|| / ||original||.
         bits_per_weight: all bits of the file's tensors, scales and padding included, per weight.
         bits_per_weight_without_tables: the same without embedding tables.
@@ -88,6 +108,13 @@ class PrecisionReport:
     cosine_mean: float | None = None
     cosine_min: float | None = None
     overlap_at_10: float | None = None
+    perplexity_ratio: float | None = None
+    kl_mean: float | None = None
+    kl_99: float | None = None
+    top1_agreement: float | None = None
+    generation_agreement: float | None = None
+    perplexity: float | None = None
+    tokens: int = 0
     worst_text: str = ""
     tensors: dict[str, float] = field(default_factory=dict)
     bits_per_weight: float = 0.0
@@ -109,14 +136,29 @@ class PrecisionReport:
         return self.verdict == PASSED
 
     @property
+    def measures(self) -> tuple[Measure, ...]:
+        """What is measured of this kind of model."""
+        return EMBEDDING if self.perplexity is None else LANGUAGE
+
+    @property
     def figures(self) -> dict[str, float | None]:
-        """What was measured, by the names of :data:`arrowmind.quantize.measures.MEASURES`."""
-        return {measure.name: getattr(self, measure.name) for measure in MEASURES}
+        """What was measured, by the names of :attr:`measures`."""
+        return {measure.name: getattr(self, measure.name) for measure in self.measures}
+
+    @property
+    def measured(self) -> list[tuple[Measure, float]]:
+        """The measures that have a figure, with it."""
+        figures = self.figures
+        return [
+            (measure, figure) for measure in self.measures if (figure := figures[measure.name]) is not None
+        ]
 
     def judge(self) -> None:
-        """Sets the verdict: ``refused`` if a figure that was measured is below its threshold."""
-        measured = {name: value for name, value in self.figures.items() if value is not None}
-        reached = all(value >= getattr(self.thresholds, name) for name, value in measured.items())
+        """Sets the verdict: ``refused`` if a figure that was measured does not keep its threshold."""
+        measured = self.measured
+        reached = all(
+            measure.accepts(value, getattr(self.thresholds, measure.name)) for measure, value in measured
+        )
         self.verdict = NOT_MEASURED if not measured else PASSED if reached else REFUSED
 
     def to_dict(self) -> dict[str, Any]:
@@ -132,16 +174,17 @@ class PrecisionReport:
         """
         known = _checked(cls, values)
         # What an earlier version did not measure, it did not ask for.
-        asked = dict.fromkeys(_DEFAULTS, -1.0) | _checked(Thresholds, known.get("thresholds", {}))
+        unasked = {measure.name: _FREE if measure.at_most else -1.0 for measure in MEASURES}
+        asked = unasked | _checked(Thresholds, known.get("thresholds", {}))
         return cls(**{**known, "thresholds": Thresholds(**asked)} if known else {})
 
     def raise_if_refused(self) -> None:
         """Raises PrecisionError, naming all figures, if the verdict is ``refused``."""
         if self.verdict == REFUSED:
             figures = ", ".join(
-                f"{measure.title} {_figure(getattr(self, measure.name))} "
-                f"(at least {getattr(self.thresholds, measure.name)} needed)"
-                for measure in MEASURES
+                f"{measure.title} {_figure(figure)} "
+                f"({measure.demand(getattr(self.thresholds, measure.name))} needed)"
+                for measure, figure in self.measured
             )
             raise PrecisionError(
                 f"precision is below the threshold: {figures}, of {self.texts} texts, worst "
@@ -152,11 +195,13 @@ class PrecisionReport:
     def __str__(self) -> str:
         lines = [f"precision check: {self.verdict} ({self.finished})"]
         lines += [
-            f"  {measure.title:<15}  {_figure(getattr(self, measure.name))}   "
-            f"(at least {getattr(self.thresholds, measure.name)})"
-            for measure in MEASURES
+            f"  {measure.title:<16} {_figure(getattr(self, measure.name))}   "
+            f"({measure.demand(getattr(self.thresholds, measure.name))})"
+            for measure in self.measures
         ]
         lines += [f"  texts            {self.texts}"]
+        if self.perplexity is not None:
+            lines += [f"  perplexity       {self.perplexity:.4f} ({self.tokens} tokens)"]
         if self.method:
             lines += [f"  method           {self.method}, seed {self.seed}"]
         if self.calibration_sha256:

@@ -14,7 +14,7 @@ from arrowmind.quantize.matrix.feedback import round_plainly
 from arrowmind.quantize.ptq import fit
 from arrowmind.quantize.scheme import Quantized
 from arrowmind.weights.formats import Grid, GridCodes
-from arrowmind.weights.roles import input_scale_name, role_of
+from arrowmind.weights.roles import input_scale_name, is_like_a_table, role_of
 from arrowmind.weights.tensor import Tensor, float_tensor, grid_tensor, int8_tensor
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def bytes_left_for_matrices(job: Job) -> int:
 def table_type(job: Job, outcome: Outcome, name: str) -> str:
     """The type of the codes of a table; empty for one in floating point, and for other tensors."""
     spec = job.weights.spec(name)
-    is_coded = role_of(name, spec.shape) == "table" and not _float_type(spec, job.config)
+    is_coded = is_like_a_table(name, spec.shape) and not _float_type(spec, job.config)
     if not is_coded or name in outcome.floats:
         return ""
     return outcome.tables.get(name, job.config.table_type)
@@ -120,7 +120,7 @@ def _float_type(spec: TensorSpec, config: QuantizationConfig) -> str:
     """The type of a matrix or table that stays in floating point; empty for others."""
     if config.keeps(spec.name):
         return config.keep_type
-    is_small = role_of(spec.name, spec.shape) == "table" and spec.shape[0] < _SMALL_TABLE_ROWS
+    is_small = is_like_a_table(spec.name, spec.shape) and spec.shape[0] < _SMALL_TABLE_ROWS
     return "fp16" if is_small else ""
 
 
@@ -139,7 +139,7 @@ def _bytes_of(spec: TensorSpec, config: QuantizationConfig) -> int:
 
 def _table(name: str, values: npt.NDArray[np.float32], kind: str, config: QuantizationConfig) -> Tensor:
     if kind == "int4":
-        return grid_tensor(name, _rows_on_grid(values, _TABLE_GRID))
+        return grid_tensor(name, _rows_on_grid(values, _TABLE_GRID), activation="fp32")
     # Tables are symmetric in any case: a zero point per row gains them nothing measurable.
     symmetric = QuantizationConfig(
         symmetric=True, per_channel=config.per_channel, range_search=config.range_search

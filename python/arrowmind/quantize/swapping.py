@@ -62,7 +62,7 @@ class Swapper:
             self._pending = self._costs(report)
         if not self._pending:
             return False
-        lacking = _MARGIN * (report.thresholds.cosine_mean - (report.cosine_mean or 0.0))
+        lacking = _MARGIN * _lacking(report)
         least, self._rounds = 1 << self._rounds, self._rounds + 1
         taken, gained = 0, 0.0
         while self._pending and (taken < least or gained < lacking):
@@ -118,3 +118,11 @@ class Swapper:
             costs.append((nearness(name) - whole, name))
         job.progress(len(names), len(names), "measuring")
         return costs
+
+
+def _lacking(report: PrecisionReport) -> float:
+    """What is lacking, as a cosine."""
+    if report.kl_mean is not None:
+        # Of roots of probabilities, 1 - cosine is about a quarter of the divergence.
+        return (report.kl_mean - report.thresholds.kl_mean) / 4
+    return report.thresholds.cosine_mean - (report.cosine_mean or 0.0)

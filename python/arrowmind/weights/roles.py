@@ -5,7 +5,16 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-__all__ = ["INPUT_SCALE", "Role", "input_scale_name", "join_name", "role_of", "split_name", "storage_order"]
+__all__ = [
+    "INPUT_SCALE",
+    "Role",
+    "input_scale_name",
+    "is_like_a_table",
+    "join_name",
+    "role_of",
+    "split_name",
+    "storage_order",
+]
 
 Role = Literal["linear", "table", "vector"]
 
@@ -13,6 +22,7 @@ INPUT_SCALE = "input_scale"
 """Weight name of a vector [n_in] that multiplies what enters a linear layer: y = W (x * input_scale) + b."""
 
 _TABLE = re.compile(r"embed|\bwte\b|\bwpe\b")
+_HEAD = re.compile(r"(^|\.)lm_head\.weight$")
 # Query, key and value of one block follow each other, so that their panels can be read as one matrix.
 _PROJECTION_ORDER = {"query": "0", "q_proj": "0", "key": "1", "k_proj": "1", "value": "2", "v_proj": "2"}
 
@@ -27,6 +37,11 @@ def role_of(name: str, shape: tuple[int, ...]) -> Role:
     if len(shape) != 2 or not name.endswith("weight"):
         return "vector"
     return "table" if _TABLE.search(name) else "linear"
+
+
+def is_like_a_table(name: str, shape: tuple[int, ...]) -> bool:
+    """Whether a tensor has a row per token: a table of embeddings, or an output head."""
+    return role_of(name, shape) == "table" or (len(shape) == 2 and bool(_HEAD.search(name)))
 
 
 def split_name(name: str) -> tuple[str, str]:

@@ -301,7 +301,8 @@ class Tensor:
     def as_matrix(self) -> Tensor:
         """A table packed as the matrix of a linear layer: an output head that is tied to it. A copy."""
         unnamed = replace(self.spec, name="weight")
-        tensor = Tensor(unnamed, *self.buffers(), origin=self._origin).for_kernels("fp32")
+        activation = "int16" if self.spec.quant_type == "int8" and self.spec.grid is None else "fp32"
+        tensor = Tensor(unnamed, *self.buffers(), origin=self._origin).for_kernels(activation)
         tensor.spec = replace(tensor.spec, name=self.spec.name)
         return tensor
 

@@ -10,12 +10,14 @@ import typer
 from arrowmind.cli.render import bytes_text, print_table, write
 from arrowmind.cli.session import Session
 from arrowmind.quantize.explanation import explain
+from arrowmind.quantize.measures import MEASURES
 
 if TYPE_CHECKING:
     from arrowmind.quantize.explanation import Certificate, Explanation, TensorExplanation, Total
 
 __all__ = ["run"]
 
+_BY_NAME = {measure.name: measure for measure in MEASURES}
 _HEADERS = ("shape", "type", "group", "scales", "zeros", "layout", "act", "bits", "bytes", "error", "tensor")
 
 
@@ -64,7 +66,7 @@ def _total(what: str, total: Total) -> tuple[str, ...]:
 
 def _certificate(certificate: Certificate) -> list[tuple[str, str]]:
     figures = [
-        (name, f"{_figure(value)} (at least {certificate.thresholds[name]:g})")
+        (name, f"{_figure(value)} ({_BY_NAME[name].demand(format(certificate.thresholds[name], 'g'))})")
         for name, value in certificate.figures.items()
     ]
     texts = f"sha256 {certificate.calibration_sha256}" if certificate.calibration_sha256 else "none were read"

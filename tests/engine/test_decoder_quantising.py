@@ -1,0 +1,93 @@
+"""Quantising language models: every method, the check of what they foretell, and its refusal."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tests.engine import decoders
+from tests.reference import decoder
+
+from arrowmind import ArrowEngine, ArrowQuantizer, QuantizationConfig
+from arrowmind.engine.calibration import observe_inputs
+from arrowmind.engine.moments import MomentObserver
+from arrowmind.errors import PrecisionError
+from arrowmind.quantize import validate
+from arrowmind.weights import convert_model, open_weights
+
+SEED = 53
+TEXTS = ["the cat sat on the mat and a dog ran far away", "a dog sat back, and ran!", "", "the mat."]
+LOOSE = {"perplexity_ratio": 1e6, "kl_mean": 50, "kl_99": 500, "top1_agreement": 0, "generation_agreement": 0}
+
+
+@pytest.fixture(scope="module", params=["qwen2", "gemma3"])
+def source(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("decoder")
+    source, _, _ = decoders.write_family(folder / "hf", request.param, SEED)
+    convert_model(source, folder / "model")
+    return folder / "model"
+
+
+def quantised(source, output, **choices):
+    config = QuantizationConfig(**{**LOOSE, **choices})
+    return ArrowQuantizer(config, texts=TEXTS, calibration_texts=TEXTS * 4).quantize(source, output)
+
+
+@pytest.mark.parametrize(
+    ("choices", "most"),
+    [
+        ({"quant_type": "int8"}, 0.01),
+        ({"quant_type": "int4", "group_size": 16}, 0.3),
+        ({"quant_type": "int4", "group_size": 16, "calibration": "gptq"}, 0.3),
+        ({"quant_type": "int2", "group_size": 16, "calibration": "gptq"}, 3.0),
+        ({"quant_type": "fp4"}, 0.5),
+        ({"quant_type": "int4", "bits_budget": 6.5, "group_size": 16}, 0.3),
+    ],
+    ids=str,
+)
+def test_every_width_keeps_what_it_can(source, tmp_path, choices, most):
+    report = quantised(source, tmp_path / "q", **choices)
+    assert report.passed
+    assert 0 < report.kl_mean < most
+    assert report.tokens > 20
+    assert ArrowEngine(tmp_path / "q").logits("the cat").shape[1] == 67
+    again = validate(source, tmp_path / "q", texts=TEXTS)
+    assert (again.kl_mean, again.perplexity_ratio) == (report.kl_mean, report.perplexity_ratio)
+    with open_weights(tmp_path / "q") as weights:
+        kinds = {name: weights.spec(name).quant_type for name in weights.names()}
+    matrices = {kind for name, kind in kinds.items() if name.endswith("_proj.weight")}
+    assert matrices <= {"int8", "int4", "int2"} or matrices == {choices["quant_type"]}
+    assert kinds["model.embed_tokens.weight"] == "fp16"
+
+
+def test_what_is_too_far_is_refused_and_says_why(source, tmp_path):
+    with pytest.raises(PrecisionError, match=r"divergence mean .* \(at most 0.0 needed\)"):
+        quantised(source, tmp_path / "q", kl_mean=0)
+    assert not (tmp_path / "q").exists()
+
+
+def test_moments_are_those_of_what_enters(source):
+    """Of the first block: the norm of the embeddings, by the reference."""
+    observer = MomentObserver(source, TEXTS, threads=1)
+    first = observer.groups[0]
+    assert [name.split(".")[-2] for name in first.names] == ["q_proj", "k_proj", "v_proj"]
+    (found,) = observer.moments([first], {})
+    engine = ArrowEngine(source)
+    with open_weights(source) as weights:
+        config = weights.model
+        known = {name: weights.tensor(name).to_float32() for name in weights.names()}
+    forward = decoder._Forward(config, known)
+    ids = [token for text in TEXTS for token in engine.tokenise(text)]
+    x = forward.weights["model.embed_tokens.weight"][ids]
+    x = x * config["hidden_size"] ** 0.5 if forward.gemma else x
+    x = forward.norm(x, "model.layers.0.input_layernorm")
+    expected = x.T @ x / len(ids)
+    assert np.abs(found - expected).max() < 1e-5 * np.abs(expected).max()
+    squares = observe_inputs(source, TEXTS)[0].mean_square
+    assert np.allclose(squares, np.diagonal(expected), rtol=1e-5)
+
+
+def test_embeddings_are_roots_of_what_is_foretold(source):
+    observer = MomentObserver(source, TEXTS, threads=1)
+    rows = observer.embeddings({})
+    assert rows.shape[1] == 67
+    assert np.allclose((rows**2).sum(axis=1), 1, atol=1e-5)
