@@ -169,7 +169,7 @@ def test_a_model_in_other_formats_keeps_its_report(model, tmp_path, caplog):
 
 
 def test_tensors_that_were_made_wider_are_told_of(model, caplog):
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", logger="arrowmind")
     rewrite(model, swapped={"a.weight": "int4 -> int8"})
     ArrowEngine(model)
     assert "int4 -> int8" in caplog.text

@@ -11,9 +11,9 @@ import pytest
 from tests.reference import folder
 
 from arrowmind.engine.moments import MomentObserver
+from arrowmind.engine.quantizing import ArrowQuantizer, QuantizationConfig
 from arrowmind.errors import QuantizationError
 from arrowmind.observe import no_progress
-from arrowmind.quantize import ArrowQuantizer, QuantizationConfig
 from arrowmind.quantize.checkpoint import Kept, load_arrays, save_arrays, work_key
 from arrowmind.quantize.matrix.codes import codes_of
 from arrowmind.quantize.matrix.feedback import round_plainly

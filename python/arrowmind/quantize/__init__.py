@@ -23,24 +23,28 @@
 
 from __future__ import annotations
 
-from arrowmind.quantize.config import QuantizationConfig
-from arrowmind.quantize.embedders import (
-    Calibrator,
-    CalibratorFactory,
-    Embedder,
-    EmbedderFactory,
-    InputGroup,
-    Observer,
-    register_calibrator,
-    register_embedder,
-    register_observer,
-)
-from arrowmind.quantize.explanation import Explanation, explain
-from arrowmind.quantize.overlay import HasValues, Overlay
-from arrowmind.quantize.precision import check, validate
-from arrowmind.quantize.quantizer import ArrowQuantizer
-from arrowmind.quantize.report import PrecisionReport, Thresholds
-from arrowmind.quantize.smoothing import InputStatistics
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from arrowmind.quantize.config import QuantizationConfig
+    from arrowmind.quantize.embedders import (
+        Calibrator,
+        CalibratorFactory,
+        Embedder,
+        EmbedderFactory,
+        InputGroup,
+        Observer,
+        register_calibrator,
+        register_embedder,
+        register_observer,
+    )
+    from arrowmind.quantize.explanation import Explanation, explain
+    from arrowmind.quantize.overlay import HasValues, Overlay
+    from arrowmind.quantize.precision import check, validate
+    from arrowmind.quantize.quantizer import ArrowQuantizer
+    from arrowmind.quantize.report import PrecisionReport, Thresholds
+    from arrowmind.quantize.smoothing import InputStatistics
 
 __all__ = [
     "ArrowQuantizer",
@@ -64,3 +68,33 @@ __all__ = [
     "register_observer",
     "validate",
 ]
+
+_HOMES = {
+    "ArrowQuantizer": "quantizer",
+    "Calibrator": "embedders",
+    "CalibratorFactory": "embedders",
+    "Embedder": "embedders",
+    "EmbedderFactory": "embedders",
+    "Explanation": "explanation",
+    "HasValues": "overlay",
+    "InputGroup": "embedders",
+    "InputStatistics": "smoothing",
+    "Observer": "embedders",
+    "Overlay": "overlay",
+    "PrecisionReport": "report",
+    "QuantizationConfig": "config",
+    "Thresholds": "report",
+    "check": "precision",
+    "explain": "explanation",
+    "register_calibrator": "embedders",
+    "register_embedder": "embedders",
+    "register_observer": "embedders",
+    "validate": "precision",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # What reads a report, the engine above all, does without the quantiser.
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
