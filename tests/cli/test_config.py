@@ -31,7 +31,7 @@ def test_as_text(call):
     Path("arrowmind.yaml").write_text("quantization: {keep: [a, b]}")
     lines = call("config", "show").stdout.splitlines()
     assert lines[0] == "settings file: arrowmind.yaml"
-    assert "quantization.keep         a, b                arrowmind.yaml:1" in lines
+    assert "quantization.keep a, b arrowmind.yaml:1" in [" ".join(line.split()) for line in lines]
 
 
 def test_refused_settings_are_shown_too(call):
