@@ -13,6 +13,9 @@
     │   └── PrecisionError                       a result below its precision threshold
     ├── StorageError                             no room or no permission to write a file
     ├── TokenizerError
+    ├── ResourceError                            no room at the moment; less, or later, may work
+    │   ├── CacheFullError                       no page of the key-value cache is free
+    │   └── OverloadError                        more requests than may wait, or nobody there to serve them
     └── MemoryStoreError
         └── StoreVersionError                    a store written by a newer version
 """
@@ -20,6 +23,7 @@
 from __future__ import annotations
 
 __all__ = [
+    "CacheFullError",
     "ConfigurationError",
     "DeviceError",
     "IntegrityError",
@@ -27,8 +31,10 @@ __all__ = [
     "KernelError",
     "MemoryStoreError",
     "OptimizationError",
+    "OverloadError",
     "PrecisionError",
     "QuantizationError",
+    "ResourceError",
     "StorageError",
     "StoreVersionError",
     "TokenizerError",
@@ -78,6 +84,18 @@ class StorageError(OptimizationError):
 
 class TokenizerError(OptimizationError):
     """A tokenizer cannot be loaded or used."""
+
+
+class ResourceError(OptimizationError):
+    """There is no room at the moment."""
+
+
+class CacheFullError(ResourceError):
+    """No page of the key-value cache is free; nothing was appended."""
+
+
+class OverloadError(ResourceError):
+    """More requests than may wait, or the service is being closed."""
 
 
 class MemoryStoreError(OptimizationError):
