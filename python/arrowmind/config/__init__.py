@@ -17,19 +17,23 @@ from arrowmind.config.loader import apply_native, find_config_file, load_config,
 from arrowmind.config.settings import (
     Config,
     DeviceSettings,
+    GenerationSettings,
     LogSettings,
     MemorySettings,
     ModelSettings,
     PrecisionSettings,
     QuantizationSettings,
+    ServerSettings,
     WeightSettings,
 )
-from arrowmind.config.sources import KEY_VARIABLE
+from arrowmind.config.sources import API_KEY_VARIABLE, KEY_VARIABLE
 
 __all__ = [
+    "API_KEY_VARIABLE",
     "KEY_VARIABLE",
     "Config",
     "DeviceSettings",
+    "GenerationSettings",
     "Key",
     "LogSettings",
     "MemorySettings",
@@ -38,6 +42,7 @@ __all__ = [
     "PrecisionSettings",
     "Problem",
     "QuantizationSettings",
+    "ServerSettings",
     "WeightSettings",
     "apply_native",
     "default_config",

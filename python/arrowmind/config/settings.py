@@ -13,11 +13,13 @@ if TYPE_CHECKING:
 __all__ = [
     "Config",
     "DeviceSettings",
+    "GenerationSettings",
     "LogSettings",
     "MemorySettings",
     "ModelSettings",
     "PrecisionSettings",
     "QuantizationSettings",
+    "ServerSettings",
     "WeightSettings",
 ]
 
@@ -133,6 +135,44 @@ class PrecisionSettings:
 
 
 @dataclass(frozen=True)
+class GenerationSettings:
+    """How texts are generated."""
+
+    cache_tokens: int = setting(
+        0,
+        "Tokens of all texts together that the cache holds; 0: as many as the model reads.",
+        low=0,
+        high=1e9,
+    )
+    max_streams: int = setting(64, "Texts that are generated together; others wait.", low=1, high=4096)
+    max_waiting: int = setting(256, "Texts that may wait; more are refused.", low=0, high=1_000_000)
+    prompt_tokens: int = setting(
+        512, "Tokens of prompts read at a time while nothing is written.", low=1, high=65_536
+    )
+    shared_prompt_tokens: int = setting(
+        64, "The same while texts are written, whose next tokens wait that long.", low=1, high=65_536
+    )
+    kept_prefixes: int = setting(
+        16, "Ended texts whose cache is kept for prompts that begin alike.", low=0, high=4096
+    )
+
+
+@dataclass(frozen=True)
+class ServerSettings:
+    """How `arrowmind serve` answers."""
+
+    host: str = setting("127.0.0.1", "Address to listen on; 0.0.0.0 is every one of this machine.")
+    port: int = setting(8000, "Port to listen on; 0 takes a free one.", low=0, high=65_535)
+    max_tokens: int = setting(4096, "Most tokens of one answer.", low=1, high=10_000_000)
+    max_choices: int = setting(16, "Most answers to one request, prompts times n.", low=1, high=1024)
+    max_body_bytes: int = setting(8_388_608, "Largest request.", low=1024, high=1 << 40)
+    max_texts: int = setting(2048, "Most texts of one request for embeddings.", low=1, high=1_000_000)
+    grace_seconds: float = setting(
+        30.0, "Time that running answers have when the server is told to stop.", low=0, high=86_400
+    )
+
+
+@dataclass(frozen=True)
 class MemorySettings:
     """Where memories live and how they are found."""
 
@@ -172,6 +212,8 @@ class Config:
     device: DeviceSettings = field(default_factory=DeviceSettings)
     quantization: QuantizationSettings = field(default_factory=QuantizationSettings)
     precision: PrecisionSettings = field(default_factory=PrecisionSettings)
+    generation: GenerationSettings = field(default_factory=GenerationSettings)
+    server: ServerSettings = field(default_factory=ServerSettings)
     memory: MemorySettings = field(default_factory=MemorySettings)
     log: LogSettings = field(default_factory=LogSettings)
     origins: dict[str, Origin] = field(default_factory=dict, compare=False)

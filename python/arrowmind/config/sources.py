@@ -15,11 +15,14 @@ if TYPE_CHECKING:
 
     import yaml
 
-__all__ = ["KEY_VARIABLE", "PREFIX", "RawValue", "read_environment", "read_file"]
+__all__ = ["API_KEY_VARIABLE", "KEY_VARIABLE", "PREFIX", "RawValue", "read_environment", "read_file"]
 
 PREFIX = "ARROWMIND_"
 KEY_VARIABLE = "ARROWMIND_KEY"
 """The key of encrypted models: a secret, no setting. It is never read here, shown or recorded."""
+API_KEY_VARIABLE = "ARROWMIND_API_KEY"
+"""Keys that clients of the server show: secrets likewise."""
+_SECRETS = (KEY_VARIABLE, API_KEY_VARIABLE)
 
 _MAX_BYTES = 64 * 1024
 _MAX_DEPTH = 8
@@ -43,8 +46,8 @@ class RawValue:
 
 
 def read_environment(env: Mapping[str, str]) -> list[RawValue]:
-    """Every variable ARROWMIND_... but the key, by its name; an empty one counts as unset."""
-    names = sorted(name for name in env if name.startswith(PREFIX) and name != KEY_VARIABLE and env[name])
+    """Every variable ARROWMIND_... but the secrets, by its name; an empty one counts as unset."""
+    names = sorted(name for name in env if name.startswith(PREFIX) and name not in _SECRETS and env[name])
     return [RawValue(name, env[name], Origin("environment", name)) for name in names]
 
 

@@ -15,9 +15,12 @@ from arrowmind.engine.batching import pack, slices
 from arrowmind.engine.compiler import compile_plan
 from arrowmind.engine.device import resolve_device
 from arrowmind.engine.folder import ModelFolder
+from arrowmind.engine.generating import GeneratesText
+from arrowmind.engine.generation import TextGenerator
 from arrowmind.engine.language import LanguageModel
 from arrowmind.engine.layers import Options
 from arrowmind.engine.perplexity import Perplexity, measure
+from arrowmind.engine.recompute import RecomputeDecoder
 from arrowmind.engine.tokenizer import TextTokenizer, check_ids, check_texts, read_text
 from arrowmind.errors import InvalidArgumentError
 from arrowmind.observe import get_logger, metrics, progress_bar
@@ -38,8 +41,8 @@ _SLICE_TEXTS = 512
 _MICRO_TOKENS = 128
 
 
-class ArrowEngine:
-    """A model folder, memory-mapped: an encoder that makes embeddings, or a language model.
+class ArrowEngine(GeneratesText):
+    """A model folder, memory-mapped: an encoder that makes embeddings, or a language model that writes.
 
     Opening maps the weights and reads those it multiplies by. Methods may be called from several threads at
     once; results do not depend on batch composition or thread count.
@@ -82,7 +85,8 @@ class ArrowEngine:
             ConfigurationError: The configuration cannot be read.
         """
         started = time.perf_counter()
-        config = default_config(config)
+        super().__init__(self._text_generator)
+        self._config = config = default_config(config)
         self.device = resolve_device(
             config.device.name if device is None else device, fallback=config.device.fallback == "cpu"
         )
@@ -116,6 +120,11 @@ class ArrowEngine:
                 folder.model, folder.weights, folder.max_tokens, quantise=self._optimize
             )
 
+    def _text_generator(self) -> TextGenerator:
+        settings = self._config.generation
+        decoder = RecomputeDecoder(self._decoder, settings.cache_tokens or None)
+        return TextGenerator(self._folder, self._tokenizer, decoder, settings)
+
     def _kernels(self) -> list[str]:
         return self._encoder.kernels() if self._language is None else self._language.kernels()
 
@@ -136,7 +145,7 @@ class ArrowEngine:
 
     @property
     def is_decoder(self) -> bool:
-        """Whether the model is a language model: then `logits` and `perplexity` serve, else `encode`."""
+        """Whether the model is a language model, which writes; else it is an encoder."""
         return self._folder.is_decoder
 
     @property

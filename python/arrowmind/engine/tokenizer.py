@@ -112,9 +112,19 @@ class TextTokenizer:
 
     def encode_whole(self, text: str) -> list[int]:
         """All token ids of `text`, uncut; special tokens stand once, where they stand in a short text."""
-        self._uncut = self._uncut or _uncut(self._tokenizer)
-        ids: list[int] = self._uncut.encode(_clean(text)).ids
+        ids: list[int] = self.uncut.encode(_clean(text)).ids
         return ids
+
+    def encode_rendered(self, text: str) -> list[int]:
+        """All token ids of a text that holds its special tokens already, as a chat template writes them."""
+        ids: list[int] = self.uncut.encode(_clean(text), add_special_tokens=False).ids
+        return ids
+
+    @property
+    def uncut(self) -> Tokenizer:
+        """The same tokenizer without the cut."""
+        self._uncut = self._uncut or _uncut(self._tokenizer)
+        return self._uncut
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of token ids, special tokens left out."""

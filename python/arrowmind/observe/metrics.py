@@ -22,14 +22,25 @@ __all__ = [
     "Histogram",
     "Metric",
     "all_metrics",
+    "cache_free_tokens",
     "encode_seconds",
     "fallback_events",
+    "first_token_seconds",
+    "generated_tokens",
+    "generations",
+    "http_requests",
+    "http_seconds",
     "memories",
+    "preemptions",
+    "prompt_tokens",
     "recall_seconds",
     "render_metrics",
     "reset_metrics",
+    "reused_tokens",
     "sentences",
+    "streams",
     "tokens",
+    "waiting",
 ]
 
 # Label sets kept per metric; later ones are counted under "other", so that no caller can fill the memory.
@@ -156,6 +167,29 @@ memories = Gauge("arrowmind_memories", "Memories in a store.", ("store",))
 fallback_events = Counter(
     "arrowmind_fallback_events_total", "Times something went another way than asked.", ("what", "reason")
 )
+
+
+prompt_tokens = Counter(
+    "arrowmind_prompt_tokens_total", "Tokens of prompts, those found in the cache included.", ("model",)
+)
+reused_tokens = Counter("arrowmind_reused_tokens_total", "Tokens of prompts found in the cache.", ("model",))
+generated_tokens = Counter("arrowmind_generated_tokens_total", "Tokens generated.", ("model",))
+generations = Counter(
+    "arrowmind_generations_total", "Texts generated, by what ended them.", ("model", "reason")
+)
+first_token_seconds = Histogram(
+    "arrowmind_first_token_seconds", "From a request to its first token, waiting included.", ("model",)
+)
+streams = Gauge("arrowmind_streams", "Texts being generated.", ("model",))
+waiting = Gauge("arrowmind_waiting", "Texts that wait to be generated.", ("model",))
+cache_free_tokens = Gauge(
+    "arrowmind_cache_free_tokens", "Room in the key-value cache, in tokens.", ("model",)
+)
+preemptions = Counter(
+    "arrowmind_preemptions_total", "Times that a full cache sent a text back to wait.", ("model",)
+)
+http_requests = Counter("arrowmind_http_requests_total", "Requests to the server.", ("route", "status"))
+http_seconds = Histogram("arrowmind_http_seconds", "Duration of a request, its stream included.", ("route",))
 
 
 def all_metrics() -> list[Counter | Histogram]:
