@@ -15,12 +15,14 @@ void bind_linear(nb::module_& m);
 void bind_qmatmul(nb::module_& m);
 void bind_activate(nb::module_& m);
 void bind_attention(nb::module_& m);
+void bind_cached_attention(nb::module_& m);
 void bind_embed(nb::module_& m);
 void bind_norm(nb::module_& m);
 void bind_pool(nb::module_& m);
 void bind_quantise(nb::module_& m);
 void bind_rope(nb::module_& m);
 void bind_scan(nb::module_& m);
+void bind_cache(nb::module_& m);
 void bind_plan(nb::module_& m);
 void bind_simd(nb::module_& m);
 

@@ -9,9 +9,9 @@ namespace nb = nanobind;
 namespace {
 
 // Class in arrowmind.errors for each ErrorKind, in its order.
-constexpr std::array<const char*, 6> kErrorClasses = {
-    "InvalidArgumentError", "ConfigurationError", "DeviceError",
-    "WeightError",          "IntegrityError",     "KernelError",
+constexpr std::array<const char*, 7> kErrorClasses = {
+    "InvalidArgumentError", "ConfigurationError", "DeviceError",    "WeightError",
+    "IntegrityError",       "KernelError",        "CacheFullError",
 };
 
 void translate(const std::exception_ptr& pointer, void* /*unused*/) {
@@ -35,12 +35,14 @@ NB_MODULE(_native, m) {
   arrowmind::bindings::bind_qmatmul(m);
   arrowmind::bindings::bind_activate(m);
   arrowmind::bindings::bind_attention(m);
+  arrowmind::bindings::bind_cached_attention(m);
   arrowmind::bindings::bind_embed(m);
   arrowmind::bindings::bind_norm(m);
   arrowmind::bindings::bind_pool(m);
   arrowmind::bindings::bind_quantise(m);
   arrowmind::bindings::bind_rope(m);
   arrowmind::bindings::bind_scan(m);
+  arrowmind::bindings::bind_cache(m);
   arrowmind::bindings::bind_plan(m);
   arrowmind::bindings::bind_simd(m);
 }

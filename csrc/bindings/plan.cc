@@ -12,6 +12,7 @@
 #include "bindings/grid.h"
 #include "bindings/hash_tree.h"
 #include "bindings/linear.h"
+#include "runtime/cache/kv_cache.h"
 #include "runtime/ops/activate.h"
 #include "runtime/ops/add.h"
 #include "runtime/ops/attention.h"
@@ -185,14 +186,15 @@ activate::Kind activation_kind(const std::string& name) {
 }
 
 void attention(Plan& plan, int input, int output, int64_t heads, int64_t key_heads, bool causal,
-               int64_t window, float scale, float cap) {
+               int64_t window, float scale, float cap, int64_t layer) {
   runtime::add_attention(plan, input, output,
                          {.heads = heads,
                           .key_heads = key_heads > 0 ? key_heads : heads,
                           .scale = scale,
                           .causal = causal,
                           .window = window,
-                          .cap = cap});
+                          .cap = cap,
+                          .layer = layer});
 }
 
 // A value for each column of `input`, kept alive by the plan.
@@ -278,6 +280,36 @@ nb::ndarray<nb::numpy, float> run(Plan& plan, const Vector<int32_t>& token_ids,
   return result_of(plan, batch, {.micro_tokens = micro_tokens, .normalise = normalise}, threads);
 }
 
+// Sequences that a cache holds gain their tokens; nothing is gained when it fails.
+nb::ndarray<nb::numpy, float> run_cached(Plan& plan, runtime::KvCache& cache,
+                                         const std::vector<int64_t>& sequences,
+                                         const Vector<int32_t>& token_ids, const Vector<int32_t>& offsets,
+                                         ThreadPool& threads, int64_t micro_tokens) {
+  if (offsets.size() != sequences.size() + 1) {
+    fail(ErrorKind::kInvalidArgument, offsets.size(), " offsets for ", sequences.size(),
+         " sequences; one more than sequences is needed");
+  }
+  const runtime::Batch batch{token_ids.data(), offsets.data(), static_cast<int64_t>(sequences.size())};
+  runtime::validate(batch, static_cast<int64_t>(token_ids.size()), plan.limits().max_length,
+                    plan.limits().vocabulary);
+  std::vector<runtime::Growth> growth;
+  for (size_t s = 0; s < sequences.size(); ++s) {
+    growth.push_back({sequences[s], offsets.data()[s + 1] - offsets.data()[s]});
+  }
+  std::unique_lock<std::mutex> lock;
+  {
+    nb::gil_scoped_release release;
+    lock = cache.guard();
+  }
+  cache.prepare(growth);
+  runtime::CacheRun run{&cache, {}};
+  for (const int64_t sequence : sequences) run.sequences.push_back(&cache.sequence(sequence));
+  nb::ndarray<nb::numpy, float> result =
+      result_of(plan, batch, {.micro_tokens = micro_tokens, .cache = &run}, threads);
+  cache.commit(growth);
+  return result;
+}
+
 using FloatRows = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 
 nb::ndarray<nb::numpy, float> run_rows(Plan& plan, const FloatRows& rows, ThreadPool& threads) {
@@ -332,7 +364,7 @@ void bind_plan(nb::module_& m) {
            nb::arg("residual") = -1, nb::arg("gelu") = false, nb::arg("column") = -1)
       .def("attention", &attention, nb::arg("input"), nb::arg("output"), nb::arg("heads"),
            nb::arg("key_heads") = 0, nb::arg("causal") = false, nb::arg("window") = 0,
-           nb::arg("scale") = 0.0f, nb::arg("cap") = 0.0f)
+           nb::arg("scale") = 0.0f, nb::arg("cap") = 0.0f, nb::arg("layer") = -1)
       .def("pool", &pool, nb::arg("input"), nb::arg("kind"))
       .def("result", &Plan::set_result, nb::arg("buffer"))
       .def("source", &Plan::set_source, nb::arg("buffer"))
@@ -343,6 +375,9 @@ void bind_plan(nb::module_& m) {
            nb::arg("micro_tokens") = 128,
            "Runs the forward over packed sequences without the GIL -> float32 [sequences or tokens, "
            "output_columns].")
+      .def("run_cached", &run_cached, nb::arg("cache"), nb::arg("sequences"), nb::arg("token_ids"),
+           nb::arg("offsets"), nb::arg("threads"), nb::arg("micro_tokens") = 128,
+           "Appends tokens to sequences of a cache without the GIL -> float32 [tokens, output_columns].")
       .def("run_rows", &run_rows, nb::arg("rows"), nb::arg("threads"),
            "Runs the forward over rows of floats without the GIL -> float32 [rows, output_columns].");
 }

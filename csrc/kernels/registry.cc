@@ -6,6 +6,7 @@
 
 #include "kernels/activate/activate.h"
 #include "kernels/attention/attention.h"
+#include "kernels/cached_attention/cached_attention.h"
 #include "kernels/embed/embed.h"
 #include "kernels/norm/norm.h"
 #include "kernels/pool/pool.h"
@@ -58,6 +59,7 @@ std::vector<KernelRow> all_kernels() {
   std::vector<KernelRow> all;
   append(all, qmatmul::rows());
   append(all, attention::rows());
+  append(all, cached_attention::rows());
   append(all, activate::rows());
   append(all, embed::rows());
   append(all, norm::rows());

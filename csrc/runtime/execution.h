@@ -8,6 +8,7 @@
 #include "base/checked.h"
 #include "base/thread_pool.h"
 #include "runtime/batch.h"
+#include "runtime/cache/kv_cache.h"
 
 namespace arrowmind::runtime {
 
@@ -37,9 +38,11 @@ class Execution {
 
   const Batch& batch;
   const int32_t* positions = nullptr;  // [tokens] place of each token in its sequence
-  std::vector<Slot> slots;             // by buffer id
-  float* output = nullptr;             // [sequences or tokens, columns of the result]
-  bool normalise = false;              // results to unit length
+  const CacheRun* cache = nullptr;     // what the sequences continue, from `first_sequence` on; or null
+  int64_t first_sequence = 0;
+  std::vector<Slot> slots;  // by buffer id
+  float* output = nullptr;  // [sequences or tokens, columns of the result]
+  bool normalise = false;   // results to unit length
 
   int threads() const { return pool_ == nullptr ? 1 : pool_->threads(); }
 

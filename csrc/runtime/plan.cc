@@ -179,12 +179,18 @@ void Plan::run_micro_batch(const Batch& batch, Range range, const RunOptions& op
   scratch->positions.clear();
   for (int64_t s = range.begin; s <= range.end; ++s) scratch->offsets.push_back(batch.offsets[s] - first);
   for (int64_t s = range.begin; s < range.end; ++s) {
-    for (int32_t i = 0; i < batch.offsets[s + 1] - batch.offsets[s]; ++i) scratch->positions.push_back(i);
+    const int64_t before =
+        options.cache == nullptr ? 0 : options.cache->sequences[static_cast<size_t>(s)]->length;
+    for (int32_t i = 0; i < batch.offsets[s + 1] - batch.offsets[s]; ++i) {
+      scratch->positions.push_back(static_cast<int32_t>(before + i));
+    }
   }
   const int32_t* ids = batch.token_ids == nullptr ? nullptr : batch.token_ids + first;
   const Batch part{ids, scratch->offsets.data(), range.end - range.begin};
   Execution execution(part, pool);
   execution.positions = scratch->positions.data();
+  execution.cache = options.cache;
+  execution.first_sequence = range.begin;
   execution.slots = slots(*scratch, part.tokens());
   execution.output = output + (gives_tokens() ? first : range.begin) * limits_.output_columns;
   execution.normalise = options.normalise;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/thread_pool.h"
+#include "runtime/cache/kv_cache.h"
 #include "runtime/op.h"
 
 namespace arrowmind::runtime {
@@ -21,6 +22,8 @@ struct RunOptions {
   int64_t micro_tokens = 128;   // tokens of a micro-batch, about
   bool normalise = false;       // results to unit length
   const float* rows = nullptr;  // [tokens, columns of the source], for plans that read rows
+  // The tokens continue these sequences, which have pages for them; null: each begins with its tokens.
+  const CacheRun* cache = nullptr;
 };
 
 // A forward as a flat list of operators over buffers. Built once; run() is safe from several threads at once.

@@ -254,6 +254,34 @@ class ThreadPool:
     @property
     def threads(self) -> int: ...
 
+class KvCache:
+    """Keys and values of many sequences; see csrc/runtime/cache/kv_cache.h."""
+
+    def __init__(
+        self,
+        layers: list[tuple[int, int, int]],
+        format: str,  # noqa: A002
+        page_tokens: int,
+        max_tokens: int,
+    ) -> None:
+        """`layers`: a group, heads of keys and head size for each."""
+
+    def start(self) -> int: ...
+    def fork(self, sequence: int, tokens: int) -> int: ...
+    def forget(self, sequence: int, tokens: int) -> None: ...
+    def close(self, sequence: int) -> None: ...
+    def length(self, sequence: int) -> int: ...
+    def reserve(self, growth: list[tuple[int, int]]) -> None: ...
+    def trim(self) -> None: ...
+    @property
+    def free_tokens(self) -> int: ...
+    @property
+    def used_bytes(self) -> int: ...
+    @property
+    def held_bytes(self) -> int: ...
+    @property
+    def bound_bytes(self) -> int: ...
+
 class Plan:
     """A forward as a flat list of operators over buffers; see csrc/runtime/plan.h."""
 
@@ -325,6 +353,7 @@ class Plan:
         window: int = 0,
         scale: float = 0.0,
         cap: float = 0.0,
+        layer: int = -1,
     ) -> None: ...
     def pool(self, input: int, kind: str) -> None: ...  # noqa: A002
     def result(self, buffer: int) -> None:
@@ -349,6 +378,17 @@ class Plan:
 
         Returns float32 [sequences or tokens, output_columns].
         """
+
+    def run_cached(
+        self,
+        cache: KvCache,
+        sequences: list[int],
+        token_ids: npt.NDArray[np.int32],
+        offsets: npt.NDArray[np.int32],
+        threads: ThreadPool,
+        micro_tokens: int = 128,
+    ) -> npt.NDArray[np.float32]:
+        """Appends tokens to sequences of a cache without the GIL -> float32 [tokens, output_columns]."""
 
     def run_rows(self, rows: npt.NDArray[np.float32], threads: ThreadPool) -> npt.NDArray[np.float32]:
         """Runs the forward over rows of floats without the GIL -> float32 [rows, output_columns]."""

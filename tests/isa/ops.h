@@ -7,6 +7,7 @@ namespace arrowmind::isa_test {
 // One per op: every row of its table against the scalar row, on cases made from `seed`.
 void test_activate(Report& report, uint64_t seed);
 void test_attention(Report& report, uint64_t seed);
+void test_cached_attention(Report& report, uint64_t seed);
 void test_embed(Report& report, uint64_t seed);
 void test_norm(Report& report, uint64_t seed);
 void test_pool(Report& report, uint64_t seed);

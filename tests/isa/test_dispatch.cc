@@ -1,6 +1,7 @@
 #include <cstdlib>
 
 #include "kernels/attention/attention.h"
+#include "kernels/cached_attention/cached_attention.h"
 #include "kernels/embed/embed.h"
 #include "kernels/norm/norm.h"
 #include "kernels/pool/pool.h"
@@ -64,6 +65,7 @@ void check_single(Check& check, const Row& chosen, std::span<const Row> rows) {
 
 void check_all(Check& check) {
   check_single(check, attention::select(), attention::rows());
+  check_single(check, cached_attention::select(), cached_attention::rows());
   check_single(check, embed::select(), embed::rows());
   check_single(check, norm::select(), norm::rows());
   check_single(check, pool::select(), pool::rows());

@@ -53,6 +53,12 @@ inline F32x16 load_f16(const uint16_t* p) {
   return {_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))),
           _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p + 8)))};
 }
+// Rounded to the nearest, ties to even.
+inline void store_f16(uint16_t* p, F32x16 a) {
+  constexpr int kNearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_cvtps_ph(a.low, kNearest));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p + 8), _mm256_cvtps_ph(a.high, kNearest));
+}
 inline F32x16 load_bf16(const uint16_t* p) {
   const auto eight = [](const uint16_t* q) {
     const __m128i halves = _mm_loadu_si128(reinterpret_cast<const __m128i*>(q));

@@ -70,6 +70,16 @@ inline F32x16 load_f16(const uint16_t* p) {
   const auto four = [](const uint16_t* half) { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(half))); };
   return {four(p), four(p + 4), four(p + 8), four(p + 12)};
 }
+// Rounded to the nearest, ties to even.
+inline void store_f16(uint16_t* p, F32x16 a) {
+  const auto four = [](uint16_t* half, float32x4_t q) {
+    vst1_u16(half, vreinterpret_u16_f16(vcvt_f16_f32(q)));
+  };
+  four(p, a.q0);
+  four(p + 4, a.q1);
+  four(p + 8, a.q2);
+  four(p + 12, a.q3);
+}
 inline F32x16 load_bf16(const uint16_t* p) {
   const auto four = [](const uint16_t* half) {
     return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(half), 16));

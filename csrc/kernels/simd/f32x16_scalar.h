@@ -61,6 +61,10 @@ inline F32x16 load_f16(const uint16_t* p) {
   for (int i = 0; i < 16; ++i) r.lane[i] = half_to_float(p[i]);
   return r;
 }
+// Rounded to the nearest, ties to even.
+inline void store_f16(uint16_t* p, F32x16 a) {
+  for (int i = 0; i < 16; ++i) p[i] = float_to_half(a.lane[i]);
+}
 inline F32x16 load_bf16(const uint16_t* p) {
   F32x16 r;
   for (int i = 0; i < 16; ++i) r.lane[i] = bfloat_to_float(p[i]);

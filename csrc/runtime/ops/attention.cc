@@ -1,10 +1,12 @@
 #include "runtime/ops/attention.h"
 
 #include <cmath>
+#include <optional>
 
 #include "base/aligned_buffer.h"
 #include "base/error.h"
 #include "kernels/attention/attention.h"
+#include "runtime/ops/cached_attention.h"
 
 namespace arrowmind::runtime {
 namespace {
@@ -37,11 +39,13 @@ class Attention : public Op {
     params_.causal = options.causal;
     params_.window = options.window;
     params_.cap = options.cap;
+    if (options.layer >= 0) cached_.emplace(cached_form(), params_.key_heads, options.layer);
     reads = {input};
     writes = {output};
   }
 
   void run(const Execution& e) const override {
+    if (e.cache != nullptr) return run_cached(e);
     const int64_t scratch_bytes = attention::scratch_bytes(longest(e.batch), params_.head_dim);
     e.spread(e.batch.sequences * params_.key_heads, kGrainItems, [&](int64_t begin, int64_t end, int) {
       attention::Params p = params(e);
@@ -52,9 +56,30 @@ class Attention : public Op {
     });
   }
 
-  std::vector<std::string> kernels() const override { return {std::string(kernel_.row.name)}; }
+  std::vector<std::string> kernels() const override {
+    std::vector<std::string> names = {std::string(kernel_.row.name)};
+    if (cached_) names.push_back(cached_->kernel());
+    return names;
+  }
 
  private:
+  cached_attention::Attend cached_form() const {
+    cached_attention::Attend form;
+    form.group = params_.heads / params_.key_heads;
+    form.head_dim = params_.head_dim;
+    form.scale = params_.scale;
+    form.window = params_.window;
+    form.cap = params_.cap;
+    return form;
+  }
+
+  void run_cached(const Execution& e) const {
+    if (!cached_) {
+      fail(ErrorKind::kInvalidArgument, "a forward over a cache meets attention that is no layer of one");
+    }
+    cached_->run(e, e.slots[static_cast<size_t>(input_)], e.slots[static_cast<size_t>(output_)]);
+  }
+
   attention::Params params(const Execution& e) const {
     const Slot& in = e.slots[static_cast<size_t>(input_)];
     const Slot& out = e.slots[static_cast<size_t>(output_)];
@@ -71,6 +96,7 @@ class Attention : public Op {
 
   const attention::Row& kernel_;
   attention::Params params_;  // everything but the rows
+  std::optional<CachedAttention> cached_;
   int input_;
   int output_;
 };
@@ -91,6 +117,9 @@ void add_attention(Plan& plan, int input, int output, const AttentionOptions& op
   if (options.window < 0 || (options.window > 0 && !options.causal)) {
     fail(ErrorKind::kInvalidArgument, "attention: a window of ", options.window,
          "; windows are at least 1, and causal");
+  }
+  if (options.layer >= 0 && !options.causal) {
+    fail(ErrorKind::kInvalidArgument, "attention: layer ", options.layer, " of a cache must be causal");
   }
   const int64_t head_dim = columns / options.heads;
   plan.expect(input, BufferType::kF32, columns + 2 * options.key_heads * head_dim, "attention input");

@@ -11,6 +11,7 @@ struct AttentionOptions {
   bool causal = false;
   int64_t window = 0;  // causal: keys of a row, itself included; 0: no bound
   float cap = 0.0f;    // of scores; 0: none
+  int64_t layer = -1;  // causal: of a cache, where a forward has one; -1: there is none for it
 };
 
 // output = self-attention within each sequence over input = query | key | value; the output is as wide as the

@@ -99,8 +99,8 @@ class _Body:
 
     def compile(self, rows: Rows) -> _native.Plan:
         self._embedding()
-        for block in self._model.blocks:
-            self._block(block)
+        for layer, block in enumerate(self._model.blocks):
+            self._block(block, layer)
         if rows == "all":
             self._plan.result(self._stream)
         else:
@@ -116,16 +116,16 @@ class _Body:
             scale = np.full(model.hidden, model.embedding_scale, dtype=np.float32)
             self._plan.multiply(self._stream, self._stream, scale)
 
-    def _block(self, block: DecoderBlock) -> None:
+    def _block(self, block: DecoderBlock, layer: int) -> None:
         _rms_norm(self._layers, block.attention_norm, self._stream, self._normed)
-        context = self._attention(block.attention)
+        context = self._attention(block.attention, layer)
         self._add(block.attention.output, context, block.attention_output_norm)
         _rms_norm(self._layers, block.feed_forward_norm, self._stream, self._normed)
         inner = self._feed_forward(block.feed_forward)
         self._add(block.feed_forward.down, inner, block.feed_forward_output_norm)
 
-    def _attention(self, attention: DecoderAttention) -> int:
-        """The buffer with the context of every head."""
+    def _attention(self, attention: DecoderAttention, layer: int) -> int:
+        """The buffer with the context of every head; `layer` is its place in a cache."""
         heads, keys, size = attention.heads, attention.key_heads, attention.head_dim
         joined = self._plan.buffer("fp32", (heads + 2 * keys) * size)
         context = self._plan.buffer("fp32", heads * size)
@@ -148,6 +148,7 @@ class _Body:
             window=attention.window or 0,
             scale=attention.scale,
             cap=attention.cap or 0.0,
+            layer=layer,
         )
         return context
 

@@ -85,6 +85,23 @@ class LanguageModel:
             found[place] = rows[begin:end]
         return found
 
+    def run_cached(
+        self, cache: _native.KvCache, sequences: Sequence[int], tokens: Sequence[NDArray[np.int32]]
+    ) -> list[NDArray[np.float32]]:
+        """Appends tokens to sequences of a cache made for this model.
+
+        Returns:
+            What the last block leaves of each, float32 [tokens, hidden].
+
+        Raises:
+            CacheFullError: there are too few pages.
+        """
+        offsets = np.zeros(len(tokens) + 1, dtype=np.int32)
+        np.cumsum([len(ids) for ids in tokens], out=offsets[1:])
+        ids = np.concatenate(tokens)
+        rows = self._body.run_cached(cache, list(sequences), ids, offsets, self._threads)
+        return np.split(rows, offsets[1:-1])
+
     def logits(self, states: NDArray[np.float32]) -> NDArray[np.float32]:
         """Logits of rows of `states`, float32 [rows, vocabulary]."""
         return self._head.run_rows(np.ascontiguousarray(states), self._threads)

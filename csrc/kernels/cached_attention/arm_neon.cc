@@ -1,0 +1,13 @@
+#include "kernels/cached_attention/body.h"
+
+namespace arrowmind::cached_attention {
+
+void write_6x16_neon(const Write& p) {
+  ARROWMIND_ISA::write_rows(p);
+}
+
+void attend_6x16_neon(const Attend& p) {
+  ARROWMIND_ISA::attend_cached<6, 6>(p);
+}
+
+}  // namespace arrowmind::cached_attention

@@ -1,0 +1,81 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "kernels/registry.h"
+
+namespace arrowmind::cached_attention {
+
+// Causal attention of new rows to the keys and values of a sequence that lie in pages, theirs among them:
+// what kernels/attention/attention.h says of a causal row, bit for bit, but for the rounding of what a format
+// holds. A row depends on its own queries and on the keys it sees, and on nothing else.
+
+enum class Format : uint8_t { kF32, kF16 };
+
+// Where one head of keys of one layer lies in each page of `page_tokens` tokens (a multiple of 16), in bytes
+// from the head's part of it. `width` is head_dim, rounded up to 16; what is behind head_dim is zero.
+//   keys     [page_tokens / 16][width][16]    transposed: 16 tokens side by side
+//   values   [width / 16][page_tokens][16]
+struct Layout {
+  Format format = Format::kF32;
+  int64_t keys = 0, values = 0;
+  int64_t bytes = 0;  // of the head's part, a multiple of 64
+};
+
+Layout layout(Format format, int64_t page_tokens, int64_t head_dim);
+
+// One head of keys of one layer of one sequence.
+struct Head {
+  char* const* pages = nullptr;  // of the sequence, in the order of its tokens; aligned to 64
+  int64_t offset = 0;            // of the head's part in each
+  int64_t page_tokens = 0;
+  Layout layout;
+};
+
+// Stores `count` rows of keys and values as tokens [first, first + count). Values beyond what a format holds
+// become its largest.
+struct Write {
+  const float *k = nullptr, *v = nullptr;  // [count, head_dim]
+  int64_t stride = 0;                      // elements between rows
+  int64_t head_dim = 0;
+  Head head;
+  int64_t first = 0, count = 0;
+};
+
+// Queries of new rows, all of which meet one head of keys: query i is member i % group of row i / group. Row
+// r is token `cached` + r of the sequence and sees the tokens up to itself, or the last `window` of them.
+struct Attend {
+  const float* q = nullptr;  // member m of row r is at q + r * q_stride + m * head_dim
+  int64_t q_stride = 0;
+  float* out = nullptr;  // likewise
+  int64_t out_stride = 0;
+  int64_t group = 0, head_dim = 0;
+  float scale = 0.0f;
+  int64_t window = 0;  // 0: no bound
+  float cap = 0.0f;    // of scores; 0: none
+  Head head;
+  int64_t cached = 0;
+  int64_t begin = 0, end = 0;  // queries this call computes
+  void* scratch = nullptr;     // scratch_bytes() of this thread's own, aligned to 64
+};
+
+// Queries a kernel may take at once.
+constexpr int64_t kMaxBlock = 8;
+
+// Scratch of a call that sees no more than `keys` tokens: the length of the sequence, or window + kMaxBlock.
+int64_t scratch_bytes(int64_t keys, int64_t head_dim);
+
+struct Row {
+  KernelRow row;
+  float cost;  // relative time per multiply-add
+  void (*write)(const Write&);
+  void (*attend)(const Attend&);
+};
+
+std::span<const Row> rows();
+
+// The fastest kernel on this machine; each serves every format, head_dim and length.
+const Row& select();
+
+}  // namespace arrowmind::cached_attention

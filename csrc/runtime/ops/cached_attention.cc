@@ -1,0 +1,98 @@
+#include "runtime/ops/cached_attention.h"
+
+#include "base/aligned_buffer.h"
+
+namespace arrowmind::runtime {
+namespace {
+
+// Floats written, and multiply-adds, below which a part is not worth a barrier.
+constexpr int64_t kWriteGrain = 1 << 15;
+constexpr int64_t kGrain = 1 << 16;
+// Queries of a task: whole blocks of every kernel, but for the last.
+constexpr int64_t kTaskQueries = 96;
+
+// Scratch of the calling thread, kept for its next call.
+void* thread_scratch(int64_t bytes) {
+  thread_local AlignedBuffer buffer;
+  buffer.resize(bytes);
+  return buffer.as<void>();
+}
+
+int64_t rows_of(const Batch& batch, int64_t sequence) {
+  return batch.offsets[sequence + 1] - batch.offsets[sequence];
+}
+
+}  // namespace
+
+// A row's bits do not depend on the cut: it is for the threads alone.
+std::vector<CachedAttention::Task> CachedAttention::tasks(const Execution& e) const {
+  const int64_t items = e.batch.sequences * key_heads_;
+  std::vector<Task> made;
+  for (int64_t s = 0; s < e.batch.sequences; ++s) {
+    const int64_t queries = rows_of(e.batch, s) * form_.group;
+    // The queries of one token read its keys together, unless threads would have nothing to do.
+    const int64_t size =
+        items >= e.threads() ? kTaskQueries : std::min(kTaskQueries, ceil_div(queries * items, e.threads()));
+    for (int64_t head = 0; head < key_heads_; ++head) {
+      for (int64_t begin = 0; begin < queries; begin += size) {
+        made.push_back({s, head, begin, std::min(begin + size, queries)});
+      }
+    }
+  }
+  return made;
+}
+
+void CachedAttention::run(const Execution& e, const Slot& input, const Slot& output) const {
+  e.cache->cache->check_layer(layer_, key_heads_, form_.head_dim);
+  const int64_t tokens = e.batch.tokens();
+  const int64_t heads = e.batch.sequences * key_heads_;
+  const int64_t floats = 2 * tokens * key_heads_ * form_.head_dim;
+  e.spread(heads, heads * kWriteGrain / floats, [&](int64_t begin, int64_t end, int) {
+    for (int64_t i = begin; i < end; ++i) write(e, input, i / key_heads_, i % key_heads_);
+  });
+
+  const std::vector<Task> all = tasks(e);
+  int64_t work = 0;
+  for (int64_t s = 0; s < e.batch.sequences; ++s) {
+    const int64_t rows = rows_of(e.batch, s);
+    work += 2 * (sequence(e, s).length + rows) * rows * form_.group * key_heads_ * form_.head_dim;
+  }
+  const int64_t count = static_cast<int64_t>(all.size());
+  e.spread(count, count * kGrain / work, [&](int64_t begin, int64_t end, int) {
+    for (int64_t i = begin; i < end; ++i) attend(e, input, output, all[static_cast<size_t>(i)]);
+  });
+}
+
+void CachedAttention::write(const Execution& e, const Slot& input, int64_t s, int64_t head) const {
+  const int64_t width = form_.group * key_heads_ * form_.head_dim;  // of the queries
+  cached_attention::Write p;
+  p.k = input.f32() + e.batch.offsets[s] * input.stride + width + head * form_.head_dim;
+  p.v = p.k + key_heads_ * form_.head_dim;
+  p.stride = input.stride;
+  p.head_dim = form_.head_dim;
+  p.head = e.cache->cache->head(sequence(e, s), layer_, head);
+  p.first = sequence(e, s).length;
+  p.count = rows_of(e.batch, s);
+  kernel_.write(p);
+}
+
+void CachedAttention::attend(const Execution& e, const Slot& input, const Slot& output,
+                             const Task& task) const {
+  const int64_t first = e.batch.offsets[task.sequence];
+  const int64_t column = task.head * form_.group * form_.head_dim;
+  cached_attention::Attend p = form_;
+  p.q = input.f32() + first * input.stride + column;
+  p.q_stride = input.stride;
+  p.out = output.f32() + first * output.stride + column;
+  p.out_stride = output.stride;
+  p.head = e.cache->cache->head(sequence(e, task.sequence), layer_, task.head);
+  p.cached = sequence(e, task.sequence).length;
+  p.begin = task.begin;
+  p.end = task.end;
+  int64_t seen = p.cached + rows_of(e.batch, task.sequence);
+  if (p.window > 0) seen = std::min(seen, p.window + cached_attention::kMaxBlock);
+  p.scratch = thread_scratch(cached_attention::scratch_bytes(seen, p.head_dim));
+  kernel_.attend(p);
+}
+
+}  // namespace arrowmind::runtime

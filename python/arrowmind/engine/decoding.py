@@ -1,0 +1,208 @@
+"""Decoding with a cache of keys and values: many sequences, one forward."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from arrowmind import _native
+from arrowmind.errors import InvalidArgumentError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from arrowmind.engine.cache_settings import CacheSettings
+    from arrowmind.engine.language import LanguageModel
+
+__all__ = ["CachedDecoder"]
+
+
+class _Feed(NamedTuple):
+    """Tokens that a sequence gains, and of how many of the last logits are wanted."""
+
+    handle: int
+    tokens: NDArray[np.int32]
+    rows: int
+
+
+class _Piece(NamedTuple):
+    """Tokens [begin, end) of the feed at place `feed`: its part of one forward."""
+
+    feed: int
+    begin: int
+    end: int
+
+
+class CachedDecoder:
+    """One model, many sequences, one pool of pages.
+
+    The bits of logits depend on their sequence alone: they are the same whatever is batched with it, however
+    it was cut into calls, and for any number of threads. Calls from several threads are served one by one.
+    """
+
+    def __init__(self, language_model: LanguageModel, settings: CacheSettings) -> None:
+        """Makes a pool for the model; memory is taken when sequences grow.
+
+        Raises:
+            InvalidArgumentError: sizes are out of range.
+        """
+        self.vocabulary: int = language_model.model.vocabulary
+        self.window: int = language_model.max_tokens
+        self.settings = settings
+        self._language = language_model
+        most = self.window if settings.max_tokens is None else settings.max_tokens
+        self._cache = _native.KvCache(_layers(language_model), settings.format, settings.page_tokens, most)
+        self._lock = threading.Lock()
+
+    def start(self) -> int:
+        """A new sequence without tokens; its handle."""
+        with self._lock:
+            return self._cache.start()
+
+    def append(self, feeds: Sequence[tuple[int, Sequence[int], int]]) -> list[NDArray[np.float32]]:
+        """Appends tokens to sequences, all in one forward, or several where they are many.
+
+        Args:
+            feeds: for each sequence its handle, its tokens (at least one), and after how many of the last of
+                them logits are wanted.
+
+        Returns:
+            For each feed float32 [rows, vocabulary].
+
+        Raises:
+            InvalidArgumentError: a handle is not open or stands there twice, tokens are no ids of the
+                vocabulary, or a sequence would outgrow the window; nothing was appended.
+            CacheFullError: the pool has too few pages; nothing was appended.
+        """
+        checked = [self._check(*feed) for feed in feeds]
+        with self._lock:
+            before = [self._room(feed) for feed in checked]
+            try:
+                self._cache.reserve([(feed.handle, len(feed.tokens)) for feed in checked])
+                states = self._run(checked)
+            except BaseException:
+                for feed, length in zip(checked, before, strict=True):
+                    self._cache.forget(feed.handle, self._cache.length(feed.handle) - length)
+                raise
+        return self._logits(states, [feed.rows for feed in checked])
+
+    def forget(self, handle: int, count: int) -> None:
+        """Drops the last `count` tokens of a sequence.
+
+        Raises:
+            InvalidArgumentError: it has fewer, or the handle is not open.
+        """
+        with self._lock:
+            self._cache.forget(handle, count)
+
+    def fork(self, handle: int, tokens: int) -> int:
+        """A new sequence of the first `tokens` tokens of another, whose pages it shares; its handle.
+
+        Raises:
+            InvalidArgumentError: there are fewer tokens, or the handle is not open.
+        """
+        with self._lock:
+            return self._cache.fork(handle, tokens)
+
+    def close(self, handle: int) -> None:
+        """Ends a sequence; pages that no other has become free.
+
+        Raises:
+            InvalidArgumentError: the handle is not open.
+        """
+        with self._lock:
+            self._cache.close(handle)
+
+    def length(self, handle: int) -> int:
+        """Tokens of a sequence.
+
+        Raises:
+            InvalidArgumentError: the handle is not open.
+        """
+        with self._lock:
+            return self._cache.length(handle)
+
+    @property
+    def free_tokens(self) -> int:
+        """Tokens that fit into the pages nobody has."""
+        with self._lock:
+            return self._cache.free_tokens
+
+    @property
+    def cache_bytes(self) -> int:
+        """Memory of the pages, of those that are free again too."""
+        with self._lock:
+            return self._cache.held_bytes
+
+    def trim(self) -> None:
+        """Gives the memory of free pages back to the system."""
+        with self._lock:
+            self._cache.trim()
+
+    def _check(self, handle: int, tokens: Sequence[int], rows: int) -> _Feed:
+        self._language.check(tokens)
+        if not 0 <= rows <= len(tokens):
+            raise InvalidArgumentError(f"logits after {rows} of {len(tokens)} new tokens; ask for 0 to all")
+        return _Feed(handle, np.asarray(tokens, dtype=np.int32), rows)
+
+    def _room(self, feed: _Feed) -> int:
+        """Length of the sequence; an error where it would outgrow the window."""
+        length = self._cache.length(feed.handle)
+        if length + len(feed.tokens) > self.window:
+            raise InvalidArgumentError(
+                f"{length} tokens and {len(feed.tokens)} more exceed the window of {self.window}: "
+                "shorten the prompt, or forget"
+            )
+        return length
+
+    def _run(self, feeds: list[_Feed]) -> list[list[NDArray[np.float32]]]:
+        """Hidden states of the wanted rows of each feed, in parts."""
+        found: list[list[NDArray[np.float32]]] = [[] for _ in feeds]
+        for pieces in _forwards(feeds, self.settings.prefill_chunk):
+            parts = [feeds[piece.feed].tokens[piece.begin : piece.end] for piece in pieces]
+            handles = [feeds[piece.feed].handle for piece in pieces]
+            rows = self._language.run_cached(self._cache, handles, parts)
+            for piece, states in zip(pieces, rows, strict=True):
+                feed = feeds[piece.feed]
+                wanted = len(feed.tokens) - feed.rows - piece.begin
+                if wanted < piece.end - piece.begin:
+                    # A copy: the states of the whole forward need not stay.
+                    found[piece.feed].append(states[max(0, wanted) :].copy())
+        return found
+
+    def _logits(
+        self, states: list[list[NDArray[np.float32]]], counts: list[int]
+    ) -> list[NDArray[np.float32]]:
+        parts = [part for feed in states for part in feed]
+        if not parts:
+            return [np.zeros((0, self.vocabulary), np.float32) for _ in counts]
+        rows = self._language.logits(np.concatenate(parts))
+        return np.split(rows, np.cumsum(counts)[:-1])
+
+
+def _layers(language_model: LanguageModel) -> list[tuple[int, int, int]]:
+    """Group, heads of keys and head size of each layer; layers with one window are a group."""
+    attentions = [block.attention for block in language_model.model.blocks]
+    windows = list(dict.fromkeys(attention.window for attention in attentions))
+    return [(windows.index(one.window), one.key_heads, one.head_dim) for one in attentions]
+
+
+def _forwards(feeds: list[_Feed], most: int) -> Iterator[list[_Piece]]:
+    """Cuts feeds into forwards of at most `most` tokens, short feeds first."""
+    done = [0] * len(feeds)
+    waiting = sorted(range(len(feeds)), key=lambda place: len(feeds[place].tokens))
+    while waiting:
+        pieces, room = [], most
+        for place in waiting:
+            count = min(room, len(feeds[place].tokens) - done[place])
+            if count == 0:
+                break
+            pieces.append(_Piece(place, done[place], done[place] + count))
+            done[place] += count
+            room -= count
+        waiting = [place for place in waiting if done[place] < len(feeds[place].tokens)]
+        yield pieces
