@@ -21,6 +21,7 @@ void bind_norm(nb::module_& m);
 void bind_pool(nb::module_& m);
 void bind_quantise(nb::module_& m);
 void bind_rope(nb::module_& m);
+void bind_route(nb::module_& m);
 void bind_scan(nb::module_& m);
 void bind_cache(nb::module_& m);
 void bind_plan(nb::module_& m);

@@ -41,6 +41,7 @@ NB_MODULE(_native, m) {
   arrowmind::bindings::bind_pool(m);
   arrowmind::bindings::bind_quantise(m);
   arrowmind::bindings::bind_rope(m);
+  arrowmind::bindings::bind_route(m);
   arrowmind::bindings::bind_scan(m);
   arrowmind::bindings::bind_cache(m);
   arrowmind::bindings::bind_plan(m);

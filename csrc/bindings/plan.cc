@@ -9,8 +9,10 @@
 #include "base/error.h"
 #include "base/thread_pool.h"
 #include "bindings/bindings.h"
+#include "bindings/experts.h"
 #include "bindings/grid.h"
 #include "bindings/hash_tree.h"
+#include "bindings/keepalive.h"
 #include "bindings/linear.h"
 #include "runtime/cache/kv_cache.h"
 #include "runtime/ops/activate.h"
@@ -34,14 +36,6 @@ using runtime::Plan;
 
 template <typename T>
 using Vector = nb::ndarray<const T, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
-
-// Keeps a Python object alive from C++ that may drop it on a thread without the GIL.
-runtime::Keepalive keepalive(const nb::object& object) {
-  return {new nb::object(object), [](const void* held) {
-            nb::gil_scoped_acquire gil;
-            delete static_cast<const nb::object*>(held);
-          }};
-}
 
 // The pointer behind `key` of a tensor description, checked to hold at least `count` items; null for None.
 template <typename T>
@@ -175,14 +169,6 @@ void turns(Plan& plan, int output, const Vector<float>& frequencies, float facto
 
 void rope(Plan& plan, int buffer, int turned_by, int64_t first, int64_t heads, int64_t head_dim) {
   runtime::add_rope(plan, buffer, turned_by, {.first = first, .count = heads, .width = head_dim});
-}
-
-activate::Kind activation_kind(const std::string& name) {
-  if (name == "silu") return activate::Kind::kSilu;
-  if (name == "gelu") return activate::Kind::kGelu;
-  if (name == "gelu-tanh") return activate::Kind::kGeluTanh;
-  if (name == "cap") return activate::Kind::kCap;
-  fail(ErrorKind::kInvalidArgument, "activation '", name, "'; use silu, gelu, gelu-tanh or cap");
 }
 
 void attention(Plan& plan, int input, int output, int64_t heads, int64_t key_heads, bool causal,
@@ -331,7 +317,10 @@ Plan* make_plan(int64_t vocabulary, int64_t max_length, int64_t output_columns) 
 }  // namespace
 
 void bind_plan(nb::module_& m) {
-  nb::class_<Plan>(m, "Plan", "A forward as a flat list of operators over buffers; see csrc/runtime/plan.h.")
+  nb::class_<Plan> plan_class(m, "Plan",
+                              "A forward as a flat list of operators over buffers; see csrc/runtime/plan.h.");
+  bind_plan_experts(plan_class);
+  plan_class
       .def(nb::new_(&make_plan), nb::arg("vocabulary"), nb::arg("max_length"), nb::arg("output_columns"))
       .def(
           "buffer",

@@ -13,6 +13,7 @@
 #include "kernels/qmatmul/qmatmul.h"
 #include "kernels/quantise/quantise.h"
 #include "kernels/rope/rope.h"
+#include "kernels/route/route.h"
 #include "kernels/scan/scan.h"
 #include "kernels/simd/simd.h"
 
@@ -66,6 +67,7 @@ std::vector<KernelRow> all_kernels() {
   append(all, pool::rows());
   append(all, quantise::rows());
   append(all, rope::rows());
+  append(all, route::rows());
   append(all, scan::rows());
   append(all, simd::rows());
   return all;

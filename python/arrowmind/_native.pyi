@@ -355,6 +355,37 @@ class Plan:
         cap: float = 0.0,
         layer: int = -1,
     ) -> None: ...
+    def route(
+        self,
+        logits: int,
+        output: int,
+        top: int,
+        score: str = "softmax",
+        bias: npt.NDArray[np.float32] | None = None,
+        groups: int = 1,
+        kept: int = 1,
+        group_score: str = "largest",
+        normalised: bool = False,
+        factor: float = 1.0,
+    ) -> None:
+        """Numbers of experts, then their weights, into an output of 2 * `top` columns."""
+
+    def row_scale(self, route: int, buffer: int) -> None:
+        """Rows of `buffer` times the weight of their one expert."""
+
+    def experts(
+        self,
+        experts: list[tuple[dict[str, object], dict[str, object], dict[str, object]]],
+        input: int,  # noqa: A002
+        route: int,
+        output: int,
+        activation: str = "silu",
+        inner: str = "fp32",
+        inner_group: int = 0,
+        residual: int = -1,
+    ) -> None:
+        """Gate, up and down of each; `inner` is what their products become before they meet the downs."""
+
     def pool(self, input: int, kind: str) -> None: ...  # noqa: A002
     def result(self, buffer: int) -> None:
         """The buffer that is the result, a row per token; without it `pool` makes a row per sequence."""

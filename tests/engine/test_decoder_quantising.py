@@ -19,7 +19,7 @@ TEXTS = ["the cat sat on the mat and a dog ran far away", "a dog sat back, and r
 LOOSE = {"perplexity_ratio": 1e6, "kl_mean": 50, "kl_99": 500, "top1_agreement": 0, "generation_agreement": 0}
 
 
-@pytest.fixture(scope="module", params=["qwen2", "gemma3"])
+@pytest.fixture(scope="module", params=["qwen2", "gemma3", "qwen2-moe"])
 def source(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("decoder")
     source, _, _ = decoders.write_family(folder / "hf", request.param, SEED)

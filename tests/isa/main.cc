@@ -66,6 +66,7 @@ void run_all(Report& report, uint64_t seed, bool natural_tiles) {
   test_norm(report, seed);
   test_activate(report, seed);
   test_rope(report, seed);
+  test_route(report, seed);
   test_pool(report, seed);
   test_embed(report, seed);
   test_quantise(report, seed);

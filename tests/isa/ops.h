@@ -15,6 +15,7 @@ void test_pool(Report& report, uint64_t seed);
 void test_qmatmul(Report& report, uint64_t seed, bool natural_tiles);
 void test_quantise(Report& report, uint64_t seed);
 void test_rope(Report& report, uint64_t seed);
+void test_route(Report& report, uint64_t seed);
 void test_scan(Report& report, uint64_t seed);
 void test_simd(Report& report, uint64_t seed);
 

@@ -28,7 +28,7 @@ def keys_of(model: DecoderSpec) -> set[str]:
         attention, fed = block.attention, block.feed_forward
         for layer in (
             *(attention.query, attention.key, attention.value, attention.output),
-            *(fed.gate, fed.up, fed.down),
+            *(*fed.readers, *fed.writers),
         ):
             used |= {layer.weight, layer.bias or layer.weight}
         norms = (

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from tests.reference import llama
+from tests.reference import experts, llama
 from tests.reference.attention import visible
 
 if TYPE_CHECKING:
@@ -79,6 +79,35 @@ CONFIGS: dict[str, dict[str, Any]] = {
     },
 }
 
+QWEN_MOE = {"num_experts": 8, "num_experts_per_tok": 3, "moe_intermediate_size": 24}
+CONFIGS |= {
+    "mixtral": {
+        "model_type": "mixtral",
+        **COMMON,
+        "num_local_experts": 5,
+        "num_experts_per_tok": 2,
+        "sliding_window": None,
+    },
+    "qwen2-moe": {
+        "model_type": "qwen2_moe",
+        **COMMON,
+        **QWEN_MOE,
+        "head_dim": 12,
+        "num_key_value_heads": 4,
+        "shared_expert_intermediate_size": 40,
+        "decoder_sparse_step": 2,
+        "norm_topk_prob": False,
+    },
+    "qwen3-moe": {
+        "model_type": "qwen3_moe",
+        **COMMON,
+        **QWEN_MOE,
+        "head_dim": 20,
+        "mlp_only_layers": [1],
+        "norm_topk_prob": True,
+    },
+}
+
 
 def random_weights(config: Mapping[str, Any], seed: int) -> dict[str, np.ndarray]:
     """Float32 weights under Hugging Face's names."""
@@ -100,15 +129,18 @@ def random_weights(config: Mapping[str, Any], seed: int) -> dict[str, np.ndarray
         key = f"model.layers.{block}"
         for part, rows in (("q", heads), ("k", keys), ("v", keys)):
             matrix(f"{key}.self_attn.{part}_proj", rows * size, hidden)
-            if kind == "qwen2":
+            if kind in ("qwen2", "qwen2_moe"):
                 weights[f"{key}.self_attn.{part}_proj.bias"] = rng.normal(0, 0.5, rows * size)
         matrix(f"{key}.self_attn.o_proj", hidden, heads * size)
-        if kind in ("qwen3", "gemma3_text"):
+        if kind in ("qwen3", "qwen3_moe", "gemma3_text"):
             norm(f"{key}.self_attn.q_norm", size)
             norm(f"{key}.self_attn.k_norm", size)
-        matrix(f"{key}.mlp.gate_proj", inner, hidden)
-        matrix(f"{key}.mlp.up_proj", inner, hidden)
-        matrix(f"{key}.mlp.down_proj", hidden, inner)
+        for name, rows, columns in experts.matrices(config, block) or (
+            ("mlp.gate_proj", inner, hidden),
+            ("mlp.up_proj", inner, hidden),
+            ("mlp.down_proj", hidden, inner),
+        ):
+            matrix(f"{key}.{name}", rows, columns)
         norm(f"{key}.input_layernorm", hidden)
         norm(f"{key}.post_attention_layernorm", hidden)
         if kind in ("gemma2", "gemma3_text"):
@@ -151,7 +183,10 @@ class _Forward:
             fed = self.feed_forward(self.norm(x, f"{key}.pre_feedforward_layernorm"), f"{key}.mlp")
             return x + self.norm(fed, f"{key}.post_feedforward_layernorm")
         x = x + attended
-        return x + self.feed_forward(self.norm(x, f"{key}.post_attention_layernorm"), f"{key}.mlp")
+        normed = self.norm(x, f"{key}.post_attention_layernorm")
+        if experts.matrices(self.config, block):
+            return x + experts.feed_forward(self.config, self.linear, normed, key)
+        return x + self.feed_forward(normed, f"{key}.mlp")
 
     def norm(self, x: np.ndarray, name: str) -> np.ndarray:
         weight = self.weights[f"{name}.weight"] + (1.0 if self.gemma else 0.0)
@@ -180,7 +215,7 @@ class _Forward:
     def attention(self, x: np.ndarray, key: str, block: int) -> np.ndarray:
         size, tokens = self.config["head_dim"], len(x)
         q, k, v = (self.linear(x, f"{key}.{part}_proj").reshape(tokens, -1, size) for part in "qkv")
-        if self.kind in ("qwen3", "gemma3_text"):
+        if self.kind in ("qwen3", "qwen3_moe", "gemma3_text"):
             q, k = self.norm(q, f"{key}.q_norm"), self.norm(k, f"{key}.k_norm")
         angles, loud = self.angles(tokens, self.window(block))
         q, k = (llama.rotated(one, angles) * loud for one in (q, k))

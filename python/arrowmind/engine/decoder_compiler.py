@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from arrowmind import _native
+from arrowmind.engine.expert_compiler import add_routed
 from arrowmind.engine.layers import LayerBuilder, Options
+from arrowmind.models.decoder_spec import RoutedFeedForward
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
         DecoderAttention,
         DecoderBlock,
         DecoderSpec,
-        GatedFeedForward,
         RmsNorm,
         Rope,
     )
@@ -121,7 +122,10 @@ class _Body:
         context = self._attention(block.attention, layer)
         self._add(block.attention.output, context, block.attention_output_norm)
         _rms_norm(self._layers, block.feed_forward_norm, self._stream, self._normed)
-        inner = self._feed_forward(block.feed_forward)
+        if isinstance(block.feed_forward, RoutedFeedForward):
+            add_routed(self._layers, block.feed_forward, self._normed, self._stream)
+            return
+        inner = self._layers.gated(block.feed_forward, self._normed)
         self._add(block.feed_forward.down, inner, block.feed_forward_output_norm)
 
     def _attention(self, attention: DecoderAttention, layer: int) -> int:
@@ -158,14 +162,6 @@ class _Body:
             self._plan.turns(turns, np.asarray(rope.frequencies, dtype=np.float32), rope.factor)
             self._turns[rope] = turns
         return self._turns[rope]
-
-    def _feed_forward(self, feed_forward: GatedFeedForward) -> int:
-        """The buffer with what the last matrix reads."""
-        width = self._layers.tensor(feed_forward.up.weight).spec.shape[0]
-        joined, inner = self._plan.buffer("fp32", 2 * width), self._plan.buffer("fp32", width)
-        self._layers.linear((feed_forward.gate, feed_forward.up), self._normed, joined)
-        self._plan.activate(joined, inner, feed_forward.activation)
-        return inner
 
     def _add(self, layer: Linear, source: int, norm: RmsNorm | None) -> None:
         """Adds what `layer` makes of `source` to the residual stream, normed where there is a norm."""

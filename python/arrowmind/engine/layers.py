@@ -12,23 +12,24 @@ from arrowmind.models.spec import Linear
 from arrowmind.observe import get_logger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import TypeAlias
 
     from numpy.typing import NDArray
 
     from arrowmind import _native
+    from arrowmind.models.decoder_spec import GatedFeedForward
     from arrowmind.weights import Tensor, WeightSource
 
     Observe: TypeAlias = Callable[[tuple[str, ...], int], NDArray[np.float64]]
     Record: TypeAlias = Callable[[tuple[str, ...], int], tuple[NDArray[np.float32], NDArray[np.int64]] | None]
 
-__all__ = ["LayerBuilder", "Options"]
+__all__ = ["Form", "LayerBuilder", "Options"]
 
 _log = get_logger("arrowmind.engine")
 
 
-class _Form(NamedTuple):
+class Form(NamedTuple):
     """Type of the activations a matrix meets, and k per scale of its own where they have theirs in blocks."""
 
     type: str
@@ -62,15 +63,31 @@ class LayerBuilder:
         self.plan = plan
         self._weights = weights
         self._options = options
-        self._code_buffers: dict[tuple[_Form, int], int] = {}
+        self._code_buffers: dict[tuple[Form, int], int] = {}
 
     def linear(
-        self, layers: tuple[Linear, ...], source: int, output: int, *, residual: int = -1, gelu: bool = False
+        self,
+        layers: tuple[Linear, ...],
+        source: int,
+        output: int,
+        *,
+        residual: int = -1,
+        gelu: bool = False,
+        watched: bool = True,
     ) -> None:
-        """Layers over one input, their outputs side by side."""
+        """Layers over one input, their outputs side by side; not `watched` ones are no one's to quantise."""
         tensors = [self.tensor(layer.weight) for layer in layers]
-        self._watch(tuple(layer.weight for layer in layers), source)
+        if watched:
+            self._watch(tuple(layer.weight for layer in layers), source)
         self._place(layers, tensors, source, output, residual=residual, gelu=gelu)
+
+    def gated(self, feed_forward: GatedFeedForward, source: int) -> int:
+        """A gated feed-forward up to the buffer that its last matrix reads."""
+        width = self.tensor(feed_forward.up.weight).spec.shape[0]
+        joined, inner = self.plan.buffer("fp32", 2 * width), self.plan.buffer("fp32", width)
+        self.linear((feed_forward.gate, feed_forward.up), source, joined)
+        self.plan.activate(joined, inner, feed_forward.activation)
+        return inner
 
     def head(self, name: str, source: int, output: int) -> None:
         """The matrix of logits; a table of embeddings is packed first.
@@ -108,8 +125,8 @@ class LayerBuilder:
         column = 0
         for form, group in forms:
             self.plan.linear(
-                [self._layer(layer, tensor) for layer, tensor in group],
-                self._activations(source, form, scale),
+                [self.described(layer, tensor) for layer, tensor in group],
+                self.activations(source, form, scale),
                 output,
                 residual=residual,
                 gelu=gelu,
@@ -126,6 +143,25 @@ class LayerBuilder:
         if place is not None:
             self.plan.record(source, *place)
 
+    def common_form(self, layers: Sequence[Linear]) -> Form:
+        """How layers that must all be met alike are met: in float32 where they ask for different things."""
+        tensors = [self.tensor(layer.weight) for layer in layers]
+        if not self._options.quantise:
+            return Form("fp32")
+        found = set(map(_forms(tensors), zip(layers, tensors, strict=True)))
+        if len(found) == 1:
+            return found.pop()
+        _log.warning(
+            "experts ask for different activations and take float32",
+            first=layers[0].weight,
+            forms=sorted(str(form.type) for form in found),
+        )
+        return Form("fp32")
+
+    def has_input_scale(self, layer: Linear) -> bool:
+        """Whether the inputs of a layer are multiplied by something of their own."""
+        return self._weights.input_scale(layer.weight) is not None
+
     def _input_scale(self, layers: tuple[Linear, ...]) -> NDArray[np.float32] | None:
         """What the input that `layers` share is multiplied by."""
         first, *others = (self._weights.input_scale(layer.weight) for layer in layers)
@@ -137,7 +173,7 @@ class LayerBuilder:
                 )
         return first
 
-    def _activations(self, source: int, form: _Form, scale: NDArray[np.float32] | None) -> int:
+    def activations(self, source: int, form: Form, scale: NDArray[np.float32] | None = None) -> int:
         """The buffer a matrix reads: `source` itself, scaled, or its codes."""
         columns = self.plan.columns(source)
         if form.type == "fp32" or not self._options.quantise:
@@ -153,7 +189,8 @@ class LayerBuilder:
         self.plan.quantise(source, codes, scale)
         return codes
 
-    def _layer(self, layer: Linear, tensor: Tensor) -> dict[str, object]:
+    def described(self, layer: Linear, tensor: Tensor) -> dict[str, object]:
+        """A layer as the native side is told of it."""
         tensor.verify()
         n_out = tensor.spec.shape[0]
         bias = self.vector(layer.bias, n_out) if layer.bias else None
@@ -182,16 +219,16 @@ class LayerBuilder:
         return self._weights.tensor(name)
 
 
-def _forms(tensors: list[Tensor]) -> Callable[[tuple[Linear, Tensor]], _Form]:
+def _forms(tensors: list[Tensor]) -> Callable[[tuple[Linear, Tensor]], Form]:
     """How each of several layers over one input is met: those on no grid by the widest that any asks for."""
     plain = [tensor.spec.activation for tensor in tensors if tensor.spec.grid is None]
     widest = max(plain, key=_WIDTH.__getitem__, default="fp32")
 
-    def form(member: tuple[Linear, Tensor]) -> _Form:
+    def form(member: tuple[Linear, Tensor]) -> Form:
         spec = member[1].spec
         if spec.grid is None:
-            return _Form(widest)
-        return _Form("int8-block", spec.group_size) if spec.activation == "int8" else _Form("fp32")
+            return Form(widest)
+        return Form("int8-block", spec.group_size) if spec.activation == "int8" else Form("fp32")
 
     return form
 

@@ -10,6 +10,7 @@ import numpy as np
 from arrowmind.engine.compiler import compile_plan
 from arrowmind.engine.decoder_compiler import compile_body, compile_head
 from arrowmind.engine.layers import Options
+from arrowmind.models.decoder_spec import RoutedFeedForward
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from arrowmind.engine.batching import PackedBatch
     from arrowmind.engine.folder import ModelFolder
     from arrowmind.engine.layers import Observe, Record
+    from arrowmind.models.decoder_spec import GatedFeedForward
+    from arrowmind.models.spec import Linear
     from arrowmind.weights import WeightSource
 
 __all__ = ["Recording", "recording_of"]
@@ -136,12 +139,7 @@ class _DecoderRecording:
         return {
             layer.weight: index
             for index, block in enumerate(self._model.blocks)
-            for layer in (
-                block.attention.query,
-                block.attention.output,
-                block.feed_forward.gate,
-                block.feed_forward.down,
-            )
+            for layer in (block.attention.query, block.attention.output, *_watched(block.feed_forward))
         }
 
     def pieces(self, sequences: Sequence[list[int]]) -> list[list[int]]:
@@ -166,3 +164,9 @@ class _DecoderRecording:
         roots: NDArray[np.float32] = np.exp(logits * np.float32(0.5))
         roots /= np.linalg.norm(roots, axis=1, keepdims=True)
         return roots
+
+
+def _watched(feed_forward: GatedFeedForward | RoutedFeedForward) -> tuple[Linear, ...]:
+    """The first layer of each group of a feed-forward whose inputs are seen: those of all tokens."""
+    seen = feed_forward.shared if isinstance(feed_forward, RoutedFeedForward) else feed_forward
+    return () if seen is None else (seen.gate, seen.down)

@@ -20,10 +20,10 @@ from arrowmind.models.spec import Linear
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from arrowmind.models.decoder_spec import Gate, Rope
+    from arrowmind.models.decoder_spec import Gate, Rope, RoutedFeedForward
     from arrowmind.models.settings import ModelConfig
 
-__all__ = ["Traits", "build_decoder", "no_window", "windows_of_kinds"]
+__all__ = ["BlockKeys", "Traits", "build_decoder", "no_window", "windows_of_kinds"]
 
 _GATES: dict[str, Gate] = {"silu": "silu", "gelu": "gelu", "gelu_pytorch_tanh": "gelu-tanh"}
 _ROOTS = ("model.", "", "model.language_model.", "language_model.model.")
@@ -46,6 +46,37 @@ def windows_of_kinds(config: ModelConfig, index: int) -> int | None:
 
 
 @dataclass(frozen=True)
+class BlockKeys:
+    """A block of a model, for what a family says of it.
+
+    Attributes:
+        config: of the model.
+        names: of all its tensors.
+        index: of the block.
+        key: what the names of its tensors begin with.
+        activation: of its feed-forward.
+    """
+
+    config: ModelConfig
+    names: Collection[str]
+    index: int
+    key: str
+    activation: Gate
+
+    def linear(self, name: str) -> Linear:
+        """The layer called `name`, with a bias where there is one."""
+        bias = f"{self.key}{name}.bias"
+        return Linear(f"{self.key}{name}.weight", bias if bias in self.names else None)
+
+    def gated(
+        self, name: str, parts: tuple[str, str, str] = ("gate_proj", "up_proj", "down_proj")
+    ) -> GatedFeedForward:
+        """The feed-forward called `name`, of matrices called `parts`."""
+        gate, up, down = (self.linear(f"{name}.{part}") for part in parts)
+        return GatedFeedForward(gate, up, down, self.activation)
+
+
+@dataclass(frozen=True)
 class Traits:
     """What a family does its own way.
 
@@ -58,6 +89,7 @@ class Traits:
         scaled_embedding: whether embeddings are multiplied by the root of their length.
         window: keys that a token of a block sees, by the number of the block; None for all.
         rope: the rotation of a block, by its window and the columns of a head.
+        routed: the experts of a block; None for a block that has none.
     """
 
     activation: str = "hidden_act"
@@ -68,6 +100,7 @@ class Traits:
     scaled_embedding: bool = False
     window: Callable[[ModelConfig, int], int | None] = no_window
     rope: Callable[[ModelConfig, int | None, int], Rope] | None = None
+    routed: Callable[[BlockKeys], RoutedFeedForward | None] | None = None
 
 
 def build_decoder(
@@ -83,8 +116,8 @@ def build_decoder(
 
 class _Builder:
     def __init__(self, config: ModelConfig, names: Collection[str], traits: Traits) -> None:
-        self._config, self._names, self._traits = config, names, traits
-        self._root = _root(names)
+        self._config, self._names, self._traits = config, frozenset(names), traits
+        self._root = _root(self._names)
         self._hidden = config.integer("hidden_size")
         self._heads = config.integer("num_attention_heads")
         self._key_heads = config.integer("num_key_value_heads", self._heads)
@@ -129,16 +162,16 @@ class _Builder:
         return DecoderBlock(
             attention=self._attention(f"{key}self_attn.", index),
             attention_norm=self._norm(f"{key}input_layernorm"),
-            feed_forward=GatedFeedForward(
-                gate=self._linear(f"{key}mlp.gate_proj"),
-                up=self._linear(f"{key}mlp.up_proj"),
-                down=self._linear(f"{key}mlp.down_proj"),
-                activation=self._activation(),
-            ),
+            feed_forward=self._feed_forward(key, index),
             feed_forward_norm=self._norm(f"{key}{before}_layernorm"),
             attention_output_norm=self._norm(f"{key}post_attention_layernorm") if doubled else None,
             feed_forward_output_norm=self._norm(f"{key}{after}_layernorm") if doubled else None,
         )
+
+    def _feed_forward(self, key: str, index: int) -> GatedFeedForward | RoutedFeedForward:
+        block = BlockKeys(self._config, self._names, index, key, self._activation())
+        routed = None if self._traits.routed is None else self._traits.routed(block)
+        return routed or block.gated("mlp")
 
     def _attention(self, key: str, index: int) -> DecoderAttention:
         config, normed = self._config, self._traits.head_norms

@@ -7,10 +7,9 @@ family has such; rotary positions; heads of queries that share heads of keys. Na
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-if TYPE_CHECKING:
-    from arrowmind.models.spec import Linear
+from arrowmind.models.spec import Linear
 
 __all__ = [
     "DecoderAttention",
@@ -18,12 +17,18 @@ __all__ = [
     "DecoderSpec",
     "Gate",
     "GatedFeedForward",
+    "GroupScore",
     "Head",
     "RmsNorm",
     "Rope",
+    "RoutedFeedForward",
+    "Router",
+    "RouterScore",
 ]
 
 Gate = Literal["silu", "gelu", "gelu-tanh"]
+RouterScore = Literal["softmax", "sigmoid"]
+GroupScore = Literal["largest", "two-largest"]
 
 
 @dataclass(frozen=True)
@@ -87,6 +92,74 @@ class GatedFeedForward:
     down: Linear
     activation: Gate
 
+    @property
+    def readers(self) -> tuple[Linear, ...]:
+        """The layers that read what enters."""
+        return self.gate, self.up
+
+    @property
+    def writers(self) -> tuple[Linear, ...]:
+        """The layers whose outputs leave it."""
+        return (self.down,)
+
+
+@dataclass(frozen=True)
+class Router:
+    """Which experts serve a token, and what each counts; ties go to the expert that comes first.
+
+    Attributes:
+        weight: matrix [experts, hidden] whose outputs are scored.
+        top: experts of a token, those of the best scores.
+        score: `softmax` over all experts, or `sigmoid` of each.
+        bias: added to scores where experts are chosen, not where they are weighed.
+        groups: of as many experts each.
+        kept_groups: groups that experts are chosen from: those of the best group scores.
+        group_score: the best score of a group's experts, or the sum of its two best.
+        normalised: whether the weights of the chosen experts are divided by their sum.
+        factor: of all weights.
+    """
+
+    weight: str
+    top: int
+    score: RouterScore = "softmax"
+    bias: str | None = None
+    groups: int = 1
+    kept_groups: int = 1
+    group_score: GroupScore = "largest"
+    normalised: bool = False
+    factor: float = 1.0
+
+
+@dataclass(frozen=True)
+class RoutedFeedForward:
+    """The weighted sum of what a token's experts make of it; and a feed-forward that every token passes.
+
+    Attributes:
+        experts: all of one shape and activation.
+        shared: added for every token; None for nothing.
+        shared_gate: matrix [1, hidden]: the sigmoid of its output multiplies what `shared` adds.
+    """
+
+    router: Router
+    experts: tuple[GatedFeedForward, ...]
+    shared: GatedFeedForward | None = None
+    shared_gate: Linear | None = None
+
+    @property
+    def readers(self) -> tuple[Linear, ...]:
+        """The layers that read what enters, the router among them."""
+        gates = (Linear(self.router.weight), *(() if self.shared_gate is None else (self.shared_gate,)))
+        return (*gates, *(layer for part in self._parts for layer in part.readers))
+
+    @property
+    def writers(self) -> tuple[Linear, ...]:
+        """The layers whose outputs leave it."""
+        return tuple(layer for part in self._parts for layer in part.writers)
+
+    @property
+    def _parts(self) -> tuple[GatedFeedForward, ...]:
+        return self.experts if self.shared is None else (*self.experts, self.shared)
+
 
 @dataclass(frozen=True)
 class DecoderBlock:
@@ -94,12 +167,12 @@ class DecoderBlock:
 
     Attributes:
         attention_output_norm: over what attention adds; None where it is added as it is.
-        feed_forward_output_norm: likewise.
+        feed_forward_output_norm: likewise; none after experts.
     """
 
     attention: DecoderAttention
     attention_norm: RmsNorm
-    feed_forward: GatedFeedForward
+    feed_forward: GatedFeedForward | RoutedFeedForward
     feed_forward_norm: RmsNorm
     attention_output_norm: RmsNorm | None = None
     feed_forward_output_norm: RmsNorm | None = None

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from arrowmind.models.settings import ModelConfig
     from arrowmind.models.spec import Pooling
 
-__all__ = ["FAMILIES", "build"]
+__all__ = ["FAMILIES", "TRAITS", "build"]
 
 FAMILIES = ("mistral",)
 
@@ -22,9 +22,9 @@ def _window(config: ModelConfig, index: int) -> int | None:  # noqa: ARG001  the
     return config.integer("sliding_window") if config.has("sliding_window") else None
 
 
-_TRAITS = Traits(window=_window)
+TRAITS = Traits(window=_window)
 
 
 def build(config: ModelConfig, names: Collection[str], pooling: Pooling) -> DecoderSpec:  # noqa: ARG001
     """The model that `config` describes, over weights called `names`."""
-    return build_decoder(config, names, FAMILIES[0], _TRAITS)
+    return build_decoder(config, names, FAMILIES[0], TRAITS)

@@ -75,6 +75,13 @@ class ModelConfig:
             raise WeightError(f"{self._prefix}{key} is {value!r}; a list of texts is needed")
         return value
 
+    def integers(self, key: str) -> list[int] | None:
+        """The list of whole numbers at `key`; None where there is none."""
+        value = self._get(key, None)
+        if value is not None and not (isinstance(value, list) and all(type(one) is int for one in value)):
+            raise WeightError(f"{self._prefix}{key} is {value!r}; a list of whole numbers is needed")
+        return value
+
     def _get(self, key: str, default: Any) -> Any:
         value = self._values.get(key)
         return default if value is None else value

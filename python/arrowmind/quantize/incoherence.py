@@ -132,10 +132,11 @@ class Rotated(Overlay):
         self._read(block.attention_norm, attention.value.weight, heads)
         if attention.value.bias:
             self._replace(attention.value.bias, lambda bias: _by_head(bias, heads))
-        for layer in (feed_forward.gate, feed_forward.up):
+        for layer in feed_forward.readers:
             self._read(block.feed_forward_norm, layer.weight)
         self._write(attention.output, heads)
-        self._write(feed_forward.down)
+        for layer in feed_forward.writers:
+            self._write(layer)
 
     def _read(self, norm: RmsNorm, name: str, heads: Rotation | None = None, *, to: str = "") -> None:
         """A matrix that reads the stream through a norm: it takes over the norm's scale."""

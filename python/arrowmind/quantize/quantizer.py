@@ -27,7 +27,7 @@ from arrowmind.weights.convert import copy_companions, write_formats
 from arrowmind.weights.documents import read_json
 from arrowmind.weights.folder import publish_folder
 from arrowmind.weights.manifest import write_manifest
-from arrowmind.weights.roles import is_like_a_table, role_of
+from arrowmind.weights.roles import is_like_a_table, is_router, role_of
 from arrowmind.weights.schema import FILE_NAME
 from arrowmind.weights.writer import rewrite_documents, write_weights
 
@@ -243,8 +243,8 @@ class ArrowQuantizer:
 
 
 def _is_matrix(name: str, shape: tuple[int, ...]) -> bool:
-    """Whether a tensor goes onto the grid of matrices; output heads go where tables go."""
-    return role_of(name, shape) == "linear" and not is_like_a_table(name, shape)
+    """Whether a tensor goes onto the grid of matrices; output heads go where tables go, routers nowhere."""
+    return role_of(name, shape) == "linear" and not is_like_a_table(name, shape) and not is_router(name)
 
 
 def _summary(report: PrecisionReport) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from arrowmind.quantize.matrix.feedback import round_plainly
 from arrowmind.quantize.ptq import fit
 from arrowmind.quantize.scheme import Quantized
 from arrowmind.weights.formats import Grid, GridCodes
-from arrowmind.weights.roles import input_scale_name, is_like_a_table, role_of
+from arrowmind.weights.roles import input_scale_name, is_like_a_table, is_router, role_of
 from arrowmind.weights.tensor import Tensor, float_tensor, grid_tensor, int8_tensor
 
 if TYPE_CHECKING:
@@ -80,6 +80,8 @@ def _stored(job: Job, outcome: Outcome, name: str) -> Tensor:
     if name in outcome.codes:
         return _coded(job, name, outcome.codes[name])
     spec = job.weights.spec(name)
+    if is_router(name):
+        return _verified(job.weights.tensor(name)).for_kernels()
     role = role_of(name, spec.shape)
     if role == "vector":
         vector = outcome.vectors.get(name)
@@ -127,6 +129,8 @@ def _float_type(spec: TensorSpec, config: QuantizationConfig) -> str:
 def _bytes_of(spec: TensorSpec, config: QuantizationConfig) -> int:
     """Bytes of a tensor that is on no grid of the method."""
     count = math.prod(spec.shape)
+    if is_router(spec.name):
+        return spec.codes_bytes
     if role_of(spec.name, spec.shape) == "vector":
         return 4 * count
     floating = _float_type(spec, config)

@@ -125,6 +125,9 @@ class WeightFile(WeightSource):
     def names(self) -> list[str]:  # noqa: D102
         return list(self._rows)
 
+    def has(self, name: str) -> bool:  # noqa: D102
+        return name in self._rows
+
     def spec(self, name: str) -> TensorSpec:  # noqa: D102
         return self._specs[self._row(name)]
 

@@ -10,6 +10,7 @@ import numpy as np
 from arrowmind.errors import WeightError
 from arrowmind.observe import get_logger
 from arrowmind.weights.configuration import read_configuration
+from arrowmind.weights.experts import unstacked
 from arrowmind.weights.formats import float_values, number_type
 from arrowmind.weights.roles import role_of, storage_order
 from arrowmind.weights.shards import Shards
@@ -41,7 +42,9 @@ class HuggingFaceModel(WeightSource):
         skipped = [name for name in names if self._shards.dtype(name) in _INTEGERS]
         if skipped:
             _log.info("integer buffers are not weights and are left out", path=str(path), names=skipped)
-        self._names = dict.fromkeys(sorted(set(names) - set(skipped), key=storage_order))
+        kept = sorted(set(names) - set(skipped))
+        parts = unstacked((name, self._shards.shape(name)) for name in kept)
+        self._parts = {name: parts[name] for name in sorted(parts, key=storage_order)}
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> HuggingFaceModel:
@@ -63,24 +66,30 @@ class HuggingFaceModel(WeightSource):
         return self._shards.paths
 
     def names(self) -> list[str]:  # noqa: D102
-        return list(self._names)
+        return list(self._parts)
+
+    def has(self, name: str) -> bool:  # noqa: D102
+        return name in self._parts
 
     def spec(self, name: str) -> TensorSpec:
         """Types are kept, but vectors of bfloat16 are float32: they are small, and every op reads that."""
-        if name not in self._names:
+        if name not in self._parts:
             raise self.missing(name)
-        shape = self._shards.shape(name)
-        role = role_of(name, shape)
-        kind = _TYPES.get(self._shards.dtype(name), "fp32")
+        part = self._parts[name]
+        role = role_of(name, part.shape)
+        kind = _TYPES.get(self._shards.dtype(part.stored), "fp32")
         if kind == "bf16" and role == "vector":
             kind = "fp32"
         layout = number_type(kind).packed if role == "linear" else "row"
-        return TensorSpec(name, kind, shape, layout)
+        return TensorSpec(name, kind, part.shape, layout)
 
     def tensor(self, name: str) -> Tensor:  # noqa: D102
-        if name not in self._names:
+        if name not in self._parts:
             raise self.missing(name)
-        values = self._shards.values(name)
+        part = self._parts[name]
+        values = self._shards.values(part.stored)
+        if part.expert is not None:
+            values = values[part.expert, part.rows]
         if values.dtype == np.uint16 and self.spec(name).quant_type == "fp32":
             values = float_values("bf16", values)
         return float_tensor(name, values).for_kernels()

@@ -10,6 +10,7 @@ __all__ = [
     "Role",
     "input_scale_name",
     "is_like_a_table",
+    "is_router",
     "join_name",
     "role_of",
     "split_name",
@@ -23,8 +24,12 @@ INPUT_SCALE = "input_scale"
 
 _TABLE = re.compile(r"embed|\bwte\b|\bwpe\b")
 _HEAD = re.compile(r"(^|\.)lm_head\.weight$")
-# Query, key and value of one block follow each other, so that their panels can be read as one matrix.
+_ROUTER = re.compile(r"(^|\.)((mlp|block_sparse_moe)\.gate|shared_expert_gate)\.weight$")
+_EXPERT = "experts"
+# Query, key and value of one block follow each other, so that their panels can be read as one matrix; the
+# matrices of an expert, in the order in which they are used, so that it is one piece of the file.
 _PROJECTION_ORDER = {"query": "0", "q_proj": "0", "key": "1", "k_proj": "1", "value": "2", "v_proj": "2"}
+_EXPERT_ORDER = {"gate_proj": "0", "w1": "0", "up_proj": "1", "w3": "1", "down_proj": "2", "w2": "2"}
 
 
 def role_of(name: str, shape: tuple[int, ...]) -> Role:
@@ -42,6 +47,11 @@ def role_of(name: str, shape: tuple[int, ...]) -> Role:
 def is_like_a_table(name: str, shape: tuple[int, ...]) -> bool:
     """Whether a tensor has a row per token: a table of embeddings, or an output head."""
     return role_of(name, shape) == "table" or (len(shape) == 2 and bool(_HEAD.search(name)))
+
+
+def is_router(name: str) -> bool:
+    """Whether a tensor is a matrix that decides where a token goes: it stays as exact as it was."""
+    return bool(_ROUTER.search(name))
 
 
 def split_name(name: str) -> tuple[str, str]:
@@ -63,6 +73,8 @@ def join_name(layer: str, weight: str) -> str:
 def storage_order(name: str) -> tuple[object, ...]:
     """Sort key of tensors in a file: matrices of one block side by side, numbers by value, vectors last."""
     layer, weight = split_name(name)
-    parts = [_PROJECTION_ORDER.get(part, part) for part in layer.split(".")]
+    pieces = layer.split(".")
+    order = _EXPERT_ORDER if _EXPERT in pieces else _PROJECTION_ORDER
+    parts = [order.get(part, part) for part in pieces]
     natural = tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts)
     return (weight != "weight", natural, weight)

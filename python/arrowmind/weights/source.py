@@ -39,6 +39,10 @@ class WeightSource(ABC):
     def names(self) -> list[str]:
         """Names of all tensors, in file order."""
 
+    def has(self, name: str) -> bool:
+        """Whether there is a tensor of this name."""
+        return name in self.names()
+
     @abstractmethod
     def spec(self, name: str) -> TensorSpec:
         """Description of one tensor.
@@ -73,7 +77,7 @@ class WeightSource(ABC):
             WeightError: the scale has another shape, or a value that is not positive.
         """
         scale_name, shape = input_scale_name(name), self.spec(name).shape
-        if role_of(name, shape) != "linear" or scale_name not in self.names():
+        if role_of(name, shape) != "linear" or not self.has(scale_name):
             return None
         tensor = self.tensor(scale_name)
         if tensor.spec.shape != shape[1:]:

@@ -79,6 +79,9 @@ class GgufModel(WeightSource):
     def names(self) -> list[str]:  # noqa: D102
         return list(self._names)
 
+    def has(self, name: str) -> bool:  # noqa: D102
+        return name in self._names
+
     def spec(self, name: str) -> TensorSpec:  # noqa: D102
         theirs = self._theirs(name)
         shape = self._file.shape(theirs)

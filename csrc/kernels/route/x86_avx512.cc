@@ -1,0 +1,9 @@
+#include "kernels/route/route_body.h"
+
+namespace arrowmind::route {
+
+void route_f32_avx512(const Params& p) {
+  ARROWMIND_ISA::route_rows(p);
+}
+
+}  // namespace arrowmind::route

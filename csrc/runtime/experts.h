@@ -1,0 +1,65 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "runtime/ops/linear.h"
+
+namespace arrowmind::runtime {
+
+// A matrix of an expert. `paired`: its codes are qmatmul::Weight::kI8Paired.
+struct ExpertMatrix {
+  LinearWeights weights;
+  bool paired = false;
+};
+
+// The one way by which an operator reaches what an expert is made of.
+struct ExpertWeights {
+  ExpertMatrix gate, up;  // [inner, hidden]
+  ExpertMatrix down;      // [hidden, inner]
+};
+
+// Where the experts of one routed layer come from. Shapes and types of all of them are known from the start;
+// their numbers are there between acquire() and release(). Whoever keeps experts elsewhere than in mapped
+// memory implements this: reads what is missing, counts uses, and never moves or drops what is acquired.
+//
+// Both are called from several threads at once, by forwards that know nothing of each other.
+class ExpertSource {
+ public:
+  virtual ~ExpertSource() = default;
+
+  virtual int64_t experts() const = 0;
+  // Type, shape and bytes of an expert's matrices; its pointers need not be valid.
+  virtual const ExpertWeights& description(int64_t expert) const = 0;
+
+  // Makes experts available, in the order of `ids`, which are distinct and ascending: waits for the first of
+  // them, and gives as many as can be there at once, 1 at least. table[i] is expert ids[i], valid until it is
+  // released. A caller that got fewer than it asked for uses and releases them, and asks for the others: what
+  // `ids` holds beyond those given is what it will ask for next. Throws when one cannot be had; none is held
+  // then.
+  virtual size_t acquire(std::span<const int32_t> ids, const ExpertWeights** table) = 0;
+  virtual void release(std::span<const int32_t> ids) noexcept = 0;
+};
+
+// Experts in memory that is always there: mapped files, arrays.
+class MappedExperts final : public ExpertSource {
+ public:
+  explicit MappedExperts(std::vector<ExpertWeights> experts) : experts_(std::move(experts)) {}
+
+  int64_t experts() const override { return static_cast<int64_t>(experts_.size()); }
+  const ExpertWeights& description(int64_t expert) const override {
+    return experts_.at(static_cast<size_t>(expert));
+  }
+  size_t acquire(std::span<const int32_t> ids, const ExpertWeights** table) override {
+    for (size_t i = 0; i < ids.size(); ++i) table[i] = &experts_[static_cast<size_t>(ids[i])];
+    return ids.size();
+  }
+  void release(std::span<const int32_t> /*ids*/) noexcept override {}
+
+ private:
+  std::vector<ExpertWeights> experts_;
+};
+
+}  // namespace arrowmind::runtime

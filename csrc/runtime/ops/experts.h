@@ -1,0 +1,27 @@
+#pragma once
+
+#include <memory>
+
+#include "kernels/activate/activate.h"
+#include "runtime/experts.h"
+#include "runtime/plan.h"
+
+namespace arrowmind::runtime {
+
+struct ExpertsOptions {
+  int input = -1;     // rows as the gates and ups meet them: float32 or codes
+  int route = -1;     // what add_route() writes
+  int output = -1;    // float32 [hidden]
+  int residual = -1;  // float32 [hidden] or -1; may be the output
+  activate::Kind activation = activate::Kind::kSilu;
+  BufferType inner = BufferType::kF32;  // what rows become before they meet the downs
+  int64_t inner_group = 0;              // kI8Block: k per scale of the downs
+};
+
+// output = residual + sum over the row's experts e, in the order of the route, of
+//   weight[e] * down_e(activation(gate_e(x)) * up_e(x))
+// products rounded, then the sum: the bits of a row depend on nothing but the row. Each expert meets all rows
+// that chose it at once.
+void add_experts(Plan& plan, std::shared_ptr<ExpertSource> source, const ExpertsOptions& options);
+
+}  // namespace arrowmind::runtime

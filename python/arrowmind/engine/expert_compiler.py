@@ -1,0 +1,95 @@
+"""Adds feed-forwards with experts to a plan."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from arrowmind import _native
+from arrowmind.errors import WeightError
+from arrowmind.models.spec import Linear
+
+if TYPE_CHECKING:
+    from arrowmind.engine.layers import Form, LayerBuilder
+    from arrowmind.models.decoder_spec import GatedFeedForward, RoutedFeedForward, Router
+
+__all__ = ["add_routed"]
+
+
+def add_routed(layers: LayerBuilder, routed: RoutedFeedForward, source: int, stream: int) -> None:
+    """Adds what the experts, and what all tokens pass, make of `source` to `stream`.
+
+    Raises:
+        WeightError: a tensor is missing or has another shape than the others need.
+    """
+    plan = layers.plan
+    if routed.shared is not None:
+        _add_shared(layers, routed.shared, routed.shared_gate, source, stream)
+    route = _add_router(layers, routed.router, len(routed.experts), source)
+    readers = [layer for expert in routed.experts for layer in (expert.gate, expert.up)]
+    downs = [expert.down for expert in routed.experts]
+    for layer in (*readers, *downs):
+        if layers.has_input_scale(layer):
+            raise WeightError(f"{layer.weight} scales its inputs, which experts do not; quantise it again")
+    outer, inner = layers.common_form(readers), layers.common_form(downs)
+    plan.experts(
+        [_described(layers, expert, outer, inner) for expert in routed.experts],
+        layers.activations(source, outer),
+        route,
+        stream,
+        activation=routed.experts[0].activation,
+        inner=inner.type,
+        inner_group=inner.group,
+        residual=stream,
+    )
+
+
+def _add_router(layers: LayerBuilder, router: Router, experts: int, source: int) -> int:
+    """The buffer with the experts of each row and their weights."""
+    plan = layers.plan
+    logits, route = plan.buffer("fp32", experts), plan.buffer("fp32", 2 * router.top)
+    layers.linear((Linear(router.weight),), source, logits, watched=False)
+    plan.route(
+        logits,
+        route,
+        router.top,
+        score=router.score,
+        bias=None if router.bias is None else layers.vector(router.bias, experts),
+        groups=router.groups,
+        kept=router.kept_groups,
+        group_score=router.group_score,
+        normalised=router.normalised,
+        factor=router.factor,
+    )
+    return route
+
+
+def _add_shared(
+    layers: LayerBuilder, shared: GatedFeedForward, gate: Linear | None, source: int, stream: int
+) -> None:
+    plan = layers.plan
+    inner = layers.gated(shared, source)
+    if gate is None:
+        layers.linear((shared.down,), inner, stream, residual=stream)
+        return
+    added = plan.buffer("fp32", plan.columns(stream))
+    layers.linear((shared.down,), inner, added)
+    # The sigmoid of one number: a router over one expert.
+    logit, route = plan.buffer("fp32", 1), plan.buffer("fp32", 2)
+    layers.linear((gate,), source, logit, watched=False)
+    plan.route(logit, route, 1, score="sigmoid")
+    plan.row_scale(route, added)
+    plan.add(added, stream)
+
+
+def _described(
+    layers: LayerBuilder, expert: GatedFeedForward, outer: Form, inner: Form
+) -> tuple[dict[str, object], dict[str, object], dict[str, object]]:
+    gate, up = (_matrix(layers, layer, outer) for layer in (expert.gate, expert.up))
+    return gate, up, _matrix(layers, expert.down, inner)
+
+
+def _matrix(layers: LayerBuilder, layer: Linear, form: Form) -> dict[str, object]:
+    described = layers.described(layer, layers.tensor(layer.weight))
+    if form.type == "int8":
+        described["paired"] = _native.linear_is_paired(described)
+    return described
