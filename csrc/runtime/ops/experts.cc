@@ -50,7 +50,7 @@ struct Sorted {
   int32_t* starts = nullptr;              // [experts + 1] place of each expert's first row
   int32_t* order = nullptr;               // [rows] place -> token * top + rank
   int32_t* places = nullptr;              // [rows] its inverse
-  std::span<int32_t> active{};              // experts with rows, ascending
+  std::span<int32_t> active{};            // experts with rows, ascending
   const ExpertWeights** table = nullptr;  // [experts] for the active ones
 
   int64_t count(int32_t expert) const { return starts[expert + 1] - starts[expert]; }
