@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "bindings/keepalive.h"
 #include "bindings/linear.h"
+#include "runtime/ops/copy.h"
 #include "runtime/ops/experts.h"
 #include "runtime/ops/route.h"
 
@@ -82,6 +83,21 @@ void bind_plan_experts(nb::class_<Plan>& plan) {
           nb::arg("logits"), nb::arg("output"), nb::arg("top"), nb::arg("score") = "softmax",
           nb::arg("bias") = nb::none(), nb::arg("groups") = 1, nb::arg("kept") = 1,
           nb::arg("group_score") = "largest", nb::arg("normalised") = false, nb::arg("factor") = 1.0f)
+      .def(
+          "copy",
+          [](Plan& self, int input, int output, int64_t width, int64_t count, int64_t first, int64_t step,
+             int64_t to, int64_t to_step) {
+            runtime::add_copy(self, input, output, width, count, {first, step}, {to, to_step});
+          },
+          nb::arg("input"), nb::arg("output"), nb::arg("width"), nb::arg("count") = 1, nb::arg("first") = 0,
+          nb::arg("step") = 0, nb::arg("to") = 0, nb::arg("to_step") = 0)
+      .def(
+          "clear",
+          [](Plan& self, int output, int64_t width, int64_t count, int64_t to, int64_t to_step) {
+            runtime::add_clear(self, output, width, count, {to, to_step});
+          },
+          nb::arg("output"), nb::arg("width"), nb::arg("count") = 1, nb::arg("to") = 0,
+          nb::arg("to_step") = 0)
       .def("row_scale", &runtime::add_row_scale, nb::arg("route"), nb::arg("buffer"))
       .def("experts", &add_experts, nb::arg("experts"), nb::arg("input"), nb::arg("route"), nb::arg("output"),
            nb::arg("activation") = "silu", nb::arg("inner") = "fp32", nb::arg("inner_group") = 0,

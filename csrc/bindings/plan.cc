@@ -167,8 +167,10 @@ void turns(Plan& plan, int output, const Vector<float>& frequencies, float facto
   runtime::add_turns(plan, output, frequencies.data(), factor);
 }
 
-void rope(Plan& plan, int buffer, int turned_by, int64_t first, int64_t heads, int64_t head_dim) {
-  runtime::add_rope(plan, buffer, turned_by, {.first = first, .count = heads, .width = head_dim});
+void rope(Plan& plan, int buffer, int turned_by, int64_t first, int64_t heads, int64_t head_dim,
+          bool interleaved) {
+  runtime::add_rope(plan, buffer, turned_by, {.first = first, .count = heads, .width = head_dim},
+                    interleaved);
 }
 
 void attention(Plan& plan, int input, int output, int64_t heads, int64_t key_heads, bool causal,
@@ -337,7 +339,7 @@ void bind_plan(nb::module_& m) {
            nb::arg("first") = 0, nb::arg("pieces") = 1)
       .def("turns", &turns, nb::arg("output"), nb::arg("frequencies"), nb::arg("factor") = 1.0f)
       .def("rope", &rope, nb::arg("buffer"), nb::arg("turns"), nb::arg("first"), nb::arg("heads"),
-           nb::arg("head_dim"))
+           nb::arg("head_dim"), nb::arg("interleaved") = false)
       .def(
           "activate",
           [](Plan& plan, int input, int output, const std::string& kind, float cap) {

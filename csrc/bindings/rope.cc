@@ -6,7 +6,8 @@
 namespace arrowmind::bindings {
 namespace {
 
-void run(const std::string& name, const Matrix<float>& x, int64_t heads, const Matrix<const float>& turns) {
+void run(const std::string& name, const Matrix<float>& x, int64_t heads, const Matrix<const float>& turns,
+         bool interleaved) {
   const rope::Row& row = kernel_by_name(rope::rows(), name);
   require("rope", heads >= 1 && extent(x, 1) % heads == 0, "rows are no whole number of heads wide");
   require("rope", extent(turns, 0) == extent(x, 0), "x and turns differ in rows");
@@ -17,6 +18,7 @@ void run(const std::string& name, const Matrix<float>& x, int64_t heads, const M
   p.head_dim = extent(x, 1) / heads;
   p.rotated = p.turns_stride = extent(turns, 1);
   require("rope", p.rotated % 2 == 0 && p.rotated <= p.head_dim, "an even part of a head is turned");
+  p.interleaved = interleaved;
   p.turns = turns.data();
   p.end = extent(x, 0);
   nb::gil_scoped_release release;
@@ -37,7 +39,7 @@ void turns(int32_t first, const Vector<const float>& frequencies, float factor, 
 
 void bind_rope(nb::module_& m) {
   m.def("rope_run", &run, nb::arg("name"), nb::arg("x"), nb::arg("heads"), nb::arg("turns"),
-        "Runs the named kernel row over all rows on this thread; for tests.");
+        nb::arg("interleaved") = false, "Runs the named kernel row over all rows on this thread; for tests.");
   m.def("rope_turns", &turns, nb::arg("first"), nb::arg("frequencies"), nb::arg("factor"), nb::arg("out"),
         "Cosines and sines of consecutive positions from `first` on; for tests.");
 }

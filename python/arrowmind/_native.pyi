@@ -315,7 +315,25 @@ class Plan:
         """`pieces` pieces as wide as gamma, from column `first` on, each by itself."""
 
     def turns(self, output: int, frequencies: npt.NDArray[np.float32], factor: float = 1.0) -> None: ...
-    def rope(self, buffer: int, turns: int, first: int, heads: int, head_dim: int) -> None: ...
+    def rope(
+        self, buffer: int, turns: int, first: int, heads: int, head_dim: int, interleaved: bool = False
+    ) -> None: ...
+    def copy(
+        self,
+        input: int,  # noqa: A002
+        output: int,
+        width: int,
+        count: int = 1,
+        first: int = 0,
+        step: int = 0,
+        to: int = 0,
+        to_step: int = 0,
+    ) -> None:
+        """`count` pieces of `width` columns, `step` apart from `first` on; a step of 0 repeats one."""
+
+    def clear(self, output: int, width: int, count: int = 1, to: int = 0, to_step: int = 0) -> None:
+        """Zeros in pieces of columns."""
+
     def activate(self, input: int, output: int, kind: str, cap: float = 0.0) -> None:  # noqa: A002
         """`silu`, `gelu`, `gelu-tanh`, `cap`; gated where the input is twice as wide as the output."""
 

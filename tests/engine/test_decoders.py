@@ -43,7 +43,7 @@ def test_logits_of_every_family(opened, name):
     assert engine.info()["vocabulary"] == config["vocab_size"]
 
 
-@pytest.mark.parametrize("name", ["qwen2", "gemma3", "mistral", "qwen2-moe"])
+@pytest.mark.parametrize("name", ["qwen2", "gemma3", "mistral", "qwen2-moe", "deepseek-v3"])
 def test_the_same_bits_for_any_batch_prefix_and_threads(opened, tmp_path, name):
     engine, config, _ = opened(name)
     whole = engine.logits(TOKENS)

@@ -30,9 +30,9 @@ def case(dim: int, rotated: int, heads: int = 3, rows: int = 5) -> tuple[np.ndar
     return x, np.concatenate([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
 
 
-def run(name: str, x: np.ndarray, heads: int, turns: np.ndarray) -> np.ndarray:
+def run(name: str, x: np.ndarray, heads: int, turns: np.ndarray, *, interleaved: bool = False) -> np.ndarray:
     turned = x.copy()
-    _native.rope_run(name, turned, heads, turns)
+    _native.rope_run(name, turned, heads, turns, interleaved)
     return turned
 
 
@@ -67,6 +67,17 @@ def test_same_bits_as_scalar(name, dim, rotated):
     x, turns = case(dim, rotated)
     x[2, dim // 2] = np.nan
     assert_same_bits(run(name, x, 3, turns), run(scalar("rope"), x, 3, turns))
+
+
+@pytest.mark.parametrize("name", named("rope"))
+@pytest.mark.parametrize(("dim", "rotated"), SHAPES)
+def test_neighbours_turn_as_halves_do(name, dim, rotated):
+    x, turns = case(dim, rotated)
+    order = np.arange(dim)
+    order[:rotated] = np.arange(rotated).reshape(-1, 2).T.reshape(-1)
+    halves = x.reshape(len(x), 3, dim)[..., order].reshape(len(x), -1).copy()
+    found = run(name, x, 3, turns, interleaved=True).reshape(len(x), 3, dim)[..., order]
+    assert_same_bits(found.reshape(len(x), -1), run(name, halves, 3, turns))
 
 
 def test_bad_shapes_are_refused():

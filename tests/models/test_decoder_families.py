@@ -7,7 +7,7 @@ import pytest
 from tests.reference import decoder
 
 from arrowmind.errors import WeightError
-from arrowmind.models.decoder_spec import DecoderSpec
+from arrowmind.models.decoder_spec import DecoderSpec, LatentAttention, RoutedFeedForward
 from arrowmind.models.registry import build_model
 from arrowmind.models.spec import Pooling
 
@@ -26,13 +26,19 @@ def keys_of(model: DecoderSpec) -> set[str]:
     used = {model.embedding, model.head.weight, model.head.norm.weight}
     for block in model.blocks:
         attention, fed = block.attention, block.feed_forward
-        for layer in (
-            *(attention.query, attention.key, attention.value, attention.output),
-            *(*fed.readers, *fed.writers),
-        ):
+        if isinstance(attention, LatentAttention):
+            layers = (attention.query, attention.latent, attention.unfold, attention.output)
+            layers += () if attention.query_down is None else (attention.query_down,)
+            own = (attention.query_norm, attention.latent_norm)
+        else:
+            layers = (attention.query, attention.key, attention.value, attention.output)
+            own = (attention.query_norm, attention.key_norm)
+        for layer in (*layers, *fed.readers, *fed.writers):
             used |= {layer.weight, layer.bias or layer.weight}
+        if isinstance(fed, RoutedFeedForward):
+            used |= {fed.router.bias or fed.router.weight}
         norms = (
-            *(block.attention_norm, block.feed_forward_norm, attention.query_norm, attention.key_norm),
+            *(block.attention_norm, block.feed_forward_norm, *own),
             *(block.attention_output_norm, block.feed_forward_output_norm),
         )
         used |= {norm.weight for norm in norms if norm is not None}
@@ -133,3 +139,47 @@ def test_lists_of_kinds_that_cannot_be():
 def test_weights_of_another_family():
     with pytest.raises(WeightError, match=r"no tensor 'model\.embed_tokens\.weight'"):
         build_model(decoder.CONFIGS["llama"], {"wte.weight"}, MEAN)
+
+
+def test_blocks_with_experts():
+    def sparse(name, **change):
+        blocks = built(name, **change).blocks
+        return [isinstance(block.feed_forward, RoutedFeedForward) for block in blocks]
+
+    assert sparse("mixtral") == [True, True, True]
+    assert sparse("qwen2-moe") == [False, True, False]
+    assert sparse("qwen3-moe") == [True, False, True]
+    assert sparse("deepseek-v3") == [False, True, True]
+
+
+def test_windows_of_families_with_experts():
+    on = {"use_sliding_window": True, "sliding_window": 4}
+    three = built("qwen3-moe", **on)
+    two = built("qwen2-moe", **on, max_window_layers=2)
+    assert [block.attention.window for block in three.blocks] == [4, 4, 4]
+    assert [block.attention.window for block in two.blocks] == [4, None, None]
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "what"),
+    [
+        ("mixtral", {"num_experts_per_tok": 6}, "num_experts_per_tok is 6, and there are 5 experts"),
+        ("mixtral", {"num_local_experts": 6}, r"experts\.5\.w1\.weight', but config\.json says 6 experts"),
+        ("mixtral", {"num_local_experts": None}, "num_local_experts is None"),
+        ("qwen3-moe", {"mlp_only_layers": "1"}, "a list of whole numbers"),
+        ("deepseek-v2", {"n_group": 3}, "n_group is 3 and topk_group 2"),
+        ("deepseek-v2", {"topk_group": 5}, "n_group is 4 and topk_group 5"),
+        ("deepseek-v2", {"topk_group": 1}, "there are 2 experts to choose from"),
+        ("deepseek-v2", {"norm_topk_prob": True}, "norm_topk_prob is true"),
+        ("deepseek-v2", {"topk_method": "noaux_tc"}, "topk_method is 'noaux_tc'"),
+        ("deepseek-v2", {"v_head_dim": 21}, "v_head_dim is 21"),
+        ("deepseek-v3", {"n_group": 8, "topk_group": 8}, "no two best"),
+        ("deepseek-v3", {"scoring_func": "softmax"}, "scoring_func is 'softmax'"),
+        ("deepseek-v3", {"qk_rope_head_dim": 7}, "cannot be rotated"),
+        ("deepseek-v3", {"kv_lora_rank": None}, "kv_lora_rank is None"),
+        ("deepseek-v3", {"first_k_dense_replace": 0}, "which sends tokens|experts"),
+    ],
+)
+def test_experts_that_cannot_be(name, change, what):
+    with pytest.raises(WeightError, match=what):
+        built(name, **change)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from tests.reference import experts, llama
+from tests.reference import experts, latent, llama
 from tests.reference.attention import visible
 
 if TYPE_CHECKING:
@@ -108,6 +108,65 @@ CONFIGS |= {
     },
 }
 
+LATENT = {
+    "head_dim": 8,
+    "num_key_value_heads": 4,
+    "first_k_dense_replace": 1,
+    "n_routed_experts": 8,
+    "num_experts_per_tok": 3,
+    "moe_intermediate_size": 24,
+    "kv_lora_rank": 20,
+    "qk_nope_head_dim": 12,
+    "qk_rope_head_dim": 8,
+    "v_head_dim": 16,
+}
+CONFIGS |= {
+    "deepseek-lite": {
+        "model_type": "deepseek_v2",
+        **COMMON,
+        **LATENT,
+        "n_shared_experts": 2,
+        "topk_method": "greedy",
+        "routed_scaling_factor": 1.0,
+        "rope_scaling": {**YARN, "mscale": 0.707, "mscale_all_dim": 0.5},
+    },
+    "deepseek-v2": {
+        "model_type": "deepseek_v2",
+        **COMMON,
+        **LATENT,
+        "n_shared_experts": 1,
+        "q_lora_rank": 28,
+        "v_head_dim": 20,
+        "topk_method": "group_limited_greedy",
+        "n_group": 4,
+        "topk_group": 2,
+        "routed_scaling_factor": 4.0,
+    },
+    "deepseek-v3": {
+        "model_type": "deepseek_v3",
+        **COMMON,
+        **LATENT,
+        "n_shared_experts": 1,
+        "q_lora_rank": 28,
+        "n_group": 4,
+        "topk_group": 2,
+        "routed_scaling_factor": 2.5,
+        "norm_topk_prob": True,
+        "rope_scaling": {**YARN, "mscale": 1.0, "mscale_all_dim": 1.0},
+    },
+    "deepseek-v3-halves": {
+        "model_type": "deepseek_v3",
+        **COMMON,
+        **LATENT,
+        "n_shared_experts": 1,
+        "n_group": 2,
+        "topk_group": 1,
+        "routed_scaling_factor": 1.0,
+        "norm_topk_prob": False,
+        "rope_interleave": False,
+    },
+}
+
 
 def random_weights(config: Mapping[str, Any], seed: int) -> dict[str, np.ndarray]:
     """Float32 weights under Hugging Face's names."""
@@ -127,11 +186,15 @@ def random_weights(config: Mapping[str, Any], seed: int) -> dict[str, np.ndarray
     weights["model.embed_tokens.weight"] = rng.normal(0, 1.0, (config["vocab_size"], hidden))
     for block in range(config["num_hidden_layers"]):
         key = f"model.layers.{block}"
-        for part, rows in (("q", heads), ("k", keys), ("v", keys)):
+        for name, rows, columns in latent.matrices(config):
+            matrix(f"{key}.self_attn.{name}", rows, columns)
+        for name, width in latent.norms(config):
+            norm(f"{key}.self_attn.{name}", width)
+        for part, rows in () if kind.startswith("deepseek") else (("q", heads), ("k", keys), ("v", keys)):
             matrix(f"{key}.self_attn.{part}_proj", rows * size, hidden)
             if kind in ("qwen2", "qwen2_moe"):
                 weights[f"{key}.self_attn.{part}_proj.bias"] = rng.normal(0, 0.5, rows * size)
-        matrix(f"{key}.self_attn.o_proj", hidden, heads * size)
+        matrix(f"{key}.self_attn.o_proj", hidden, heads * config.get("v_head_dim", size))
         if kind in ("qwen3", "qwen3_moe", "gemma3_text"):
             norm(f"{key}.self_attn.q_norm", size)
             norm(f"{key}.self_attn.k_norm", size)
@@ -141,6 +204,9 @@ def random_weights(config: Mapping[str, Any], seed: int) -> dict[str, np.ndarray
             ("mlp.down_proj", hidden, inner),
         ):
             matrix(f"{key}.{name}", rows, columns)
+        if kind == "deepseek_v3" and experts.matrices(config, block):
+            bias = rng.uniform(0, 0.3, config["n_routed_experts"])
+            weights[f"{key}.mlp.gate.e_score_correction_bias"] = bias
         norm(f"{key}.input_layernorm", hidden)
         norm(f"{key}.post_attention_layernorm", hidden)
         if kind in ("gemma2", "gemma3_text"):
@@ -185,7 +251,8 @@ class _Forward:
         x = x + attended
         normed = self.norm(x, f"{key}.post_attention_layernorm")
         if experts.matrices(self.config, block):
-            return x + experts.feed_forward(self.config, self.linear, normed, key)
+            bias = self.weights.get(f"{key}.mlp.gate.e_score_correction_bias")
+            return x + experts.feed_forward(self.config, self.linear, normed, key, bias)
         return x + self.feed_forward(normed, f"{key}.mlp")
 
     def norm(self, x: np.ndarray, name: str) -> np.ndarray:
@@ -213,6 +280,9 @@ class _Forward:
         return self.config["sliding_window"] if kinds and kinds[block] == "sliding_attention" else 0
 
     def attention(self, x: np.ndarray, key: str, block: int) -> np.ndarray:
+        if self.kind.startswith("deepseek"):
+            angles, loud = self.angles(len(x), 0)
+            return latent.attention(self.config, self.weights, x, key, angles, loud)
         size, tokens = self.config["head_dim"], len(x)
         q, k, v = (self.linear(x, f"{key}.{part}_proj").reshape(tokens, -1, size) for part in "qkv")
         if self.kind in ("qwen3", "qwen3_moe", "gemma3_text"):
@@ -266,4 +336,5 @@ def _yarn(frequencies: np.ndarray, theta: float, scaling: Mapping[str, Any]) -> 
     low, high = max(np.floor(pair(32.0)), 0), min(np.ceil(pair(1.0)), size - 1)
     kept = 1 - np.clip((np.arange(len(frequencies)) - low) / (high - low), 0, 1)
     mixed = frequencies / scaling["factor"] * (1 - kept) + frequencies * kept
-    return mixed, 0.1 * np.log(scaling["factor"]) + 1
+    log = 0.1 * np.log(scaling["factor"])
+    return mixed, (log * scaling.get("mscale", 1) + 1) / (log * scaling.get("mscale_all_dim", 0) + 1)

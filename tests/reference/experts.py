@@ -36,10 +36,16 @@ def matrices(config: Mapping[str, Any], block: int) -> list[tuple[str, int, int]
             found += _gated("mlp.shared_expert", hidden, config["shared_expert_intermediate_size"], NEW)
             found.append(("mlp.shared_expert_gate", 1, hidden))
         return found
+    if kind.startswith("deepseek") and block >= config["first_k_dense_replace"]:
+        count = config["n_routed_experts"]
+        shared = _gated("mlp.shared_experts", hidden, inner * config["n_shared_experts"], NEW)
+        return [("mlp.gate", count, hidden), *_of("mlp", count, hidden, inner, NEW), *shared]
     return []
 
 
-def feed_forward(config: Mapping[str, Any], linear: Linear, x: np.ndarray, key: str) -> np.ndarray:
+def feed_forward(
+    config: Mapping[str, Any], linear: Linear, x: np.ndarray, key: str, bias: np.ndarray | None = None
+) -> np.ndarray:
     """What the experts, and what all tokens pass, make of rows x."""
     if config["model_type"] == "mixtral":
         # As its authors have it: the best logits, then a softmax over them.
@@ -49,8 +55,7 @@ def feed_forward(config: Mapping[str, Any], linear: Linear, x: np.ndarray, key: 
         weights = best / best.sum(axis=1, keepdims=True)
     else:
         logits, parts, place = linear(x, f"{key}.mlp.gate"), NEW, "mlp"
-        normalised = config["norm_topk_prob"]
-        chosen, weights = route(logits, config["num_experts_per_tok"], normalised=normalised)
+        chosen, weights = route(logits, config["num_experts_per_tok"], **_options(config, bias))
     out = np.zeros_like(x)
     for row, (experts, shares) in enumerate(zip(chosen, weights, strict=True)):
         for expert, share in zip(experts, shares, strict=True):
@@ -58,7 +63,22 @@ def feed_forward(config: Mapping[str, Any], linear: Linear, x: np.ndarray, key: 
     if config["model_type"] == "qwen2_moe":
         gate = 1 / (1 + np.exp(-linear(x, f"{key}.mlp.shared_expert_gate")))
         out += gate * _swiglu(linear, x, f"{key}.mlp.shared_expert", NEW)
+    if config["model_type"].startswith("deepseek"):
+        out += _swiglu(linear, x, f"{key}.mlp.shared_experts", NEW)
     return out
+
+
+def _options(config: Mapping[str, Any], bias: np.ndarray | None) -> dict[str, Any]:
+    kind = config["model_type"]
+    if not kind.startswith("deepseek"):
+        return {"normalised": config["norm_topk_prob"]}
+    options = {"factor": config["routed_scaling_factor"]}
+    if "n_group" in config:
+        options |= {"groups": config["n_group"], "kept": config["topk_group"]}
+    if kind == "deepseek_v3":
+        options |= {"score": "sigmoid", "bias": bias, "normalised": config["norm_topk_prob"]}
+        options |= {"group_score": "two-largest"}
+    return options
 
 
 def _swiglu(linear: Linear, x: np.ndarray, key: str, parts: tuple[str, str, str]) -> np.ndarray:

@@ -11,12 +11,14 @@ namespace arrowmind::rope {
 // number i; elements from `rotated` on stay.
 //   x[i]               = x[i] * cos[i] - x[i + rotated / 2] * sin[i]
 //   x[i + rotated / 2] = x[i + rotated / 2] * cos[i] + x[i] * sin[i]        products rounded, then the sum
+// Interleaved: elements 2 i and 2 i + 1 turn together instead.
 
 struct Params {
   float* x = nullptr;    // [rows, heads * head_dim], turned in place
   int64_t x_stride = 0;  // elements between rows
   int64_t heads = 0, head_dim = 0;
-  int64_t rotated = 0;           // even, at most head_dim
+  int64_t rotated = 0;  // even, at most head_dim
+  bool interleaved = false;
   const float* turns = nullptr;  // [rows, rotated]: rotated / 2 cosines, then as many sines
   int64_t turns_stride = 0;
   int64_t begin = 0, end = 0;  // rows this call computes

@@ -23,13 +23,23 @@ inline void rotate_head(float* low, float* high, const float* cosines, const flo
   store_part(high + i, b * c + a * s, rest);
 }
 
+// One head, neighbours against each other.
+inline void rotate_neighbours(float* x, const float* cosines, const float* sines, int64_t half) {
+  for (int64_t i = 0; i < half; ++i) {
+    const float a = x[2 * i], b = x[2 * i + 1];
+    x[2 * i] = a * cosines[i] - b * sines[i];
+    x[2 * i + 1] = b * cosines[i] + a * sines[i];
+  }
+}
+
 inline void rotate_rows(const rope::Params& p) {
   const int64_t half = p.rotated / 2;
   for (int64_t row = p.begin; row < p.end; ++row) {
     const float* turns = p.turns + row * p.turns_stride;
     for (int64_t head = 0; head < p.heads; ++head) {
       float* x = p.x + row * p.x_stride + head * p.head_dim;
-      rotate_head(x, x + half, turns, turns + half, half);
+      p.interleaved ? rotate_neighbours(x, turns, turns + half, half)
+                    : rotate_head(x, x + half, turns, turns + half, half);
     }
   }
 }

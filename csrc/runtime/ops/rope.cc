@@ -37,11 +37,12 @@ class Turns : public Op {
 
 class Rope : public Op {
  public:
-  Rope(const Pieces& heads, int64_t rotated, int buffer, int turns)
+  Rope(const Pieces& heads, int64_t rotated, bool interleaved, int buffer, int turns)
       : kernel_(rope::select()), first_(heads.first), buffer_(buffer), turns_(turns) {
     params_.heads = heads.count;
     params_.head_dim = heads.width;
     params_.rotated = rotated;
+    params_.interleaved = interleaved;
     reads = {buffer, turns};
     writes = {buffer};
   }
@@ -78,17 +79,17 @@ void add_turns(Plan& plan, int output, const float* frequencies, float factor) {
   plan.add_op(std::make_unique<Turns>(frequencies, plan.columns(output) / 2, factor, output));
 }
 
-void add_rope(Plan& plan, int buffer, int turns, const Pieces& heads) {
+void add_rope(Plan& plan, int buffer, int turns, const Pieces& heads, bool interleaved) {
   plan.expect(buffer, BufferType::kF32, -1, "rope");
   plan.expect(turns, BufferType::kF32, -1, "rope turns");
   const int64_t rotated = plan.columns(turns);
   const int64_t columns = plan.columns(buffer);
   if (heads.first < 0 || heads.count < 1 || rotated % 2 != 0 || heads.width < rotated ||
-      heads.count > columns || heads.first > columns - heads.count * heads.width) {
+      heads.count > columns || heads.first > columns - (heads.count - 1) * heads.width - rotated) {
     fail(ErrorKind::kWeight, "rope: ", heads.count, " heads of ", heads.width, " columns from ", heads.first,
          " and ", rotated, " turned ones do not fit a buffer of ", columns);
   }
-  plan.add_op(std::make_unique<Rope>(heads, rotated, buffer, turns));
+  plan.add_op(std::make_unique<Rope>(heads, rotated, interleaved, buffer, turns));
 }
 
 }  // namespace arrowmind::runtime

@@ -8,12 +8,11 @@ import numpy as np
 
 from arrowmind import _native
 from arrowmind.engine.expert_compiler import add_routed
+from arrowmind.engine.latent_compiler import add_latent
 from arrowmind.engine.layers import LayerBuilder, Options
-from arrowmind.models.decoder_spec import RoutedFeedForward
+from arrowmind.models.decoder_spec import LatentAttention, RoutedFeedForward
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from arrowmind.models.decoder_spec import (
         DecoderAttention,
         DecoderBlock,
@@ -66,24 +65,13 @@ def compile_head(model: DecoderSpec, weights: WeightSource) -> _native.Plan:
     states, logits = plan.buffer("fp32", model.hidden), plan.buffer("fp32", model.vocabulary)
     normed = plan.buffer("fp32", model.hidden)
     plan.source(states)
-    _rms_norm(layers, model.head.norm, states, normed)
+    layers.norm(model.head.norm, states, normed)
     layers.head(model.head.weight, normed, logits)
     if model.head.cap is not None:
         plan.activate(logits, logits, "cap", model.head.cap)
     plan.result(logits)
     plan.finish()
     return plan
-
-
-def _rms_norm(layers: LayerBuilder, norm: RmsNorm, source: int, output: int) -> None:
-    """Over whole rows."""
-    plan = layers.plan
-    plan.rms_norm(source, output, _gamma(layers, norm, plan.columns(source)), norm.epsilon)
-
-
-def _gamma(layers: LayerBuilder, norm: RmsNorm, size: int) -> NDArray[np.float32]:
-    gamma: NDArray[np.float32] = layers.vector(norm.weight, size) + np.float32(norm.offset)
-    return gamma
 
 
 class _Body:
@@ -118,15 +106,20 @@ class _Body:
             self._plan.multiply(self._stream, self._stream, scale)
 
     def _block(self, block: DecoderBlock, layer: int) -> None:
-        _rms_norm(self._layers, block.attention_norm, self._stream, self._normed)
-        context = self._attention(block.attention, layer)
+        self._layers.norm(block.attention_norm, self._stream, self._normed)
+        context = self._context(block.attention, layer)
         self._add(block.attention.output, context, block.attention_output_norm)
-        _rms_norm(self._layers, block.feed_forward_norm, self._stream, self._normed)
+        self._layers.norm(block.feed_forward_norm, self._stream, self._normed)
         if isinstance(block.feed_forward, RoutedFeedForward):
             add_routed(self._layers, block.feed_forward, self._normed, self._stream)
             return
         inner = self._layers.gated(block.feed_forward, self._normed)
         self._add(block.feed_forward.down, inner, block.feed_forward_output_norm)
+
+    def _context(self, attention: DecoderAttention | LatentAttention, layer: int) -> int:
+        if isinstance(attention, LatentAttention):
+            return add_latent(self._layers, attention, self._normed, self._turns_of(attention.rope), layer)
+        return self._attention(attention, layer)
 
     def _attention(self, attention: DecoderAttention, layer: int) -> int:
         """The buffer with the context of every head; `layer` is its place in a cache."""
@@ -139,7 +132,7 @@ class _Body:
             (attention.key_norm, heads * size, keys),
         ):
             if norm is not None:
-                gamma = _gamma(self._layers, norm, size)
+                gamma = self._layers.gamma(norm, size)
                 self._plan.rms_norm(joined, joined, gamma, norm.epsilon, first=first, pieces=count)
         # Heads of queries and keys lie side by side: one rotation turns both.
         self._plan.rope(joined, self._turns_of(attention.rope), first=0, heads=heads + keys, head_dim=size)
@@ -170,5 +163,5 @@ class _Body:
             return
         added = self._plan.buffer("fp32", self._model.hidden)
         self._layers.linear((layer,), source, added)
-        _rms_norm(self._layers, norm, added, added)
+        self._layers.norm(norm, added, added)
         self._plan.add(added, self._stream)

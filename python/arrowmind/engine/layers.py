@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from arrowmind import _native
-    from arrowmind.models.decoder_spec import GatedFeedForward
+    from arrowmind.models.decoder_spec import GatedFeedForward, RmsNorm
     from arrowmind.weights import Tensor, WeightSource
 
     Observe: TypeAlias = Callable[[tuple[str, ...], int], NDArray[np.float64]]
@@ -88,6 +88,16 @@ class LayerBuilder:
         self.linear((feed_forward.gate, feed_forward.up), source, joined)
         self.plan.activate(joined, inner, feed_forward.activation)
         return inner
+
+    def norm(self, norm: RmsNorm, source: int, output: int) -> None:
+        """Over whole rows."""
+        gamma = self.gamma(norm, self.plan.columns(source))
+        self.plan.rms_norm(source, output, gamma, norm.epsilon)
+
+    def gamma(self, norm: RmsNorm, size: int) -> NDArray[np.float32]:
+        """What a norm multiplies by."""
+        values: NDArray[np.float32] = self.vector(norm.weight, size) + np.float32(norm.offset)
+        return values
 
     def head(self, name: str, source: int, output: int) -> None:
         """The matrix of logits; a table of embeddings is packed first.

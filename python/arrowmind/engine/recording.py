@@ -10,7 +10,7 @@ import numpy as np
 from arrowmind.engine.compiler import compile_plan
 from arrowmind.engine.decoder_compiler import compile_body, compile_head
 from arrowmind.engine.layers import Options
-from arrowmind.models.decoder_spec import RoutedFeedForward
+from arrowmind.models.decoder_spec import LatentAttention, RoutedFeedForward
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from arrowmind.engine.batching import PackedBatch
     from arrowmind.engine.folder import ModelFolder
     from arrowmind.engine.layers import Observe, Record
-    from arrowmind.models.decoder_spec import GatedFeedForward
+    from arrowmind.models.decoder_spec import DecoderAttention, GatedFeedForward
     from arrowmind.models.spec import Linear
     from arrowmind.weights import WeightSource
 
@@ -139,7 +139,7 @@ class _DecoderRecording:
         return {
             layer.weight: index
             for index, block in enumerate(self._model.blocks)
-            for layer in (block.attention.query, block.attention.output, *_watched(block.feed_forward))
+            for layer in (*_read_by(block.attention), *_watched(block.feed_forward))
         }
 
     def pieces(self, sequences: Sequence[list[int]]) -> list[list[int]]:
@@ -164,6 +164,14 @@ class _DecoderRecording:
         roots: NDArray[np.float32] = np.exp(logits * np.float32(0.5))
         roots /= np.linalg.norm(roots, axis=1, keepdims=True)
         return roots
+
+
+def _read_by(attention: DecoderAttention | LatentAttention) -> tuple[Linear, ...]:
+    """The first layer of each group of an attention."""
+    if not isinstance(attention, LatentAttention):
+        return attention.query, attention.output
+    down = () if attention.query_down is None else (attention.query_down,)
+    return (*down, attention.query, attention.unfold, attention.output)
 
 
 def _watched(feed_forward: GatedFeedForward | RoutedFeedForward) -> tuple[Linear, ...]:

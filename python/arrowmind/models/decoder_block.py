@@ -20,7 +20,7 @@ from arrowmind.models.spec import Linear
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from arrowmind.models.decoder_spec import Gate, Rope, RoutedFeedForward
+    from arrowmind.models.decoder_spec import Gate, LatentAttention, Rope, RoutedFeedForward
     from arrowmind.models.settings import ModelConfig
 
 __all__ = ["BlockKeys", "Traits", "build_decoder", "no_window", "windows_of_kinds"]
@@ -90,6 +90,7 @@ class Traits:
         window: keys that a token of a block sees, by the number of the block; None for all.
         rope: the rotation of a block, by its window and the columns of a head.
         routed: the experts of a block; None for a block that has none.
+        latent: the attention of a block, where it is of that kind.
     """
 
     activation: str = "hidden_act"
@@ -101,6 +102,7 @@ class Traits:
     window: Callable[[ModelConfig, int], int | None] = no_window
     rope: Callable[[ModelConfig, int | None, int], Rope] | None = None
     routed: Callable[[BlockKeys], RoutedFeedForward | None] | None = None
+    latent: Callable[[BlockKeys], LatentAttention] | None = None
 
 
 def build_decoder(
@@ -159,17 +161,18 @@ class _Builder:
         key = f"{self._root}layers.{index}."
         doubled = self._traits.output_norms
         before, after = ("pre_feedforward", "post_feedforward") if doubled else ("post_attention", "")
+        keys = BlockKeys(self._config, self._names, index, key, self._activation())
+        latent = self._traits.latent
         return DecoderBlock(
-            attention=self._attention(f"{key}self_attn.", index),
+            attention=self._attention(f"{key}self_attn.", index) if latent is None else latent(keys),
             attention_norm=self._norm(f"{key}input_layernorm"),
-            feed_forward=self._feed_forward(key, index),
+            feed_forward=self._feed_forward(keys),
             feed_forward_norm=self._norm(f"{key}{before}_layernorm"),
             attention_output_norm=self._norm(f"{key}post_attention_layernorm") if doubled else None,
             feed_forward_output_norm=self._norm(f"{key}{after}_layernorm") if doubled else None,
         )
 
-    def _feed_forward(self, key: str, index: int) -> GatedFeedForward | RoutedFeedForward:
-        block = BlockKeys(self._config, self._names, index, key, self._activation())
+    def _feed_forward(self, block: BlockKeys) -> GatedFeedForward | RoutedFeedForward:
         routed = None if self._traits.routed is None else self._traits.routed(block)
         return routed or block.gated("mlp")
 

@@ -19,6 +19,7 @@ __all__ = [
     "GatedFeedForward",
     "GroupScore",
     "Head",
+    "LatentAttention",
     "RmsNorm",
     "Rope",
     "RoutedFeedForward",
@@ -81,6 +82,52 @@ class DecoderAttention:
     key_norm: RmsNorm | None = None
     window: int | None = None
     cap: float | None = None
+
+
+@dataclass(frozen=True)
+class LatentAttention:
+    """Causal self-attention whose heads unfold their keys and values from one short row of a token.
+
+    A query or key is `plain_dim` columns, then `turned_dim` that turn with the position; those of the key
+    come from the token's row as they are, the same for all heads.
+
+    Attributes:
+        query: reads what `query_down` makes, normalised, or the stream where there is no `query_down`.
+        latent: to the short row, and behind it the columns of keys that turn.
+        latent_norm: over the short row.
+        unfold: the short row to the plain part of a key, then the value, head by head.
+        rank: columns of the short row.
+        value_dim: columns of a value, at most those of a key.
+        scale: of scores.
+        interleaved: whether neighbours turn against each other, not halves.
+    """
+
+    query: Linear
+    latent: Linear
+    latent_norm: RmsNorm
+    unfold: Linear
+    output: Linear
+    heads: int
+    rank: int
+    plain_dim: int
+    turned_dim: int
+    value_dim: int
+    scale: float
+    rope: Rope
+    interleaved: bool = True
+    query_down: Linear | None = None
+    query_norm: RmsNorm | None = None
+    window: int | None = None
+
+    @property
+    def key_heads(self) -> int:
+        """Heads of keys, once they are unfolded."""
+        return self.heads
+
+    @property
+    def head_dim(self) -> int:
+        """Columns of a head, once keys and values are unfolded."""
+        return self.plain_dim + self.turned_dim
 
 
 @dataclass(frozen=True)
@@ -170,7 +217,7 @@ class DecoderBlock:
         feed_forward_output_norm: likewise; none after experts.
     """
 
-    attention: DecoderAttention
+    attention: DecoderAttention | LatentAttention
     attention_norm: RmsNorm
     feed_forward: GatedFeedForward | RoutedFeedForward
     feed_forward_norm: RmsNorm
@@ -214,3 +261,8 @@ class DecoderSpec:
     blocks: tuple[DecoderBlock, ...]
     head: Head
     embedding_scale: float = 1.0
+
+    @property
+    def has_latent_rows(self) -> bool:
+        """Whether heads of keys and values unfold from latent rows."""
+        return any(isinstance(block.attention, LatentAttention) for block in self.blocks)

@@ -28,15 +28,9 @@ def count_of(block: BlockKeys, *keys: str) -> int:
     return block.config.integer(next((key for key in keys if block.config.has(key)), keys[0]))
 
 
-def plain_router(block: BlockKeys, name: str, experts: int, *, normalised: bool) -> Router:
-    """A softmax over all experts, the best of which are taken.
-
-    Raises:
-        WeightError: more experts are to be taken than there are.
-    """
+def plain_router(block: BlockKeys, name: str, *, normalised: bool) -> Router:
+    """A softmax over all experts, the best of which are taken."""
     top = block.config.integer("num_experts_per_tok")
-    if top > experts:
-        raise WeightError(f"config.json: num_experts_per_tok is {top}, and there are {experts} experts")
     return Router(block.linear(name).weight, top, normalised=normalised)
 
 
@@ -65,8 +59,9 @@ def routed(
     """Experts behind a router, with a shared feed-forward called `shared`, gated by `shared_gate`.
 
     Raises:
-        WeightError: the router is not there.
+        WeightError: the router is not there, or chooses more than there is.
     """
+    _check(router, len(experts))
     for name in (router.weight, router.bias):
         if name is not None and name not in block.names:
             raise WeightError(f"the weights hold no tensor {name!r}, which sends tokens to experts")
@@ -76,6 +71,22 @@ def routed(
         None if shared is None else block.gated(shared),
         None if shared_gate is None else block.linear(shared_gate),
     )
+
+
+def _check(router: Router, experts: int) -> None:
+    size, groups, kept = experts // router.groups, router.groups, router.kept_groups
+    if experts % groups or kept > groups:
+        raise WeightError(
+            f"config.json: n_group is {groups} and topk_group {kept}: groups divide the {experts} experts, "
+            "and no more of them are kept than there are"
+        )
+    if router.top > kept * size:
+        raise WeightError(
+            f"config.json: num_experts_per_tok is {router.top}, and there are {kept * size} experts to "
+            "choose from"
+        )
+    if router.group_score == "two-largest" and size < 2:
+        raise WeightError(f"config.json: n_group is {groups}: groups of one expert have no two best")
 
 
 def _require(block: BlockKeys, layer: Linear, why: str) -> None:

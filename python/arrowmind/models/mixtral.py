@@ -29,7 +29,7 @@ def _routed(block: BlockKeys) -> RoutedFeedForward:
     count = count_of(block, "num_local_experts", "num_experts")
     old = f"{block.key}{_OLD}.gate.weight" in block.names
     place, parts = (_OLD, ("w1", "w3", "w2")) if old else (_NEW, ("gate_proj", "up_proj", "down_proj"))
-    router = plain_router(block, f"{place}.gate", count, normalised=True)
+    router = plain_router(block, f"{place}.gate", normalised=True)
     return routed(router, experts_of(block, f"{place}.experts", count, parts), block)
 
 

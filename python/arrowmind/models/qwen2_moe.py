@@ -35,7 +35,7 @@ def _routed(block: BlockKeys) -> RoutedFeedForward | None:
         return None
     count = count_of(block, "num_experts", "num_local_experts")
     normalised = block.config.flag("norm_topk_prob", default=False)
-    router = plain_router(block, "mlp.gate", count, normalised=normalised)
+    router = plain_router(block, "mlp.gate", normalised=normalised)
     experts = experts_of(block, "mlp.experts", count)
     return routed(router, experts, block, "mlp.shared_expert", "mlp.shared_expert_gate")
 

@@ -30,7 +30,7 @@ def _routed(block: BlockKeys) -> RoutedFeedForward | None:
         return None
     count = count_of(block, "num_experts", "num_local_experts")
     normalised = block.config.flag("norm_topk_prob", default=False)
-    router = plain_router(block, "mlp.gate", count, normalised=normalised)
+    router = plain_router(block, "mlp.gate", normalised=normalised)
     return routed(router, experts_of(block, "mlp.experts", count), block)
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["plain_rope", "read_rope"]
+__all__ = ["plain_rope", "read_rope", "score_factor"]
 
 
 def read_rope(config: ModelConfig, head_dim: int, part: str = "") -> Rope:
@@ -33,12 +33,9 @@ def read_rope(config: ModelConfig, head_dim: int, part: str = "") -> Rope:
     """
     if head_dim % 2:
         raise WeightError(f"config.json: heads of {head_dim} columns cannot be rotated; an even number can")
-    joined = config.mapping("rope_parameters")
-    scaling = ModelConfig(
-        joined.get(part) or joined or config.mapping("rope_scaling"), "parameters of the rotation: "
-    )
+    scaling = _parameters(config, part)
     base = plain_frequencies(scaling.number("rope_theta", config.number("rope_theta", 10000.0)), head_dim)
-    kind = scaling.text("rope_type", scaling.text("type", "default"))
+    kind = _kind(scaling)
     if kind not in _SCALINGS:
         raise WeightError(
             f"config.json: rope_scaling of type {kind!r} is not supported; supported are "
@@ -47,6 +44,24 @@ def read_rope(config: ModelConfig, head_dim: int, part: str = "") -> Rope:
     rope = _SCALINGS[kind](scaling, base, config)
     factors = config.mapping("arrowmind").get("rope_factors")
     return rope if factors is None else _divided(rope, factors)
+
+
+def score_factor(config: ModelConfig) -> float:
+    """What attention scores are multiplied by where the rotation is stretched and says so."""
+    scaling = _parameters(config, "")
+    share = scaling.amount("mscale_all_dim")
+    return _loudness(scaling.number("factor"), share) ** 2 if share and _kind(scaling) != "default" else 1.0
+
+
+def _parameters(config: ModelConfig, part: str) -> ModelConfig:
+    joined = config.mapping("rope_parameters")
+    return ModelConfig(
+        joined.get(part) or joined or config.mapping("rope_scaling"), "parameters of the rotation: "
+    )
+
+
+def _kind(scaling: ModelConfig) -> str:
+    return scaling.text("rope_type", scaling.text("type", "default"))
 
 
 def plain_rope(theta: float, head_dim: int) -> Rope:
@@ -105,8 +120,14 @@ def _yarn(scaling: ModelConfig, base: NDArray[np.float64], config: ModelConfig) 
     low = max(math.floor(pair_of(scaling.number("beta_fast", 32.0))), 0)
     high = min(math.ceil(pair_of(scaling.number("beta_slow", 1.0))), size - 1)
     ramp = np.clip((np.arange(len(base)) - low) / max(high - low, 0.001), 0.0, 1.0)
-    loudness = scaling.number("attention_factor", 0.1 * math.log(factor) + 1 if factor > 1 else 1.0)
-    return _rope(base * (1 - ramp) + base / factor * ramp, loudness)
+    shares = scaling.amount("mscale"), scaling.amount("mscale_all_dim")
+    own = _loudness(factor, shares[0]) / _loudness(factor, shares[1]) if all(shares) else _loudness(factor)
+    return _rope(base * (1 - ramp) + base / factor * ramp, scaling.number("attention_factor", own))
+
+
+def _loudness(factor: float, share: float = 1.0) -> float:
+    """Of cosines and sines that are stretched by `factor`."""
+    return 0.1 * share * math.log(factor) + 1 if factor > 1 else 1.0
 
 
 _SCALINGS: dict[str, Callable[[ModelConfig, NDArray[np.float64], ModelConfig], Rope]] = {

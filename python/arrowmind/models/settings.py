@@ -46,6 +46,13 @@ class ModelConfig:
             raise WeightError(f"{self._prefix}{key} is {value!r}; a positive number is needed")
         return float(value)
 
+    def amount(self, key: str, default: float = 0.0) -> float:
+        """The finite number at `key`, not below 0."""
+        value = self._get(key, default)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
+            raise WeightError(f"{self._prefix}{key} is {value!r}; a number of at least 0 is needed")
+        return float(value)
+
     def text(self, key: str, default: str | None = None, *, allowed: tuple[str, ...] = ()) -> str:
         """The text at `key`, one of `allowed` when that is given."""
         value = self._get(key, default)

@@ -13,7 +13,7 @@ and 3).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from arrowmind.models.decoder_spec import DecoderBlock, DecoderSpec, RmsNorm
+    from arrowmind.models.decoder_spec import DecoderAttention, DecoderBlock, DecoderSpec, RmsNorm
     from arrowmind.models.spec import Linear
     from arrowmind.weights import Tensor, WeightSource
     from arrowmind.weights.tensor import TensorSpec
@@ -91,6 +91,11 @@ class Rotated(Overlay):
                 f"{base.path}: {model.family} normalises what its blocks add, so that no rotation can be "
                 "folded into them; quantise it without"
             )
+        if model.has_latent_rows:
+            raise QuantizationError(
+                f"{base.path}: the heads of {model.family} unfold from latent rows, into which no rotation "
+                "can be folded; quantise it without"
+            )
         self._stream = Rotation(model.hidden, seed)
         self._seed = seed
         self._tied = model.head.weight == model.embedding
@@ -125,7 +130,8 @@ class Rotated(Overlay):
         return {**documents, "model": {**documents["model"], "tie_word_embeddings": False}}
 
     def _rotate_block(self, block: DecoderBlock) -> None:
-        attention, feed_forward = block.attention, block.feed_forward
+        # __init__() has refused any other.
+        attention, feed_forward = cast("DecoderAttention", block.attention), block.feed_forward
         heads = Rotation(attention.head_dim, self._seed)
         for layer in (attention.query, attention.key):
             self._read(block.attention_norm, layer.weight)
