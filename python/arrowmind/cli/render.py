@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["bytes_text", "print_table", "printable", "write"]
+__all__ = ["bytes_text", "print_table", "printable", "write", "write_part"]
 
 _KEPT = "\n\t"
 _CONTROL = {"Cc", "Cf", "Cs", "Zl", "Zp"}
@@ -38,6 +38,13 @@ def write(text: str = "") -> None:
     """Prints to stdout, safe for a terminal and for any encoding of it."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     sys.stdout.write(f"{printable(text)}\n".encode(encoding, "backslashreplace").decode(encoding))
+
+
+def write_part(text: str) -> None:
+    """Prints a piece of a text that goes on, as safely, and shows it at once."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    sys.stdout.write(printable(text).encode(encoding, "backslashreplace").decode(encoding))
+    sys.stdout.flush()
 
 
 def print_table(rows: Iterable[Sequence[str]], headers: Sequence[str] = ()) -> None:

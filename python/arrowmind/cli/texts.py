@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-__all__ = ["count_lines", "read_json_lines", "read_lines", "read_texts"]
+__all__ = ["count_lines", "read_json_lines", "read_lines", "read_texts", "read_whole"]
 
 # Longest line that is read; a larger one is more likely a wrong file than a text.
 _MAX_LINE_BYTES = 16 * 1024 * 1024
@@ -30,6 +30,23 @@ def read_texts(words: Sequence[str], file: Path | None) -> list[str]:
     if words:
         return list(words)
     return [text for _, text in read_lines(file)]
+
+
+def read_whole(words: Sequence[str], file: Path | None) -> str:
+    """The text given as words, or a whole file; stdin when there is neither.
+
+    Raises:
+        InvalidArgumentError: both were given, or there is nothing to read, it is not UTF-8, or too long.
+    """
+    if words and file is not None:
+        raise InvalidArgumentError(f"text was given as words and in {file}; use one of the two")
+    if words:
+        return " ".join(words)
+    with _opened(file) as (stream, name):
+        data = stream.read(_MAX_LINE_BYTES + 1)
+    if len(data) > _MAX_LINE_BYTES:
+        raise InvalidArgumentError(f"{name}: longer than {_MAX_LINE_BYTES} bytes; is this a text file?")
+    return _decoded(data, name, 1)
 
 
 def read_lines(file: Path | None) -> Iterator[tuple[int, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any, TypedDict, overload
 
-from arrowmind.engine.generation import TextGenerator, make_request
+from arrowmind.engine.generation import TextGenerator, WorkerState, make_request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -118,6 +118,11 @@ class GeneratesText:
             InvalidArgumentError: An option cannot be used.
         """
         return self.generator.astream(prompt, make_request(options))
+
+    def worker_state(self) -> WorkerState:
+        """How many texts are being generated and wait, and whether more may come."""
+        made = self._made_generator
+        return WorkerState(0, 0, accepts=True) if made is None else made.state()
 
     def close(self) -> None:
         """Ends the texts that are being generated; the engine generates no more."""

@@ -31,9 +31,24 @@ if TYPE_CHECKING:
     from arrowmind.engine.tokenizer import TextTokenizer
     from arrowmind.generate import Generation, GrammarConstraint
 
-__all__ = ["GenerationRequest", "TextGenerator", "make_request"]
+__all__ = ["GenerationRequest", "TextGenerator", "WorkerState", "make_request"]
 
 _DRAFTS = ("prompt_lookup",)
+
+
+@dataclasses.dataclass(frozen=True)
+class WorkerState:
+    """How busy a generator is.
+
+    Attributes:
+        running: Texts that are being generated.
+        waiting: Texts that wait.
+        accepts: Whether another one may wait.
+    """
+
+    running: int
+    waiting: int
+    accepts: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -193,6 +208,12 @@ class TextGenerator:
             OverloadError: Too many wait already.
         """
         self.worker.submit(job, self._settings.max_waiting)
+
+    def state(self) -> WorkerState:
+        """How busy it is."""
+        worker = self.worker
+        accepts = not worker.is_closed and worker.waiting < self._settings.max_waiting
+        return WorkerState(worker.running, worker.waiting, accepts)
 
     def _constraint(self, request: GenerationRequest) -> GrammarConstraint | None:
         if request.json_schema is None and request.grammar is None and request.regex is None:

@@ -90,8 +90,8 @@ class PromptReader:
                 self._template = read_chat_template(self._folder.path, self._tokenizer.uncut)
         if self._template is None:
             raise InvalidArgumentError(
-                f"{self._folder.path} has no chat template: it was not trained on conversations; give text, "
-                "or put the template of its family there as chat_template.jinja"
+                f"{self._folder.path.name} has no chat template: it was trained on no conversations; "
+                "give text, or put the template of its family into its folder as chat_template.jinja"
             )
         return self._template
 

@@ -1,0 +1,89 @@
+"""Listens until it is told to stop; then running answers have some time to end."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import socket
+import threading
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from arrowmind.errors import ConfigurationError
+from arrowmind.server.app import create_app
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from arrowmind.config import ServerSettings
+    from arrowmind.server.guarding import ApiKeys
+    from arrowmind.server.shelf import ModelShelf
+
+__all__ = ["serve"]
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def serve(
+    shelf: ModelShelf,
+    settings: ServerSettings,
+    keys: ApiKeys,
+    *,
+    ready: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Serves until SIGINT or SIGTERM; a second SIGINT does not wait for running answers.
+
+    Args:
+        shelf: The models; closed at the end.
+        settings: Where to listen, and limits.
+        keys: Who may ask.
+        ready: Called with the address once it is listened to.
+
+    Raises:
+        ConfigurationError: The address cannot be had.
+    """
+    listening = _listen(settings.host, settings.port)
+    config = uvicorn.Config(
+        create_app(shelf, settings, keys),
+        log_config=None,
+        access_log=False,
+        lifespan="on",
+        server_header=False,
+        timeout_graceful_shutdown=round(settings.grace_seconds),
+    )
+    server = _Server(config)
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    try:
+        ready(f"http://{host}:{listening.getsockname()[1]}")
+        server.run(sockets=[listening])
+    finally:
+        listening.close()
+        shelf.close()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=1024)
+    except (OSError, UnicodeError) as error:
+        raise ConfigurationError(
+            f"cannot listen on {host}:{port} ({error}); choose another --host or --port"
+        ) from error
+
+
+class _Server(uvicorn.Server):
+    """Ends well on a signal, instead of raising it once more afterwards."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Signals ask for the end while the block runs."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self.handle_exit) for number in _SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
