@@ -1,7 +1,7 @@
 """Generate text that follows a prompt.
 
-The prompt is given as words, in a file, or on standard input. The text is printed as it comes; its speed is told
-on standard error.
+The prompt is given as words, in a file, or on standard input. The text is printed as it comes; standard error
+tells its speed.
 """
 
 from __future__ import annotations
