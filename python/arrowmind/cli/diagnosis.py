@@ -54,7 +54,9 @@ OPTIONAL = {
     "onnx": ("peers", "comparison in benchmarks"),
     "onnxruntime": ("peers", "comparison in benchmarks"),
     "sentence-transformers": ("peers", "comparison in benchmarks"),
+    "starlette": ("serve", "arrowmind serve"),
     "torch": ("torch", "arrowmind.torch, calibration by distillation, comparison in benchmarks"),
+    "uvicorn": ("serve", "arrowmind serve"),
 }
 _ENOUGH_MEMORY = 256 * 10**6
 _ENOUGH_DISK = 500 * 10**6
