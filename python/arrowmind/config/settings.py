@@ -138,6 +138,7 @@ class PrecisionSettings:
 class GenerationSettings:
     """How texts are generated."""
 
+    cache_format: str = setting("fp16", "Numbers of the cache of keys and values, as of `CacheSettings`.")
     cache_tokens: int = setting(
         0,
         "Tokens of all texts together that the cache holds; 0: as many as the model reads.",

@@ -12,7 +12,9 @@ from arrowmind import _native
 from arrowmind.config import default_config
 from arrowmind.engine.admission import admit
 from arrowmind.engine.batching import pack, slices
+from arrowmind.engine.cache_settings import CacheSettings
 from arrowmind.engine.compiler import compile_plan
+from arrowmind.engine.decoding import CachedDecoder
 from arrowmind.engine.device import resolve_device
 from arrowmind.engine.folder import ModelFolder
 from arrowmind.engine.generating import GeneratesText
@@ -20,7 +22,6 @@ from arrowmind.engine.generation import TextGenerator
 from arrowmind.engine.language import LanguageModel
 from arrowmind.engine.layers import Options
 from arrowmind.engine.perplexity import Perplexity, measure
-from arrowmind.engine.recompute import RecomputeDecoder
 from arrowmind.engine.tokenizer import TextTokenizer, check_ids, check_texts, read_text
 from arrowmind.errors import InvalidArgumentError
 from arrowmind.observe import get_logger, metrics, progress_bar
@@ -122,7 +123,8 @@ class ArrowEngine(GeneratesText):
 
     def _text_generator(self) -> TextGenerator:
         settings = self._config.generation
-        decoder = RecomputeDecoder(self._decoder, settings.cache_tokens or None)
+        cache = CacheSettings(format=settings.cache_format, max_tokens=settings.cache_tokens or None)
+        decoder = CachedDecoder(self._decoder, cache)
         return TextGenerator(self._folder, self._tokenizer, decoder, settings)
 
     def _kernels(self) -> list[str]:
