@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -14,6 +15,8 @@ from pathlib import Path
 
 import pytest
 from tests.engine.writers import write_bytes_model
+
+from arrowmind.cli.main import run as main
 
 PACKAGE = Path(__file__).parents[2] / "python"
 
@@ -85,7 +88,7 @@ def test_the_grace_has_an_end(start, folder, tmp_path):
     assert process.wait(60) == 0
 
 
-def test_keys_from_the_environment_and_from_a_file(start, folder, tmp_path):
+def test_keys_from_the_environment(start, folder):
     process = start(f"mine={folder}", "--port", "0", ARROWMIND_API_KEY="first-key,second-key")
     address = json.loads(process.stdout.readline())["address"]
     body = {"model": "mine", "prompt": "x", "max_tokens": 1}
@@ -94,29 +97,48 @@ def test_keys_from_the_environment_and_from_a_file(start, folder, tmp_path):
     assert "choices" in ask(address, body, "second-key")
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 0
+
+
+@pytest.fixture
+def refused(folder, tmp_path, monkeypatch, capsys):
+    """What `arrowmind serve` says, in this process, that cannot begin."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words):
+        assert main(["serve", *words]) == 1
+        return capsys.readouterr().err
+
+    return run
+
+
+def test_a_key_file_that_others_can_read_or_without_keys(refused, folder, tmp_path):
     keys = tmp_path / "keys"
     keys.write_text("a-key-from-a-file\n")
     keys.chmod(0o644)
-    refused = start(f"mine={folder}", "--port", "0", "--api-key-file", str(keys))
-    assert refused.wait(60) == 1
-    assert "chmod 600" in refused.stderr.read()
+    assert "chmod 600" in refused(str(folder), "--api-key-file", "keys")
+    keys.chmod(0o600)
+    keys.write_text("\n")
+    assert "holds no API key" in refused(str(folder), "--api-key-file", "keys")
+    keys.write_text("short")
+    assert "fewer than 8" in refused(str(folder), "--api-key-file", "keys")
+    assert "cannot be read" in refused(str(folder), "--api-key-file", "none")
 
 
-def test_a_port_that_is_taken(start, folder):
-    process = start(f"mine={folder}", "--port", "0")
-    port = json.loads(process.stdout.readline())["address"].rpartition(":")[2]
-    other = start(f"mine={folder}", "--port", port)
-    assert other.wait(60) == 1
-    assert f"cannot listen on 127.0.0.1:{port}" in other.stderr.read()
+def test_a_port_that_is_taken(refused, folder):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert f"cannot listen on 127.0.0.1:{port}" in refused(str(folder), "--port", str(port))
+    assert "cannot listen on" in refused(str(folder), "--host", "no.such.host.invalid")
 
 
-def test_a_folder_that_is_not_there(start):
-    process = start("nothing")
-    assert process.wait(60) == 1
-    assert "nothing is not a folder" in process.stderr.read()
+def test_models_that_cannot_be_served(refused, folder):
+    assert "nothing is not a folder" in refused("nothing")
+    assert "two models have the name 'bytes'" in refused(str(folder), f"bytes={folder}")
 
 
-def test_two_models_of_one_name(start, folder):
-    process = start(str(folder), f"bytes={folder}")
-    assert process.wait(60) == 1
-    assert "two models have the name 'bytes'" in process.stderr.read()
+def test_without_the_extra(refused, folder, monkeypatch):
+    for name in [name for name in sys.modules if name.startswith(("arrowmind.server", "starlette"))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delitem(sys.modules, "arrowmind.cli.commands.serve", raising=False)
+    monkeypatch.setitem(sys.modules, "starlette", None)
+    assert "pip install 'arrowmind[serve]'" in refused(str(folder))

@@ -44,8 +44,9 @@ def __getattr__(name: str) -> Any:
     try:
         return getattr(importlib.import_module(_HOMES[name]), name)
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in ("starlette", "uvicorn"):
+        package = (error.name or "").partition(".")[0]
+        if package not in ("starlette", "uvicorn"):
             raise
         raise ConfigurationError(
-            f"the server needs {error.name}; install it with: pip install 'arrowmind[serve]'"
+            f"the server needs {package}; install it with: pip install 'arrowmind[serve]'"
         ) from error

@@ -52,10 +52,10 @@ def serve(
         server_header=False,
         timeout_graceful_shutdown=round(settings.grace_seconds),
     )
-    server = _Server(config)
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    address = f"http://{host}:{listening.getsockname()[1]}"
+    server = _Server(config, lambda: ready(address))
     try:
-        ready(f"http://{host}:{listening.getsockname()[1]}")
         server.run(sockets=[listening])
     finally:
         listening.close()
@@ -73,7 +73,17 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 class _Server(uvicorn.Server):
-    """Ends well on a signal, instead of raising it once more afterwards."""
+    """Tells when it listens to requests and signals; ends well on one, instead of raising it once more."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Starts, and tells so."""
+        await super().startup(sockets)
+        if self.started:
+            self._ready()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -19,8 +19,6 @@ from arrowmind.cli.failure import complain
 from arrowmind.cli.session import Session
 from arrowmind.config import API_KEY_VARIABLE
 from arrowmind.errors import ConfigurationError, InvalidArgumentError
-from arrowmind.server import ApiKeys, ModelShelf, serve
-from arrowmind.server.shelf import name_of
 
 if TYPE_CHECKING:
     from arrowmind.config import Config
@@ -55,6 +53,9 @@ def run(
         int | None, typer.Option("--max-streams", min=1, help="Texts that are generated together.")
     ] = None,
 ) -> None:
+    from arrowmind.server import ApiKeys, ModelShelf, serve  # noqa: PLC0415  an extra
+    from arrowmind.server.shelf import name_of  # noqa: PLC0415
+
     config = _configured(session.config, host, port, max_queue, max_streams)
     keys = ApiKeys(_keys(api_key_file, api_key_env))
     if not keys and config.server.host not in _LOCAL:
