@@ -81,7 +81,7 @@ arrivals = st.lists(
     st.sampled_from([64, 96, 400]),
     st.integers(0, 1000),
 )
-@settings(max_examples=150)
+@settings(max_examples=80)
 def test_each_text_is_as_alone(come, streams, prompt_tokens, shared, kept, capacity, seed):
     decoder = ToyBatchDecoder(VOCABULARY, capacity=capacity)
     bounds = ScheduleSettings(streams, prompt_tokens, shared, kept, headroom=seed % 3)

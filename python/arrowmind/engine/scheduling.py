@@ -27,6 +27,8 @@ __all__ = ["Schedule", "ScheduleSettings"]
 _log = get_logger("arrowmind.engine")
 # Shorter common beginnings are not worth a sequence that is copied page by page.
 _LEAST_SHARED = 16
+# Steps between updates of the metrics, which cost as much as choosing a token.
+_TOLD_EVERY = 16
 # What waiting for another sequence to read it must spare.
 _WORTH_WAITING = 64
 
@@ -69,6 +71,7 @@ class Schedule:
         self._waiting: deque[Job] = deque()
         self._running: list[Job] = []
         self._kept = KeptPrefixes(decoder, self._settings.kept_prefixes)
+        self._steps = self._written = 0  # tokens since the metrics were told
 
     @property
     def waiting(self) -> int:
@@ -89,8 +92,11 @@ class Schedule:
         self._drop_cancelled()
         self._admit()
         self._run(self._plan())
-        self._tell()
-        return bool(self._running or self._waiting)
+        self._steps += 1
+        goes_on = bool(self._running or self._waiting)
+        if not goes_on or self._steps % _TOLD_EVERY == 0:
+            self._tell()
+        return goes_on
 
     def close(self, error: Exception) -> None:
         """Ends every sequence with `error` and frees the cache."""
@@ -98,6 +104,7 @@ class Schedule:
             self._end(job, error)
         self._waiting.clear()
         self._kept.clear()
+        self._tell()
 
     def _drop_cancelled(self) -> None:
         for job in [job for job in self._running if job.is_cancelled]:
@@ -237,7 +244,7 @@ class Schedule:
             timings = job.sequence.result().timings
             metrics.prompt_tokens.add(timings.prompt_tokens, model=self._name)
             metrics.first_token_seconds.observe(timings.first_token_seconds, model=self._name)
-        metrics.generated_tokens.add(len(delta.token_ids), model=self._name)
+        self._written += len(delta.token_ids)
         if delta.finish_reason is not None:
             self._end(job)
 
@@ -255,10 +262,16 @@ class Schedule:
             _log.exception("a sequence could not be freed", model=self._name)
         reason = "error" if error is not None else job.sequence.finish_reason or "cancelled"
         metrics.generations.add(model=self._name, reason=reason)
+        self._tell_written()
         with contextlib.suppress(Exception):  # who is gone need not be told
             job.consumer.finish(error)
 
+    def _tell_written(self) -> None:
+        metrics.generated_tokens.add(self._written, model=self._name)
+        self._written = 0
+
     def _tell(self) -> None:
+        self._tell_written()
         metrics.streams.set(len(self._running), model=self._name)
         metrics.waiting.set(len(self._waiting), model=self._name)
         metrics.cache_free_tokens.set(self._decoder.free_tokens, model=self._name)
