@@ -9,7 +9,8 @@ import pytest
 
 from arrowmind.errors import WeightError
 from arrowmind.quantize import ArrowQuantizer, QuantizationConfig, explain
-from arrowmind.weights import convert_model, open_weights
+from arrowmind.weights import convert_model, open_weights, write_weights
+from arrowmind.weights.tensor import float_tensor
 from arrowmind.weights.writer import rewrite_documents
 
 LOW = {"cosine_mean": 0.0, "cosine_min": -1.0, "overlap_at_10": 0.0}
@@ -62,6 +63,23 @@ def test_totals_with_and_without_tables_are_those_of_the_report(model, embedder,
     assert (found.total.tensors, found.without_tables.tensors) == (7, 5)
     assert {tensor.name: tensor.error for tensor in found.tensors if tensor.error} == report.tensors
     assert by_name(found)["encoder.layer.0.output.dense.bias"].error == 0
+
+
+def test_a_language_model_has_a_head_beside_its_embeddings_and_its_decoder(tmp_path):
+    shapes = {
+        "model.embed_tokens.weight": (100, 32),
+        "lm_head.weight": (100, 32),
+        "model.layers.0.mlp.up_proj.weight": (64, 32),
+        "model.layers.0.mlp.down_proj.weight": (32, 64),
+        "model.norm.weight": (32,),
+    }
+    tensors = (float_tensor(name, np.ones(shape, np.float32)) for name, shape in shapes.items())
+    write_weights(tmp_path / "weights.arrow", tensors, {})
+    found = explain(tmp_path / "weights.arrow")
+    weights = {part: total.weights for part, total in found.parts.items()}
+    assert weights == {"embeddings": 3200, "head": 3200, "matrices": 4096, "vectors": 32}
+    assert found.without_tables.weights == 4128
+    assert sum(total.bytes for total in found.parts.values()) == found.total.bytes
 
 
 def test_the_certificate_is_that_of_the_check(model, embedder, tmp_path):

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from arrowmind.models.decoder_spec import DecoderSpec
     from arrowmind.models.spec import ModelSpec
     from arrowmind.observe import Progress
     from arrowmind.quantize import HasValues
@@ -59,9 +60,14 @@ class MomentObserver:
         self.groups = self._find_groups()
 
     @property
-    def model(self) -> ModelSpec:
+    def model(self) -> ModelSpec | DecoderSpec:
         """What the model computes."""
-        return self._folder.model
+        return self._folder.spec
+
+    @property
+    def is_decoder(self) -> bool:
+        """Whether it is a language model."""
+        return self._folder.is_decoder
 
     def tokenise(self, texts: list[str]) -> list[list[int]]:
         """Token ids of texts, special tokens included, cut at what the model reads."""

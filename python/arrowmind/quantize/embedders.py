@@ -15,6 +15,7 @@ from arrowmind.quantize.foretelling import Foreteller
 from arrowmind.quantize.smoothing import InputStatistics
 
 if TYPE_CHECKING:
+    from arrowmind.models.decoder_spec import DecoderSpec
     from arrowmind.models.spec import ModelSpec
     from arrowmind.observe import Progress
     from arrowmind.quantize.overlay import HasValues
@@ -63,8 +64,12 @@ class Calibrator(Protocol):
     """Reads a model, and runs it over calibration texts with some of its tensors replaced."""
 
     @property
-    def model(self) -> ModelSpec:
+    def model(self) -> ModelSpec | DecoderSpec:
         """What the model computes."""
+
+    @property
+    def is_decoder(self) -> bool:
+        """Whether it is a language model."""
 
     def tokenise(self, texts: list[str]) -> list[list[int]]:
         """Token ids of texts, special tokens included."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from arrowmind.quantize.precision import stored_bytes
 from arrowmind.quantize.report import stored_report
 from arrowmind.weights import open_weights
-from arrowmind.weights.roles import INPUT_SCALE, role_of, split_name
+from arrowmind.weights.roles import INPUT_SCALE, is_like_a_table, role_of, split_name
 
 if TYPE_CHECKING:
     import os
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from arrowmind.weights import WeightSource
 
 __all__ = ["Certificate", "Explanation", "TensorExplanation", "Total", "explain"]
+
+_PARTS = ("embeddings", "head", "matrices", "vectors")
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,9 @@ class Explanation:
         kind: of weights, see :class:`arrowmind.weights.WeightSource`.
         tensors: in file order.
         total: of all.
-        without_tables: of all but embedding tables.
+        without_tables: of all but embedding tables and output heads: of a language model, its decoder.
+        parts: of each part that there is: ``embeddings``, ``head``, and of what remains ``matrices`` and
+            ``vectors`` (biases, norms, input scales).
         certificate: None where the weights carry no report of a precision check.
     """
 
@@ -123,6 +127,7 @@ class Explanation:
     tensors: tuple[TensorExplanation, ...]
     total: Total
     without_tables: Total
+    parts: dict[str, Total]
     certificate: Certificate | None
 
     def to_dict(self) -> dict[str, Any]:
@@ -150,7 +155,10 @@ def explain(path: str | os.PathLike[str]) -> Explanation:
             kind=weights.kind,
             tensors=tensors,
             total=_total(tensors),
-            without_tables=_total(tensor for tensor in tensors if tensor.role != "table"),
+            without_tables=_total(
+                tensor for tensor in tensors if not is_like_a_table(tensor.name, tensor.shape)
+            ),
+            parts=_parts(tensors),
             certificate=None if report is None else _certificate(report, weights.fingerprint),
         )
 
@@ -184,6 +192,21 @@ def _total(tensors: Iterable[TensorExplanation]) -> Total:
     listed = list(tensors)
     weights, size = sum(math.prod(item.shape) for item in listed), sum(item.bytes for item in listed)
     return Total(len(listed), weights, size, 8 * size / max(1, weights))
+
+
+def _parts(tensors: Iterable[TensorExplanation]) -> dict[str, Total]:
+    listed: dict[str, list[TensorExplanation]] = {part: [] for part in _PARTS}
+    for tensor in tensors:
+        listed[_part(tensor)].append(tensor)
+    return {part: _total(found) for part, found in listed.items() if found}
+
+
+def _part(tensor: TensorExplanation) -> str:
+    if tensor.role == "table":
+        return "embeddings"
+    if is_like_a_table(tensor.name, tensor.shape):
+        return "head"
+    return "matrices" if tensor.role == "linear" else "vectors"
 
 
 def _certificate(report: PrecisionReport, fingerprint: str) -> Certificate:

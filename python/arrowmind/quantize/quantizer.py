@@ -211,7 +211,7 @@ class ArrowQuantizer:
             self._inputs(folder, weights, texts),
             calibrator,
             folder if calibrator is not None else None,
-            texts.for_training,
+            self._training_texts(calibrator),
             texts.sha256,
             state,
             progress,
@@ -219,6 +219,11 @@ class ArrowQuantizer:
         if not (config.size_budget or config.bits_budget):
             return job
         return replace(job, grids=allocate(job, bytes_left_for_matrices(job)))
+
+    def _training_texts(self, calibrator: Calibrator | None) -> tuple[str, ...]:
+        """None for a language model where nobody gives any: it trains on what it writes itself."""
+        writes_its_own = calibrator is not None and calibrator.is_decoder and self._given_texts is None
+        return () if writes_its_own else self._calibration.for_training
 
     def _inputs(self, folder: Path, weights: WeightSource, texts: Texts) -> dict[str, Input]:
         """By matrix, how what enters it is scaled; empty without calibration."""

@@ -33,13 +33,21 @@ def _print(explanation: Explanation) -> None:
     write(f"{explanation.path} ({explanation.kind})\n")
     print_table((_row(tensor) for tensor in explanation.tensors), _HEADERS)
     write()
-    totals = (("all", explanation.total), ("without embedding tables", explanation.without_tables))
+    totals = (
+        ("all", explanation.total),
+        (_rest(explanation), explanation.without_tables),
+        *explanation.parts.items(),
+    )
     print_table((_total(what, total) for what, total in totals), ("", "tensors", "weights", "bytes", "bits"))
     write()
     if explanation.certificate is None:
         write("no certificate: these weights carry no report of a precision check")
         return
     print_table(_certificate(explanation.certificate))
+
+
+def _rest(explanation: Explanation) -> str:
+    return f"without embedding tables{' and head' if 'head' in explanation.parts else ''}"
 
 
 def _row(tensor: TensorExplanation) -> tuple[str, ...]:

@@ -2,8 +2,13 @@
 
 ::
 
-    latent      matrices that look quantised to the forward and real to the optimiser
-    forward     the forward of a model, from its description
-    batches     token ids to train on, by seed and step
-    training    steps, losses, schedule
+    latent          matrices that look quantised to the forward and real to the optimiser
+    parts           names of tensors, by what training does with them
+    forward         the forward of an encoder, from its description
+    decoder_forward that of a decoder
+    batches         pieces of texts to train an encoder on, by seed and step
+    windows         windows of tokens to train a decoder on
+    sampling        texts that a decoder writes itself
+    objective       what training brings together
+    training        steps, and going on where they were cut
 """

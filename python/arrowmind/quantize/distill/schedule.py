@@ -16,6 +16,7 @@ class Schedule:
         steps: in all.
         batch: texts of a step.
         rate: of latent values, in units of the values.
+        relative: whether that is of matrices whose values spread by 0.05; others go faster or slower.
         scale_rate: of the logarithms of scales.
         zero_rate: of zero points, in steps of the grid.
         vector_rate: of biases and norms.
@@ -31,6 +32,7 @@ class Schedule:
     vector_rate: float = 5e-4
     warm_up: int = 30
     last: float = 0.01
+    relative: bool = False
 
     def factor(self, step: int) -> float:
         """What rates are multiplied by at a step."""

@@ -1,38 +1,43 @@
 """The training itself: the quantised model learns to do what the original does, on any text.
 
-The loss is one less the cosine of both embeddings, and the relative squared difference of the hidden states
-behind each block. Latent values, scales, zero points, biases and norms all learn, with a rate that rises over
-the first steps and falls along a half cosine.
+Latent values, scales, zero points, biases and norms all learn, with a rate that rises over the first steps
+and falls along a half cosine. What is brought together, and on which tokens, is the caller's.
 """
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
 from arrowmind.observe import get_logger
 from arrowmind.quantize.checkpoint import CHECKPOINT, load_arrays, save_arrays
-from arrowmind.quantize.distill.batches import Batches
-from arrowmind.quantize.distill.forward import forward, pad
 from arrowmind.quantize.methods.base import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     import numpy as np
     import numpy.typing as npt
 
-    from arrowmind.models.spec import ModelSpec
     from arrowmind.quantize.distill.latent import LatentMatrix
+    from arrowmind.quantize.distill.objective import Objective
     from arrowmind.quantize.distill.schedule import Schedule
     from arrowmind.quantize.methods.base import Job
 
-__all__ = ["Student", "train"]
+__all__ = ["Steps", "Student", "train"]
 
 _log = get_logger("arrowmind.quantize")
 _CHECKPOINT_SECONDS = 60.0
+_USUAL_SPREAD = 0.05
+
+
+class Steps(Protocol):
+    """Token ids by step."""
+
+    def __getitem__(self, step: int) -> list[list[int]]:
+        """Those of a step, the same each time."""
 
 
 class Student:
@@ -59,7 +64,7 @@ class Student:
         self.vectors = {name: torch.from_numpy(v.copy()).requires_grad_() for name, v in vectors.items()}
         self._schedule = schedule
         rates = (
-            (schedule.rate, [matrix.values for matrix in matrices.values()]),
+            *((rate, [matrix.values]) for rate, matrix in self._latent_rates()),
             (schedule.scale_rate, [matrix.log_scales for matrix in matrices.values()]),
             (schedule.zero_rate, [m.zeros for m in matrices.values() if m.grid.zero_points]),
             (schedule.vector_rate, list(self.vectors.values())),
@@ -67,25 +72,15 @@ class Student:
         groups = [{"params": params, "lr": rate, "rate": rate} for rate, params in rates if params]
         self._optimiser = torch.optim.Adam(groups, betas=(0.9, 0.98))
 
-    def step(self, model: ModelSpec, sequences: list[list[int]], number: int) -> float:
-        """One step; returns the mean cosine before it."""
+    def step(self, objective: Objective, sequences: list[list[int]], number: int) -> float:
+        """One step; returns the figure of the objective before it."""
         for group in self._optimiser.param_groups:
             group["lr"] = group["rate"] * self._schedule.factor(number)
-        batch = pad(sequences)
-        with torch.no_grad():
-            wanted, wanted_states = forward(model, self.teacher.__getitem__, batch)
-        found, states = forward(model, self._tensors().__getitem__, batch)
-        cosine = (found * wanted).sum(1).mean()
-        weights = batch.weights
-        apart = sum(
-            ((a - b) ** 2 * weights).sum() / (b**2 * weights).sum()
-            for a, b in zip(states, wanted_states, strict=True)
-        )
-        loss = (1 - cosine) + apart / len(states)
+        loss, figure = objective(self.teacher, self._tensors(), sequences)
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self._optimiser.step()
-        return float(cosine.detach())
+        return figure
 
     def outcome(self) -> Outcome:
         """What the training came to."""
@@ -113,6 +108,12 @@ class Student:
                     key: torch.from_numpy(arrays[f"{name}/{key}"]) for key in keys
                 }
 
+    def _latent_rates(self) -> Iterator[tuple[float, LatentMatrix]]:
+        """How fast the values of each matrix move: as they are, or by the usual spread of values."""
+        for matrix in self.matrices.values():
+            spread = float(matrix.values.detach().std()) / _USUAL_SPREAD if self._schedule.relative else 1.0
+            yield self._schedule.rate * spread, matrix
+
     def _tensors(self) -> dict[str, Any]:
         return {
             **self.teacher,
@@ -130,36 +131,31 @@ class Student:
         return {**latent, **self.vectors}
 
 
-def train(job: Job, student: Student, schedule: Schedule, key: str) -> Outcome:
+def train(
+    job: Job, student: Student, objective: Objective, batches: Steps, schedule: Schedule, key: str
+) -> Outcome:
     """Trains from where a checkpoint in the job's state folder stands, or from the beginning.
 
     Args:
         job: says where to keep state, and is told of the progress.
         student: to train.
+        objective: what to bring together.
+        batches: token ids by step.
         schedule: how.
         key: of the checkpoint.
     """
-    calibrator = job.calibrator
-    if calibrator is None:  # the method has refused that
-        return student.outcome()
-    batches = Batches(
-        job.texts,
-        calibrator.tokenise,
-        size=schedule.batch,
-        vocabulary=len(student.teacher[calibrator.model.embedding.word]),
-        seed=job.config.seed,
-    )
     first = _restored(job, student, key)
     saved = time.monotonic()
     job.progress(first, schedule.steps, "distilling")
+    done = first
     try:
-        done = first
         for number in range(first, schedule.steps):
-            cosine = student.step(calibrator.model, batches[number], number)
+            figure = student.step(objective, batches[number], number)
             done = number + 1
             job.progress(done, schedule.steps, "distilling")
             if done % 50 == 0:
-                _log.info("distilling", step=done, steps=schedule.steps, cosine=round(cosine, 5))
+                told = {objective.figure: round(figure, 5)}
+                _log.info("distilling", step=done, steps=schedule.steps, **told)
             if time.monotonic() - saved > _CHECKPOINT_SECONDS:
                 _save(job, student, key, done)
                 saved = time.monotonic()

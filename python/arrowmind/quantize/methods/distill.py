@@ -1,25 +1,35 @@
 """Distillation: the model on its grids learns from the original, on any text. For 4 bits and fewer.
 
-Starts from the codes of GPTQ. Needs torch, which is loaded here alone (the extra ``train``).
+Starts from the codes of GPTQ. Needs torch, which is loaded here alone (the extra ``train``). A decoder learns
+what the original foretells; without texts of the user, on texts that the original writes.
 """
 
 from __future__ import annotations
 
 import importlib.util
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from arrowmind.errors import QuantizationError
 from arrowmind.quantize.checkpoint import work_key
+from arrowmind.quantize.distill.parts import decoder_parts, encoder_parts
 from arrowmind.quantize.distill.schedule import Schedule
 from arrowmind.quantize.methods import gptq
 from arrowmind.quantize.methods.base import Outcome
 from arrowmind.quantize.overlay import Overlay
 from arrowmind.quantize.scheme import Quantized
+from arrowmind.quantize.storing import table_type, table_values
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Mapping
 
-    from arrowmind.models.spec import Block, Linear, ModelSpec
+    import numpy as np
+    import numpy.typing as npt
+
+    from arrowmind.models.decoder_spec import DecoderSpec
+    from arrowmind.models.spec import ModelSpec
+    from arrowmind.quantize.distill.parts import Parts
+    from arrowmind.quantize.distill.training import Steps, Student
+    from arrowmind.quantize.embedders import Calibrator
     from arrowmind.quantize.methods.base import Codes, Job
 
 __all__ = ["NAME", "run"]
@@ -27,6 +37,10 @@ __all__ = ["NAME", "run"]
 NAME = "distill"
 
 _STEPS = {"int2": 1200, "int4": 200, "fp4": 200}
+# Of decoders: tokens of a window, windows of a step, and what is drawn where the user gives no texts.
+_WINDOW, _WINDOWS, _DRAWN = 256, 8, 100_000
+# Weight of hidden states beside the divergence, in nats.
+_HIDDEN = 0.1
 
 
 def run(job: Job) -> Outcome:
@@ -48,56 +62,96 @@ def run(job: Job) -> Outcome:
         raise QuantizationError(
             "distill is for int4, int2 and fp4; int8 needs no training: use 'ptq' or 'gptq'"
         )
-    schedule = Schedule(job.config.steps or _STEPS.get(job.config.quant_type, 200))
+    schedule = _schedule(job, decoder=job.calibrator.is_decoder)
     key = work_key(job, NAME, schedule)
     start = gptq.run(job).codes
-    outcome = _distill(job, schedule, key, start)
+    outcome = _distill(job, job.calibrator, schedule, key, start)
     return Outcome({**start, **outcome.codes}, outcome.vectors)
 
 
-def _distill(job: Job, schedule: Schedule, key: str, start: dict[str, Codes]) -> Outcome:
+def _schedule(job: Job, *, decoder: bool) -> Schedule:
+    steps = job.config.steps or _STEPS.get(job.config.quant_type, 200)
+    return Schedule(steps, batch=_WINDOWS, relative=True) if decoder else Schedule(steps)
+
+
+def _distill(
+    job: Job, calibrator: Calibrator, schedule: Schedule, key: str, start: dict[str, Codes]
+) -> Outcome:
+    from arrowmind.quantize.distill.objective import DecoderObjective, EncoderObjective  # noqa: PLC0415
+    from arrowmind.quantize.distill.training import train  # noqa: PLC0415
+
+    if calibrator.is_decoder:
+        decoder = cast("DecoderSpec", calibrator.model)
+        parts = decoder_parts(decoder)
+        student = _student(job, parts, start, schedule, _stored_tables(job, parts))
+        batches = _windows(job, calibrator, decoder, student.teacher, schedule)
+        return train(job, student, DecoderObjective(decoder, _HIDDEN), batches, schedule, key)
+    encoder = cast("ModelSpec", calibrator.model)
+    student = _student(job, encoder_parts(encoder), start, schedule)
+    batches = _pieces(job, calibrator, len(student.teacher[encoder.embedding.word]), schedule)
+    return train(job, student, EncoderObjective(encoder), batches, schedule, key)
+
+
+def _stored_tables(job: Job, parts: Parts) -> dict[str, npt.NDArray[np.float32]]:
+    """What the codes of tables and heads stand for: the student learns beside what will be stored."""
+    coded = (name for name in parts.tables if table_type(job, Outcome(), name))
+    return {name: table_values(job, Outcome(), name) for name in coded}
+
+
+def _student(
+    job: Job,
+    parts: Parts,
+    start: dict[str, Codes],
+    schedule: Schedule,
+    tables: Mapping[str, npt.NDArray[np.float32]] | None = None,
+) -> Student:
     import torch  # noqa: PLC0415  (large, and an extra)
 
     from arrowmind.quantize.distill.latent import LatentMatrix  # noqa: PLC0415
-    from arrowmind.quantize.distill.training import Student, train  # noqa: PLC0415
+    from arrowmind.quantize.distill.training import Student  # noqa: PLC0415
 
-    if job.calibrator is None:  # run() has refused that
-        return Outcome()
-    model = job.calibrator.model
     stand = Outcome({name: codes for name, codes in start.items() if isinstance(codes, Quantized)})
     overlay = Overlay(job.weights, stand.replaced(job))
-    teacher = {name: torch.from_numpy(job.weights.real_values(name)) for name in _names(model)}
+    teacher = {name: torch.from_numpy(job.weights.real_values(name)) for name in parts.names}
     matrices = {
         name: LatentMatrix(codes, job.matrix(name), job.input_scale(name))
         for name, codes in start.items()
         if name in teacher and not isinstance(codes, Quantized)
     }
-    fixed = {name: torch.from_numpy(overlay.real_values(name)) for name in stand.codes if name in teacher}
-    vectors = {name: job.weights.tensor(name).to_float32() for name in _trained_vectors(model)}
-    return train(job, Student(teacher, fixed, matrices, vectors, schedule), schedule, key)
+    rounded = {name: overlay.real_values(name) for name in stand.codes if name in teacher}
+    fixed = {name: torch.from_numpy(values) for name, values in {**rounded, **(tables or {})}.items()}
+    vectors = {name: job.weights.tensor(name).to_float32() for name in parts.vectors}
+    return Student(teacher, fixed, matrices, vectors, schedule)
 
 
-def _names(model: ModelSpec) -> Iterator[str]:
-    """All tensors of the forward."""
-    embedding = model.embedding
-    yield from filter(None, (embedding.word, embedding.position, embedding.token_type))
-    yield from (embedding.norm.weight, embedding.norm.bias)
-    for block in model.blocks:
-        yield from (layer.weight for layer in _layers(block))
-    yield from _trained_vectors(model)
+def _pieces(job: Job, calibrator: Calibrator, vocabulary: int, schedule: Schedule) -> Steps:
+    """Pieces of texts, for an encoder."""
+    from arrowmind.quantize.distill.batches import Batches  # noqa: PLC0415
 
-
-def _trained_vectors(model: ModelSpec) -> Iterator[str]:
-    """Biases and norms of the blocks: they cost no bits, and take up part of what codes cannot say."""
-    for block in model.blocks:
-        yield from (layer.bias for layer in _layers(block) if layer.bias)
-        for norm in (block.attention_norm, block.feed_forward_norm):
-            yield from (norm.weight, norm.bias)
-
-
-def _layers(block: Block) -> tuple[Linear, ...]:
-    attention, feed_forward = block.attention, block.feed_forward
-    return (
-        *(attention.query, attention.key, attention.value, attention.output),
-        *(feed_forward.up, feed_forward.down),
+    return Batches(
+        job.texts, calibrator.tokenise, size=schedule.batch, vocabulary=vocabulary, seed=job.config.seed
     )
+
+
+def _windows(
+    job: Job, calibrator: Calibrator, model: DecoderSpec, tensors: Mapping[str, Any], schedule: Schedule
+) -> Steps:
+    """Windows of the user's texts or of drawn ones, for a decoder."""
+    from arrowmind.quantize.distill.sampling import draw  # noqa: PLC0415
+    from arrowmind.quantize.distill.windows import Windows  # noqa: PLC0415
+
+    length, seed = min(_WINDOW, model.max_tokens), job.config.seed
+    if job.texts:
+        texts = calibrator.tokenise(list(job.texts))
+    else:
+        tokens = min(_DRAWN, schedule.steps * schedule.batch * length)
+        texts = draw(
+            model,
+            tensors.__getitem__,
+            calibrator.tokenise([""])[0],
+            tokens=tokens,
+            length=length,
+            seed=seed,
+            progress=job.progress,
+        )
+    return Windows(texts, length=length, size=schedule.batch, seed=seed)
