@@ -10,11 +10,13 @@ from tests.engine import decoders
 from tests.reference import decoder
 
 from arrowmind import ArrowEngine, ArrowQuantizer, QuantizationConfig
+from arrowmind.errors import QuantizationError
 from arrowmind.observe import no_progress
 from arrowmind.quantize.distill.windows import Windows
 from arrowmind.weights import convert_model, open_weights
 
-FAMILIES = sorted(decoder.CONFIGS)
+EXPERTS = {"mixtral", "qwen2-moe", "qwen3-moe"}
+FAMILIES = sorted(decoder.CONFIGS.keys() - EXPERTS)
 LOOSE = {"perplexity_ratio": 1e6, "kl_mean": 50, "kl_99": 500, "top1_agreement": 0, "generation_agreement": 0}
 WORDS = ["the", "cat", "sat", "on", "mat", "and", "a", "dog", "ran", "far", "away", "back"]
 CHANCE = random.Random(7)
@@ -77,6 +79,16 @@ def test_the_forward_in_torch_is_the_engines(family, seed, tmp_path):
     parts = [forward(model, tensors, torch.tensor([part]), cache)[-1] for part in ([*ids[:3]], *zip(ids[3:]))]
     apart = logits(model, tensors, torch.cat(parts, 1))[0]
     assert np.abs(apart.numpy() - expected).max() <= 2 * bound
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("family", sorted(EXPERTS))
+def test_experts_are_refused(family, seed, tmp_path):
+    pytest.importorskip("torch")
+    source, _, _ = decoders.write_family(tmp_path / "hf", family, seed)
+    with pytest.raises(QuantizationError, match="experts; use calibration 'gptq'"):
+        quantised(source, tmp_path / "q")
+    assert not (tmp_path / "q").exists()
 
 
 @pytest.mark.torch

@@ -73,7 +73,14 @@ def table_type(job: Job, outcome: Outcome, name: str) -> str:
 
 def table_values(job: Job, outcome: Outcome, name: str) -> npt.NDArray[np.float32]:
     """What the codes of a table stand for, float32 [rows, k]."""
-    return _table(name, job.matrix(name), table_type(job, outcome, name), job.config).to_float32()
+    values = _values(job, outcome, name)
+    return _table(name, values, table_type(job, outcome, name), job.config).to_float32()
+
+
+def _values(job: Job, outcome: Outcome, name: str) -> npt.NDArray[np.float32]:
+    """What becomes of a matrix or table before it is rounded."""
+    learned = outcome.vectors.get(name)
+    return job.matrix(name) if learned is None else learned
 
 
 def _stored(job: Job, outcome: Outcome, name: str) -> Tensor:
@@ -90,8 +97,8 @@ def _stored(job: Job, outcome: Outcome, name: str) -> Tensor:
         )
     floating = outcome.floats.get(name) or _float_type(spec, job.config)
     if floating:
-        return _as_float(name, job.matrix(name), floating)
-    return _table(name, job.matrix(name), table_type(job, outcome, name), job.config)
+        return _as_float(name, _values(job, outcome, name), floating)
+    return _table(name, _values(job, outcome, name), table_type(job, outcome, name), job.config)
 
 
 def _coded(job: Job, name: str, codes: Codes) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch.nn import functional
@@ -52,7 +52,7 @@ def forward(model: DecoderSpec, tensors: Tensors, ids: Any, cache: Cache | None 
     """The hidden states behind each block, before the norm of the head.
 
     Args:
-        model: what to compute.
+        model: what to compute; without experts.
         tensors: gives a tensor by name.
         ids: int64 [rows, tokens], without padding.
         cache: of the tokens before these; gets theirs.
@@ -84,7 +84,8 @@ def logits(model: DecoderSpec, tensors: Tensors, states: Any) -> Any:
 def _block(block: DecoderBlock, tensors: Tensors, x: Any, turns: tuple[Any, Any], cache: Cache | None) -> Any:
     added = _attention(block.attention, tensors, _norm(block.attention_norm, tensors, x), turns, cache)
     x = x + _norm(block.attention_output_norm, tensors, added)
-    added = _feed_forward(block.feed_forward, tensors, _norm(block.feed_forward_norm, tensors, x))
+    layers = cast("GatedFeedForward", block.feed_forward)  # the method has refused experts
+    added = _feed_forward(layers, tensors, _norm(block.feed_forward_norm, tensors, x))
     return x + _norm(block.feed_forward_output_norm, tensors, added)
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from arrowmind.models.decoder_spec import DecoderBlock, DecoderSpec
     from arrowmind.models.spec import Block, Linear, ModelSpec
 
-__all__ = ["Parts", "decoder_parts", "encoder_parts"]
+__all__ = ["Parts", "decoder_parts", "encoder_parts", "has_experts"]
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,11 @@ def decoder_parts(model: DecoderSpec) -> Parts:
     )
 
 
+def has_experts(model: DecoderSpec) -> bool:
+    """Whether tokens of some block go to experts of their own."""
+    return any(hasattr(block.feed_forward, "router") for block in model.blocks)
+
+
 def _biases(layers: Iterable[Linear]) -> Iterator[str]:
     return (layer.bias for layer in layers if layer.bias)
 
@@ -72,7 +77,7 @@ def _decoder_layers(block: DecoderBlock) -> tuple[Linear, ...]:
     attention, feed_forward = block.attention, block.feed_forward
     return (
         *(attention.query, attention.key, attention.value, attention.output),
-        *(feed_forward.gate, feed_forward.up, feed_forward.down),
+        *(*feed_forward.readers, *feed_forward.writers),
     )
 
 

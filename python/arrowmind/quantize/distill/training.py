@@ -16,7 +16,7 @@ from arrowmind.quantize.checkpoint import CHECKPOINT, load_arrays, save_arrays
 from arrowmind.quantize.methods.base import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     import numpy as np
     import numpy.typing as npt
@@ -57,17 +57,19 @@ class Student:
             teacher: all tensors of the original's forward, by name.
             fixed: those that the student has in other words, and that do not learn.
             matrices: those that learn on their grids.
-            vectors: those that learn as they are, float32.
+            vectors: those that learn as they are, float32; tables among them as fast as matrices do.
             schedule: says how fast.
         """
         self.teacher, self._fixed, self.matrices = teacher, fixed, matrices
         self.vectors = {name: torch.from_numpy(v.copy()).requires_grad_() for name, v in vectors.items()}
         self._schedule = schedule
+        tables = [vector for vector in self.vectors.values() if vector.ndim > 1]
         rates = (
-            *((rate, [matrix.values]) for rate, matrix in self._latent_rates()),
+            *((self._rate(values), [values]) for values in (m.values for m in matrices.values())),
+            *((self._rate(table), [table]) for table in tables),
             (schedule.scale_rate, [matrix.log_scales for matrix in matrices.values()]),
             (schedule.zero_rate, [m.zeros for m in matrices.values() if m.grid.zero_points]),
-            (schedule.vector_rate, list(self.vectors.values())),
+            (schedule.vector_rate, [vector for vector in self.vectors.values() if vector.ndim < 2]),
         )
         groups = [{"params": params, "lr": rate, "rate": rate} for rate, params in rates if params]
         self._optimiser = torch.optim.Adam(groups, betas=(0.9, 0.98))
@@ -108,11 +110,10 @@ class Student:
                     key: torch.from_numpy(arrays[f"{name}/{key}"]) for key in keys
                 }
 
-    def _latent_rates(self) -> Iterator[tuple[float, LatentMatrix]]:
-        """How fast the values of each matrix move: as they are, or by the usual spread of values."""
-        for matrix in self.matrices.values():
-            spread = float(matrix.values.detach().std()) / _USUAL_SPREAD if self._schedule.relative else 1.0
-            yield self._schedule.rate * spread, matrix
+    def _rate(self, values: Any) -> float:
+        """How fast values move: as the schedule says, or by their own spread against the usual one."""
+        spread = float(values.detach().std()) / _USUAL_SPREAD if self._schedule.relative else 1.0
+        return self._schedule.rate * spread
 
     def _tensors(self) -> dict[str, Any]:
         return {

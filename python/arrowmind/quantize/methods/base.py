@@ -93,7 +93,7 @@ class Outcome:
 
     Attributes:
         codes: by matrix, of all that the job named.
-        vectors: biases and norms that changed with them, float32.
+        vectors: biases and norms that changed with them, and tables, float32.
         floats: matrices and tables that were put back to floating point: ``fp16`` or ``fp32``.
         tables: types of the codes of tables, where another than the configuration's was chosen.
     """

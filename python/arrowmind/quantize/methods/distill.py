@@ -7,11 +7,13 @@ what the original foretells; without texts of the user, on texts that the origin
 from __future__ import annotations
 
 import importlib.util
+import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from arrowmind.errors import QuantizationError
 from arrowmind.quantize.checkpoint import work_key
-from arrowmind.quantize.distill.parts import decoder_parts, encoder_parts
+from arrowmind.quantize.distill.parts import decoder_parts, encoder_parts, has_experts
 from arrowmind.quantize.distill.schedule import Schedule
 from arrowmind.quantize.methods import gptq
 from arrowmind.quantize.methods.base import Outcome
@@ -20,7 +22,7 @@ from arrowmind.quantize.scheme import Quantized
 from arrowmind.quantize.storing import table_type, table_values
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     import numpy as np
     import numpy.typing as npt
@@ -37,8 +39,13 @@ __all__ = ["NAME", "run"]
 NAME = "distill"
 
 _STEPS = {"int2": 1200, "int4": 200, "fp4": 200}
+_DECODER_STEPS = {"int2": 2000, "int4": 300, "fp4": 300}
 # Of decoders: tokens of a window, windows of a step, and what is drawn where the user gives no texts.
-_WINDOW, _WINDOWS, _DRAWN = 256, 8, 100_000
+_WINDOW, _WINDOWS, _DRAWN = 256, 2, 200_000
+# Rates of a decoder's values, by their spread, and of its biases and norms.
+_RATE, _VECTOR_RATE = 6e-4, 1.5e-3
+# Elements of a table that learns: with its gradient and moments it takes 16 times as many bytes.
+_LARGEST_TABLE = 1 << 24
 # Weight of hidden states beside the divergence, in nats.
 _HIDDEN = 0.1
 
@@ -47,7 +54,8 @@ def run(job: Job) -> Outcome:
     """Quantises all matrices of ``job``.
 
     Raises:
-        QuantizationError: torch is not installed, no engine is at hand, or nothing is on a grid of groups.
+        QuantizationError: torch is not installed, no engine is at hand, nothing is on a grid of groups, or
+            the model has experts.
     """
     if importlib.util.find_spec("torch") is None:
         raise QuantizationError(
@@ -62,6 +70,8 @@ def run(job: Job) -> Outcome:
         raise QuantizationError(
             "distill is for int4, int2 and fp4; int8 needs no training: use 'ptq' or 'gptq'"
         )
+    if job.calibrator.is_decoder and has_experts(cast("DecoderSpec", job.calibrator.model)):
+        raise QuantizationError("distill does not train models with experts; use calibration 'gptq'")
     schedule = _schedule(job, decoder=job.calibrator.is_decoder)
     key = work_key(job, NAME, schedule)
     start = gptq.run(job).codes
@@ -70,8 +80,10 @@ def run(job: Job) -> Outcome:
 
 
 def _schedule(job: Job, *, decoder: bool) -> Schedule:
-    steps = job.config.steps or _STEPS.get(job.config.quant_type, 200)
-    return Schedule(steps, batch=_WINDOWS, relative=True) if decoder else Schedule(steps)
+    steps = job.config.steps or (_DECODER_STEPS if decoder else _STEPS).get(job.config.quant_type, 200)
+    if not decoder:
+        return Schedule(steps)
+    return Schedule(steps, batch=_WINDOWS, rate=_RATE, vector_rate=_VECTOR_RATE, relative=True)
 
 
 def _distill(
@@ -83,7 +95,10 @@ def _distill(
     if calibrator.is_decoder:
         decoder = cast("DecoderSpec", calibrator.model)
         parts = decoder_parts(decoder)
-        student = _student(job, parts, start, schedule, _stored_tables(job, parts))
+        learning = _tables_that_learn(job, parts)
+        parts = replace(parts, vectors=(*parts.vectors, *learning))
+        fixed = _stored_tables(job, set(parts.tables) - set(learning))
+        student = _student(job, parts, start, schedule, fixed)
         batches = _windows(job, calibrator, decoder, student.teacher, schedule)
         return train(job, student, DecoderObjective(decoder, _HIDDEN), batches, schedule, key)
     encoder = cast("ModelSpec", calibrator.model)
@@ -92,9 +107,19 @@ def _distill(
     return train(job, student, EncoderObjective(encoder), batches, schedule, key)
 
 
-def _stored_tables(job: Job, parts: Parts) -> dict[str, npt.NDArray[np.float32]]:
+def _tables_that_learn(job: Job, parts: Parts) -> tuple[str, ...]:
+    """Tables and heads that rounding leaves nearly as they are, if they are not too large to be trained."""
+    return tuple(
+        name
+        for name in parts.tables
+        if math.prod(job.weights.spec(name).shape) <= _LARGEST_TABLE
+        and table_type(job, Outcome(), name) in ("", "int8")
+    )
+
+
+def _stored_tables(job: Job, names: Iterable[str]) -> dict[str, npt.NDArray[np.float32]]:
     """What the codes of tables and heads stand for: the student learns beside what will be stored."""
-    coded = (name for name in parts.tables if table_type(job, Outcome(), name))
+    coded = (name for name in names if table_type(job, Outcome(), name))
     return {name: table_values(job, Outcome(), name) for name in coded}
 
 
