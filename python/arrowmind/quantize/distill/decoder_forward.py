@@ -52,7 +52,7 @@ def forward(model: DecoderSpec, tensors: Tensors, ids: Any, cache: Cache | None 
     """The hidden states behind each block, before the norm of the head.
 
     Args:
-        model: what to compute; without experts.
+        model: what to compute; without experts and latent rows.
         tensors: gives a tensor by name.
         ids: int64 [rows, tokens], without padding.
         cache: of the tokens before these; gets theirs.
@@ -82,9 +82,10 @@ def logits(model: DecoderSpec, tensors: Tensors, states: Any) -> Any:
 
 
 def _block(block: DecoderBlock, tensors: Tensors, x: Any, turns: tuple[Any, Any], cache: Cache | None) -> Any:
-    added = _attention(block.attention, tensors, _norm(block.attention_norm, tensors, x), turns, cache)
+    attention = cast("DecoderAttention", block.attention)  # the method has refused others, and experts
+    added = _attention(attention, tensors, _norm(block.attention_norm, tensors, x), turns, cache)
     x = x + _norm(block.attention_output_norm, tensors, added)
-    layers = cast("GatedFeedForward", block.feed_forward)  # the method has refused experts
+    layers = cast("GatedFeedForward", block.feed_forward)
     added = _feed_forward(layers, tensors, _norm(block.feed_forward_norm, tensors, x))
     return x + _norm(block.feed_forward_output_norm, tensors, added)
 

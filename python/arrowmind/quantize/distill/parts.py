@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from arrowmind.models.decoder_spec import DecoderBlock, DecoderSpec
+    from arrowmind.models.decoder_spec import DecoderAttention, DecoderBlock, DecoderSpec
     from arrowmind.models.spec import Block, Linear, ModelSpec
 
-__all__ = ["Parts", "decoder_parts", "encoder_parts", "has_experts"]
+__all__ = ["Parts", "decoder_parts", "encoder_parts", "untrainable"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def encoder_parts(model: ModelSpec) -> Parts:
 
 
 def decoder_parts(model: DecoderSpec) -> Parts:
-    """Those of a decoder; the norm of its head learns, too."""
+    """Those of a decoder that is not :func:`untrainable`; the norm of its head learns, too."""
     layers = [layer for block in model.blocks for layer in _decoder_layers(block)]
     norms = [name for block in model.blocks for name in _decoder_norms(block)]
     return Parts(
@@ -56,9 +56,11 @@ def decoder_parts(model: DecoderSpec) -> Parts:
     )
 
 
-def has_experts(model: DecoderSpec) -> bool:
-    """Whether tokens of some block go to experts of their own."""
-    return any(hasattr(block.feed_forward, "router") for block in model.blocks)
+def untrainable(model: DecoderSpec) -> str:
+    """What of a decoder the forward in torch lacks; empty where it has all."""
+    if model.has_latent_rows:
+        return "heads that unfold from latent rows"
+    return "experts" if any(hasattr(block.feed_forward, "router") for block in model.blocks) else ""
 
 
 def _biases(layers: Iterable[Linear]) -> Iterator[str]:
@@ -74,7 +76,7 @@ def _encoder_layers(block: Block) -> tuple[Linear, ...]:
 
 
 def _decoder_layers(block: DecoderBlock) -> tuple[Linear, ...]:
-    attention, feed_forward = block.attention, block.feed_forward
+    attention, feed_forward = cast("DecoderAttention", block.attention), block.feed_forward
     return (
         *(attention.query, attention.key, attention.value, attention.output),
         *(*feed_forward.readers, *feed_forward.writers),
@@ -82,7 +84,7 @@ def _decoder_layers(block: DecoderBlock) -> tuple[Linear, ...]:
 
 
 def _decoder_norms(block: DecoderBlock) -> Iterator[str]:
-    attention = block.attention
+    attention = cast("DecoderAttention", block.attention)
     for norm in (
         *(block.attention_norm, attention.query_norm, attention.key_norm, block.attention_output_norm),
         *(block.feed_forward_norm, block.feed_forward_output_norm),

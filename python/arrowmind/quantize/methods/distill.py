@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from arrowmind.errors import QuantizationError
 from arrowmind.quantize.checkpoint import work_key
-from arrowmind.quantize.distill.parts import decoder_parts, encoder_parts, has_experts
+from arrowmind.quantize.distill.parts import decoder_parts, encoder_parts, untrainable
 from arrowmind.quantize.distill.schedule import Schedule
 from arrowmind.quantize.methods import gptq
 from arrowmind.quantize.methods.base import Outcome
@@ -55,7 +55,7 @@ def run(job: Job) -> Outcome:
 
     Raises:
         QuantizationError: torch is not installed, no engine is at hand, nothing is on a grid of groups, or
-            the model has experts.
+            the model has what is not trained: experts, latent rows.
     """
     if importlib.util.find_spec("torch") is None:
         raise QuantizationError(
@@ -70,13 +70,17 @@ def run(job: Job) -> Outcome:
         raise QuantizationError(
             "distill is for int4, int2 and fp4; int8 needs no training: use 'ptq' or 'gptq'"
         )
-    if job.calibrator.is_decoder and has_experts(cast("DecoderSpec", job.calibrator.model)):
-        raise QuantizationError("distill does not train models with experts; use calibration 'gptq'")
+    _refuse_untrainable(job.calibrator)
     schedule = _schedule(job, decoder=job.calibrator.is_decoder)
     key = work_key(job, NAME, schedule)
     start = gptq.run(job).codes
     outcome = _distill(job, job.calibrator, schedule, key, start)
     return Outcome({**start, **outcome.codes}, outcome.vectors)
+
+
+def _refuse_untrainable(calibrator: Calibrator) -> None:
+    if calibrator.is_decoder and (what := untrainable(cast("DecoderSpec", calibrator.model))):
+        raise QuantizationError(f"distill does not train models with {what}; use calibration 'gptq'")
 
 
 def _schedule(job: Job, *, decoder: bool) -> Schedule:
