@@ -13,19 +13,23 @@
 
 namespace arrowmind::arrow {
 
-std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path) {
+int MappedFile::open_descriptor(const std::string& path) {
   // O_NONBLOCK: opening a FIFO must fail below, not wait for a writer.
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (descriptor < 0) {
     fail(ErrorKind::kWeight, printable(path), ": cannot be opened (", std::strerror(errno),
          "); check the path and its permissions");
   }
-  const std::shared_ptr<MappedFile> file(new MappedFile(printable(path), descriptor));
+  return descriptor;
+}
+
+std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path) {
+  const std::shared_ptr<MappedFile> file(new MappedFile(printable(path), open_descriptor(path)));
   file->map();
   return file;
 }
 
-void MappedFile::map() {
+void MappedFile::examine() {
   struct stat status;
   if (::fstat(descriptor_, &status) != 0) {
     fail(ErrorKind::kWeight, path_, ": cannot be examined (", std::strerror(errno), ")");
@@ -34,6 +38,10 @@ void MappedFile::map() {
     fail(ErrorKind::kWeight, path_, ": is not a regular file; give the path of one");
   }
   size_ = static_cast<int64_t>(status.st_size);
+}
+
+void MappedFile::map() {
+  examine();
   if (size_ == 0) return;
   void* mapping = ::mmap(nullptr, static_cast<size_t>(size_), PROT_READ, MAP_SHARED, descriptor_, 0);
   if (mapping == MAP_FAILED) {
@@ -46,6 +54,10 @@ void MappedFile::map() {
 MappedFile::~MappedFile() {
   if (data_ != nullptr) ::munmap(const_cast<uint8_t*>(data_), static_cast<size_t>(size_));
   ::close(descriptor_);
+}
+
+void MappedFile::forget_pages() const {
+  if (data_ != nullptr) ::madvise(const_cast<uint8_t*>(data_), static_cast<size_t>(size_), MADV_DONTNEED);
 }
 
 std::vector<uint8_t> MappedFile::read(int64_t offset, int64_t size) const {

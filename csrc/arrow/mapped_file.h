@@ -17,7 +17,7 @@ class MappedFile {
  public:
   // Throws Error(kWeight) when the file cannot be opened, is not a regular file, or cannot be mapped.
   static std::shared_ptr<const MappedFile> open(const std::string& path);
-  ~MappedFile();
+  virtual ~MappedFile();
   MappedFile(const MappedFile&) = delete;
   MappedFile& operator=(const MappedFile&) = delete;
 
@@ -26,18 +26,27 @@ class MappedFile {
   // Null for an empty file. Touching a byte makes its neighbourhood resident.
   const uint8_t* data() const { return data_; }
 
+  // Pages that were touched stop being this process's; touching them again brings them back.
+  void forget_pages() const;
+
   // Copies [offset, offset + size) to private memory without touching the mapping. The caller has checked
   // that the range lies inside the file. Throws Error(kIntegrity) when the file has become shorter.
   std::vector<uint8_t> read(int64_t offset, int64_t size) const;
 
- private:
+ protected:
   MappedFile(std::string path, int descriptor) : path_(std::move(path)), descriptor_(descriptor) {}
-  void map();
+  // A descriptor of the file at `path`. Throws Error(kWeight).
+  static int open_descriptor(const std::string& path);
+  // Finds out the size. Throws Error(kWeight) unless it is a regular file.
+  void examine();
 
   std::string path_;
   int descriptor_;
   int64_t size_ = 0;
-  const uint8_t* data_ = nullptr;
+  const uint8_t* data_ = nullptr;  // size_ bytes of address space, given back with this
+
+ private:
+  void map();
 };
 
 }  // namespace arrowmind::arrow

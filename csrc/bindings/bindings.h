@@ -20,6 +20,7 @@ void bind_embed(nb::module_& m);
 void bind_norm(nb::module_& m);
 void bind_pool(nb::module_& m);
 void bind_quantise(nb::module_& m);
+void bind_residency(nb::module_& m);
 void bind_rope(nb::module_& m);
 void bind_route(nb::module_& m);
 void bind_scan(nb::module_& m);

@@ -1,6 +1,7 @@
 #include "bindings/experts.h"
 
 #include <nanobind/stl/optional.h>
+#include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
@@ -16,6 +17,7 @@
 #include "runtime/ops/copy.h"
 #include "runtime/ops/experts.h"
 #include "runtime/ops/route.h"
+#include "runtime/resident_experts.h"
 
 namespace arrowmind::bindings {
 
@@ -54,12 +56,23 @@ runtime::ExpertMatrix matrix_of(Plan& plan, const nb::dict& tensor) {
 }
 
 void add_experts(Plan& plan, const std::vector<ExpertDescription>& experts, int input, int route, int output,
-                 const std::string& activation, const std::string& inner, int64_t inner_group, int residual) {
+                 const std::string& activation, const std::string& inner, int64_t inner_group, int residual,
+                 const std::shared_ptr<residency::Residency>& residency,
+                 const std::optional<std::vector<int32_t>>& blocks) {
   std::vector<runtime::ExpertWeights> weights;
   for (const auto& [gate, up, down] : experts) {
     weights.push_back({matrix_of(plan, gate), matrix_of(plan, up), matrix_of(plan, down)});
   }
-  runtime::add_experts(plan, std::make_shared<runtime::MappedExperts>(std::move(weights)),
+  if ((residency != nullptr) != blocks.has_value() || (blocks && blocks->size() != weights.size())) {
+    fail(ErrorKind::kInvalidArgument, "experts of a residency need a block each");
+  }
+  std::shared_ptr<runtime::ExpertSource> source;
+  if (blocks) {
+    source = std::make_shared<runtime::ResidentExperts>(std::move(weights), residency, *blocks);
+  } else {
+    source = std::make_shared<runtime::MappedExperts>(std::move(weights));
+  }
+  runtime::add_experts(plan, std::move(source),
                        {.input = input,
                         .route = route,
                         .output = output,
@@ -101,7 +114,7 @@ void bind_plan_experts(nb::class_<Plan>& plan) {
       .def("row_scale", &runtime::add_row_scale, nb::arg("route"), nb::arg("buffer"))
       .def("experts", &add_experts, nb::arg("experts"), nb::arg("input"), nb::arg("route"), nb::arg("output"),
            nb::arg("activation") = "silu", nb::arg("inner") = "fp32", nb::arg("inner_group") = 0,
-           nb::arg("residual") = -1);
+           nb::arg("residual") = -1, nb::arg("residency") = nb::none(), nb::arg("blocks") = nb::none());
 }
 
 }  // namespace arrowmind::bindings

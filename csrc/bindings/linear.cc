@@ -104,6 +104,7 @@ LinearDescription::LinearDescription(const nb::dict& tensor) {
   weights.packed = pointer<uint8_t>(tensor, "codes", weights.packed_bytes, owners);
   if (weights.packed == nullptr) fail(ErrorKind::kWeight, "a linear layer without codes");
   weights.bias = pointer<float>(tensor, "bias", weights.n, owners);
+  weights.streamed = tensor.contains("streamed") && nb::cast<bool>(tensor["streamed"]);
   if (group) return;
   const int64_t padded = round_up(weights.n, qmatmul::kPanel);
   weights.scale = pointer<float>(tensor, "scales", padded, owners);

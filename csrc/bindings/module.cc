@@ -9,9 +9,9 @@ namespace nb = nanobind;
 namespace {
 
 // Class in arrowmind.errors for each ErrorKind, in its order.
-constexpr std::array<const char*, 7> kErrorClasses = {
+constexpr std::array<const char*, 8> kErrorClasses = {
     "InvalidArgumentError", "ConfigurationError", "DeviceError",    "WeightError",
-    "IntegrityError",       "KernelError",        "CacheFullError",
+    "IntegrityError",       "KernelError",        "CacheFullError", "MemoryBudgetError",
 };
 
 void translate(const std::exception_ptr& pointer, void* /*unused*/) {
@@ -40,6 +40,7 @@ NB_MODULE(_native, m) {
   arrowmind::bindings::bind_norm(m);
   arrowmind::bindings::bind_pool(m);
   arrowmind::bindings::bind_quantise(m);
+  arrowmind::bindings::bind_residency(m);
   arrowmind::bindings::bind_rope(m);
   arrowmind::bindings::bind_route(m);
   arrowmind::bindings::bind_scan(m);

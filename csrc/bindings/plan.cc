@@ -1,4 +1,5 @@
 #include <nanobind/stl/optional.h>
+#include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
@@ -21,6 +22,7 @@
 #include "runtime/ops/embed.h"
 #include "runtime/ops/linear.h"
 #include "runtime/ops/multiply.h"
+#include "runtime/ops/need.h"
 #include "runtime/ops/norm.h"
 #include "runtime/ops/observe.h"
 #include "runtime/ops/pool.h"
@@ -203,6 +205,11 @@ void multiply(Plan& plan, int input, int output, const Vector<float>& multiplier
   runtime::add_multiply(plan, input, output, per_column(plan, input, multiplier, "a multiplier"));
 }
 
+void need(Plan& plan, std::shared_ptr<residency::Residency> residency, std::vector<int32_t> blocks,
+          std::vector<int32_t> ahead) {
+  runtime::add_need(plan, std::move(residency), {.blocks = std::move(blocks), .ahead = std::move(ahead)});
+}
+
 using Statistics = nb::ndarray<double, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 
 void observe(Plan& plan, int input, const Statistics& statistics) {
@@ -346,6 +353,7 @@ void bind_plan(nb::module_& m) {
             runtime::add_activate(plan, activation_kind(kind), cap, input, output);
           },
           nb::arg("input"), nb::arg("output"), nb::arg("kind"), nb::arg("cap") = 0.0f)
+      .def("need", &need, nb::arg("residency"), nb::arg("blocks"), nb::arg("ahead"))
       .def("add", &runtime::add_sum, nb::arg("input"), nb::arg("output"))
       .def("quantise", &quantise, nb::arg("input"), nb::arg("output"), nb::arg("multiplier") = nb::none())
       .def("multiply", &multiply, nb::arg("input"), nb::arg("output"), nb::arg("multiplier"))

@@ -7,6 +7,7 @@
 #include "base/aligned_buffer.h"
 #include "base/checked.h"
 #include "base/thread_pool.h"
+#include "residency/lease.h"
 #include "runtime/batch.h"
 #include "runtime/cache/kv_cache.h"
 
@@ -40,9 +41,10 @@ class Execution {
   const int32_t* positions = nullptr;  // [tokens] place of each token in its sequence
   const CacheRun* cache = nullptr;     // what the sequences continue, from `first_sequence` on; or null
   int64_t first_sequence = 0;
-  std::vector<Slot> slots;  // by buffer id
-  float* output = nullptr;  // [sequences or tokens, columns of the result]
-  bool normalise = false;   // results to unit length
+  std::vector<Slot> slots;         // by buffer id
+  float* output = nullptr;         // [sequences or tokens, columns of the result]
+  bool normalise = false;          // results to unit length
+  mutable residency::Lease lease;  // weights that are here for the operators of now
 
   int threads() const { return pool_ == nullptr ? 1 : pool_->threads(); }
 

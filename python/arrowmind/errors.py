@@ -15,6 +15,7 @@
     ├── TokenizerError
     ├── ResourceError                            no room at the moment; less, or later, may work
     │   ├── CacheFullError                       no page of the key-value cache is free
+    │   ├── MemoryBudgetError                    a model does not fit the memory it was given
     │   └── OverloadError                        more requests than may wait, or nobody there to serve them
     └── MemoryStoreError
         └── StoreVersionError                    a store written by a newer version
@@ -29,6 +30,7 @@ __all__ = [
     "IntegrityError",
     "InvalidArgumentError",
     "KernelError",
+    "MemoryBudgetError",
     "MemoryStoreError",
     "OptimizationError",
     "OverloadError",
@@ -92,6 +94,10 @@ class ResourceError(OptimizationError):
 
 class CacheFullError(ResourceError):
     """No page of the key-value cache is free; nothing was appended."""
+
+
+class MemoryBudgetError(ResourceError):
+    """A model does not fit the memory it was given."""
 
 
 class OverloadError(ResourceError):

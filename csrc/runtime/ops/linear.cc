@@ -126,7 +126,7 @@ Layer make_layer(const LinearWeights& w, BufferType type, bool gelu, int64_t fir
   layer.params.grid = w.grid;
   layer.params.bias = w.bias;
   layer.params.nonlinearity = gelu ? qmatmul::Nonlinearity::kGelu : qmatmul::Nonlinearity::kNone;
-  const bool paired = type == BufferType::kI8 && qmatmul::is_paired(w.n, w.k, w.packed);
+  const bool paired = type == BufferType::kI8 && !w.streamed && qmatmul::is_paired(w.n, w.k, w.packed);
   for (int64_t m = 1; m < kChoices; ++m) {
     layer.choice[static_cast<size_t>(m)] = &select_linear(w, type, m, paired);
   }

@@ -19,6 +19,7 @@ struct LinearWeights {
   const int32_t* sum = nullptr;  // [n padded to 16]
   qmatmul::Grid grid;            // weights of a grid
   const float* bias = nullptr;   // [n] or null
+  bool streamed = false;         // not in memory before an operator asks for it: not to be read now
 };
 
 struct LinearOptions {

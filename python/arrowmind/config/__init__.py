@@ -23,6 +23,7 @@ from arrowmind.config.settings import (
     ModelSettings,
     PrecisionSettings,
     QuantizationSettings,
+    ResidencySettings,
     ServerSettings,
     WeightSettings,
 )
@@ -42,6 +43,7 @@ __all__ = [
     "PrecisionSettings",
     "Problem",
     "QuantizationSettings",
+    "ResidencySettings",
     "ServerSettings",
     "WeightSettings",
     "apply_native",

@@ -19,6 +19,7 @@ __all__ = [
     "ModelSettings",
     "PrecisionSettings",
     "QuantizationSettings",
+    "ResidencySettings",
     "ServerSettings",
     "WeightSettings",
 ]
@@ -159,6 +160,20 @@ class GenerationSettings:
 
 
 @dataclass(frozen=True)
+class ResidencySettings:
+    """How much memory a model may take, and what of it comes and goes."""
+
+    ram: str = setting("", "Most memory of the process, for instance 4GiB; empty is no bound.")
+    policy: str = setting(
+        "farthest",
+        "Which part gives way: the one needed last, or the one used longest ago.",
+        choices=("farthest", "least-recent"),
+    )
+    ahead: int = setting(2, "Blocks of layers that are read ahead.", low=0, high=64)
+    readers: int = setting(4, "Threads that read.", low=1, high=64)
+
+
+@dataclass(frozen=True)
 class ServerSettings:
     """How `arrowmind serve` answers."""
 
@@ -214,6 +229,7 @@ class Config:
     quantization: QuantizationSettings = field(default_factory=QuantizationSettings)
     precision: PrecisionSettings = field(default_factory=PrecisionSettings)
     generation: GenerationSettings = field(default_factory=GenerationSettings)
+    residency: ResidencySettings = field(default_factory=ResidencySettings)
     server: ServerSettings = field(default_factory=ServerSettings)
     memory: MemorySettings = field(default_factory=MemorySettings)
     log: LogSettings = field(default_factory=LogSettings)

@@ -13,6 +13,7 @@ from arrowmind.engine.layers import LayerBuilder, Options
 from arrowmind.models.decoder_spec import LatentAttention, RoutedFeedForward
 
 if TYPE_CHECKING:
+    from arrowmind.engine.residence import Residence
     from arrowmind.models.decoder_spec import (
         DecoderAttention,
         DecoderBlock,
@@ -35,6 +36,7 @@ def compile_body(
     options: Options | None = None,
     *,
     rows: Rows = "all",
+    residence: Residence | None = None,
 ) -> _native.Plan:
     """The plan from token ids to what the last block leaves, before the norm of the head.
 
@@ -44,12 +46,13 @@ def compile_body(
         max_tokens: Longest input.
         options: See there; None takes the defaults.
         rows: `all` gives a row per token, `last` one per sequence.
+        residence: says which matrices come and go; None keeps all where `weights` has them.
 
     Raises:
         WeightError: A tensor is missing or has another shape than the model needs.
     """
     plan = _native.Plan(vocabulary=model.vocabulary, max_length=max_tokens, output_columns=model.hidden)
-    return _Body(plan, model, weights, options or Options()).compile(rows)
+    return _Body(plan, model, weights, options or Options(), residence).compile(rows)
 
 
 def compile_head(model: DecoderSpec, weights: WeightSource) -> _native.Plan:
@@ -78,9 +81,14 @@ class _Body:
     """Holds what every block needs: the plan, its layers, the residual stream and the rotations."""
 
     def __init__(
-        self, plan: _native.Plan, model: DecoderSpec, weights: WeightSource, options: Options
+        self,
+        plan: _native.Plan,
+        model: DecoderSpec,
+        weights: WeightSource,
+        options: Options,
+        residence: Residence | None,
     ) -> None:
-        self._plan, self._model = plan, model
+        self._plan, self._model, self._residence = plan, model, residence
         self._layers = LayerBuilder(plan, weights, options)
         self._stream = plan.buffer("fp32", model.hidden)
         self._normed = plan.buffer("fp32", model.hidden)
@@ -89,7 +97,11 @@ class _Body:
     def compile(self, rows: Rows) -> _native.Plan:
         self._embedding()
         for layer, block in enumerate(self._model.blocks):
+            if self._residence is not None:
+                self._residence.enter(self._plan, layer)
             self._block(block, layer)
+        if self._residence is not None:
+            self._residence.leave(self._plan)
         if rows == "all":
             self._plan.result(self._stream)
         else:
@@ -111,7 +123,8 @@ class _Body:
         self._add(block.attention.output, context, block.attention_output_norm)
         self._layers.norm(block.feed_forward_norm, self._stream, self._normed)
         if isinstance(block.feed_forward, RoutedFeedForward):
-            add_routed(self._layers, block.feed_forward, self._normed, self._stream)
+            moving = None if self._residence is None else self._residence.experts(layer)
+            add_routed(self._layers, block.feed_forward, self._normed, self._stream, moving)
             return
         inner = self._layers.gated(block.feed_forward, self._normed)
         self._add(block.feed_forward.down, inner, block.feed_forward_output_norm)

@@ -10,6 +10,7 @@ import numpy as np
 
 from arrowmind import _native
 from arrowmind.config import default_config
+from arrowmind.config.sizes import parse_bytes
 from arrowmind.engine.admission import admit
 from arrowmind.engine.batching import pack, slices
 from arrowmind.engine.cache_settings import CacheSettings
@@ -19,8 +20,8 @@ from arrowmind.engine.device import resolve_device
 from arrowmind.engine.folder import ModelFolder
 from arrowmind.engine.generating import GeneratesText
 from arrowmind.engine.generation import TextGenerator
-from arrowmind.engine.language import LanguageModel
 from arrowmind.engine.layers import Options
+from arrowmind.engine.opening import open_language
 from arrowmind.engine.perplexity import Perplexity, measure
 from arrowmind.engine.tokenizer import TextTokenizer, check_ids, check_texts, read_text
 from arrowmind.errors import InvalidArgumentError
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from arrowmind.config import Config
+    from arrowmind.engine.language import LanguageModel
 
 __all__ = ["ArrowEngine"]
 
@@ -63,6 +65,7 @@ class ArrowEngine(GeneratesText):
         *,
         config: Config | None = None,
         judge: bool = True,
+        ram: str | int | None = None,
     ) -> None:
         """Opens a model folder made by `arrowmind convert` or `arrowmind quantize`.
 
@@ -77,6 +80,8 @@ class ArrowEngine(GeneratesText):
             threads: Threads per call; None takes `device.threads`, by default every processor this process
                 may use.
             config: The configuration; None reads the one that applies (`load_config`).
+            ram: Most memory the process may have with a language model, in bytes or as text such as `4GiB`;
+                matrices that do not fit come and go. None takes `residency.ram`, by default no bound.
             judge: False opens the model whatever its precision report says, as who measures it must.
 
         Raises:
@@ -84,6 +89,7 @@ class ArrowEngine(GeneratesText):
             DeviceError: The device is unknown, or cannot be had and `device.fallback` is `error`.
             PrecisionError: Its precision report is below a threshold, and `precision.below` is `refuse`.
             ConfigurationError: The configuration cannot be read.
+            MemoryBudgetError: The model cannot run in `ram`; the message says how much it needs.
         """
         started = time.perf_counter()
         super().__init__(self._text_generator)
@@ -98,10 +104,9 @@ class ArrowEngine(GeneratesText):
             admit(self._folder.weights, config)
         self._threads = _native.ThreadPool(_thread_count(config) if threads is None else threads)
         self._tokenizer = TextTokenizer(self._folder.tokenizer_path, self._folder.max_tokens)
-        self._folder.weights.touch(self._threads)
         self._plan: _native.Plan | None = None
         self._language: LanguageModel | None = None
-        self._compile()
+        self._compile(config.residency.ram if ram is None else ram)
         self._load_seconds = time.perf_counter() - started
         _log.info(
             "model opened",
@@ -110,13 +115,15 @@ class ArrowEngine(GeneratesText):
             seconds=round(self._load_seconds, 4),
         )
 
-    def _compile(self) -> None:
+    def _compile(self, ram: str | int) -> None:
         folder = self._folder
         if folder.is_decoder:
-            self._language = LanguageModel(
-                folder.decoder, folder.weights, folder.max_tokens, self._threads, Options(self._optimize)
+            budget = None if ram == "" else parse_bytes(ram, "ram")
+            self._language = open_language(
+                folder, self._threads, Options(self._optimize), self._config, ram=budget
             )
         else:
+            folder.weights.touch(self._threads)
             self._plan = compile_plan(
                 folder.model, folder.weights, folder.max_tokens, quantise=self._optimize
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from arrowmind import _native
 from arrowmind.errors import WeightError
@@ -15,8 +15,21 @@ if TYPE_CHECKING:
 __all__ = ["add_routed"]
 
 
-def add_routed(layers: LayerBuilder, routed: RoutedFeedForward, source: int, stream: int) -> None:
+def add_routed(
+    layers: LayerBuilder,
+    routed: RoutedFeedForward,
+    source: int,
+    stream: int,
+    come_and_go: dict[str, Any] | None = None,
+) -> None:
     """Adds what the experts, and what all tokens pass, make of `source` to `stream`.
+
+    Args:
+        layers: adds operators.
+        routed: what to add.
+        source: buffer that enters.
+        stream: buffer that gains.
+        come_and_go: what the operator is told of experts that are not always in memory.
 
     Raises:
         WeightError: a tensor is missing or has another shape than the others need.
@@ -40,6 +53,7 @@ def add_routed(layers: LayerBuilder, routed: RoutedFeedForward, source: int, str
         inner=inner.type,
         inner_group=inner.group,
         residual=stream,
+        **(come_and_go or {}),
     )
 
 
@@ -90,6 +104,6 @@ def _described(
 
 def _matrix(layers: LayerBuilder, layer: Linear, form: Form) -> dict[str, object]:
     described = layers.described(layer, layers.tensor(layer.weight))
-    if form.type == "int8":
+    if form.type == "int8" and not described["streamed"]:
         described["paired"] = _native.linear_is_paired(described)
     return described

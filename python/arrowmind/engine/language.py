@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from arrowmind import _native
+    from arrowmind.engine.residence import Residence
     from arrowmind.models.decoder_spec import DecoderSpec
     from arrowmind.weights import WeightSource
 
@@ -36,6 +37,7 @@ class LanguageModel:
         max_tokens: int,
         threads: _native.ThreadPool,
         options: Options | None = None,
+        residence: Residence | None = None,
     ) -> None:
         """Compiles `model` over `weights`.
 
@@ -45,6 +47,7 @@ class LanguageModel:
             max_tokens: Longest sequence.
             threads: To run on.
             options: Of the compiler.
+            residence: Of matrices that come and go; `weights` are then its own.
 
         Raises:
             WeightError: A tensor is missing or has another shape than the model needs.
@@ -52,7 +55,8 @@ class LanguageModel:
         self.model, self.max_tokens = model, max_tokens
         self._threads = threads
         self._options, self._weights = options or Options(), weights
-        self._body = compile_body(model, weights, max_tokens, self._options)
+        self._body = compile_body(model, weights, max_tokens, self._options, residence=residence)
+        self.residence = residence
         self._head = compile_head(model, weights)
 
     def kernels(self) -> list[str]:

@@ -204,7 +204,7 @@ class LayerBuilder:
         tensor.verify()
         n_out = tensor.spec.shape[0]
         bias = self.vector(layer.bias, n_out) if layer.bias else None
-        return {**_description(tensor), "sums": tensor.sums, "bias": bias}
+        return {**_description(tensor), "sums": tensor.sums, "bias": bias, "streamed": tensor.streamed}
 
     def table(self, name: str, rows: int, columns: int) -> dict[str, object]:
         """A table of at least `rows` rows, as the native side is told of it."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from arrowmind.quantize.calibration_texts import CALIBRATION_TEXTS
 from arrowmind.quantize.corpus import documentation, pieces
+from arrowmind.quantize.dictionary import dictionary
 from arrowmind.quantize.report import hash_of_texts
 
 if TYPE_CHECKING:
@@ -51,7 +53,7 @@ class Texts:
     @property
     def for_training(self) -> tuple[str, ...]:
         """All there are, for methods that cut them themselves; nothing for the others."""
-        return tuple(self._all()) if self.config.calibration == "distill" else ()
+        return self._all() if self.config.calibration == "distill" else ()
 
     @property
     def sha256(self) -> str:
@@ -60,5 +62,12 @@ class Texts:
             return hash_of_texts(self._all())
         return hash_of_texts(self.for_statistics) if self.scales_inputs else ""
 
-    def _all(self) -> Sequence[str]:
-        return (*CALIBRATION_TEXTS, *documentation()) if self.given is None else self.given
+    def _all(self) -> tuple[str, ...]:
+        if self.given is not None:
+            return tuple(self.given)
+        return (*CALIBRATION_TEXTS, *documentation(), *self._words)
+
+    @cached_property
+    def _words(self) -> tuple[str, ...]:
+        """A dictionary's, for training: kinds of texts that it never sees lose the most."""
+        return tuple(dictionary()) if self.config.calibration == "distill" else ()

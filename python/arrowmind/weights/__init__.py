@@ -8,6 +8,7 @@
     shards, configuration,
     huggingface, export          Hugging Face folders, both ways
     source, opening              what all of them offer; opens any of them
+    streaming                    matrices that come and go within a budget
     gguf                         GGUF files, both ways
     folder, manifest             folders that appear whole, and what is in them
     convert, verify              what `arrowmind convert` and `arrowmind verify` do
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from arrowmind.weights.huggingface import HuggingFaceModel
     from arrowmind.weights.parquet import write_parquet
     from arrowmind.weights.parquet_source import ParquetWeights
+    from arrowmind.weights.streaming import Moving, StreamedWeights, streamed_bytes
     from arrowmind.weights.verify import VerifyReport, verify_model
     from arrowmind.weights.writer import write_weights
 
@@ -40,7 +42,9 @@ __all__ = [
     "EncryptionReport",
     "GgufModel",
     "HuggingFaceModel",
+    "Moving",
     "ParquetWeights",
+    "StreamedWeights",
     "Tensor",
     "TensorSpec",
     "VerifyReport",
@@ -51,6 +55,7 @@ __all__ = [
     "encrypt_model",
     "open_weights",
     "rotate_model",
+    "streamed_bytes",
     "verify_encrypted",
     "verify_model",
     "write_parquet",
@@ -69,6 +74,9 @@ _HOMES = {
     "GgufModel": "gguf.source",
     "HuggingFaceModel": "huggingface",
     "ParquetWeights": "parquet_source",
+    "Moving": "streaming",
+    "StreamedWeights": "streaming",
+    "streamed_bytes": "streaming",
     "VerifyReport": "verify",
     "verify_model": "verify",
     "write_parquet": "parquet",

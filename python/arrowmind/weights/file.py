@@ -131,9 +131,13 @@ class WeightFile(WeightSource):
     def spec(self, name: str) -> TensorSpec:  # noqa: D102
         return self._specs[self._row(name)]
 
-    def offset(self, name: str) -> int:
-        """File offset of a tensor's codes in bytes."""
-        return self._batch.binary("codes").offset(self._row(name))
+    def offset(self, name: str, buffer: str = "codes") -> int:
+        """File offset of one of a tensor's buffers in bytes."""
+        return self._batch.binary(buffer).offset(self._row(name))
+
+    def forget_pages(self) -> None:
+        """Pages of the mapping stop counting as this process's memory until they are touched again."""
+        self._file.forget_pages()
 
     def tensor(self, name: str) -> Tensor:  # noqa: D102
         row = self._row(name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -166,6 +166,9 @@ class Tensor:
         sums: int32 [n padded to 16], sum of each row's codes; packed int8 matrices on no grid only.
         outer_scales: float32, one per row, of grids whose scale type has them.
     """
+
+    streamed: ClassVar[bool] = False
+    """Whether its bytes are there only while an operator of a plan has asked for them."""
 
     __slots__ = (
         "_checksums",

@@ -1,0 +1,442 @@
+#include "residency/residency.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <limits>
+#include <utility>
+
+#include "base/checked.h"
+#include "base/error.h"
+
+namespace arrowmind::residency {
+namespace {
+
+constexpr int64_t kPage = arrow::OnDemandFile::kPage;
+// One read. Disks reach most of their speed with 1 MiB; several threads share a block.
+constexpr int64_t kPiece = 2 << 20;
+// Weight of the newest round in what is known of the past.
+constexpr double kNewest = 0.1;
+constexpr double kRarest = 1.0 / 1024;
+
+int64_t now_ns() {
+  using namespace std::chrono;
+  return duration_cast<nanoseconds>(steady_clock::now().time_since_epoch()).count();
+}
+
+}  // namespace
+
+Residency::Residency(std::shared_ptr<const arrow::OnDemandFile> file, Settings settings)
+    : file_(std::move(file)), settings_(settings), owner_process_(::getpid()) {
+  if (settings.budget < 1 || settings.threads < 1 || settings.threads > 64) {
+    fail(ErrorKind::kInvalidArgument, "a budget of ", settings.budget, " bytes and ", settings.threads,
+         " threads; at least 1 byte and 1 to 64 threads are needed");
+  }
+  readers_ = std::make_unique<ReadPool>(settings.threads);
+}
+
+Residency::~Residency() {
+  readers_.reset();
+  for (const Block& block : blocks_) {
+    for (const Pages& part : block.parts) {
+      if (block.state != State::kAbsent) file_->drop(part.begin, part.end);
+    }
+  }
+  for (const Pages& part : pinned_) file_->drop(part.begin, part.end);
+}
+
+int Residency::add(std::span<const arrow::FileRange> ranges, int64_t place) {
+  if (sealed_ || place < 0 || place > 1 << 20) {
+    fail(ErrorKind::kInvalidArgument, "a block at place ", place, sealed_ ? " of what is sealed" : "",
+         "; places are 0 to 1048576, and blocks are added before the first use");
+  }
+  Block block;
+  block.place = place;
+  for (const arrow::FileRange& range : ranges) {
+    if (!range_fits(range.offset, range.size, file_->size())) {
+      fail(ErrorKind::kInvalidArgument, "bytes ", range.offset, " to ", range.offset + range.size, " of ",
+           file_->path(), ", which has ", file_->size());
+    }
+    if (range.size > 0) {
+      block.parts.push_back({range.offset / kPage * kPage, round_up(range.offset + range.size, kPage)});
+    }
+  }
+  blocks_.push_back(std::move(block));
+  return static_cast<int>(blocks_.size()) - 1;
+}
+
+void Residency::pin(arrow::FileRange range) {
+  if (sealed_ || !range_fits(range.offset, range.size, file_->size())) {
+    fail(ErrorKind::kInvalidArgument, "bytes ", range.offset, " to ", range.offset + range.size, " of ",
+         file_->path(), " cannot be pinned");
+  }
+  if (range.size > 0) {
+    pinned_.push_back({range.offset / kPage * kPage, round_up(range.offset + range.size, kPage)});
+  }
+}
+
+void Residency::seal() {
+  cut_seams();
+  for (Block& block : blocks_) {
+    for (const Pages& part : block.parts) block.bytes += part.end - part.begin;
+    largest_ = std::max(largest_, block.bytes);
+    const size_t place = static_cast<size_t>(block.place);
+    if (at_place_.size() <= place) at_place_.resize(place + 1);
+    at_place_[place].push_back(static_cast<int32_t>(&block - blocks_.data()));
+  }
+  for (const Pages& part : pinned_) counters_.pinned_bytes += part.end - part.begin;
+  if (needed_bytes() > settings_.budget) {
+    fail(ErrorKind::kBudget, "a budget of ", settings_.budget, " bytes: ", counters_.pinned_bytes,
+         " are always needed and ", largest_, " for the largest part; give at least ", needed_bytes());
+  }
+  load_pinned();
+  sealed_ = true;
+}
+
+// What is pinned, and pages that several blocks touch, are taken out of the blocks.
+void Residency::cut_seams() {
+  struct Part {
+    Pages* pages;
+    bool pinned;
+  };
+  std::vector<Pages> always = std::exchange(pinned_, {});
+  std::vector<Part> parts;
+  for (Pages& pages : always) parts.push_back({&pages, true});
+  for (Block& block : blocks_) {
+    for (Pages& pages : block.parts) parts.push_back({&pages, false});
+  }
+  std::sort(parts.begin(), parts.end(), [](const Part& a, const Part& b) {
+    return a.pages->begin != b.pages->begin ? a.pages->begin < b.pages->begin : a.pages->end < b.pages->end;
+  });
+  Part* last = nullptr;
+  int64_t end = 0;
+  for (Part& part : parts) {
+    const int64_t shared = std::min(part.pages->end, end) - part.pages->begin;
+    if (shared > 0 && !part.pinned && last != nullptr && !last->pinned && shared > kPage) {
+      fail(ErrorKind::kInvalidArgument, "two blocks share ", shared, " bytes of ", file_->path(), " at ",
+           part.pages->begin, "; blocks must not overlap");
+    }
+    if (shared > 0) {
+      const Pages seam = {part.pages->begin, part.pages->begin + shared};
+      if (last != nullptr && !last->pinned && last->pages->end > seam.begin) {
+        // A block before it reaches into the seam: it gives it up. What lies behind stays its own only if
+        // the other is pinned and inside; blocks are cut at pages, so that does not happen to them.
+        if (last->pages->end > seam.end) {
+          fail(ErrorKind::kInvalidArgument, "a pinned range lies inside a block of ", file_->path(), " at ",
+               seam.begin, "; pin the block or cut it there");
+        }
+        last->pages->end = seam.begin;
+        pinned_.push_back(seam);
+      }
+      part.pages->begin = seam.end;
+    }
+    if (part.pages->end > end) {
+      end = part.pages->end;
+      last = &part;
+    }
+    if (part.pages->begin >= part.pages->end) part.pages->begin = part.pages->end;
+  }
+  for (const Pages& pages : always) {
+    if (pages.begin < pages.end) pinned_.push_back(pages);
+  }
+  for (Block& block : blocks_) {
+    std::erase_if(block.parts, [](const Pages& pages) { return pages.begin >= pages.end; });
+  }
+}
+
+void Residency::load_pinned() {
+  const auto begin = [](const Pages& a, const Pages& b) { return a.begin < b.begin; };
+  std::sort(pinned_.begin(), pinned_.end(), begin);
+  for (const Pages& part : pinned_) {
+    file_->load(part.begin, part.end);
+    counters_.bytes_read += part.end - part.begin;
+  }
+  used_ = counters_.pinned_bytes;
+  counters_.peak_bytes = used_;
+}
+
+void Residency::acquire(std::span<const int32_t> blocks) {
+  check(blocks);
+  const std::vector<int32_t> wanted = distinct(blocks);
+  std::unique_lock lock(mutex_);
+  const int64_t start = now_ns();
+  wait_for_room(lock, wanted);
+  note_use(wanted);
+  for (const int32_t id : wanted) blocks_[static_cast<size_t>(id)].leases += 1;
+  for (const int32_t id : wanted) {
+    send_for(id);  // wait_for_room() has seen that it can
+    count_use(id);
+  }
+  wait_for_reads(lock, wanted);
+  counters_.stalled_ns += now_ns() - start;
+}
+
+size_t Residency::acquire_first(std::span<const int32_t> blocks) {
+  check(blocks);
+  if (blocks.empty()) return 0;
+  std::unique_lock lock(mutex_);
+  const int64_t start = now_ns();
+  wait_for_room(lock, blocks.first(1));
+  note_use(blocks);
+  // Held until all are sent for, so that none makes room for another.
+  for (const int32_t id : blocks) blocks_[static_cast<size_t>(id)].leases += 1;
+  for (const int32_t id : blocks) {
+    if (!send_for(id)) break;
+  }
+  drop_leases(blocks.subspan(1));
+  wait_for_reads(lock, blocks.first(1));
+  size_t count = 0;
+  while (count < blocks.size() && blocks_[static_cast<size_t>(blocks[count])].state == State::kResident) {
+    if (count > 0) blocks_[static_cast<size_t>(blocks[count])].leases += 1;
+    count_use(blocks[count++]);
+  }
+  counters_.stalled_ns += now_ns() - start;
+  return count;
+}
+
+// Waits, holding nothing, until all of them fit beside what others lease.
+void Residency::wait_for_room(std::unique_lock<std::mutex>& lock, std::span<const int32_t> blocks) {
+  while (true) {
+    int64_t all = counters_.pinned_bytes;
+    int64_t missing = 0;
+    for (const int32_t id : blocks) {
+      const Block& block = blocks_[static_cast<size_t>(id)];
+      all += block.bytes;
+      if (block.state == State::kAbsent) missing += block.bytes;
+    }
+    if (all > settings_.budget) {
+      fail(ErrorKind::kBudget, "parts of ", all, " bytes are needed together, and the budget is ",
+           settings_.budget, "; give a budget of at least ", all);
+    }
+    if (used_ + missing - evictable(blocks) <= settings_.budget) return;
+    changed_.wait(lock);
+  }
+}
+
+void Residency::wait_for_reads(std::unique_lock<std::mutex>& lock, std::span<const int32_t> blocks) {
+  const auto loading = [&] {
+    return std::any_of(blocks.begin(), blocks.end(),
+                       [&](int32_t id) { return blocks_[static_cast<size_t>(id)].state == State::kLoading; });
+  };
+  changed_.wait(lock, [&] { return !loading(); });
+  for (const int32_t id : blocks) {
+    Block& block = blocks_[static_cast<size_t>(id)];
+    if (block.state == State::kResident) continue;
+    const std::string failure = block.failure;
+    drop_leases(blocks);
+    fail(ErrorKind::kIntegrity, failure);
+  }
+}
+
+void Residency::release(std::span<const int32_t> blocks) {
+  check(blocks);
+  const std::lock_guard lock(mutex_);
+  drop_leases(distinct(blocks));
+  make_room(0, -1);  // the budget may have shrunk
+}
+
+void Residency::drop_leases(std::span<const int32_t> blocks) {
+  for (const int32_t id : blocks) {
+    Block& block = blocks_[static_cast<size_t>(id)];
+    if (block.leases < 1) fail(ErrorKind::kInvalidArgument, "block ", id, " is released but not acquired");
+    block.leases -= 1;
+  }
+  changed_.notify_all();
+}
+
+void Residency::prefetch(std::span<const int32_t> blocks) {
+  check(blocks);
+  const std::lock_guard lock(mutex_);
+  for (const int32_t id : blocks) {
+    Block& block = blocks_[static_cast<size_t>(id)];
+    if (block.state != State::kAbsent) continue;
+    if (!make_room(block.bytes, distance(block))) return;
+    block.ahead = true;
+    counters_.prefetched += 1;
+    begin_read(id, false);
+  }
+}
+
+// Sees to it that a block is there or on its way; false where there is no room for it.
+bool Residency::send_for(int32_t id) {
+  Block& block = blocks_[static_cast<size_t>(id)];
+  if (block.state == State::kLoading) readers_->hurry(id);
+  if (block.state != State::kAbsent) return true;
+  if (!make_room(block.bytes, -1)) return false;
+  counters_.misses += 1;
+  block.sent = true;
+  begin_read(id, true);
+  return true;
+}
+
+void Residency::count_use(int32_t id) {
+  Block& block = blocks_[static_cast<size_t>(id)];
+  if (!std::exchange(block.sent, false)) {
+    (block.state == State::kResident ? counters_.hits : counters_.late) += 1;
+  }
+  block.ahead = false;
+}
+
+void Residency::note_use(std::span<const int32_t> blocks) {
+  uses_ += 1;
+  for (const int32_t id : blocks) {
+    Block& block = blocks_[static_cast<size_t>(id)];
+    block.last_use = uses_;
+    if (block.place != place_) {
+      place_ = block.place;
+      // Its neighbours had their turn; those that are used gain it back below.
+      for (const int32_t other : at_place_[static_cast<size_t>(place_)]) {
+        Block& neighbour = blocks_[static_cast<size_t>(other)];
+        neighbour.chance = std::max(kRarest, neighbour.chance * (1 - kNewest));
+      }
+    }
+    block.chance = std::min(1.0, block.chance + kNewest);
+  }
+}
+
+// Expected uses of places until the block is needed again.
+int64_t Residency::distance(const Block& block) const {
+  if (settings_.policy == Policy::kLeastRecent) return uses_ - block.last_use;
+  const int64_t round = static_cast<int64_t>(at_place_.size());
+  const int64_t next = (block.place - place_ + round - 1) % round + 1;  // 1 to round: its own is a round away
+  return next + static_cast<int64_t>(static_cast<double>(round) * (1 / block.chance - 1));
+}
+
+// The block that can go and is needed last, later than `beyond`; -1 without one.
+int Residency::farthest(int64_t beyond) const {
+  int found = -1;
+  for (const Block& block : blocks_) {
+    if (block.state != State::kResident || block.leases > 0 || block.bytes == 0) continue;
+    const int64_t away = distance(block);
+    if (away <= beyond) continue;
+    beyond = away;
+    found = static_cast<int>(&block - blocks_.data());
+  }
+  return found;
+}
+
+int64_t Residency::evictable(std::span<const int32_t> except) const {
+  int64_t bytes = 0;
+  for (const Block& block : blocks_) {
+    if (block.state == State::kResident && block.leases == 0) bytes += block.bytes;
+  }
+  for (const int32_t id : except) {
+    const Block& block = blocks_[static_cast<size_t>(id)];
+    if (block.state == State::kResident && block.leases == 0) bytes -= block.bytes;
+  }
+  return bytes;
+}
+
+// Evicts until `bytes` more fit; only what is needed later than `beyond`.
+bool Residency::make_room(int64_t bytes, int64_t beyond) {
+  while (used_ + bytes > settings_.budget) {
+    const int victim = farthest(beyond);
+    if (victim < 0) return false;
+    evict(blocks_[static_cast<size_t>(victim)]);
+  }
+  return true;
+}
+
+void Residency::evict(Block& block) {
+  for (const Pages& part : block.parts) file_->drop(part.begin, part.end);
+  block.state = State::kAbsent;
+  block.sent = false;
+  used_ -= block.bytes;
+  counters_.evictions += 1;
+  if (std::exchange(block.ahead, false)) counters_.wasted += 1;
+}
+
+void Residency::begin_read(int32_t id, bool urgent) {
+  Block& block = blocks_[static_cast<size_t>(id)];
+  block.state = State::kLoading;
+  block.failure.clear();
+  used_ += block.bytes;
+  counters_.peak_bytes = std::max(counters_.peak_bytes, used_);
+  block.pieces = 1;  // this function's own, so that the block does not end before all are submitted
+  for (const Pages& part : block.parts) {
+    for (int64_t begin = part.begin; begin < part.end; begin += kPiece) {
+      block.pieces += 1;
+      const Pages piece = {begin, std::min(begin + kPiece, part.end)};
+      readers_->submit(id, urgent, [this, id, piece] { read_piece(id, piece); });
+    }
+  }
+  end_piece(id, 0, {});
+}
+
+void Residency::read_piece(int32_t id, Pages piece) {
+  std::string failure;
+  try {
+    file_->load(piece.begin, piece.end);
+  } catch (const Error& error) {
+    failure = error.what();
+  }
+  const std::lock_guard lock(mutex_);
+  end_piece(id, piece.end - piece.begin, std::move(failure));
+}
+
+// Under the mutex.
+void Residency::end_piece(int32_t id, int64_t bytes, std::string failure) {
+  Block& block = blocks_[static_cast<size_t>(id)];
+  counters_.bytes_read += bytes;
+  if (!failure.empty()) block.failure = std::move(failure);
+  if (--block.pieces > 0) return;
+  if (block.failure.empty()) {
+    block.state = State::kResident;
+  } else {
+    for (const Pages& part : block.parts) file_->drop(part.begin, part.end);
+    block.state = State::kAbsent;
+    block.ahead = block.sent = false;
+    used_ -= block.bytes;
+  }
+  changed_.notify_all();
+}
+
+void Residency::set_budget(int64_t bytes) {
+  const std::lock_guard lock(mutex_);
+  if (bytes < needed_bytes()) {
+    fail(ErrorKind::kBudget, "a budget of ", bytes, " bytes; at least ", needed_bytes(), " are needed");
+  }
+  settings_.budget = bytes;
+  make_room(0, -1);
+  changed_.notify_all();
+}
+
+int64_t Residency::budget() const {
+  const std::lock_guard lock(mutex_);
+  return settings_.budget;
+}
+
+int64_t Residency::needed_bytes() const {
+  return counters_.pinned_bytes + largest_;
+}
+
+Counters Residency::counters() const {
+  const std::lock_guard lock(mutex_);
+  Counters counters = counters_;
+  counters.resident_bytes = used_;
+  return counters;
+}
+
+void Residency::check(std::span<const int32_t> blocks) const {
+  if (!sealed_) fail(ErrorKind::kInvalidArgument, "blocks are used before all of them were added");
+  if (::getpid() != owner_process_) {
+    fail(ErrorKind::kDevice,
+         "a model with a memory budget was opened before this process was forked; open "
+         "it here");
+  }
+  for (const int32_t id : blocks) {
+    if (id < 0 || static_cast<size_t>(id) >= blocks_.size()) {
+      fail(ErrorKind::kInvalidArgument, "block ", id, " of ", blocks_.size());
+    }
+  }
+}
+
+std::vector<int32_t> Residency::distinct(std::span<const int32_t> blocks) const {
+  std::vector<int32_t> found(blocks.begin(), blocks.end());
+  std::sort(found.begin(), found.end());
+  found.erase(std::unique(found.begin(), found.end()), found.end());
+  return found;
+}
+
+}  // namespace arrowmind::residency

@@ -1,0 +1,140 @@
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "arrow/column.h"
+#include "arrow/on_demand_file.h"
+#include "residency/read_pool.h"
+
+namespace arrowmind::residency {
+
+// Which block gives way.
+enum class Policy : uint8_t {
+  kLeastRecent,  // the one whose last use is longest ago
+  kFarthest,     // the one whose next use is expected last: places of a plan come round in a cycle, and what
+                 // stands at one was used in a known part of the past rounds
+};
+
+struct Settings {
+  int64_t budget = 0;  // bytes of blocks and of what is pinned
+  int threads = 4;     // that read
+  Policy policy = Policy::kFarthest;
+};
+
+// Since the beginning.
+struct Counters {
+  int64_t hits = 0;    // blocks that were there when they were asked for
+  int64_t late = 0;    // that were on their way
+  int64_t misses = 0;  // that nobody had sent for
+  int64_t evictions = 0;
+  int64_t prefetched = 0;  // blocks read ahead
+  int64_t wasted = 0;      // of these, gone before use
+  int64_t bytes_read = 0;
+  int64_t stalled_ns = 0;      // time that callers of acquire() waited
+  int64_t resident_bytes = 0;  // now, what is pinned and what is on its way included
+  int64_t peak_bytes = 0;
+  int64_t pinned_bytes = 0;
+};
+
+// Keeps blocks of a file in memory within a budget: reads those that are asked for, reads ahead, and gives
+// back those that will be needed last. Memory is reserved before a read begins, so that the budget holds at
+// every moment. Blocks that are leased stay.
+//
+// Safe under calls from several threads. A caller that waits for room holds no lease of this call; one that
+// holds leases of earlier calls can wait for ever when others do the same: release first.
+class Residency {
+ public:
+  Residency(std::shared_ptr<const arrow::OnDemandFile> file, Settings settings);
+  ~Residency();
+
+  // Adds a block of several ranges of the file. `place` orders uses within a round: blocks of a layer share
+  // one. Throws Error(kInvalidArgument) for ranges outside of the file, and after seal().
+  int add(std::span<const arrow::FileRange> ranges, int64_t place);
+  // A range that is always there.
+  void pin(arrow::FileRange range);
+  // Loads what is pinned; blocks can be used from now on. Pages that lie in two blocks are pinned, too.
+  // Throws Error(kInvalidArgument) when blocks overlap by more, Error(kBudget) when the budget is too small
+  // for what is pinned and the largest block.
+  void seal();
+
+  // Waits until all `blocks` are in memory; they stay until released as often as acquired. Throws
+  // Error(kBudget) when they do not fit the budget together, Error(kIntegrity) when one cannot be read;
+  // nothing is leased then.
+  void acquire(std::span<const int32_t> blocks);
+  // Sends for all of `blocks`, which are distinct, as far as they fit together; waits for the first, and
+  // leases it and those after it that are there by then. Their number. Errors as acquire().
+  size_t acquire_first(std::span<const int32_t> blocks);
+  void release(std::span<const int32_t> blocks);
+  // Reads ahead as far as there is room, or something that is needed later to give up for it.
+  void prefetch(std::span<const int32_t> blocks);
+
+  // A smaller one gives memory back as soon as leases allow. Throws Error(kBudget) if less than what is
+  // pinned and the largest block.
+  void set_budget(int64_t bytes);
+  int64_t budget() const;
+  int64_t needed_bytes() const;  // what is pinned and the largest block
+  Counters counters() const;
+  const std::shared_ptr<const arrow::OnDemandFile>& file() const { return file_; }
+
+ private:
+  enum class State : uint8_t { kAbsent, kLoading, kResident };
+  struct Pages {
+    int64_t begin, end;  // bytes, multiples of a page
+  };
+  struct Block {
+    std::vector<Pages> parts;
+    int64_t bytes = 0;
+    int64_t place = 0;
+    State state = State::kAbsent;
+    int leases = 0;
+    int pieces = 0;        // still being read
+    bool sent = false;     // read because somebody asked for it: counted as a miss
+    bool ahead = false;    // read ahead, and not used yet
+    int64_t last_use = 0;  // count of acquire()
+    double chance = 0.5;   // of being used when its place comes round
+    std::string failure;   // of the last read
+  };
+
+  void check(std::span<const int32_t> blocks) const;
+  std::vector<int32_t> distinct(std::span<const int32_t> blocks) const;
+  void cut_seams();
+  void load_pinned();
+  void note_use(std::span<const int32_t> blocks);
+  int64_t distance(const Block& block) const;
+  int farthest(int64_t beyond) const;
+  int64_t evictable(std::span<const int32_t> except) const;
+  bool make_room(int64_t bytes, int64_t beyond);
+  void evict(Block& block);
+  bool send_for(int32_t id);
+  void count_use(int32_t id);
+  void begin_read(int32_t id, bool urgent);
+  void read_piece(int32_t id, Pages piece);
+  void end_piece(int32_t id, int64_t bytes, std::string failure);
+  void wait_for_room(std::unique_lock<std::mutex>& lock, std::span<const int32_t> blocks);
+  void wait_for_reads(std::unique_lock<std::mutex>& lock, std::span<const int32_t> blocks);
+  void drop_leases(std::span<const int32_t> blocks);
+
+  std::shared_ptr<const arrow::OnDemandFile> file_;
+  Settings settings_;
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<Block> blocks_;
+  std::vector<Pages> pinned_;
+  std::vector<std::vector<int32_t>> at_place_;
+  bool sealed_ = false;
+  int64_t used_ = 0;
+  int64_t largest_ = 0;
+  int64_t place_ = 0;  // of the last use
+  int64_t uses_ = 0;
+  Counters counters_;
+  int owner_process_;
+  std::unique_ptr<ReadPool> readers_;  // last: its threads end before the rest
+};
+
+}  // namespace arrowmind::residency

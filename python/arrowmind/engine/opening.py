@@ -1,0 +1,67 @@
+"""Opens the language model of a folder, within a budget of memory where there is one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from arrowmind.engine.language import LanguageModel
+from arrowmind.engine.residence import Room, fit, process_bytes
+
+if TYPE_CHECKING:
+    from arrowmind import _native
+    from arrowmind.config import Config
+    from arrowmind.engine.folder import ModelFolder
+    from arrowmind.engine.layers import Options
+    from arrowmind.models.decoder_spec import DecoderSpec
+
+__all__ = ["open_language"]
+
+# Tokens of the longest forward: what reading a prompt needs scratch for.
+_LONGEST_FORWARD = 512
+_LOGITS_ROWS = 4
+_HALF = 2
+"""Bytes of a value in the cache."""
+
+
+def open_language(
+    folder: ModelFolder, threads: _native.ThreadPool, options: Options, config: Config, ram: int | None
+) -> LanguageModel:
+    """The model of `folder`.
+
+    Args:
+        folder: holds a decoder.
+        threads: to run on.
+        options: of the compiler.
+        config: how matrices come and go, and how many tokens a cache holds.
+        ram: bytes the process may have; None for no bound.
+
+    Raises:
+        MemoryBudgetError: it cannot run in `ram`.
+        WeightError: a tensor is missing or has another shape than the model needs.
+    """
+    model, weights, longest = folder.decoder, folder.weights, folder.max_tokens
+    if ram is not None:
+        room = Room(process_bytes(), _cache_bytes(model, config, longest), _scratch_bytes(model))
+        residence = fit(weights, model, room, ram, config.residency)
+        if residence is not None:
+            language = LanguageModel(model, residence.weights, longest, threads, options, residence)
+            residence.weights.forget_pages()  # scales were looked at
+            return language
+    weights.touch(threads)
+    return LanguageModel(model, weights, longest, threads, options)
+
+
+def _cache_bytes(model: DecoderSpec, config: Config, longest: int) -> int:
+    tokens = config.generation.cache_tokens or longest
+    attentions = (block.attention for block in model.blocks)
+    return sum(2 * _HALF * one.key_heads * one.head_dim for one in attentions) * tokens
+
+
+def _scratch_bytes(model: DecoderSpec) -> int:
+    """Buffers of a forward: each block's live one after another, the widest decides; and rows of logits."""
+    widest = max(
+        2 * (block.attention.heads + 2 * block.attention.key_heads) * block.attention.head_dim
+        for block in model.blocks
+    )
+    columns = 4 * model.hidden + widest + 3 * 4 * model.hidden
+    return 4 * (columns * _LONGEST_FORWARD + _LOGITS_ROWS * model.vocabulary)

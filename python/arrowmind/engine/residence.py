@@ -1,0 +1,175 @@
+"""Which matrices of a language model stay in memory, and which come and go: a promise of `ram` kept."""
+
+from __future__ import annotations
+
+import os
+import resource
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from arrowmind.errors import InvalidArgumentError, MemoryBudgetError
+from arrowmind.models.decoder_spec import RoutedFeedForward
+from arrowmind.models.spec import Linear
+from arrowmind.observe import get_logger
+from arrowmind.weights import Moving, StreamedWeights, WeightFile, streamed_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from arrowmind import _native
+    from arrowmind.config import ResidencySettings
+    from arrowmind.models.decoder_spec import DecoderBlock, DecoderSpec
+    from arrowmind.weights import WeightSource
+
+__all__ = ["Residence", "Room", "fit", "moving_parts", "process_bytes"]
+
+_log = get_logger("arrowmind.engine")
+# What grows beside the things that are counted: tokenisers, Python, the threads' own.
+_SLACK = 48 << 20
+
+
+@dataclass(frozen=True)
+class Room:
+    """What must be in memory beside matrices, in bytes.
+
+    Attributes:
+        process: what the process has now.
+        cache: of keys and values.
+        scratch: of a forward.
+    """
+
+    process: int
+    cache: int
+    scratch: int
+
+    @property
+    def total(self) -> int:
+        """All of it, and slack."""
+        return self.process + self.cache + self.scratch + _SLACK
+
+
+class Residence:
+    """Asks for what comes and goes in time, as operators of a decoder's plan.
+
+    Of a model with experts they come and go, each by itself, and all else stays. Of another the blocks do.
+    """
+
+    def __init__(self, weights: StreamedWeights, ahead: int) -> None:
+        self.weights = weights
+        self._ahead = ahead
+        self._at: dict[int, list[int]] = {}
+        for number, group in enumerate(weights.groups):
+            self._at.setdefault(group.place, []).append(number)
+        self._whole = all(len(numbers) == 1 for numbers in self._at.values())
+
+    def enter(self, plan: _native.Plan, layer: int) -> None:
+        """Operators behind this one compute block `layer`."""
+        if self._whole:
+            plan.need(self.weights.residency, self._at[layer], self._soon(layer))
+
+    def leave(self, plan: _native.Plan) -> None:
+        """The last block is done: the first ones are read for the next forward."""
+        if self._whole:
+            plan.need(self.weights.residency, [], self._soon(len(self._at) - 1))
+
+    def experts(self, layer: int) -> dict[str, Any] | None:
+        """What the operator of the experts of block `layer` is told; None where they stay."""
+        if self._whole or layer not in self._at:
+            return None
+        return {"residency": self.weights.residency, "blocks": self._at[layer]}
+
+    def counters(self) -> dict[str, float]:
+        """Hits, misses, bytes read and the time they took, since the model was opened."""
+        return self.weights.residency.counters()
+
+    def _soon(self, layer: int) -> list[int]:
+        count = len(self._at)
+        return [self._at[(layer + step) % count][0] for step in range(1, min(self._ahead, count - 1) + 1)]
+
+
+def fit(
+    weights: WeightSource, model: DecoderSpec, room: Room, ram: int, settings: ResidencySettings
+) -> Residence | None:
+    """Lets matrices come and go where the model does not fit `ram` whole.
+
+    Args:
+        weights: a native weight file.
+        model: what is computed.
+        room: what must be there beside.
+        ram: bytes the process may have.
+        settings: how they come and go.
+
+    Returns:
+        None where everything fits.
+
+    Raises:
+        MemoryBudgetError: what is always needed does not fit; the message says how much does.
+        InvalidArgumentError: the weights are of another kind of file.
+    """
+    if not isinstance(weights, WeightFile):
+        raise InvalidArgumentError(
+            f"{weights.path} is {weights.kind}: a budget of memory takes weights.arrow; convert the model"
+        )
+    moving = moving_parts(model)
+    sizes = [streamed_bytes(weights, part.names) for part in moving]
+    fixed = _fixed_bytes(weights, model, {name for part in moving for name in part.names})
+    if room.total + fixed + sum(sizes) <= ram:
+        _log.info("the model fits its budget", ram=ram, needed=room.total + fixed + sum(sizes))
+        return None
+    least = room.total + fixed + 2 * max(sizes)
+    if least > ram:
+        raise MemoryBudgetError(
+            f"{weights.path}: ram of {ram} bytes is too small; give at least {least}: {room.process} for the "
+            f"process, {fixed} for tensors that stay, {room.cache} for the cache, {room.scratch} for scratch "
+            f"and {2 * max(sizes)} for two of the parts that come and go"
+        )
+    budget = ram - room.total - fixed
+    streamed = StreamedWeights(weights, moving, budget, policy=settings.policy, readers=settings.readers)
+    _log.info(
+        "matrices come and go",
+        ram=ram,
+        budget=budget,
+        bytes=sum(sizes),
+        parts=len(moving),
+        direct=streamed.residency.is_direct,
+    )
+    return Residence(streamed, settings.ahead)
+
+
+def process_bytes() -> int:
+    """Memory of this process now."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    except OSError:  # not Linux: the most it ever had
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def moving_parts(model: DecoderSpec) -> list[Moving]:
+    """What may come and go: the experts of a model that has such, else its blocks."""
+    routed = any(isinstance(block.feed_forward, RoutedFeedForward) for block in model.blocks)
+    found = []
+    for place, block in enumerate(model.blocks):
+        if not routed:
+            found.append(Moving(tuple(_matrices(block)), place))
+        elif isinstance(block.feed_forward, RoutedFeedForward):
+            for expert in block.feed_forward.experts:
+                found.append(Moving((expert.gate.weight, expert.up.weight, expert.down.weight), place))
+    return found
+
+
+def _matrices(block: DecoderBlock) -> Iterator[str]:
+    for part in fields(block.attention):
+        layer = getattr(block.attention, part.name)
+        if isinstance(layer, Linear):
+            yield layer.weight
+    for layer in (*block.feed_forward.readers, *block.feed_forward.writers):
+        yield layer.weight
+
+
+def _fixed_bytes(weights: WeightFile, model: DecoderSpec, moving: set[str]) -> int:
+    """Bytes of the tensors that stay, and of the copy that a head makes of the table it is tied to."""
+    stay = sum(weights.spec(name).codes_bytes for name in weights.names() if name not in moving)
+    tied = model.head.weight == model.embedding
+    return stay + (weights.spec(model.embedding).codes_bytes if tied else 0)

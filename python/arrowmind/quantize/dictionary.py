@@ -1,0 +1,61 @@
+"""Sentences of a WordNet dictionary that is installed: everyday English of every subject.
+
+Debian's package `wordnet-base` puts one at FOLDER; NLTK's corpus and Princeton's archive hold the same files.
+Format wndb(5WN): after the last bar of a line stands a gloss, definitions and then examples in double quotes.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from arrowmind.observe import get_logger
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["FOLDER", "dictionary"]
+
+FOLDER = Path("/usr/share/wordnet")
+_FILES = ("data.adj", "data.adv", "data.noun", "data.verb")
+_LARGEST = 64 << 20
+_QUOTED = re.compile(r'"([^"]+)"')
+_FEWEST_WORDS = 3
+
+_log = get_logger("arrowmind.quantize")
+
+
+def dictionary(folder: Path = FOLDER) -> list[str]:
+    """Examples, and a third of the definitions, sorted; none where no dictionary lies in `folder`.
+
+    Definitions are many and seldom sentences: all of them would leave no room for other texts.
+    """
+    examples: set[str] = set()
+    definitions: set[str] = set()
+    for gloss in _glosses(folder):
+        examples.update(_QUOTED.findall(gloss))
+        definitions.update(part.strip() for part in _QUOTED.sub("", gloss).split(";"))
+    found = _sentences(examples) + _sentences(definitions)[::3]
+    if found:
+        _log.info("calibration reads a dictionary", path=str(folder), texts=len(found))
+    return found
+
+
+def _glosses(folder: Path) -> Iterator[str]:
+    for name in _FILES:
+        try:
+            path = folder / name
+            if path.stat().st_size > _LARGEST:
+                continue
+            text = path.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            continue
+        for line in text.splitlines():
+            _, bar, gloss = line.rpartition("| ")
+            if bar and not line.startswith("  "):  # the licence stands in indented lines
+                yield gloss.strip()
+
+
+def _sentences(texts: set[str]) -> list[str]:
+    return sorted(text for text in texts if len(text.split()) >= _FEWEST_WORDS)

@@ -1,0 +1,127 @@
+"""Language models larger than their memory: the same bits, within the budget."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from tests.engine import decoders
+
+from arrowmind import ArrowEngine, ArrowQuantizer, QuantizationConfig, _native
+from arrowmind.config import load_config
+from arrowmind.engine.folder import ModelFolder
+from arrowmind.engine.language import LanguageModel
+from arrowmind.engine.residence import Residence, Room, fit, moving_parts
+from arrowmind.errors import InvalidArgumentError, MemoryBudgetError
+from arrowmind.weights import StreamedWeights, WeightFile, convert_model
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+IDS = [5, 9, 2, 30, 11, 4, 8, 1, 17, 3]
+_NO_THRESHOLDS = {
+    "perplexity_ratio": 1e9,
+    "kl_mean": 1e9,
+    "kl_99": 1e9,
+    "top1_agreement": 0,
+    "generation_agreement": 0,
+}
+
+
+def models(path: Path, family: str, kind: str) -> ModelFolder:
+    """A small decoder of this family."""
+    original, _, _ = decoders.write_family(path / "original", family, seed=3)
+    convert_model(original, path / "fp32")
+    if kind == "fp32":
+        return ModelFolder(path / "fp32")
+    config = QuantizationConfig(quant_type=kind, calibration="ptq", **_NO_THRESHOLDS)
+    ArrowQuantizer(config).quantize(path / "fp32", path / kind)
+    return ModelFolder(path / kind)
+
+
+def squeezed(folder: ModelFolder) -> Residence:
+    """Room for what parts share, and for the largest of them alone."""
+    assert isinstance(folder.weights, WeightFile)
+    parts = moving_parts(folder.decoder)
+    with pytest.raises(MemoryBudgetError, match="give at least") as error:
+        StreamedWeights(folder.weights, parts, 1)
+    least = int(str(error.value).split("give at least ")[1])
+    return Residence(StreamedWeights(folder.weights, parts, least), ahead=2)
+
+
+@pytest.mark.parametrize(
+    ("family", "kind"), [("llama", "fp32"), ("qwen2", "int8"), ("qwen3", "int4"), ("qwen3-moe", "int8")]
+)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_logits_have_the_bits_of_a_model_in_memory(tmp_path, family, kind, threads):
+    folder = models(tmp_path, family, kind)
+    pool = _native.ThreadPool(threads)
+    whole = LanguageModel(folder.decoder, folder.weights, folder.max_tokens, pool)
+    residence = squeezed(folder)
+    model = LanguageModel(folder.decoder, residence.weights, folder.max_tokens, pool, residence=residence)
+    expected = whole.logits(whole.states([IDS])[0])
+    for _ in range(3):
+        np.testing.assert_array_equal(model.logits(model.states([IDS])[0]), expected)
+    counters = residence.counters()
+    assert counters["evictions"] + counters["hits"] > 0
+    assert counters["peak_bytes"] <= residence.weights.residency.budget
+
+
+def test_what_fits_stays(tmp_path):
+    folder = models(tmp_path, "llama", "fp32")
+    settings = load_config(env={}).residency
+    assert fit(folder.weights, folder.decoder, Room(0, 0, 0), 1 << 40, settings) is None
+
+
+def test_an_engine_with_room_keeps_all(tmp_path):
+    folder = models(tmp_path, "llama", "fp32")
+    engine = ArrowEngine(folder.path, ram="64GiB")
+    np.testing.assert_array_equal(engine.logits(IDS), ArrowEngine(folder.path).logits(IDS))
+
+
+@pytest.mark.parametrize("ram", ["much", "4 parsecs", 0, -1, "0", "1e99GiB", True, 2.5])
+def test_a_budget_that_is_no_size_is_refused(tmp_path, ram):
+    folder = models(tmp_path, "llama", "fp32")
+    with pytest.raises(InvalidArgumentError, match="ram="):
+        ArrowEngine(folder.path, ram=ram)
+
+
+def test_an_impossible_budget_says_how_much_is_needed(tmp_path):
+    folder = models(tmp_path, "llama", "fp32")
+    with pytest.raises(MemoryBudgetError, match="give at least"):
+        ArrowEngine(folder.path, ram="1MiB")
+
+
+def test_other_kinds_of_weights_are_refused(tmp_path):
+    original, _, _ = decoders.write_family(tmp_path / "original", "llama", seed=3)
+    convert_model(original, tmp_path / "parquet", formats=["parquet-v1"])
+    with pytest.raises(InvalidArgumentError, match="convert"):
+        ArrowEngine(tmp_path / "parquet", ram="64GiB")
+
+
+_IN_A_CHILD = """
+import os, sys
+from arrowmind import _native
+residency = _native.Residency.open(os.fsencode(sys.argv[1]), 1 << 20)
+residency.add([(0, 4096)], 0)
+residency.seal()
+if os.fork() == 0:
+    try:
+        residency.acquire([0])
+    except Exception as error:
+        print(type(error).__name__, flush=True)
+    os._exit(0)
+os.wait()
+"""
+
+
+def test_a_forked_process_is_told_to_open_its_own(tmp_path):
+    path = tmp_path / "data"
+    path.write_bytes(bytes(8192))
+    done = subprocess.run(
+        [sys.executable, "-c", _IN_A_CHILD, str(path)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "DeviceError"

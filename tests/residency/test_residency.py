@@ -1,0 +1,221 @@
+"""Blocks of a file within a budget of memory: what comes, what goes, and what stays when reads fail."""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from arrowmind import _native
+from arrowmind.errors import IntegrityError, InvalidArgumentError, MemoryBudgetError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PAGE = 4096
+BLOCK = 64 * PAGE
+COUNT = 9
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> tuple[Path, np.ndarray]:
+    path = tmp_path / "data"
+    content = np.random.default_rng(7).integers(0, 256, COUNT * BLOCK + 1234, dtype=np.uint8)
+    content.tofile(path)
+    return path, content
+
+
+def opened(path: Path, blocks: int, policy: str = "farthest", *, direct: bool = True) -> _native.Residency:
+    """A budget of so many blocks; block i is at place i."""
+    residency = _native.Residency.open(os.fsencode(path), blocks * BLOCK, 3, policy, direct)
+    for i in range(COUNT):
+        assert residency.add([(i * BLOCK, BLOCK)], i) == i
+    residency.seal()
+    return residency
+
+
+def read(residency: _native.Residency, i: int) -> np.ndarray:
+    residency.acquire([i])
+    try:
+        return residency.view(i * BLOCK, BLOCK).copy()
+    finally:
+        residency.release([i])
+
+
+@pytest.mark.parametrize("direct", [True, False])
+@pytest.mark.parametrize("policy", ["farthest", "least-recent"])
+def test_bytes_are_those_of_the_file_whatever_came_and_went(data, policy, direct):
+    path, content = data
+    residency = opened(path, 3, policy, direct=direct)
+    chance = random.Random(1)
+    for _ in range(200):
+        i = chance.randrange(COUNT)
+        residency.prefetch([chance.randrange(COUNT)])
+        np.testing.assert_array_equal(read(residency, i), content[i * BLOCK : (i + 1) * BLOCK])
+        assert residency.counters()["resident_bytes"] <= 3 * BLOCK
+    counters = residency.counters()
+    assert counters["peak_bytes"] <= 3 * BLOCK
+    assert counters["hits"] + counters["late"] + counters["misses"] == 200
+
+
+def test_rounds_keep_what_is_needed_soonest(data):
+    found = {}
+    for policy in ("farthest", "least-recent"):
+        residency = opened(data[0], 5, policy)
+        for _ in range(10):
+            for i in range(COUNT):
+                read(residency, i)
+        found[policy] = residency.counters()["hits"]
+    assert found["least-recent"] == 0  # a round longer than the memory always finds the oldest gone
+    assert found["farthest"] >= 9 * 3  # of 9 blocks 4 stay, once the rounds are known
+
+
+def test_used_parts_stay_before_unused_ones(data):
+    residency = _native.Residency.open(os.fsencode(data[0]), 4 * BLOCK)
+    for i in range(COUNT):
+        residency.add([(i * BLOCK, BLOCK)], i // 8)  # eight alternatives at one place, one at the next
+    residency.seal()
+    chance = random.Random(3)
+    for _ in range(60):
+        read(residency, 0 if chance.random() < 0.9 else chance.randrange(1, 8))
+        read(residency, 8)
+    counters = residency.counters()
+    assert counters["hits"] > 100
+
+
+def test_read_ahead_is_used(data):
+    residency = opened(data[0], 4)
+    for _ in range(5):
+        for i in range(COUNT):
+            residency.acquire([i])
+            residency.prefetch([(i + 1) % COUNT])
+            residency.release([i])
+    counters = residency.counters()
+    assert counters["misses"] == 1
+    assert counters["prefetched"] > 20
+    assert counters["wasted"] == 0
+
+
+def test_pages_of_two_blocks_are_always_there(data):
+    path, content = data
+    residency = _native.Residency.open(os.fsencode(path), 5 * BLOCK)
+    first = residency.add([(100, BLOCK)], 0)
+    second = residency.add([(100 + BLOCK, BLOCK), (5 * BLOCK + 7, 3)], 1)
+    residency.pin(5 * BLOCK + 10, 100)
+    residency.seal()
+    assert residency.counters()["pinned_bytes"] == 2 * PAGE
+    for block, begin, size in ((first, 100, BLOCK), (second, 100 + BLOCK, BLOCK), (second, 5 * BLOCK + 7, 3)):
+        residency.acquire([block])
+        np.testing.assert_array_equal(residency.view(begin, size), content[begin : begin + size])
+        residency.release([block])
+    np.testing.assert_array_equal(residency.view(5 * BLOCK + 10, 100), content[5 * BLOCK + 10 :][:100])
+
+
+def test_blocks_that_overlap_are_refused(data):
+    residency = _native.Residency.open(os.fsencode(data[0]), 9 * BLOCK)
+    residency.add([(0, 2 * BLOCK)], 0)
+    residency.add([(BLOCK, BLOCK)], 1)
+    with pytest.raises(InvalidArgumentError, match="overlap"):
+        residency.seal()
+
+
+def test_a_budget_too_small_says_what_is_needed(data):
+    residency = _native.Residency.open(os.fsencode(data[0]), BLOCK - 1)
+    residency.add([(0, BLOCK)], 0)
+    with pytest.raises(MemoryBudgetError, match=str(BLOCK)):
+        residency.seal()
+    residency = opened(data[0], 2)
+    with pytest.raises(MemoryBudgetError, match="together"):
+        residency.acquire([0, 1, 2])
+    read(residency, 0)
+
+
+def test_a_smaller_budget_gives_memory_back(data):
+    residency = opened(data[0], 6)
+    for i in range(6):
+        read(residency, i)
+    residency.set_budget(2 * BLOCK)
+    assert residency.counters()["resident_bytes"] <= 2 * BLOCK
+    with pytest.raises(MemoryBudgetError):
+        residency.set_budget(BLOCK - 1)
+
+
+def test_a_file_cut_short_is_an_error_and_the_rest_stays_usable(data):
+    path, content = data
+    residency = opened(path, 3)
+    with path.open("r+b") as file:
+        file.truncate(4 * BLOCK)
+    with pytest.raises(IntegrityError, match="shorter"):
+        residency.acquire([1, 6])
+    np.testing.assert_array_equal(read(residency, 1), content[BLOCK : 2 * BLOCK])
+    content.tofile(path)
+    np.testing.assert_array_equal(read(residency, 6), content[6 * BLOCK : 7 * BLOCK])
+
+
+def test_a_removed_file_stays_readable(data):
+    path, content = data
+    residency = opened(path, 2)
+    path.unlink()
+    np.testing.assert_array_equal(read(residency, 8), content[8 * BLOCK : 9 * BLOCK])
+
+
+def test_the_first_are_given_while_others_are_read(data):
+    residency = opened(data[0], 4)
+    wanted, given = list(range(8)), []
+    while wanted:
+        count = residency.acquire_first(wanted)
+        assert 1 <= count <= 4
+        given += wanted[:count]
+        residency.release(wanted[:count])
+        wanted = wanted[count:]
+    assert given == list(range(8))
+    counters = residency.counters()
+    assert counters["misses"] + counters["hits"] + counters["late"] == 8
+
+
+def test_threads_share_a_budget(data):
+    path, content = data
+    residency = opened(path, 3)
+    wrong: list[int] = []
+
+    def work(seed: int) -> None:
+        chance = random.Random(seed)
+        for _ in range(100):
+            i = chance.randrange(COUNT)
+            if not np.array_equal(read(residency, i), content[i * BLOCK : (i + 1) * BLOCK]):
+                wrong.append(i)
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+    assert residency.counters()["peak_bytes"] <= 3 * BLOCK
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda r: r.acquire([COUNT]),
+        lambda r: r.acquire([-1]),
+        lambda r: r.release([0]),
+        lambda r: r.view(0, 1 << 40),
+        lambda r: r.view(-1, 4),
+        lambda r: r.add([(0, 1)], 0),
+    ],
+)
+def test_wrong_calls_are_errors(data, call):
+    with pytest.raises(InvalidArgumentError):
+        call(opened(data[0], 2))
+
+
+@pytest.mark.parametrize("range_", [(-1, 5), (0, 1 << 62), (1 << 62, 1 << 62), (5, -1)])
+def test_ranges_outside_of_the_file_are_refused(data, range_):
+    residency = _native.Residency.open(os.fsencode(data[0]), BLOCK)
+    with pytest.raises(InvalidArgumentError):
+        residency.add([range_], 0)
