@@ -146,34 +146,54 @@ std::vector<size_t> sizes_of(const GgufTensor& tensor) {
   return {tensor.shape.begin(), tensor.shape.end()};
 }
 
-NumpyArray gguf_decode(const GgufHandle& self, const std::string& name) {
+// A tensor, or one matrix of a stack of them.
+struct GgufPart {
+  const uint8_t* source;
+  int64_t blocks;
+  std::vector<size_t> sizes;
+};
+
+GgufPart part_of(const GgufHandle& self, const GgufTensor& tensor, std::optional<int64_t> expert) {
+  GgufPart part{self.file->mapping()->data() + tensor.bytes.offset, tensor.blocks(), sizes_of(tensor)};
+  if (!expert) return part;
+  require("gguf", part.sizes.size() == 3 && *expert >= 0 && *expert < static_cast<int64_t>(part.sizes[0]),
+          "the tensor is no stack with such a matrix");
+  part.blocks /= static_cast<int64_t>(part.sizes[0]);
+  part.source += *expert * part.blocks * tensor.type->block_bytes;
+  part.sizes.erase(part.sizes.begin());
+  return part;
+}
+
+NumpyArray gguf_decode(const GgufHandle& self, const std::string& name, std::optional<int64_t> expert) {
   const GgufTensor& tensor = self.file->tensor(name);
   const std::string& path = self.file->mapping()->path();
   if (!tensor.type->can_decode) {
     fail(ErrorKind::kWeight, path, ": tensor '", interchange::shown(name), "' has type ", tensor.type->name,
          ", which is not served; give a file of F32, F16, BF16, Q8_0, Q4, Q5, K types or MXFP4");
   }
-  std::unique_ptr<float[]> values(new float[static_cast<size_t>(tensor.elements)]);
+  const GgufPart part = part_of(self, tensor, expert);
+  const size_t elements = static_cast<size_t>(part.blocks * tensor.type->block_elements);
+  std::unique_ptr<float[]> values(new float[elements]);
   {
     nb::gil_scoped_release release;
-    const uint8_t* source = self.file->mapping()->data() + tensor.bytes.offset;
-    interchange::decode_blocks(tensor.type->type, source, tensor.blocks(), values.get());
+    interchange::decode_blocks(tensor.type->type, part.source, part.blocks, values.get());
   }
-  return own_shaped(std::move(values), sizes_of(tensor), nb::dtype<float>());
+  return own_shaped(std::move(values), part.sizes, nb::dtype<float>());
 }
 
-nb::object gguf_grid(const GgufHandle& self, const std::string& name) {
+nb::object gguf_grid(const GgufHandle& self, const std::string& name, std::optional<int64_t> expert) {
   const GgufTensor& tensor = self.file->tensor(name);
   const int64_t scale_bytes = interchange::grid_scale_bytes(tensor.type->type);
   if (scale_bytes == 0 || tensor.shape.empty()) return nb::none();
-  std::unique_ptr<uint8_t[]> codes(new uint8_t[static_cast<size_t>(tensor.elements)]);
-  std::unique_ptr<uint8_t[]> scales(new uint8_t[static_cast<size_t>(tensor.blocks() * scale_bytes)]);
+  const GgufPart part = part_of(self, tensor, expert);
+  const size_t elements = static_cast<size_t>(part.blocks * tensor.type->block_elements);
+  std::unique_ptr<uint8_t[]> codes(new uint8_t[elements]);
+  std::unique_ptr<uint8_t[]> scales(new uint8_t[static_cast<size_t>(part.blocks * scale_bytes)]);
   {
     nb::gil_scoped_release release;
-    const uint8_t* source = self.file->mapping()->data() + tensor.bytes.offset;
-    interchange::split_blocks(tensor.type->type, source, tensor.blocks(), codes.get(), scales.get());
+    interchange::split_blocks(tensor.type->type, part.source, part.blocks, codes.get(), scales.get());
   }
-  const std::vector<size_t> sizes = sizes_of(tensor);
+  const std::vector<size_t>& sizes = part.sizes;
   std::vector<size_t> scale_sizes = sizes;
   scale_sizes.back() = sizes.back() / static_cast<size_t>(tensor.type->block_elements) * scale_bytes;
   return nb::make_tuple(own_shaped(std::move(codes), sizes, nb::dtype<uint8_t>()),
@@ -278,8 +298,10 @@ void bind_interchange(nb::module_& m) {
             return std::string(self.file->tensor(name).type->name);
           },
           nb::arg("name"))
-      .def("decode", &gguf_decode, nb::arg("name"), "float32 values in the tensor's shape.")
-      .def("grid", &gguf_grid, nb::arg("name"), "Codes and scales as stored, or None.");
+      .def("decode", &gguf_decode, nb::arg("name"), nb::arg("expert") = nb::none(),
+           "float32 values in the tensor's shape, or of one matrix of a stack.")
+      .def("grid", &gguf_grid, nb::arg("name"), nb::arg("expert") = nb::none(),
+           "Codes and scales as stored, or None.");
   m.def("gguf_type", &type_facts, nb::arg("name"), "(number, elements, bytes) of a block.");
   m.def("gguf_encode", &encode, nb::arg("type"), nb::arg("values"));
   m.def("gguf_decode", &decode, nb::arg("type"), nb::arg("blocks"));

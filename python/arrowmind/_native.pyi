@@ -166,9 +166,11 @@ class GgufFile:
         """File offset of the tensor in bytes."""
     def tensor(self, name: str) -> npt.NDArray[np.uint8]:
         """Read-only view of the tensor's blocks."""
-    def decode(self, name: str) -> npt.NDArray[np.float32]:
-        """The tensor's values in its shape."""
-    def grid(self, name: str) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]] | None:
+    def decode(self, name: str, expert: int | None = None) -> npt.NDArray[np.float32]:
+        """The tensor's values in its shape; `expert`: of that matrix of a stack [experts, n, k]."""
+    def grid(
+        self, name: str, expert: int | None = None
+    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]] | None:
         """Codes [..., k] and bytes of the scales [..., groups * bytes] as stored; None for other types.
 
         Q8_0: two's complement and float16; Q4_0: 0..15 and float16; MXFP4: E2M1 and E8M0.

@@ -149,5 +149,5 @@ def _round_unseen(job: Job, outcome: Outcome, groups: list[InputGroup]) -> None:
     seen = {name for group in groups for name in group.names}
     for name in job.grids:
         if name not in seen:
-            _log.info("the forward does not use a matrix; rounded by itself", tensor=name)
+            _log.info("no inputs of a matrix are seen; rounded by itself", tensor=name)
             outcome.codes[name] = round_alone(job, name)

@@ -7,7 +7,7 @@ from typing import Any
 
 from arrowmind.errors import WeightError
 
-__all__ = ["ARCHITECTURES", "Architecture", "architecture"]
+__all__ = ["ARCHITECTURES", "EXPERT_ARCHITECTURES", "Architecture", "architecture"]
 
 
 @dataclass(frozen=True)
@@ -142,14 +142,68 @@ ARCHITECTURES = {
 """Every architecture that can be read and written, by its name in GGUF."""
 
 
-def architecture(name: object, path: object) -> Architecture:
-    """The architecture of this name.
+_EXPERT_TENSORS = _DECODER_TENSORS | {
+    "blk.{}.ffn_gate_inp": "model.layers.{}.mlp.gate",
+    "blk.{}.ffn_gate_exps": "model.layers.{}.mlp.experts.gate_proj",
+    "blk.{}.ffn_up_exps": "model.layers.{}.mlp.experts.up_proj",
+    "blk.{}.ffn_down_exps": "model.layers.{}.mlp.experts.down_proj",
+}
+_SHARED_EXPERT = {
+    "blk.{}.ffn_gate_inp_shexp": "model.layers.{}.mlp.shared_expert_gate",
+    "blk.{}.ffn_gate_shexp": "model.layers.{}.mlp.shared_expert.gate_proj",
+    "blk.{}.ffn_up_shexp": "model.layers.{}.mlp.shared_expert.up_proj",
+    "blk.{}.ffn_down_shexp": "model.layers.{}.mlp.shared_expert.down_proj",
+}
+_EXPERT_SETTINGS = _DECODER_SETTINGS | {
+    "num_experts": "expert_count",
+    "num_experts_per_tok": "expert_used_count",
+    "moe_intermediate_size": "expert_feed_forward_length",
+    "shared_expert_intermediate_size": "expert_shared_feed_forward_length",
+}
+
+EXPERT_ARCHITECTURES = {
+    one.name: one
+    for one in (
+        Architecture(
+            "llama",
+            "mixtral",
+            ("MixtralForCausalLM",),
+            _EXPERT_TENSORS,
+            _EXPERT_SETTINGS,
+            {"hidden_act": "silu"},
+            interleaved=True,
+        ),
+        Architecture(
+            "qwen2moe",
+            "qwen2_moe",
+            ("Qwen2MoeForCausalLM",),
+            _EXPERT_TENSORS | _SHARED_EXPERT,
+            _EXPERT_SETTINGS,
+            {"hidden_act": "silu", "norm_topk_prob": False},
+        ),
+        Architecture(
+            "qwen3moe",
+            "qwen3_moe",
+            ("Qwen3MoeForCausalLM",),
+            _EXPERT_TENSORS | _HEAD_NORMS,
+            _EXPERT_SETTINGS,
+            {"hidden_act": "silu", "attention_bias": False, "norm_topk_prob": True},
+        ),
+    )
+}
+"""Architectures with experts, which can be read, by their name in GGUF."""
+
+
+def architecture(name: object, path: object, *, experts: bool = False) -> Architecture:
+    """The architecture of this name; `experts`: of a file that has some.
 
     Raises:
         WeightError: there is none.
     """
-    if not isinstance(name, str) or name not in ARCHITECTURES:
+    known = EXPERT_ARCHITECTURES if experts else ARCHITECTURES
+    if not isinstance(name, str) or name not in known:
         raise WeightError(
-            f"{path}: general.architecture is {name!r}; {', '.join(ARCHITECTURES)} can be converted"
+            f"{path}: general.architecture is {name!r}{' with experts' if experts else ''}; "
+            f"{', '.join(known)} can be converted"
         )
-    return ARCHITECTURES[name]
+    return known[name]

@@ -11,6 +11,7 @@ import numpy as np
 from arrowmind import _native
 from arrowmind.errors import WeightError
 from arrowmind.observe import get_logger
+from arrowmind.weights.experts import unstacked
 from arrowmind.weights.formats import number_type
 from arrowmind.weights.gguf.architectures import architecture
 from arrowmind.weights.gguf.grids import from_blocks, grid_of_blocks, reordered
@@ -46,11 +47,14 @@ class GgufModel(WeightSource):
         self._file = _native.GgufFile.open(os.fsencode(path))
         self._metadata = GgufMetadata(self._file.metadata(), path)
         self._refuse_parts()
-        self._architecture = architecture(self._metadata.get("general.architecture"), path)
+        name = self._metadata.get("general.architecture")
+        experts = bool(self._metadata.get(f"{name}.expert_count"))
+        self._architecture = architecture(name, path, experts=experts)
         self._heads = head_counts(self._architecture, self._metadata)
-        found = model_names(self._architecture, self._file.names(), path)
+        self._stored = model_names(self._architecture, self._file.names(), path)
         self._grids: dict[str, Grid | None] = {}
-        self._names = {name: found[name] for name in sorted(found, key=storage_order)}
+        parts = unstacked((ours, self._shape(theirs)) for ours, theirs in self._stored.items())
+        self._parts = {ours: parts[ours] for ours in sorted(parts, key=storage_order)}
         self._documents = {"model": self._settings(), "quantization": {}, "precision": {}}
         kinds = sorted({self._file.dtype(name) for name in self._file.names()})
         _log.info("GGUF file opened", path=str(path), architecture=self._architecture.name, types=kinds)
@@ -77,14 +81,13 @@ class GgufModel(WeightSource):
         return read_tokenizer(self._metadata)
 
     def names(self) -> list[str]:  # noqa: D102
-        return list(self._names)
+        return list(self._parts)
 
     def has(self, name: str) -> bool:  # noqa: D102
-        return name in self._names
+        return name in self._parts
 
     def spec(self, name: str) -> TensorSpec:  # noqa: D102
-        theirs = self._theirs(name)
-        shape = self._file.shape(theirs)
+        theirs, shape = self._theirs(name), self._parts[name].shape
         grid = self._grid(theirs)
         if grid is not None:
             return _grid_spec(name, grid, shape)
@@ -94,22 +97,23 @@ class GgufModel(WeightSource):
 
     def tensor(self, name: str) -> Tensor:  # noqa: D102
         theirs = self._theirs(name)
-        parts = self._file.grid(theirs) if self._grid(theirs) is not None else None
+        expert = self._parts[name].expert
+        parts = self._file.grid(theirs, expert) if self._grid(theirs) is not None else None
         matrix = None if parts is None else from_blocks(self._file.dtype(theirs), *parts)
         if matrix is None:
             return float_tensor(name, self._values(name)).for_kernels()
         return grid_tensor(name, reordered(matrix, self._rows(theirs)))
 
     def close(self) -> None:  # noqa: D102
-        self._names.clear()
+        self._parts.clear()
 
     def _values(self, name: str) -> npt.NDArray[Any]:
-        theirs = self._theirs(name)
-        shape = self._file.shape(theirs)
+        theirs, part = self._theirs(name), self._parts[name]
         if self._file.dtype(theirs) == "F16":
-            values: npt.NDArray[Any] = self._file.tensor(theirs).view("<f2").reshape(shape)
+            stored: npt.NDArray[Any] = self._file.tensor(theirs).view("<f2").reshape(self._shape(theirs))
+            values = stored if part.expert is None else stored[part.expert]
         else:
-            values = self._file.decode(theirs)
+            values = self._file.decode(theirs, part.expert).reshape(part.shape)
         rows = self._rows(theirs)
         if rows.size:
             values = values[rows]
@@ -124,16 +128,22 @@ class GgufModel(WeightSource):
     def _grid(self, theirs: str) -> Grid | None:
         """The grid of a matrix, None for floats; found by reading its scales once."""
         if theirs not in self._grids:
-            blocks = self._file.tensor(theirs)
-            is_matrix = len(self._file.shape(theirs)) == 2
-            grid = grid_of_blocks(self._file.dtype(theirs), blocks) if is_matrix else None
-            self._grids[theirs] = grid
+            shape = self._file.shape(theirs)
+            stack = self._file.tensor(theirs).reshape(shape[0] if len(shape) == 3 else 1, -1)
+            # One by one: looking at codes takes memory.
+            grids = {grid_of_blocks(self._file.dtype(theirs), one) for one in stack}
+            self._grids[theirs] = grids.pop() if len(grids) == 1 and len(shape) > 1 else None
         return self._grids[theirs]
 
+    def _shape(self, theirs: str) -> tuple[int, ...]:
+        """Of a tensor in the file; what makes one number is a matrix of one row."""
+        shape = self._file.shape(theirs)
+        return (1, *shape) if len(shape) == 1 and theirs.endswith("ffn_gate_inp_shexp.weight") else shape
+
     def _theirs(self, name: str) -> str:
-        if name not in self._names:
+        if name not in self._parts:
             raise self.missing(name)
-        return self._names[name]
+        return self._stored[self._parts[name].stored]
 
     def _settings(self) -> dict[str, Any]:
         names = self._file.names()
