@@ -91,3 +91,20 @@ def test_embeddings_are_roots_of_what_is_foretold(source):
     rows = observer.embeddings({})
     assert rows.shape[1] == 67
     assert np.allclose((rows**2).sum(axis=1), 1, atol=1e-5)
+
+
+def test_gates_and_ups_of_experts_go_by_what_all_tokens_bring(tmp_path):
+    decoders.write_family(tmp_path / "hf", "qwen3-moe", SEED)
+    convert_model(tmp_path / "hf", tmp_path / "model")
+    observer = MomentObserver(tmp_path / "model", TEXTS, threads=1)
+    experts = [group for group in observer.groups if ".experts." in group.names[0]]
+    assert [group.block for group in experts] == [0, 2]
+    assert len(experts[0].names) == 16
+    assert not any("down_proj" in name for name in experts[0].names)
+    report = quantised(
+        tmp_path / "model", tmp_path / "q", quant_type="int4", group_size=16, calibration="gptq"
+    )
+    assert report.kl_mean < 0.3
+    with open_weights(tmp_path / "q") as weights:
+        assert weights.spec("model.layers.2.mlp.experts.7.down_proj.weight").quant_type == "int4"
+        assert weights.spec("model.layers.2.mlp.gate.weight").quant_type == "fp32"

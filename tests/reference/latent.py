@@ -56,7 +56,7 @@ def attention(
     def norm(rows: np.ndarray, name: str) -> np.ndarray:
         return llama.norm(rows, weights[f"{key}.{name}.weight"], 1e-6)
 
-    low = "q_lora_rank" in config
+    low = config.get("q_lora_rank") is not None
     query = linear(norm(linear(x, "q_a_proj"), "q_a_layernorm"), "q_b_proj") if low else linear(x, "q_proj")
     query = query.reshape(tokens, heads, plain + turned)
     short = linear(x, "kv_a_proj_with_mqa")

@@ -12,7 +12,17 @@ if TYPE_CHECKING:
     from arrowmind.engine.layers import Form, LayerBuilder
     from arrowmind.models.decoder_spec import GatedFeedForward, RoutedFeedForward, Router
 
-__all__ = ["add_routed"]
+__all__ = ["add_routed", "groups_of_readers"]
+
+# Experts whose matrices are rounded together, by the moments of what all tokens bring: more take more memory
+# at a time, fewer more passes over the same rows.
+_TOGETHER = 32
+
+
+def groups_of_readers(routed: RoutedFeedForward) -> list[tuple[Linear, ...]]:
+    """The gates and ups of experts, in groups that quantisers take together."""
+    parts = [routed.experts[at : at + _TOGETHER] for at in range(0, len(routed.experts), _TOGETHER)]
+    return [tuple(layer for expert in part for layer in expert.readers) for part in parts]
 
 
 def add_routed(
@@ -38,7 +48,9 @@ def add_routed(
     if routed.shared is not None:
         _add_shared(layers, routed.shared, routed.shared_gate, source, stream)
     route = _add_router(layers, routed.router, len(routed.experts), source)
-    readers = [layer for expert in routed.experts for layer in (expert.gate, expert.up)]
+    for group in groups_of_readers(routed):
+        layers.record(tuple(layer.weight for layer in group), source)
+    readers = [layer for expert in routed.experts for layer in expert.readers]
     downs = [expert.down for expert in routed.experts]
     for layer in (*readers, *downs):
         if layers.has_input_scale(layer):

@@ -146,9 +146,13 @@ class LayerBuilder:
 
     def _watch(self, names: tuple[str, ...], source: int) -> None:
         """Lets whoever asked for it see what enters the matrices called `names`."""
-        columns = self.plan.columns(source)
         if self._options.observe is not None:
-            self.plan.observe(source, self._options.observe(names, columns))
+            self.plan.observe(source, self._options.observe(names, self.plan.columns(source)))
+        self.record(names, source)
+
+    def record(self, names: tuple[str, ...], source: int) -> None:
+        """Lets whoever asked for rows have those that may enter the matrices called `names`."""
+        columns = self.plan.columns(source)
         place = None if self._options.record is None else self._options.record(names, columns)
         if place is not None:
             self.plan.record(source, *place)

@@ -9,6 +9,7 @@ import numpy as np
 
 from arrowmind.engine.compiler import compile_plan
 from arrowmind.engine.decoder_compiler import compile_body, compile_head
+from arrowmind.engine.expert_compiler import groups_of_readers
 from arrowmind.engine.layers import Options
 from arrowmind.models.decoder_spec import LatentAttention, RoutedFeedForward
 
@@ -175,6 +176,9 @@ def _read_by(attention: DecoderAttention | LatentAttention) -> tuple[Linear, ...
 
 
 def _watched(feed_forward: GatedFeedForward | RoutedFeedForward) -> tuple[Linear, ...]:
-    """The first layer of each group of a feed-forward whose inputs are seen: those of all tokens."""
-    seen = feed_forward.shared if isinstance(feed_forward, RoutedFeedForward) else feed_forward
-    return () if seen is None else (seen.gate, seen.down)
+    """The first layer of each group of a feed-forward whose inputs are seen."""
+    if not isinstance(feed_forward, RoutedFeedForward):
+        return feed_forward.gate, feed_forward.down
+    shared = feed_forward.shared
+    first = tuple(group[0] for group in groups_of_readers(feed_forward))
+    return first if shared is None else (shared.gate, shared.down, *first)
