@@ -16,11 +16,16 @@ namespace {
 using runtime::KvCache;
 
 KvCache* make_cache(const std::vector<std::tuple<int64_t, int64_t, int64_t>>& layers,
-                    const std::string& format, int64_t page_tokens, int64_t max_tokens) {
+                    const std::string& format, int64_t page_tokens, int64_t max_tokens, int64_t sinks,
+                    int64_t recent, int64_t chunk) {
   std::vector<runtime::CacheLayer> described;
   for (const auto& [group, key_heads, head_dim] : layers) described.push_back({group, key_heads, head_dim});
-  return new KvCache(described,
-                     {.format = cache_format(format), .page_tokens = page_tokens, .max_tokens = max_tokens});
+  return new KvCache(described, {.format = cache_format(format),
+                                 .page_tokens = page_tokens,
+                                 .max_tokens = max_tokens,
+                                 .sinks = sinks,
+                                 .recent = recent,
+                                 .chunk = chunk});
 }
 
 void reserve(KvCache& cache, const std::vector<std::tuple<int64_t, int64_t>>& growth) {
@@ -36,7 +41,8 @@ void bind_cache(nb::module_& m) {
   using Release = nb::call_guard<nb::gil_scoped_release>;
   nb::class_<KvCache>(m, "KvCache", "Keys and values of many sequences; see csrc/runtime/cache/kv_cache.h.")
       .def(nb::new_(&make_cache), nb::arg("layers"), nb::arg("format"), nb::arg("page_tokens"),
-           nb::arg("max_tokens"), "`layers`: a group, heads of keys and head size for each.")
+           nb::arg("max_tokens"), nb::arg("sinks") = 4, nb::arg("recent") = 64, nb::arg("chunk") = 512,
+           "`layers`: a group, heads of keys and head size for each.")
       .def("start", &KvCache::start, Release())
       .def("fork", &KvCache::fork, nb::arg("sequence"), nb::arg("tokens"), Release())
       .def("forget", &KvCache::forget, nb::arg("sequence"), nb::arg("tokens"), Release())

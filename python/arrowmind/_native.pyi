@@ -288,6 +288,9 @@ class KvCache:
         format: str,  # noqa: A002
         page_tokens: int,
         max_tokens: int,
+        sinks: int = 4,
+        recent: int = 64,
+        chunk: int = 512,
     ) -> None:
         """`layers`: a group, heads of keys and head size for each."""
 

@@ -25,7 +25,27 @@ struct Case {
   }
 };
 
-// One head of keys of one sequence; the end of each page touches memory that is not its own.
+// Pages of one head; the end of each touches memory that is not its own.
+struct Pages {
+  Pages(Format format, const Case& one, int64_t tokens)
+      : layout(cached_attention::layout(format, one.page_tokens, one.head_dim)) {
+    for (int64_t begin = 0; begin < tokens; begin += one.page_tokens) {
+      memory.emplace_back(layout.bytes, 64);
+      pages.push_back(memory.back().data());
+    }
+  }
+  cached_attention::Head head(const Case& one, const float* signs) const {
+    return {
+        .pages = pages.data(), .offset = 0, .page_tokens = one.page_tokens, .layout = layout, .signs = signs};
+  }
+
+  cached_attention::Layout layout;
+  std::vector<Buffer<char>> memory;
+  std::vector<char*> pages;
+};
+
+// One head of keys of one sequence. In the small formats, whole pages are read small once all of their tokens
+// are there.
 Outcome run(const cached_attention::Row& row, const Case& one) {
   Random random(one.seed);
   int64_t tokens = 0;
@@ -36,13 +56,11 @@ Outcome run(const cached_attention::Row& row, const Case& one) {
       filled<float>(tokens * width, [&] { return one.rough ? random.rough() : random.real(); });
   Buffer<float> out = filled<float>(tokens * out_stride - 3, [] { return -7.0f; });
   Buffer<char> scratch(cached_attention::scratch_bytes(tokens, one.head_dim), 64);
-  const cached_attention::Layout layout = cached_attention::layout(one.format, one.page_tokens, one.head_dim);
-  std::vector<Buffer<char>> memory;
-  std::vector<char*> pages;
-  for (int64_t begin = 0; begin < tokens; begin += one.page_tokens) {
-    memory.emplace_back(layout.bytes, 64);
-    pages.push_back(memory.back().data());
-  }
+  const bool small = cached_attention::is_small(one.format);
+  const Pages full(small ? Format::kF16 : one.format, one, tokens), codes(one.format, one, tokens);
+  const float size = 1.0f / std::sqrt(static_cast<float>(one.head_dim & -one.head_dim));
+  const Buffer<float> signs = filled<float>(one.head_dim, [&] { return random.one_in(2) ? size : -size; });
+  Buffer<char> tile(cached_attention::kShrinkScratch, 64);
   cached_attention::Attend p;
   p.q_stride = width;
   p.out_stride = out_stride;
@@ -51,7 +69,8 @@ Outcome run(const cached_attention::Row& row, const Case& one) {
   p.scale = 1.0f / std::sqrt(static_cast<float>(one.head_dim));
   p.window = one.window;
   p.cap = one.cap;
-  p.head = {.pages = pages.data(), .offset = 0, .page_tokens = one.page_tokens, .layout = layout};
+  p.head = full.head(one, small ? signs.data() : nullptr);
+  p.small = codes.head(one, signs.data());
   p.scratch = scratch.data();
   for (const int64_t step : one.steps) {
     const float* rows = qkv.data() + p.cached * width;
@@ -62,6 +81,20 @@ Outcome run(const cached_attention::Row& row, const Case& one) {
                .head = p.head,
                .first = p.cached,
                .count = step});
+    const int64_t whole = small ? (p.cached + step) / one.page_tokens : 0;
+    for (int64_t page = p.small_end / one.page_tokens; page < whole; ++page) {
+      const size_t i = static_cast<size_t>(page);
+      const cached_attention::Shrink shrink{.from = full.pages[i],
+                                            .to = codes.pages[i],
+                                            .exact = full.layout,
+                                            .small = codes.layout,
+                                            .page_tokens = one.page_tokens,
+                                            .head_dim = one.head_dim,
+                                            .scratch = tile.data()};
+      row.shrink(shrink);
+      if (page % 2 == 0) row.expand(shrink);
+    }
+    p.small_end = whole * one.page_tokens;
     p.q = rows;
     p.out = out.data() + p.cached * out_stride;
     p.end = step * one.group;
@@ -75,7 +108,7 @@ Outcome run(const cached_attention::Row& row, const Case& one) {
 
 void test_cached_attention(Report& report, uint64_t seed) {
   std::vector<Case> cases;
-  for (const Format format : {Format::kF32, Format::kF16}) {
+  for (const Format format : {Format::kF32, Format::kF16, Format::kI8, Format::kK4V4, Format::kK4V3}) {
     for (const int64_t head_dim : {1, 8, 16, 20, 47, 64}) {
       const bool rough = head_dim == 20;
       cases.push_back({format, {1, 1, 14, 1, 2}, head_dim % 5 + 1, head_dim, 16, rough, ++seed});

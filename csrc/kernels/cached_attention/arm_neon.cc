@@ -1,4 +1,5 @@
 #include "kernels/cached_attention/body.h"
+#include "kernels/cached_attention/writing.h"
 
 namespace arrowmind::cached_attention {
 
@@ -8,6 +9,14 @@ void write_6x16_neon(const Write& p) {
 
 void attend_6x16_neon(const Attend& p) {
   ARROWMIND_ISA::attend_cached<6, 6>(p);
+}
+
+void shrink_6x16_neon(const Shrink& p) {
+  ARROWMIND_ISA::shrink_pages(p);
+}
+
+void expand_6x16_neon(const Shrink& p) {
+  ARROWMIND_ISA::expand_pages(p);
 }
 
 }  // namespace arrowmind::cached_attention

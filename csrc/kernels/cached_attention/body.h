@@ -6,70 +6,9 @@
 // order: over the dimensions for a score, over the tokens for a value.
 
 #include "kernels/attention/softmax_body.h"
-#include "kernels/cached_attention/cached_attention.h"
-#include "kernels/simd/f32x16.h"
+#include "kernels/cached_attention/pages.h"
 
 namespace arrowmind::ARROWMIND_ISA {
-
-// What a format's 16 elements beside each other are, in keys and values alike.
-struct F32Page {
-  static constexpr int64_t kStep = 64;  // bytes of 16 elements
-  static F32x16 load16(const char* p) { return load(reinterpret_cast<const float*>(p)); }
-};
-
-struct F16Page {
-  static constexpr int64_t kStep = 32;
-  static F32x16 load16(const char* p) { return load_f16(reinterpret_cast<const uint16_t*>(p)); }
-};
-
-// --- writing
-
-inline void store_lanes(const F32Page*, char* base, F32x16 lanes) {
-  store(reinterpret_cast<float*>(base), lanes);
-}
-
-// The largest of binary16; a NaN stays one.
-inline F32x16 clamp_f16(F32x16 x) {
-  return min(set1(65504.0f), max(set1(-65504.0f), x));
-}
-
-inline void store_lanes(const F16Page*, char* base, F32x16 lanes) {
-  store_f16(reinterpret_cast<uint16_t*>(base), clamp_f16(lanes));
-}
-
-template <typename Page>
-inline void write_row(const cached_attention::Write& p, int64_t row) {
-  constexpr const Page* kPage = nullptr;
-  constexpr int64_t kElement = Page::kStep / 16;
-  const int64_t width = (p.head_dim + 15) / 16 * 16;
-  const int64_t token = p.first + row;
-  const int64_t slot = token % p.head.page_tokens;
-  char* part = p.head.pages[token / p.head.page_tokens] + p.head.offset;
-  char* keys = part + p.head.layout.keys + (slot / 16 * width * 16 + slot % 16) * kElement;
-  char* values = part + p.head.layout.values + slot * Page::kStep;
-  for (int64_t d = 0; d < width; d += 16) {
-    const int64_t count = lanes_left(p.head_dim, d);
-    alignas(64) char packed[Page::kStep];
-    store_lanes(kPage, packed, load_lanes(p.k + row * p.stride + d, count));
-    for (int64_t i = 0; i < 16; ++i) {
-      std::memcpy(keys + (d + i) * Page::kStep, packed + i * kElement, kElement);
-    }
-    store_lanes(kPage, values + d / 16 * p.head.page_tokens * Page::kStep,
-                load_lanes(p.v + row * p.stride + d, count));
-  }
-}
-
-inline void write_rows(const cached_attention::Write& p) {
-  for (int64_t row = 0; row < p.count; ++row) {
-    if (p.head.layout.format == cached_attention::Format::kF32) {
-      write_row<F32Page>(p, row);
-    } else {
-      write_row<F16Page>(p, row);
-    }
-  }
-}
-
-// --- reading
 
 // A block of queries: which tokens each sees, and where its panels begin.
 template <int kRows>
@@ -88,26 +27,35 @@ inline Block<kRows> block_of(const cached_attention::Attend& p, int64_t first) {
   }
   block.base = block.keys[0].first / 16 * 16;
   block.queries = static_cast<float*>(p.scratch);
-  block.scores = block.queries + cached_attention::kMaxBlock * ((p.head_dim + 15) / 16 * 16);
+  block.scores = block.queries + cached_attention::kMaxBlock * (padded_width(p.head_dim));
   return block;
 }
 
 template <int kRows>
 inline void pack_cached_queries(const cached_attention::Attend& p, int64_t first, float* packed) {
   const F32x16 scale = set1(p.scale * 1.44269504088896341f);
-  for (int64_t d = 0; d < p.head_dim; d += 16) {
-    const int64_t count = lanes_left(p.head_dim, d);
-    for (int r = 0; r < kRows; ++r, packed += 16) {
-      const int64_t i = first + r;
-      const float* query = p.q + i / p.group * p.q_stride + i % p.group * p.head_dim;
-      store(packed, load_lanes(query + d, count) * scale);
+  alignas(64) float turned[cached_attention::kMaxTurned];
+  for (int r = 0; r < kRows; ++r) {
+    const int64_t i = first + r;
+    const float* query = p.q + i / p.group * p.q_stride + i % p.group * p.head_dim;
+    if (p.head.signs != nullptr) {
+      rotate(query, p.head.signs, p.head_dim, turned);
+      query = turned;
+    }
+    for (int64_t d = 0; d < p.head_dim; d += 16) {
+      store(packed + (d * kRows + r * 16), load_lanes(query + d, lanes_left(p.head_dim, d)) * scale);
     }
   }
 }
 
+// Keys of 16 tokens, and their scales.
+struct KeyPanel {
+  const char *keys, *scales;
+};
+
 // Scores of kPanels panels of 16 tokens each.
 template <typename Page, int kRows, int kPanels>
-inline void score_cached(const float* queries, const char* const (&keys)[kPanels], int64_t head_dim,
+inline void score_cached(const float* queries, const KeyPanel (&panels)[kPanels], int64_t head_dim,
                          float* scores) {
   F32x16 acc[kRows][kPanels];
   for (auto& row : acc) {
@@ -115,7 +63,7 @@ inline void score_cached(const float* queries, const char* const (&keys)[kPanels
   }
   const auto step = [&](const float* elements, int64_t d) {
     F32x16 column[kPanels];
-    for (int j = 0; j < kPanels; ++j) column[j] = keep(Page::load16(keys[j] + d * Page::kStep));
+    for (int j = 0; j < kPanels; ++j) column[j] = keep(Page::key16(panels[j].keys + d * Page::kKeyStep));
     for (int r = 0; r < kRows; ++r) {
       const F32x16 element = set1(elements[r * 16]);
       for (int j = 0; j < kPanels; ++j) acc[r][j] = fma(element, column[j], acc[r][j]);
@@ -127,33 +75,72 @@ inline void score_cached(const float* queries, const char* const (&keys)[kPanels
   }
   for (int64_t k = 0; d + k < head_dim; ++k) step(queries + k, d + k);
   for (int j = 0; j < kPanels; ++j) {
+    if constexpr (Page::kScaled) {
+      const F32x16 scale = load_scales(panels[j].scales, 0);
+      for (int r = 0; r < kRows; ++r) acc[r][j] = acc[r][j] * scale;
+    }
     for (int r = 0; r < kRows; ++r) store(scores + (j * kRows + r) * 16, acc[r][j]);
   }
 }
 
 // The keys of the 16 tokens from `token` on.
 template <typename Page>
-inline const char* key_panel(const cached_attention::Head& head, int64_t token, int64_t width) {
-  const char* page = head.pages[token / head.page_tokens] + head.offset + head.layout.keys;
-  return page + token % head.page_tokens * width * (Page::kStep / 16);
+inline KeyPanel key_panel(const cached_attention::Head& head, int64_t token, int64_t width) {
+  const char* part = head.pages[token / head.page_tokens] + head.offset;
+  const int64_t slot = token % head.page_tokens;
+  return {part + head.layout.keys + slot / 16 * width * Page::kKeyStep,
+          part + head.layout.key_scales + 2 * slot};
 }
 
 // Scores of the tokens [first, last), in groups of panels.
 template <typename Page, int kRows, int kPanels>
-inline void score_tokens(const cached_attention::Attend& p, const Block<kRows>& block, int64_t first,
-                         int64_t last) {
-  const int64_t width = (p.head_dim + 15) / 16 * 16;
+inline void score_tokens(const cached_attention::Attend& p, const cached_attention::Head& head,
+                         const Block<kRows>& block, int64_t first, int64_t last) {
+  const int64_t width = padded_width(p.head_dim);
   int64_t token = first;
   for (; token + 16 * (kPanels - 1) < last; token += 16 * kPanels) {
-    const char* keys[kPanels];
-    for (int j = 0; j < kPanels; ++j) keys[j] = key_panel<Page>(p.head, token + 16 * j, width);
-    score_cached<Page, kRows, kPanels>(block.queries, keys, p.head_dim,
+    KeyPanel panels[kPanels];
+    for (int j = 0; j < kPanels; ++j) panels[j] = key_panel<Page>(head, token + 16 * j, width);
+    score_cached<Page, kRows, kPanels>(block.queries, panels, p.head_dim,
                                        block.scores + (token - block.base) * kRows);
   }
   for (; token < last; token += 16) {
-    const char* keys[1] = {key_panel<Page>(p.head, token, width)};
-    score_cached<Page, kRows, 1>(block.queries, keys, p.head_dim,
+    const KeyPanel panels[1] = {key_panel<Page>(head, token, width)};
+    score_cached<Page, kRows, 1>(block.queries, panels, p.head_dim,
                                  block.scores + (token - block.base) * kRows);
+  }
+}
+
+// Tokens of a block that lie in pages of one format.
+struct Stretch {
+  const cached_attention::Head* head;
+  int64_t first, last;
+};
+
+// At most three: before the small pages, those, and behind them.
+inline int stretches_of(const cached_attention::Attend& p, int64_t first, int64_t last, Stretch* found) {
+  const auto within = [&](int64_t token) { return token < first ? first : token > last ? last : token; };
+  const int64_t begin = within(p.small_begin), end = within(p.small_end);
+  int count = 0;
+  if (begin >= end) {
+    found[count++] = {&p.head, first, last};
+    return count;
+  }
+  if (first < begin) found[count++] = {&p.head, first, begin};
+  found[count++] = {&p.small, begin, end};
+  if (end < last) found[count++] = {&p.head, end, last};
+  return count;
+}
+
+// What the exponentials of a stretch are multiplied by before they meet its values.
+template <int kRows>
+inline void scale_weights(const Stretch& stretch, const Block<kRows>& block) {
+  const cached_attention::Head& head = *stretch.head;
+  for (int64_t token = stretch.first; token < stretch.last; token += 16) {
+    const char* part = head.pages[token / head.page_tokens] + head.offset;
+    const F32x16 scale = load_scales(part + head.layout.value_scales, token % head.page_tokens);
+    float* weights = block.scores + (token - block.base) * kRows;
+    for (int r = 0; r < kRows; ++r) store(weights + r * 16, load(weights + r * 16) * scale);
   }
 }
 
@@ -169,7 +156,8 @@ inline void add_values(const float* scores, int64_t shift, const char* values, i
   for (int64_t i = tokens.first; i < tokens.last; ++i) {
     const float* elements = scores + (shift + i / 16 * 16) * kRows + i % 16;
     F32x16 column[kPanels];
-    for (int j = 0; j < kPanels; ++j) column[j] = keep(Page::load16(values + j * panel + i * Page::kStep));
+    for (int j = 0; j < kPanels; ++j)
+      column[j] = keep(Page::value16(values + j * panel + i * Page::kValueStep));
     for (int r = 0; r < kCount; ++r) {
       const F32x16 element = set1(elements[r * 16]);
       for (int j = 0; j < kPanels; ++j) acc[r][j] = fma(element, column[j], acc[r][j]);
@@ -209,15 +197,21 @@ inline void mix_page(const Block<kRows>& block, int64_t begin, int64_t size, con
 }
 
 // Output columns [d, d + 16 * kPanels) of the block.
-template <typename Page, int kRows, int kPanels>
-inline void mix_columns(const cached_attention::Attend& p, const Block<kRows>& block, int64_t first,
-                        int64_t d, const float* inverse) {
+template <int kRows, int kPanels>
+inline void mix_columns(const cached_attention::Attend& p, const Block<kRows>& block,
+                        const Stretch* stretches, int count, int64_t first, int64_t d, const float* inverse) {
   alignas(64) float state[kRows * kPanels * 16] = {};
   const int64_t size = p.head.page_tokens;
-  const int64_t panel = size * Page::kStep;
-  for (int64_t page = block.keys[0].first / size; page * size < block.keys[kRows - 1].last; ++page) {
-    const char* values = p.head.pages[page] + p.head.offset + p.head.layout.values + d / 16 * panel;
-    mix_page<Page, kRows, kPanels>(block, page * size, size, values, panel, state);
+  for (int s = 0; s < count; ++s) {
+    const cached_attention::Head& head = *stretches[s].head;
+    with_page(head.layout.format, [&](auto type) {
+      using Page = decltype(type);
+      const int64_t panel = size * Page::kValueStep;
+      for (int64_t page = stretches[s].first / size; page * size < stretches[s].last; ++page) {
+        const char* values = head.pages[page] + head.offset + head.layout.values + d / 16 * panel;
+        mix_page<Page, kRows, kPanels>(block, page * size, size, values, panel, state);
+      }
+    });
   }
   for (int r = 0; r < kRows; ++r) {
     const int64_t i = first + r;
@@ -230,12 +224,9 @@ inline void mix_columns(const cached_attention::Attend& p, const Block<kRows>& b
   }
 }
 
-template <typename Page, int kRows, int kPanels>
-inline void attend_cached_block(const cached_attention::Attend& p, int64_t first) {
-  const Block<kRows> block = block_of<kRows>(p, first);
-  pack_cached_queries<kRows>(p, first, block.queries);
-  const int64_t last = block.keys[kRows - 1].last;
-  score_tokens<Page, kRows, kPanels>(p, block, block.base, last);
+template <int kRows>
+inline void softmax_block(const cached_attention::Attend& p, const Block<kRows>& block, int64_t last,
+                          float* inverse) {
   if (p.cap > 0) {
     for (int64_t token = block.base; token < last; token += 16) {
       cap_scores<kRows>(block.scores + (token - block.base) * kRows, p.cap);
@@ -245,28 +236,43 @@ inline void attend_cached_block(const cached_attention::Attend& p, int64_t first
   for (int r = 0; r < kRows; ++r) {
     keys[r] = {block.keys[r].first - block.base, block.keys[r].last - block.base};
   }
-  float inverse[kRows];
   softmax<kRows>(block.scores, keys, inverse);
+}
+
+template <int kRows, int kPanels>
+inline void attend_cached_block(const cached_attention::Attend& p, int64_t first) {
+  const Block<kRows> block = block_of<kRows>(p, first);
+  pack_cached_queries<kRows>(p, first, block.queries);
+  const int64_t last = block.keys[kRows - 1].last;
+  Stretch stretches[3];
+  const int count = stretches_of(p, block.base, last, stretches);
+  for (int s = 0; s < count; ++s) {
+    with_page(stretches[s].head->layout.format, [&](auto type) {
+      score_tokens<decltype(type), kRows, kPanels>(p, *stretches[s].head, block, stretches[s].first,
+                                                   stretches[s].last);
+    });
+  }
+  float inverse[kRows];
+  softmax_block<kRows>(p, block, last, inverse);
+  for (int s = 0; s < count; ++s) {
+    if (stretches[s].head->layout.value_scales > stretches[s].head->layout.key_scales) {
+      scale_weights<kRows>(stretches[s], block);
+    }
+  }
   int64_t d = 0;
   for (; d + 16 * (kPanels - 1) < p.head_dim; d += 16 * kPanels) {
-    mix_columns<Page, kRows, kPanels>(p, block, first, d, inverse);
+    mix_columns<kRows, kPanels>(p, block, stretches, count, first, d, inverse);
   }
-  for (; d < p.head_dim; d += 16) mix_columns<Page, kRows, 1>(p, block, first, d, inverse);
+  for (; d < p.head_dim; d += 16) mix_columns<kRows, 1>(p, block, stretches, count, first, d, inverse);
+  if (p.head.signs == nullptr) return;
+  for (int64_t i = first; i < first + kRows; ++i) {
+    rotate_back(p.out + i / p.group * p.out_stride + i % p.group * p.head_dim, p.head.signs, p.head_dim);
+  }
 }
 
 // Panels beside each other, so that sums of few rows do not wait for each other: `budget` accumulators.
 constexpr int panels_for(int rows, int budget) {
   return budget >= 4 * rows ? 4 : budget >= 2 * rows ? 2 : 1;
-}
-
-template <int kRows, int kBudget>
-inline void attend_cached_rows(const cached_attention::Attend& p, int64_t first) {
-  constexpr int kPanels = panels_for(kRows, kBudget);
-  if (p.head.layout.format == cached_attention::Format::kF32) {
-    attend_cached_block<F32Page, kRows, kPanels>(p, first);
-  } else {
-    attend_cached_block<F16Page, kRows, kPanels>(p, first);
-  }
 }
 
 // The queries behind the last whole block: as many as are left, kRows - 1 or fewer.
@@ -275,14 +281,16 @@ inline void attend_cached_rest(const cached_attention::Attend& p, int64_t first)
   if constexpr (kRows > 1) {
     if (p.end - first < kRows) return attend_cached_rest<kRows - 1, kBudget>(p, first);
   }
-  attend_cached_rows<kRows, kBudget>(p, first);
+  attend_cached_block<kRows, panels_for(kRows, kBudget)>(p, first);
 }
 
 template <int kRows, int kBudget>
 inline void attend_cached(const cached_attention::Attend& p) {
   static_assert(kRows <= cached_attention::kMaxBlock);
   int64_t first = p.begin;
-  for (; first + kRows <= p.end; first += kRows) attend_cached_rows<kRows, kBudget>(p, first);
+  for (; first + kRows <= p.end; first += kRows) {
+    attend_cached_block<kRows, panels_for(kRows, kBudget)>(p, first);
+  }
   if (first < p.end) attend_cached_rest<kRows, kBudget>(p, first);
 }
 

@@ -1,4 +1,5 @@
 #include "kernels/cached_attention/body.h"
+#include "kernels/cached_attention/writing.h"
 
 namespace arrowmind::cached_attention {
 
@@ -8,6 +9,14 @@ void write_4x16_scalar(const Write& p) {
 
 void attend_4x16_scalar(const Attend& p) {
   ARROWMIND_ISA::attend_cached<4, 4>(p);
+}
+
+void shrink_4x16_scalar(const Shrink& p) {
+  ARROWMIND_ISA::shrink_pages(p);
+}
+
+void expand_4x16_scalar(const Shrink& p) {
+  ARROWMIND_ISA::expand_pages(p);
 }
 
 }  // namespace arrowmind::cached_attention

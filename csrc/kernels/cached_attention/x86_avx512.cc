@@ -1,4 +1,5 @@
 #include "kernels/cached_attention/body.h"
+#include "kernels/cached_attention/writing.h"
 
 namespace arrowmind::cached_attention {
 
@@ -8,6 +9,14 @@ void write_8x32_avx512(const Write& p) {
 
 void attend_8x32_avx512(const Attend& p) {
   ARROWMIND_ISA::attend_cached<8, 16>(p);
+}
+
+void shrink_8x32_avx512(const Shrink& p) {
+  ARROWMIND_ISA::shrink_pages(p);
+}
+
+void expand_8x32_avx512(const Shrink& p) {
+  ARROWMIND_ISA::expand_pages(p);
 }
 
 }  // namespace arrowmind::cached_attention

@@ -1,7 +1,9 @@
 #include "runtime/cache/kv_cache.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <numeric>
 #include <set>
 
 #include "base/checked.h"
@@ -12,7 +14,7 @@ namespace {
 
 constexpr int64_t kMaxPageTokens = 4096;
 constexpr int64_t kMaxHeads = 4096;
-constexpr int64_t kMaxHeadDim = 4096;
+constexpr int64_t kMaxHeadDim = cached_attention::kMaxTurned;
 constexpr int64_t kMaxLayers = 4096;
 // Places of tokens are int32.
 constexpr int64_t kMaxLength = INT32_MAX;
@@ -21,6 +23,11 @@ void check(const CacheOptions& options) {
   if (options.page_tokens < 16 || options.page_tokens > kMaxPageTokens || options.page_tokens % 16 != 0) {
     fail(ErrorKind::kInvalidArgument, "pages of ", options.page_tokens,
          " tokens; use a multiple of 16 up to ", kMaxPageTokens);
+  }
+  if (options.sinks < 0 || options.sinks > kMaxLength || options.recent < 0 || options.recent > kMaxLength ||
+      options.chunk < 1 || options.chunk > kMaxLength) {
+    fail(ErrorKind::kInvalidArgument, "a cache with ", options.sinks, " sinks, ", options.recent,
+         " recent tokens and ", options.chunk, " at once; use 0 or more, 0 or more, and 1 or more");
   }
   if (options.max_tokens < 1) {
     fail(ErrorKind::kInvalidArgument, "a cache for ", options.max_tokens, " tokens; use at least 1");
@@ -42,34 +49,75 @@ void check(const std::vector<CacheLayer>& layers) {
   }
 }
 
+// What the first bits of a fixed sequence say, so that a cache is the same in every process.
+std::vector<float> signs_of(int64_t head_dim) {
+  const float size = 1.0f / std::sqrt(static_cast<float>(head_dim & -head_dim));
+  std::vector<float> signs;
+  uint64_t state = 0x9e3779b97f4a7c15ull;
+  for (int64_t d = 0; d < head_dim; ++d) {
+    state = state * 6364136223846793005ull + 1442695040888963407ull;
+    signs.push_back((state >> 63) != 0 ? size : -size);
+  }
+  return signs;
+}
+
 }  // namespace
 
 KvCache::KvCache(const std::vector<CacheLayer>& layers, CacheOptions options)
     : options_((check(options), options)), pool_((check(layers), lay_out(layers), make_pool())) {}
 
 void KvCache::lay_out(const std::vector<CacheLayer>& layers) {
+  using cached_attention::Format;
   for (const CacheLayer& layer : layers) {
     const size_t group = static_cast<size_t>(layer.group);
-    if (group >= group_bytes_.size()) group_bytes_.resize(group + 1, 0);
-    const cached_attention::Layout layout =
-        cached_attention::layout(options_.format, options_.page_tokens, layer.head_dim);
-    places_.push_back({layer, layout, group_bytes_[group]});
-    group_bytes_[group] += layer.key_heads * layout.bytes;
+    if (group >= group_bytes_.size()) {
+      group_bytes_.resize(group + 1, 0);
+      group_small_bytes_.resize(group + 1, 0);
+    }
+    Place place{.layer = layer, .offset = group_bytes_[group], .small_offset = group_small_bytes_[group]};
+    const auto layout = [&](Format format) {
+      return cached_attention::layout(format, options_.page_tokens, layer.head_dim);
+    };
+    place.layout = layout(has_small() ? Format::kF16 : options_.format);
+    group_bytes_[group] += layer.key_heads * place.layout.bytes;
+    if (has_small()) {
+      place.small_layout = layout(options_.format);
+      group_small_bytes_[group] += layer.key_heads * place.small_layout.bytes;
+    }
+    if (has_small() || options_.format == Format::kI8) place.signs = signs_of(layer.head_dim);
+    places_.push_back(std::move(place));
   }
   if (std::find(group_bytes_.begin(), group_bytes_.end(), 0) != group_bytes_.end()) {
     fail(ErrorKind::kInvalidArgument, "a group of cached layers is empty; number them from 0 without gaps");
   }
 }
 
+int64_t KvCache::full_bytes() const {
+  return std::accumulate(group_bytes_.begin(), group_bytes_.end(), int64_t{0});
+}
+
+int64_t KvCache::small_bytes() const {
+  return std::accumulate(group_small_bytes_.begin(), group_small_bytes_.end(), int64_t{0});
+}
+
+// Float16 pages that one sequence has beside its small ones at most: sinks, the recent tokens, those that
+// come, and parts of pages between these.
+int64_t KvCache::exact_overhead() const {
+  return has_small() ? first_small() + pages_of(options_.recent) + pages_of(options_.chunk) + 3 : 0;
+}
+
 PagePool KvCache::make_pool() const {
-  int64_t page = 0;
-  for (const int64_t bytes : group_bytes_) page += bytes;
+  const int64_t page = has_small() ? small_bytes() : full_bytes();
   int64_t bound = 0;
-  if (!checked_mul(ceil_div(options_.max_tokens, options_.page_tokens), page, &bound)) {
+  int64_t beside = 0;
+  if (!checked_mul(ceil_div(options_.max_tokens, options_.page_tokens), page, &bound) ||
+      !checked_mul(exact_overhead(), full_bytes(), &beside) || !checked_add(bound, beside, &bound)) {
     fail(ErrorKind::kInvalidArgument, "a cache for ", options_.max_tokens, " tokens of ",
          page / options_.page_tokens, " bytes each is larger than any memory; use fewer");
   }
-  return PagePool(group_bytes_, bound);
+  std::vector<int64_t> sizes = group_bytes_;
+  if (has_small()) sizes.insert(sizes.end(), group_small_bytes_.begin(), group_small_bytes_.end());
+  return PagePool(sizes, bound);
 }
 
 int64_t KvCache::pages_of(int64_t tokens) const {
@@ -101,28 +149,45 @@ int64_t KvCache::fork(int64_t id, int64_t tokens) {
     fail(ErrorKind::kInvalidArgument, "a fork of ", tokens, " tokens of sequence ", id, ", which has ",
          source.length);
   }
-  Sequence made;
+  Sequence made = source;
   made.length = tokens;
-  const auto pages = static_cast<std::ptrdiff_t>(pages_of(tokens));
-  for (const PageList& list : source.groups) {
-    made.groups.push_back(
-        {{list.pages.begin(), list.pages.begin() + pages}, {list.data.begin(), list.data.begin() + pages}});
+  for (PageList& list : made.groups) {
+    const size_t pages = static_cast<size_t>(pages_of(tokens));
+    list.exact.resize(pages);
+    list.small.resize(pages);
   }
-  sequences_.emplace(next_, made);
-  for (const PageList& list : made.groups) {
-    for (Page* page : list.pages) pool_.share(page);
+  const Sequence& kept = sequences_.emplace(next_, std::move(made)).first->second;
+  for (const PageList& list : kept.groups) {
+    for (const Pages* pages : {&list.exact, &list.small}) {
+      for (Page* page : pages->pages) {
+        if (page != nullptr) pool_.share(page);
+      }
+    }
   }
+  cut(find(next_));
   return next_++;
 }
 
-// Drops the pages behind the last token.
+void KvCache::drop(Pages& pages, size_t i) {
+  if (pages.pages[i] == nullptr) return;
+  pool_.drop(pages.pages[i]);
+  pages.put(i, nullptr);
+}
+
+// Drops the pages behind the last token, and small ones that are whole no more.
 void KvCache::cut(Sequence& sequence) {
-  const size_t pages = static_cast<size_t>(pages_of(sequence.length));
+  const int64_t pages = pages_of(sequence.length);
+  const int64_t whole = sequence.length / options_.page_tokens;
   for (PageList& list : sequence.groups) {
-    while (list.pages.size() > pages) {
-      pool_.drop(list.pages.back());
-      list.pages.pop_back();
-      list.data.pop_back();
+    for (size_t i = static_cast<size_t>(pages); i < list.exact.pages.size(); ++i) drop(list.exact, i);
+    for (size_t i = static_cast<size_t>(pages); i < list.small.pages.size(); ++i) drop(list.small, i);
+    list.exact.resize(static_cast<size_t>(pages));
+    list.small.resize(static_cast<size_t>(pages));
+    list.shrunk = std::min(list.shrunk, whole);
+    list.dropped = std::min(list.dropped, pages);
+    // A page that now is in part stays small where it is nothing else: it is expanded when it grows.
+    for (size_t i = static_cast<size_t>(list.shrunk); i < list.small.pages.size(); ++i) {
+      if (list.exact.pages[i] != nullptr) drop(list.small, i);
     }
   }
 }
@@ -158,9 +223,8 @@ void KvCache::trim() {
 
 int64_t KvCache::free_tokens() const {
   const std::lock_guard<std::mutex> lock(mutex_);
-  int64_t page = 0;
-  for (const int64_t bytes : group_bytes_) page += bytes;
-  return pool_.room() / page * options_.page_tokens;
+  const int64_t room = pool_.room() - exact_overhead() * full_bytes();
+  return std::max<int64_t>(room, 0) / (has_small() ? small_bytes() : full_bytes()) * options_.page_tokens;
 }
 
 int64_t KvCache::used_bytes() const {
@@ -173,89 +237,200 @@ int64_t KvCache::held_bytes() const {
   return pool_.held();
 }
 
-void KvCache::reserve(const std::vector<Growth>& growth) {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  prepare(growth);
+// Pages from the first on that a token sees small which sees `seen` tokens.
+int64_t KvCache::small_pages(int64_t seen) const {
+  return has_small() && seen > options_.recent ? (seen - options_.recent) / options_.page_tokens : 0;
 }
 
-// Whether the next token falls into a page that others read as well.
-bool KvCache::must_copy(const Sequence& sequence, size_t group) const {
-  const size_t page = static_cast<size_t>(sequence.length / options_.page_tokens);
-  const std::vector<Page*>& pages = sequence.groups[group].pages;
-  return page < pages.size() && pages[page]->owners > 1;
+// The page that the next token falls into, where it is there already.
+Page* KvCache::open_page(const PageList& list, int64_t length) const {
+  const size_t page = static_cast<size_t>(length / options_.page_tokens);
+  return page < list.exact.pages.size() ? list.exact.pages[page] : nullptr;
 }
 
-int64_t KvCache::bytes_needed(const Growth& growth) const {
+// Whether it must be made anew before it is written: others read it as well, or it is small only.
+bool KvCache::must_renew(const PageList& list, int64_t length) const {
+  if (length % options_.page_tokens == 0) return false;
+  const Page* page = open_page(list, length);
+  return page == nullptr || page->owners > 1;
+}
+
+KvCache::Need KvCache::need(const Growth& growth, bool at_once) const {
   const Sequence& one = sequence(growth.sequence);
-  if (growth.tokens < 0 || growth.tokens > kMaxLength - one.length) {
-    fail(ErrorKind::kInvalidArgument, growth.tokens, " tokens for sequence ", growth.sequence, " of ",
-         one.length, "; a sequence has at most ", kMaxLength);
-  }
-  int64_t bytes = 0;
+  const int64_t after = one.length + growth.tokens;
+  Need sum;
   for (size_t group = 0; group < group_bytes_.size(); ++group) {
-    const int64_t have = static_cast<int64_t>(one.groups[group].pages.size());
-    const int64_t missing = std::max<int64_t>(0, pages_of(one.length + growth.tokens) - have);
-    bytes += (missing + (must_copy(one, group) ? 1 : 0)) * group_bytes_[group];
+    const PageList& list = one.groups[group];
+    int64_t pages = pages_of(after) - static_cast<int64_t>(list.exact.pages.size());
+    if (!at_once && has_small()) {
+      const std::vector<Page*>& exact = list.exact.pages;
+      const int64_t have =
+          std::count_if(exact.begin(), exact.end(), [](const Page* page) { return page != nullptr; });
+      pages = std::min(pages, exact_overhead() - have);
+    }
+    pages = std::max<int64_t>(pages, 0) + (must_renew(list, one.length) ? 1 : 0);
+    sum.exact += pages * group_bytes_[group];
+    if (!has_small()) continue;
+    const int64_t small = small_pages(after) - std::max(list.shrunk, first_small());
+    sum.small += std::max<int64_t>(small, 0) * group_small_bytes_[group];
   }
-  return bytes;
+  return sum;
 }
 
-void KvCache::prepare(const std::vector<Growth>& growth) {
+void KvCache::check_growth(const std::vector<Growth>& growth) const {
   std::set<int64_t> seen;
-  int64_t bytes = 0;
-  int64_t tokens = 0;
   for (const Growth& one : growth) {
     if (!seen.insert(one.sequence).second) {
       fail(ErrorKind::kInvalidArgument, "sequence ", one.sequence,
            " stands in the batch twice; join its tokens");
     }
-    bytes += bytes_needed(one);
-    tokens += one.tokens;
-  }
-  if (bytes > pool_.room()) {
-    fail(ErrorKind::kCacheFull, "the key-value cache has ", pool_.room(), " of its ", pool_.bound(),
-         " bytes left; ", tokens, " tokens need ", bytes,
-         ": close or shorten sequences, or give the cache more tokens (max_tokens)");
-  }
-  for (const Growth& one : growth) grow(find(one.sequence), one.tokens);
-}
-
-void KvCache::grow(Sequence& sequence, int64_t tokens) {
-  const size_t pages = static_cast<size_t>(pages_of(sequence.length + tokens));
-  for (size_t group = 0; group < group_bytes_.size(); ++group) {
-    PageList& list = sequence.groups[group];
-    if (must_copy(sequence, group)) own_last(list);
-    list.pages.reserve(pages);
-    list.data.reserve(pages);
-    while (list.pages.size() < pages) {
-      Page* page = pool_.take(static_cast<int32_t>(group));
-      list.pages.push_back(page);
-      list.data.push_back(page->memory.as<char>());
+    const int64_t length = sequence(one.sequence).length;
+    if (one.tokens < 0 || one.tokens > kMaxLength - length) {
+      fail(ErrorKind::kInvalidArgument, one.tokens, " tokens for sequence ", one.sequence, " of ", length,
+           "; a sequence has at most ", kMaxLength);
     }
   }
 }
 
-// The last page becomes a copy of its own.
-void KvCache::own_last(PageList& list) {
-  Page* shared = list.pages.back();
-  Page* own = pool_.take(shared->kind);
-  std::memcpy(own->memory.as<char>(), shared->memory.as<char>(),
-              static_cast<size_t>(pool_.size_of(shared->kind)));
-  pool_.drop(shared);
-  list.pages.back() = own;
-  list.data.back() = own->memory.as<char>();
+void KvCache::fail_full(int64_t tokens, int64_t bytes) const {
+  fail(ErrorKind::kCacheFull, "the key-value cache has ", pool_.room(), " of its ", pool_.bound(),
+       " bytes left; ", tokens, " tokens need ", bytes,
+       ": close or shorten sequences, or give the cache more tokens (max_tokens)");
+}
+
+void KvCache::reserve(const std::vector<Growth>& growth) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (!has_small()) return prepare(growth);
+  // Float16 pages of these tokens come and go: what is taken is taken by each forward.
+  check_growth(growth);
+  int64_t bytes = 0;
+  int64_t tokens = 0;
+  for (const Growth& one : growth) {
+    const Need sum = need(one, false);
+    bytes += sum.exact + sum.small;
+    tokens += one.tokens;
+  }
+  if (bytes > pool_.room()) fail_full(tokens, bytes);
+}
+
+void KvCache::prepare(const std::vector<Growth>& growth) {
+  check_growth(growth);
+  int64_t bytes = 0;
+  int64_t tokens = 0;
+  for (const Growth& one : growth) {
+    const Need sum = need(one, true);
+    bytes += sum.exact + sum.small;
+    tokens += one.tokens;
+  }
+  if (bytes > pool_.room()) fail_full(tokens, bytes);
+  for (const Growth& one : growth) grow(find(one.sequence), one.tokens);
+}
+
+void KvCache::grow(Sequence& sequence, int64_t tokens) {
+  const int64_t after = sequence.length + tokens;
+  const size_t pages = static_cast<size_t>(pages_of(after));
+  for (size_t group = 0; group < group_bytes_.size(); ++group) {
+    PageList& list = sequence.groups[group];
+    if (tokens > 0 && must_renew(list, sequence.length)) renew_last(list, group, sequence.length);
+    const size_t have = list.exact.pages.size();
+    if (pages > have) {
+      list.exact.resize(pages);
+      list.small.resize(pages);
+    }
+    for (size_t i = have; i < pages; ++i) list.exact.put(i, pool_.take(static_cast<int32_t>(group)));
+    for (int64_t i = std::max(list.shrunk, first_small()); i < small_pages(after); ++i) {
+      const size_t place = static_cast<size_t>(i);
+      if (list.small.pages[place] != nullptr) continue;
+      list.small.put(place, pool_.take(static_cast<int32_t>(group_bytes_.size() + group)));
+    }
+  }
+}
+
+// The page that is written next becomes this sequence's own, in full.
+void KvCache::renew_last(PageList& list, size_t group, int64_t length) {
+  const int64_t page = length / options_.page_tokens;
+  const size_t place = static_cast<size_t>(page);
+  Page* own = pool_.take(static_cast<int32_t>(group));
+  Page* shared = list.exact.pages[place];
+  if (shared != nullptr) {
+    std::memcpy(own->memory.as<char>(), shared->memory.as<char>(), static_cast<size_t>(group_bytes_[group]));
+  } else {
+    expand(list, group, page, own->memory.as<char>());
+    list.dropped = std::min(list.dropped, page);
+  }
+  drop(list.exact, place);
+  drop(list.small, place);
+  list.exact.put(place, own);
+}
+
+// What a small page stands for, in full.
+void KvCache::expand(const PageList& list, size_t group, int64_t page, char* to) const {
+  for (const Place& place : places_) {
+    if (place.layer.group != static_cast<int64_t>(group)) continue;
+    for (int64_t head = 0; head < place.layer.key_heads; ++head) {
+      cached_attention::select().expand({.from = to + place.offset + head * place.layout.bytes,
+                                         .to = list.small.data[static_cast<size_t>(page)] +
+                                               place.small_offset + head * place.small_layout.bytes,
+                                         .exact = place.layout,
+                                         .small = place.small_layout,
+                                         .page_tokens = options_.page_tokens,
+                                         .head_dim = place.layer.head_dim});
+    }
+  }
+}
+
+// Pages in full that are small and seen small by all that may follow, some forgetting included.
+void KvCache::drop_exact(PageList& list, int64_t length) {
+  const int64_t end = small_pages(length - options_.page_tokens);
+  for (int64_t i = std::max(list.dropped, first_small()); i < end; ++i) {
+    drop(list.exact, static_cast<size_t>(i));
+    list.dropped = i + 1;
+  }
 }
 
 void KvCache::commit(const std::vector<Growth>& growth) {
-  for (const Growth& one : growth) find(one.sequence).length += one.tokens;
+  for (const Growth& one : growth) {
+    Sequence& sequence = find(one.sequence);
+    sequence.length += one.tokens;
+    for (PageList& list : sequence.groups) {
+      list.shrunk = std::max(list.shrunk, small_pages(sequence.length));
+      drop_exact(list, sequence.length);
+    }
+  }
 }
 
 cached_attention::Head KvCache::head(const Sequence& sequence, int64_t layer, int64_t head) const {
   const Place& place = places_[static_cast<size_t>(layer)];
-  return {.pages = sequence.groups[static_cast<size_t>(place.layer.group)].data.data(),
+  return {.pages = sequence.groups[static_cast<size_t>(place.layer.group)].exact.data.data(),
           .offset = place.offset + head * place.layout.bytes,
           .page_tokens = options_.page_tokens,
-          .layout = place.layout};
+          .layout = place.layout,
+          .signs = place.signs.empty() ? nullptr : place.signs.data()};
+}
+
+cached_attention::Head KvCache::small_head(const Sequence& sequence, int64_t layer, int64_t head) const {
+  const Place& place = places_[static_cast<size_t>(layer)];
+  return {.pages = sequence.groups[static_cast<size_t>(place.layer.group)].small.data.data(),
+          .offset = place.small_offset + head * place.small_layout.bytes,
+          .page_tokens = options_.page_tokens,
+          .layout = place.small_layout,
+          .signs = place.signs.empty() ? nullptr : place.signs.data()};
+}
+
+std::pair<int64_t, int64_t> KvCache::small_tokens(const Sequence& sequence, int64_t layer,
+                                                  int64_t seen) const {
+  if (!has_small()) return {0, 0};
+  const Place& place = places_[static_cast<size_t>(layer)];
+  const PageList& list = sequence.groups[static_cast<size_t>(place.layer.group)];
+  const int64_t end = std::max(list.dropped, small_pages(seen));
+  return {first_small() * options_.page_tokens, end * options_.page_tokens};
+}
+
+std::pair<int64_t, int64_t> KvCache::pages_to_shrink(const Sequence& sequence, int64_t layer,
+                                                     int64_t seen) const {
+  const Place& place = places_[static_cast<size_t>(layer)];
+  const PageList& list = sequence.groups[static_cast<size_t>(place.layer.group)];
+  return {std::max(list.shrunk, first_small()), small_pages(seen)};
 }
 
 void KvCache::check_layer(int64_t layer, int64_t key_heads, int64_t head_dim) const {

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #include "kernels/cached_attention/cached_attention.h"
@@ -16,10 +17,15 @@ struct CacheLayer {
   int64_t key_heads = 0, head_dim = 0;
 };
 
+// In the small formats pages are written as float16, and become small when a token sees them from far: token
+// p sees page i small when it is none of the first that hold `sinks` tokens, and ends `recent` or more tokens
+// before the end of what p sees. What each token sees does thus not depend on how tokens were cut into calls.
 struct CacheOptions {
   cached_attention::Format format = cached_attention::Format::kF16;
   int64_t page_tokens = 64;  // a multiple of 16
   int64_t max_tokens = 0;    // that all pages together hold
+  int64_t sinks = 4, recent = 64;
+  int64_t chunk = 512;  // most tokens that come at once, for which there must be float16 pages meanwhile
 };
 
 // Tokens that a sequence gains.
@@ -33,9 +39,25 @@ struct Growth {
 // A forward holds the lock that guard() gives, and calls what is said to need it; all else takes it itself.
 class KvCache {
  public:
-  struct PageList {
+  // Pages, and their memory as kernels want it; null where there is none.
+  struct Pages {
     std::vector<Page*> pages;
-    std::vector<char*> data;  // of the pages, as kernels want them
+    std::vector<char*> data;
+
+    void resize(size_t count) {
+      pages.resize(count, nullptr);
+      data.resize(count, nullptr);
+    }
+    void put(size_t i, Page* page) {
+      pages[i] = page;
+      data[i] = page == nullptr ? nullptr : page->memory.as<char>();
+    }
+  };
+  // Page i in full, small, or both for a while. Small are those of [first, shrunk) for the first page behind
+  // the sinks; in full are missing those of [first, dropped).
+  struct PageList {
+    Pages exact, small;
+    int64_t shrunk = 0, dropped = 0;
   };
   struct Sequence {
     int64_t length = 0;  // tokens
@@ -52,7 +74,7 @@ class KvCache {
   void forget(int64_t sequence, int64_t tokens);  // its last; and what was reserved for it
   void close(int64_t sequence);
   int64_t length(int64_t sequence) const;
-  // Pages for what will come, so that it cannot run out midway: for all or none. Throws Error(kCacheFull).
+  // Sees to it that what will come cannot run out of pages midway: for all or none. Throws Error(kCacheFull).
   void reserve(const std::vector<Growth>& growth);
   // Gives the memory of free pages back to the system.
   void trim();
@@ -65,36 +87,59 @@ class KvCache {
 
   std::unique_lock<std::mutex> guard() { return std::unique_lock<std::mutex>(mutex_); }
 
-  // With the lock: reserve(); the sequences; the tokens are written.
+  // With the lock: takes the pages for what comes at once; the sequences; the tokens are written.
   void prepare(const std::vector<Growth>& growth);
   const Sequence& sequence(int64_t id) const;
   void commit(const std::vector<Growth>& growth);
 
-  // Where a head of keys of a layer lies in a sequence's pages.
+  // Where a head of keys of a layer lies in a sequence's pages, and in its small ones.
   cached_attention::Head head(const Sequence& sequence, int64_t layer, int64_t head) const;
+  cached_attention::Head small_head(const Sequence& sequence, int64_t layer, int64_t head) const;
+  bool has_small() const { return cached_attention::is_small(options_.format); }
+  // Tokens [first, second) that a token which sees `seen` tokens reads from small pages.
+  std::pair<int64_t, int64_t> small_tokens(const Sequence& sequence, int64_t layer, int64_t seen) const;
+  // Pages [first, second) that must become small before `seen` tokens are seen.
+  std::pair<int64_t, int64_t> pages_to_shrink(const Sequence& sequence, int64_t layer, int64_t seen) const;
   // Throws Error(kInvalidArgument) unless the layer has this form.
   void check_layer(int64_t layer, int64_t key_heads, int64_t head_dim) const;
 
  private:
   struct Place {
     CacheLayer layer;
-    cached_attention::Layout layout;
-    int64_t offset;  // in a page
+    cached_attention::Layout layout, small_layout;
+    int64_t offset, small_offset;  // in a page
+    std::vector<float> signs;      // of the rotation; empty: there is none
+  };
+  // Bytes that a sequence's growth needs, by what it is needed for.
+  struct Need {
+    int64_t exact = 0, small = 0;
   };
 
   void lay_out(const std::vector<CacheLayer>& layers);
   PagePool make_pool() const;
   Sequence& find(int64_t id);
   int64_t pages_of(int64_t tokens) const;
-  bool must_copy(const Sequence& sequence, size_t group) const;
-  int64_t bytes_needed(const Growth& growth) const;
+  int64_t first_small() const { return pages_of(options_.sinks); }
+  int64_t small_pages(int64_t seen) const;
+  int64_t exact_overhead() const;
+  void check_growth(const std::vector<Growth>& growth) const;
+  Page* open_page(const PageList& list, int64_t length) const;
+  bool must_renew(const PageList& list, int64_t length) const;
+  Need need(const Growth& growth, bool at_once) const;
+  [[noreturn]] void fail_full(int64_t tokens, int64_t bytes) const;
   void grow(Sequence& sequence, int64_t tokens);
-  void own_last(PageList& list);
+  void renew_last(PageList& list, size_t group, int64_t length);
+  void expand(const PageList& list, size_t group, int64_t page, char* to) const;
+  void drop(Pages& pages, size_t i);
   void cut(Sequence& sequence);
+  void drop_exact(PageList& list, int64_t length);
+  int64_t full_bytes() const;   // of a page of every group
+  int64_t small_bytes() const;  // likewise
 
   CacheOptions options_;
   std::vector<Place> places_;         // by layer
   std::vector<int64_t> group_bytes_;  // of a page
+  std::vector<int64_t> group_small_bytes_;
   PagePool pool_;
   std::map<int64_t, Sequence> sequences_;
   int64_t next_ = 0;

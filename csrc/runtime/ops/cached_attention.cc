@@ -24,7 +24,27 @@ int64_t rows_of(const Batch& batch, int64_t sequence) {
 
 }  // namespace
 
-// A row's bits do not depend on the cut: it is for the threads alone.
+// Tasks of `size` queries, cut where rows begin to read another page small. A row's bits do not depend on the
+// size: it is for the threads alone.
+void CachedAttention::add_tasks(const Execution& e, int64_t s, int64_t size, std::vector<Task>& made) const {
+  const KvCache& cache = *e.cache->cache;
+  const int64_t rows = rows_of(e.batch, s);
+  for (int64_t row = 0; row < rows;) {
+    const int64_t seen = sequence(e, s).length + row + 1;
+    const auto small = cache.small_tokens(sequence(e, s), layer_, seen);
+    int64_t next = cache.has_small() ? row + 1 : rows;
+    while (next < rows && cache.small_tokens(sequence(e, s), layer_, seen + next - row) == small) {
+      ++next;
+    }
+    for (int64_t head = 0; head < key_heads_; ++head) {
+      for (int64_t begin = row * form_.group; begin < next * form_.group; begin += size) {
+        made.push_back({s, head, begin, std::min(begin + size, next * form_.group), small});
+      }
+    }
+    row = next;
+  }
+}
+
 std::vector<CachedAttention::Task> CachedAttention::tasks(const Execution& e) const {
   const int64_t items = e.batch.sequences * key_heads_;
   std::vector<Task> made;
@@ -33,11 +53,7 @@ std::vector<CachedAttention::Task> CachedAttention::tasks(const Execution& e) co
     // The queries of one token read its keys together, unless threads would have nothing to do.
     const int64_t size =
         items >= e.threads() ? kTaskQueries : std::min(kTaskQueries, ceil_div(queries * items, e.threads()));
-    for (int64_t head = 0; head < key_heads_; ++head) {
-      for (int64_t begin = 0; begin < queries; begin += size) {
-        made.push_back({s, head, begin, std::min(begin + size, queries)});
-      }
-    }
+    add_tasks(e, s, size, made);
   }
   return made;
 }
@@ -48,7 +64,10 @@ void CachedAttention::run(const Execution& e, const Slot& input, const Slot& out
   const int64_t heads = e.batch.sequences * key_heads_;
   const int64_t floats = 2 * tokens * key_heads_ * form_.head_dim;
   e.spread(heads, heads * kWriteGrain / floats, [&](int64_t begin, int64_t end, int) {
-    for (int64_t i = begin; i < end; ++i) write(e, input, i / key_heads_, i % key_heads_);
+    for (int64_t i = begin; i < end; ++i) {
+      write(e, input, i / key_heads_, i % key_heads_);
+      shrink(e, i / key_heads_, i % key_heads_);
+    }
   });
 
   const std::vector<Task> all = tasks(e);
@@ -76,6 +95,25 @@ void CachedAttention::write(const Execution& e, const Slot& input, int64_t s, in
   kernel_.write(p);
 }
 
+// Pages that some of these rows see small.
+void CachedAttention::shrink(const Execution& e, int64_t s, int64_t head) const {
+  const KvCache& cache = *e.cache->cache;
+  if (!cache.has_small()) return;
+  const KvCache::Sequence& one = sequence(e, s);
+  const auto [first, last] = cache.pages_to_shrink(one, layer_, one.length + rows_of(e.batch, s));
+  const cached_attention::Head full = cache.head(one, layer_, head);
+  const cached_attention::Head small = cache.small_head(one, layer_, head);
+  for (int64_t page = first; page < last; ++page) {
+    kernel_.shrink({.from = full.pages[page] + full.offset,
+                    .to = small.pages[page] + small.offset,
+                    .exact = full.layout,
+                    .small = small.layout,
+                    .page_tokens = full.page_tokens,
+                    .head_dim = form_.head_dim,
+                    .scratch = thread_scratch(cached_attention::kShrinkScratch)});
+  }
+}
+
 void CachedAttention::attend(const Execution& e, const Slot& input, const Slot& output,
                              const Task& task) const {
   const int64_t first = e.batch.offsets[task.sequence];
@@ -86,6 +124,11 @@ void CachedAttention::attend(const Execution& e, const Slot& input, const Slot& 
   p.out = output.f32() + first * output.stride + column;
   p.out_stride = output.stride;
   p.head = e.cache->cache->head(sequence(e, task.sequence), layer_, task.head);
+  if (task.small.first < task.small.second) {
+    p.small = e.cache->cache->small_head(sequence(e, task.sequence), layer_, task.head);
+    p.small_begin = task.small.first;
+    p.small_end = task.small.second;
+  }
   p.cached = sequence(e, task.sequence).length;
   p.begin = task.begin;
   p.end = task.end;

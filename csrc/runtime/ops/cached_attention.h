@@ -1,6 +1,8 @@
 #pragma once
 
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "kernels/cached_attention/cached_attention.h"
 #include "runtime/execution.h"
@@ -23,10 +25,14 @@ class CachedAttention {
   struct Task {
     int64_t sequence, head;
     int64_t begin, end;  // queries
+    // Tokens that all of them read from small pages.
+    std::pair<int64_t, int64_t> small;
   };
 
   void write(const Execution& e, const Slot& input, int64_t sequence, int64_t head) const;
   void attend(const Execution& e, const Slot& input, const Slot& output, const Task& task) const;
+  void shrink(const Execution& e, int64_t sequence, int64_t head) const;
+  void add_tasks(const Execution& e, int64_t sequence, int64_t size, std::vector<Task>& made) const;
   std::vector<Task> tasks(const Execution& e) const;
   const KvCache::Sequence& sequence(const Execution& e, int64_t s) const {
     return *e.cache->sequences[static_cast<size_t>(e.first_sequence + s)];

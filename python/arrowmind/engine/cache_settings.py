@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 from arrowmind.errors import InvalidArgumentError
 
-__all__ = ["FORMATS", "CacheSettings"]
+__all__ = ["FORMATS", "SMALL_FORMATS", "CacheSettings"]
 
-FORMATS = ("fp32", "fp16")
+FORMATS = ("fp32", "fp16", "int8", "k4v4", "k4v3")
+SMALL_FORMATS = ("int8", "k4v4", "k4v3")
 _LARGEST_PAGE = 4096
+_LONGEST = 1 << 31
 
 
 @dataclass(frozen=True)
@@ -17,17 +19,24 @@ class CacheSettings:
     """How keys and values are kept.
 
     Attributes:
-        format: `fp16`, or `fp32`, which gives the bits of a forward without a cache.
+        format: `fp16`; `fp32`, which gives the bits of a forward without a cache; `int8`; or `k4v4` and
+            `k4v3`, which keep tokens from afar in 4 bits per element, values of the latter in 3.
         max_tokens: of all sequences together; None for as many as the model reads. A sequence takes whole
             pages.
         page_tokens: tokens of a page, a multiple of 16.
+        sinks: first tokens that `k4v4` and `k4v3` keep in fp16, rounded up to pages.
+        recent: last tokens that they keep in fp16.
         prefill_chunk: tokens that a forward reads at most; more go in parts, which bounds its memory.
+        perplexity_ratio: largest perplexity by that of fp16 with which `admitted_cache` lets a format pass.
     """
 
     format: str = "fp16"
     max_tokens: int | None = None
     page_tokens: int = 64
+    sinks: int = 4
+    recent: int = 64
     prefill_chunk: int = 512
+    perplexity_ratio: float = 1.01
 
     def __post_init__(self) -> None:
         """Raises InvalidArgumentError for a setting out of range."""
@@ -39,5 +48,12 @@ class CacheSettings:
             raise InvalidArgumentError(
                 f"cache page_tokens={self.page_tokens}; use a multiple of 16 up to {_LARGEST_PAGE}"
             )
-        if self.prefill_chunk < 1:
-            raise InvalidArgumentError(f"prefill_chunk={self.prefill_chunk}; use at least 1")
+        for name, value, least in (
+            ("prefill_chunk", self.prefill_chunk, 1),
+            ("sinks", self.sinks, 0),
+            ("recent", self.recent, 0),
+        ):
+            if not least <= value < _LONGEST:
+                raise InvalidArgumentError(f"cache {name}={value}; use at least {least}, below 2^31")
+        if not self.perplexity_ratio >= 1:
+            raise InvalidArgumentError(f"cache perplexity_ratio={self.perplexity_ratio}; use at least 1")

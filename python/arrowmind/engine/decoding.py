@@ -55,7 +55,15 @@ class CachedDecoder:
         self.settings = settings
         self._language = language_model
         most = self.window if settings.max_tokens is None else settings.max_tokens
-        self._cache = _native.KvCache(_layers(language_model), settings.format, settings.page_tokens, most)
+        self._cache = _native.KvCache(
+            _layers(language_model),
+            settings.format,
+            settings.page_tokens,
+            most,
+            settings.sinks,
+            settings.recent,
+            settings.prefill_chunk,
+        )
         self._lock = threading.Lock()
 
     def start(self) -> int:
