@@ -100,6 +100,34 @@ def test_drafts_change_nothing(stories):
     assert with_draft.token_ids == stories.generate(text, **sampled).token_ids
 
 
+def test_a_draft_model_changes_nothing(stories, engine, tmp_path):
+    draft = stories.draft_model
+    for prompt, options in (("Once upon a time", {}), ("Tom", {"temperature": 0.9, "seed": 4})):
+        plain = stories.generate(prompt, max_tokens=50, **options)
+        drafted = stories.generate(prompt, max_tokens=50, draft=draft, **options)
+        assert drafted.token_ids == plain.token_ids
+        assert drafted.timings.accepted > 0
+    assert drafted.timings.accepted < drafted.timings.drafted
+    several = stories.generate(["Tom", "Lily"], max_tokens=20, draft=draft)
+    assert [one.token_ids for one in several] == [
+        one.token_ids for one in stories.generate(["Tom", "Lily"], max_tokens=20)
+    ]
+    with pytest.raises(InvalidArgumentError, match="has other tokens"):
+        engine.generate("x", draft=draft)
+    gc.collect()
+    stories.generate("Tom", max_tokens=1, draft=draft)
+    assert draft._decoder.free_tokens == draft._decoder.window  # each text left what it took
+
+
+def test_a_draft_model_of_other_weights_and_a_smaller_window(engine, tmp_path):
+    small = ArrowEngine(write_bytes_model(tmp_path / "small", seed=8))
+    small.draft_model._decoder.window = 40
+    options = {**SAMPLED, "max_tokens": 60}
+    assert engine.generate("the cat", draft=small.draft_model, **options).token_ids == (
+        engine.generate("the cat", **options).token_ids
+    )
+
+
 def test_stop_strings_and_logprobs(stories):
     found = stories.generate("Once upon a time", stop="Lily", logprobs=2)
     assert (found.text, found.finish_reason, found.stop) == (

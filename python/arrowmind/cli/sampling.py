@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path  # noqa: TC003  typer evaluates annotations
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
 
+from arrowmind.cli.engines import open_engine
 from arrowmind.cli.groups import OptionGroup
 from arrowmind.errors import InvalidArgumentError
+
+if TYPE_CHECKING:
+    from arrowmind.cli.session import Session
+    from arrowmind.engine.drafting import DraftModel
 
 __all__ = ["ConstraintOptions", "SamplingOptions"]
 
@@ -44,8 +49,16 @@ class SamplingOptions(OptionGroup):
         bool, typer.Option("--draft", help="Propose what followed before; changes the speed alone.")
     ] = False
 
-    def options(self) -> dict[str, Any]:
-        """As the engine takes them."""
+    draft_model: Annotated[
+        str | None, typer.Option("--draft-model", help="Folder of a smaller model that proposes.")
+    ] = None
+
+    def options(self, session: Session) -> dict[str, Any]:
+        """As the engine takes them; a draft model is opened.
+
+        Raises:
+            WeightError: The draft model cannot be used.
+        """
         return {
             "max_tokens": self.max_tokens,
             "temperature": self.temperature,
@@ -56,8 +69,15 @@ class SamplingOptions(OptionGroup):
             "seed": self.seed,
             "stop": self.stop or (),
             "ignore_eos": self.ignore_eos,
-            "draft": "prompt_lookup" if self.draft else None,
+            "draft": self._draft(session),
         }
+
+    def _draft(self, session: Session) -> str | DraftModel | None:
+        if self.draft_model is None:
+            return "prompt_lookup" if self.draft else None
+        if self.draft:
+            raise InvalidArgumentError("--draft and --draft-model were given; use one of the two")
+        return open_engine(session, self.draft_model).draft_model
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from arrowmind.engine.cache_settings import CacheSettings
 from arrowmind.engine.compiler import compile_plan
 from arrowmind.engine.decoding import CachedDecoder
 from arrowmind.engine.device import resolve_device
+from arrowmind.engine.drafting import DraftModel
 from arrowmind.engine.folder import ModelFolder
 from arrowmind.engine.generating import GeneratesText
 from arrowmind.engine.generation import TextGenerator
@@ -92,7 +93,7 @@ class ArrowEngine(GeneratesText):
             MemoryBudgetError: The model cannot run in `ram`; the message says how much it needs.
         """
         started = time.perf_counter()
-        super().__init__(self._text_generator)
+        super().__init__(self._text_generator, self._draft_model)
         self._config = config = default_config(config)
         self.device = resolve_device(
             config.device.name if device is None else device, fallback=config.device.fallback == "cpu"
@@ -129,10 +130,15 @@ class ArrowEngine(GeneratesText):
             )
 
     def _text_generator(self) -> TextGenerator:
+        return TextGenerator(self._folder, self._tokenizer, self._cached_decoder(), self._config.generation)
+
+    def _draft_model(self) -> DraftModel:
+        return DraftModel(self._cached_decoder(), self._tokenizer.uncut)
+
+    def _cached_decoder(self) -> CachedDecoder:
         settings = self._config.generation
         cache = CacheSettings(format=settings.cache_format, max_tokens=settings.cache_tokens or None)
-        decoder = CachedDecoder(self._decoder, cache)
-        return TextGenerator(self._folder, self._tokenizer, decoder, settings)
+        return CachedDecoder(self._decoder, cache)
 
     def _kernels(self) -> list[str]:
         return self._encoder.kernels() if self._language is None else self._language.kernels()

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
+    from arrowmind.engine.drafting import DraftModel
     from arrowmind.engine.prompts import Prompt
     from arrowmind.engine.streams import AsyncGenerationStream, GenerationStream
     from arrowmind.generate import DraftProposer, Generation
@@ -40,7 +41,7 @@ class GenerationOptions(TypedDict, total=False):
     json_schema: Mapping[str, Any] | str | None
     grammar: str | None
     regex: str | None
-    draft: str | DraftProposer | None
+    draft: str | DraftModel | DraftProposer | None
     tools: Sequence[Mapping[str, Any]] | None
     template_variables: Mapping[str, Any] | None
 
@@ -48,11 +49,14 @@ class GenerationOptions(TypedDict, total=False):
 class GeneratesText:
     """Methods of an engine over a language model."""
 
-    def __init__(self, make_generator: Callable[[], TextGenerator]) -> None:
+    def __init__(
+        self, make_generator: Callable[[], TextGenerator], make_draft_model: Callable[[], DraftModel]
+    ) -> None:
         """Makes the generator when the first text is asked for."""
-        self._make_generator = make_generator
+        self._make_generator, self._make_draft_model = make_generator, make_draft_model
         self._generator_lock = threading.Lock()
         self._made_generator: TextGenerator | None = None
+        self._made_draft_model: DraftModel | None = None
 
     @property
     def generator(self) -> TextGenerator:
@@ -65,6 +69,18 @@ class GeneratesText:
             if self._made_generator is None:
                 self._made_generator = self._make_generator()
             return self._made_generator
+
+    @property
+    def draft_model(self) -> DraftModel:
+        """The model as one that proposes for larger ones: `large.generate(..., draft=small.draft_model)`.
+
+        Raises:
+            InvalidArgumentError: The model is an encoder.
+        """
+        with self._generator_lock:
+            if self._made_draft_model is None:
+                self._made_draft_model = self._make_draft_model()
+            return self._made_draft_model
 
     @overload
     def generate(  # type: ignore[overload-overlap]  # text is a sequence of texts to a type checker
@@ -86,8 +102,9 @@ class GeneratesText:
             **options: `max_tokens`, `temperature`, `seed`, `stop`, `ignore_eos`, `top_k`, `top_p`, `min_p`,
                 `repetition_penalty`, `frequency_penalty`, `presence_penalty`, `penalty_window`, `stop_ids`,
                 `logprobs`, `logit_bias` as of `SamplingParameters`; `json_schema`, `grammar` or `regex`,
-                which the text follows (extra `grammar`); `draft="prompt_lookup"`, which changes the speed
-                alone; `tools` and `template_variables` for the chat template.
+                which the text follows (extra `grammar`); `draft`, which changes the speed alone:
+                "prompt_lookup", or the `draft_model` of a smaller engine; `tools` and `template_variables`
+                for the chat template.
 
         Returns:
             A Generation with text, token ids and timings; for a list of prompts a list of them.

@@ -7,6 +7,7 @@ import difflib
 import threading
 from typing import TYPE_CHECKING, Any
 
+from arrowmind.engine.drafting import DraftModel
 from arrowmind.engine.prompts import PromptReader, end_tokens, split_prompts
 from arrowmind.engine.scheduling import Schedule, ScheduleSettings
 from arrowmind.engine.streams import AsyncGenerationStream, Completion, GenerationStream
@@ -60,7 +61,8 @@ class GenerationRequest:
         json_schema: The text is JSON that satisfies this schema.
         grammar: It follows this grammar (GBNF or Lark).
         regex: It matches this regular expression as a whole.
-        draft: Proposals that the model checks: `prompt_lookup`, a proposer, or None.
+        draft: Proposals that the model checks: `prompt_lookup`, the `draft_model` of a smaller engine with
+            the same tokens, a proposer for one text, or None.
         tools: Descriptions of tools for the chat template.
         template_variables: More names for the chat template, such as `enable_thinking`.
     """
@@ -69,7 +71,7 @@ class GenerationRequest:
     json_schema: Mapping[str, Any] | str | None = None
     grammar: str | None = None
     regex: str | None = None
-    draft: str | DraftProposer | None = None
+    draft: str | DraftModel | DraftProposer | None = None
     tools: Sequence[Mapping[str, Any]] | None = None
     template_variables: Mapping[str, Any] | None = None
 
@@ -84,9 +86,11 @@ class GenerationRequest:
             raise InvalidArgumentError(f"{' and '.join(given)} were given; a text follows one of them")
         if isinstance(self.draft, str) and self.draft not in _DRAFTS:
             raise InvalidArgumentError(f"draft is {self.draft!r}; use one of {_DRAFTS}, or None")
-        if not (self.draft is None or isinstance(self.draft, str) or hasattr(self.draft, "propose")):
+        known = self.draft is None or isinstance(self.draft, str | DraftModel)
+        if not known and not hasattr(self.draft, "propose"):
             raise InvalidArgumentError(
-                f"draft is {type(self.draft).__name__}; use 'prompt_lookup' or a proposer"
+                f"draft is {type(self.draft).__name__}; use 'prompt_lookup', the draft_model of a smaller "
+                "engine, or a proposer"
             )
 
 
@@ -132,6 +136,7 @@ class TextGenerator:
         self.prompts = PromptReader(folder, tokenizer)
         self.pieces = TokenPieces(tokenizer.uncut)
         self._eos = end_tokens(folder)
+        self._tokenizer = tokenizer.uncut
         self._vocabulary = decoder.vocabulary
         self.window = min(decoder.window, decoder.free_tokens)
         self._settings = settings
@@ -162,7 +167,7 @@ class TextGenerator:
                 eos=self._eos,
                 window=self.window,
                 constraint=constraint if constraint is None or not index else constraint.copy(),
-                drafts=PromptLookup() if isinstance(request.draft, str) else request.draft,
+                drafts=self._drafts(request.draft),
                 stream=index,
             )
             for index in range(count)
@@ -171,7 +176,7 @@ class TextGenerator:
     def generate(self, prompts: object, request: GenerationRequest) -> Generation | list[Generation]:
         """The text for a prompt, or those for a list of prompts, generated together."""
         listed, several = split_prompts(prompts)
-        if several and not (request.draft is None or isinstance(request.draft, str)):
+        if several and not (request.draft is None or isinstance(request.draft, str | DraftModel)):
             raise InvalidArgumentError(
                 "a proposer of drafts follows one text; give one prompt, or 'prompt_lookup'"
             )
@@ -208,6 +213,11 @@ class TextGenerator:
             OverloadError: Too many wait already.
         """
         self.worker.submit(job, self._settings.max_waiting)
+
+    def _drafts(self, draft: str | DraftModel | DraftProposer | None) -> DraftProposer | None:
+        if isinstance(draft, DraftModel):
+            return draft.proposer(self._tokenizer, self._vocabulary)
+        return PromptLookup() if isinstance(draft, str) else draft
 
     def state(self) -> WorkerState:
         """How busy it is."""

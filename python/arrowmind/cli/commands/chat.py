@@ -28,7 +28,7 @@ def run(
     sampling: SamplingOptions,
 ) -> None:
     engine = open_engine(session, model)
-    talk = Talk(engine, sampling.options(), system, silent=session.as_json)
+    talk = Talk(engine, sampling.options(session), system, silent=session.as_json)
     _ = engine.generator.prompts.template  # a model that cannot chat is told now, not after a message
     if load is not None:
         talk.conversation.load(load)

@@ -48,7 +48,7 @@ def run(
 ) -> None:
     text = read_whole(prompt or [], file)
     asked: Prompt = _messages(text, system) if chat or system else text
-    options = {**sampling.options(), **constraint.options(), "logprobs": logprobs}
+    options = {**sampling.options(session), **constraint.options(), "logprobs": logprobs}
     engine = open_engine(session, model)
     found = engine.generate(asked, **options) if session.as_json else _print(engine, asked, options)
     session.show({"model": model, **asdict(found)}, write)
