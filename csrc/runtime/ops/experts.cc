@@ -134,10 +134,12 @@ class Experts : public Op {
  private:
   float* memory(const Execution& e, int buffer) const { return e.slots[static_cast<size_t>(buffer)].f32(); }
 
-  int32_t expert_of(const Execution& e, int64_t row) const {
+  float number_of(const Execution& e, int64_t row) const {
     const Slot& route = e.slots[static_cast<size_t>(options_.route)];
-    return static_cast<int32_t>(route.f32()[row / shape_.top * route.stride + row % shape_.top]);
+    return route.f32()[row / shape_.top * route.stride + row % shape_.top];
   }
+  // Once sort() has seen that it is one.
+  int32_t expert_of(const Execution& e, int64_t row) const { return static_cast<int32_t>(number_of(e, row)); }
 
   Sorted lists(const Execution& e) const {
     const int64_t experts = source_->experts();
@@ -157,11 +159,11 @@ class Experts : public Op {
     const int64_t experts = source_->experts();
     std::fill(sorted.starts, sorted.starts + experts + 1, 0);
     for (int64_t row = 0; row < sorted.rows; ++row) {
-      const int32_t expert = expert_of(e, row);
-      if (expert < 0 || expert >= experts) {
-        fail(ErrorKind::kInvalidArgument, "a row is sent to expert ", expert, " of ", experts);
+      const float number = number_of(e, row);
+      if (!(number >= 0.0f && number < static_cast<float>(experts))) {  // a NaN is none either
+        fail(ErrorKind::kInvalidArgument, "a row is sent to expert ", number, " of ", experts);
       }
-      ++sorted.starts[expert + 1];
+      ++sorted.starts[expert_of(e, row) + 1];
     }
     size_t active = 0;
     for (int32_t i = 0; i < experts; ++i) {
