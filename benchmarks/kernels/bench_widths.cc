@@ -80,9 +80,9 @@ std::vector<Lane> make_lanes(Shape shape, const std::string& filter, int64_t tot
 // Seconds of one call, from a call of every copy.
 double take_turn(Lane& lane, Shape shape, ThreadPool& pool) {
   const int64_t panels = ceil_div(shape.n, qmatmul::kPanel);
-  // Each task lays out the activations for itself: with many rows, as few as keep the threads busy.
-  const int64_t most = pool.threads() == 1 ? 1 : shape.m > 1 ? 2 * pool.threads() : panels;
-  const int64_t tasks = std::clamp<int64_t>(shape.m * shape.n * shape.k / kGrain, 1, std::min(panels, most));
+  // As many as the plan's linear layers make of it (runtime/execution.h).
+  const int64_t most = pool.threads() == 1 ? 1 : std::min<int64_t>(panels, 4 * pool.threads());
+  const int64_t tasks = std::clamp<int64_t>(shape.m * shape.n * shape.k / kGrain, 1, most);
   const double seconds = seconds_of([&] {
     for (int64_t copy = 0; copy < lane.copies; ++copy) {
       const Params all = lane.problem->copy(copy);

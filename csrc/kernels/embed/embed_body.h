@@ -69,10 +69,10 @@ class GridRow {
  private:
   float level(int64_t k) const {
     if (traits_.planes == 1) return static_cast<float>(static_cast<int8_t>(codes_[k]));
-    const int32_t offset = grid_.zeros == nullptr ? traits_.offset : 0;
-    if (traits_.planes == 4) return static_cast<float>(2 * (codes_[k / 4] >> 2 * (k % 4) & 3) - offset);
+    const float offset = grid_.zeros == nullptr ? traits_.offset : 0.0f;
+    if (traits_.planes == 4) return static_cast<float>(codes_[k / 4] >> 2 * (k % 4) & 3) - offset;
     const int32_t code = codes_[k / 2] >> 4 * (k % 2) & 15;
-    return static_cast<float>((is_fp4_ ? kFp4Levels[code] : code) - offset);
+    return static_cast<float>(is_fp4_ ? kFp4Levels[code] : code) - offset;
   }
 
   // In the same multiplications as a panel's: decode_scales reads sixteen, so from a copy.

@@ -44,13 +44,13 @@ struct I4Codes {
 struct I2Codes {
   static constexpr GridTraits kTraits = kI2Traits;
   static constexpr bool kSigned = false;
-  static constexpr int kLargest = 6;
+  static constexpr int kLargest = 3;
   template <class Ops, int j>
   static typename Ops::Row four(typename Ops::Row packed) {
     if constexpr (j == 0) {
-      return Ops::row_and(Ops::template row_left<1>(packed), 0x06);
+      return Ops::row_and(packed, 0x03);
     } else {
-      return Ops::row_and(Ops::template row_right<2 * j - 1>(packed), 0x06);
+      return Ops::row_and(Ops::template row_right<2 * j>(packed), 0x03);
     }
   }
 };
@@ -77,13 +77,14 @@ struct GridForm {
   static constexpr bool kAlwaysDecodes = false;
   static constexpr int kVectors = 1;
   static constexpr int kRows = Ops::kRows;
-  static constexpr int kMaxPanels = 1;
+  static constexpr int kMaxPanels = Ops::panels(1);
   static constexpr int kPlanes = Codes::kTraits.planes;
   static constexpr int64_t kRowBytes = kPanel * kQuad;
   static constexpr int64_t kQuadBytes = kRowBytes / kPlanes;
   // 128 fours of a panel decoded are 8 KB and at most 4 KB of scales, beside a tile's activations in L1.
   static constexpr int64_t kChunkQuads = 128;
-  static constexpr int panels(int64_t /*rows*/) { return 1; }
+  // Few rows wait for the weights: several panels are as many streams for the prefetchers to follow.
+  static constexpr int panels(int64_t rows) { return Ops::panels(rows); }
   // Whether what unsigned codes are too large by is taken off as - zero * scale for each part.
   static constexpr bool kShifts = !Codes::kSigned;
   static constexpr bool kBiased = Ops::template bias<Codes>() != 0;
@@ -102,7 +103,7 @@ struct GridForm {
     for (int64_t quad = 0; quad < quads; ++quad) std::memcpy(out + quad * rows * kQuad, in + quad * kQuad, 4);
   }
 
-  // A chunk as [four of k][64], then the scale of each part, then its shift.
+  // A chunk as [four of k][64], then the scales of its parts as PanelScales::decode lays them.
   static void decode(const TileArgs<GridForm>& t, int64_t /*panels*/, char* chunk) {
     const char* w = t.w;
     char* out = chunk;
@@ -111,15 +112,9 @@ struct GridForm {
       store_fours(packed, out, std::make_integer_sequence<int, kPlanes>{});
       out += kPlanes * kRowBytes;
     }
-    const PanelScales scales(t.params->grid, Codes::kTraits, t.params->k, t.n);
     const int64_t part_quads = part_of(t.params->grid.group) / kQuad;
-    const int64_t parts = t.quads / part_quads;
-    float* values = reinterpret_cast<float*>(out);
-    for (int64_t part = 0; part < parts; ++part, values += kPanel) {
-      const F32x16 scale = scales.scale(t.quad / part_quads + part);
-      store(values, scale);
-      if (kShifts) store(values + parts * kPanel, scales.shift(t.quad / part_quads + part, scale));
-    }
+    PanelScales(t.params->grid, Codes::kTraits, t.params->k, t.n)
+        .decode<kShifts>(t.quad / part_quads, t.quads / part_quads, reinterpret_cast<float*>(out));
   }
 
   struct Finish {
@@ -134,7 +129,7 @@ struct GridForm {
   }
 
   // What a tile reads of its rows' activations beside the codes, for each block: [rows] scales, then for each
-  // part [rows] sums times scale and, where codes are biased, [rows] sums (int32).
+  // part [rows] factors of its shift and, where codes are biased, [rows] sums (int32).
   static constexpr int64_t kPartRows = (kShifts ? 1 : 0) + (kBiased ? 1 : 0);
   static int64_t row_values(const Params& p) {
     const int64_t blocks = quads(p) / unit(p);
@@ -148,7 +143,11 @@ struct GridForm {
     for (int64_t block = 0; block < blocks; ++block) {
       gather(p.a_scale + m * blocks + block, blocks);
       for (int64_t part = block * parts; part < (block + 1) * parts; ++part) {
-        if constexpr (kShifts) gather(p.a_weighted + m * blocks * parts + part, blocks * parts);
+        if constexpr (kShifts) {
+          float* shifts = out;
+          gather(p.a_weighted + m * blocks * parts + part, blocks * parts);
+          for (; shifts < out; ++shifts) *shifts *= PanelScales::shift_step(Codes::kTraits);
+        }
         if constexpr (kBiased) {
           gather(reinterpret_cast<const float*>(p.a_sum) + m * blocks * parts + part, blocks * parts);
         }
@@ -160,13 +159,13 @@ struct GridForm {
   static void run_tile(const TileArgs<GridForm>& t) {
     const int64_t part = part_of(t.params->grid.group);
     if (t.first) {
-      for (int r = 0; r < R; ++r) t.sums[r] = zero();
+      for (int i = 0; i < R * P; ++i) t.sums[i] = zero();
     }
-    if (part == 16) return add_blocks<R, kDecoded, 2, smaller(kStep, 4), (kStep < 4)>(t);
+    if (part == 16) return add_blocks<R, P, kDecoded, 2, smaller(kStep, 4), (kStep < 4)>(t);
     if constexpr (kStep == 8) {
-      if (part == 32) return add_blocks<R, kDecoded, 1, kStep, false>(t);
+      if (part == 32) return add_blocks<R, P, kDecoded, 1, kStep, false>(t);
     }
-    add_blocks<R, kDecoded, 1, kStep, true>(t);
+    add_blocks<R, P, kDecoded, 1, kStep, true>(t);
   }
 
  private:
@@ -174,67 +173,133 @@ struct GridForm {
   static constexpr int64_t kFours = Ops::template fours<Codes>();
   static constexpr int64_t kStep = kFours >= 8 ? 8 : kFours >= 4 ? 4 : 2;
   static_assert(kFours >= kStep && kStep % kPlanes == 0);
+  // Floats that PanelScales::decode writes for a part.
+  static constexpr int64_t kPartScales = kShifts ? 2 * kPanel : kPanel;
+  // Scales of packed codes are decoded for this many blocks at a time.
+  static constexpr int64_t kRunBlocks = 8;
+  // Bytes of codes from where a tile reads to where it has them fetched.
+  static constexpr int64_t kAhead = 1024;
 
-  // A shift, as parts are powers of two: a division takes as long as a block of some rows.
-  static int64_t parts_in(const TileArgs<GridForm>& t) {
-    return t.quads * kQuad >> __builtin_ctzll(static_cast<uint64_t>(part_of(t.params->grid.group)));
+  // Shifts, as parts are powers of two: a division takes as long as a block of some rows.
+  static int64_t parts_in(const TileArgs<GridForm>& t) { return t.quads * kQuad >> part_bits(t); }
+  static int64_t first_part(const TileArgs<GridForm>& t) { return t.quad * kQuad >> part_bits(t); }
+  static int part_bits(const TileArgs<GridForm>& t) {
+    return __builtin_ctzll(static_cast<uint64_t>(part_of(t.params->grid.group)));
   }
 
+  template <int P>
+  struct PackedScales {
+    explicit PackedScales(const TileArgs<GridForm>& t)
+        : PackedScales(t, std::make_integer_sequence<int, P>{}) {}
+    template <int... i>
+    PackedScales(const TileArgs<GridForm>& t, std::integer_sequence<int, i...> /*panels*/)
+        : panel{PanelScales(t.params->grid, Codes::kTraits, t.params->k, t.n + i * kPanel)...} {}
+    PanelScales panel[P];
+  };
+
+  // Where a tile is in its operands.
+  template <int P>
+  struct Place {
+    const Packed* a;
+    const char* w;        // of the first panel
+    const float* values;  // of the rows, and
+    const float* scales[P];
+    int64_t panel_bytes, part_quads;
+  };
+
   // kSteps: a part has several times kQuads fours of k.
-  template <int R, bool kDecoded, int kParts, int64_t kQuads, bool kSteps>
+  template <int R, int P, bool kDecoded, int kParts, int64_t kQuads, bool kSteps>
   static void add_blocks(const TileArgs<GridForm>& t) {
-    const PartScales<kDecoded> scales(t);
+    static_assert(!kDecoded || P == 1);
     const int64_t part_quads = part_of(t.params->grid.group) / kQuad;
     const int64_t blocks = parts_in(t) / kParts;
     // In registers where there are enough of them beside the accumulators, else in memory between blocks.
-    F32x16 kept[R];
+    F32x16 kept[R * P];
     F32x16* out = Ops::kKeepsOutputs ? kept : t.sums;
 #pragma GCC unroll 16
-    for (int r = 0; r < R && Ops::kKeepsOutputs; ++r) kept[r] = t.sums[r];
-    const Packed* a = t.a;
-    const char* w = t.w;
-    const float* values = t.values;
-    const char* next = t.next;
-    int64_t next_lines = t.next_lines;
-    for (int64_t block = 0; block < blocks; ++block) {
-      const int64_t lines = smaller(next_lines, part_quads * kParts);
-      for (int64_t line = 0; line < lines; ++line) __builtin_prefetch(next + line * 64, 0, 2);
-      next += lines * 64;
-      next_lines -= lines;
+    for (int i = 0; i < R * P && Ops::kKeepsOutputs; ++i) kept[i] = t.sums[i];
+    Place<P> at{t.a, t.w, t.values, {}, t.panel_bytes, part_quads};
+    if constexpr (kDecoded) {
+      at.scales[0] = reinterpret_cast<const float*>(t.w + t.quads * kRowBytes);
+      const char* next = t.next;
+      int64_t next_lines = t.next_lines;
+      for (int64_t block = 0; block < blocks; ++block) {
+        const int64_t lines = smaller(next_lines, part_quads * kParts);
+        for (int64_t line = 0; line < lines; ++line) __builtin_prefetch(next + line * 64, 0, 2);
+        next += lines * 64;
+        next_lines -= lines;
+        add_block<R, P, kDecoded, kParts, kQuads, kSteps>(at, out);
+      }
+    } else {
+      alignas(64) float decoded[P][kRunBlocks * kParts * kPartScales];
+      const PackedScales<P> scales(t);
+      int64_t part = first_part(t);
+      for (int64_t block = 0; block < blocks; block += kRunBlocks) {
+        const int64_t run = smaller(kRunBlocks, blocks - block);
+        for (int i = 0; i < P; ++i) {
+          scales.panel[i].template decode<kShifts>(part, run * kParts, decoded[i]);
+          at.scales[i] = decoded[i];
+        }
+        part += run * kParts;
+        for (int64_t j = 0; j < run; ++j) add_block<R, P, kDecoded, kParts, kQuads, kSteps>(at, out);
+      }
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < R * P && Ops::kKeepsOutputs; ++i) t.sums[i] = kept[i];
+  }
+
+  // Adds a block to the outputs, panel by panel, and moves behind it.
+  template <int R, int P, bool kDecoded, int kParts, int64_t kQuads, bool kSteps>
+  [[gnu::always_inline]] static void add_block(Place<P>& at, F32x16* out) {
+    const int64_t part_quads = kSteps ? at.part_quads : kQuads;
+    const int64_t part_bytes = part_quads * (kDecoded ? kRowBytes : kQuadBytes);
+#pragma GCC unroll 4
+    for (int panel = 0; panel < P; ++panel) {
+      const Packed* a = at.a;
+      const char* w = at.w + panel * at.panel_bytes;
+      if constexpr (!kDecoded) {
+#pragma GCC unroll 8
+        for (int64_t line = 0; line < kParts * part_bytes; line += 64) __builtin_prefetch(w + kAhead + line);
+      }
       F32x16 value[R];
 #pragma GCC unroll 2
       for (int i = 0; i < kParts; ++i) {
         I32x16 sums[R];
         sum_part<R, kDecoded, kQuads, kSteps>(a, w, part_quads, sums);
-        const F32x16 scale = scales.scale(block * kParts + i);
-        const float* biased = values + R * (1 + i * kPartRows + (kShifts ? 1 : 0));
+        a += part_quads * R * kQuad;
+        w += part_bytes;
+        const F32x16 scale = load(at.scales[panel] + i * kPartScales);
+        const float* biased = at.values + R * (1 + i * kPartRows + (kShifts ? 1 : 0));
 #pragma GCC unroll 16
         for (int r = 0; r < R; ++r) {
           const F32x16 real = Ops::to_float(unbiased(sums[r], biased + r));
           value[r] = i == 0 ? real * scale : fma(real, scale, value[r]);
-          if constexpr (kParts == 1) fold<R, kParts>(r, value[r], scales, block, values, out);
+          if constexpr (kParts == 1) fold<R, kParts>(r, value[r], at.scales[panel], at.values, out[r * P + panel]);
         }
       }
 #pragma GCC unroll 16
-      for (int r = 0; r < R && kParts > 1; ++r) fold<R, kParts>(r, value[r], scales, block, values, out);
-      values += R * (1 + kParts * kPartRows);
+      for (int r = 0; r < R && kParts > 1; ++r) {
+        fold<R, kParts>(r, value[r], at.scales[panel], at.values, out[r * P + panel]);
+      }
+      at.scales[panel] += kParts * kPartScales;
       // Or the compiler would keep copies of the outputs on the stack.
       if constexpr (!Ops::kKeepsOutputs) __asm__ volatile("" : : : "memory");
     }
-#pragma GCC unroll 16
-    for (int r = 0; r < R && Ops::kKeepsOutputs; ++r) t.sums[r] = kept[r];
+    at.a += kParts * part_quads * R * kQuad;
+    at.w += kParts * part_bytes;
+    at.values += R * (1 + kParts * kPartRows);
   }
 
   // The block's value of row r to its output; and what the codes' offsets or zero points take off.
-  template <int R, int kParts, class Scales>
-  [[gnu::always_inline]] static void fold(int r, F32x16 value, const Scales& scales, int64_t block,
-                                          const float* values, F32x16* out) {
-    F32x16 sum = fma(value, set1(values[r]), out[r]);
+  template <int R, int kParts>
+  [[gnu::always_inline]] static void fold(int r, F32x16 value, const float* scales, const float* values,
+                                          F32x16& out) {
+    F32x16 sum = fma(value, set1(values[r]), out);
 #pragma GCC unroll 2
     for (int i = 0; i < kParts && kShifts; ++i) {
-      sum = fma(scales.shift(block * kParts + i), set1(values[R * (1 + i * kPartRows) + r]), sum);
+      sum = fma(load(scales + i * kPartScales + kPanel), set1(values[R * (1 + i * kPartRows) + r]), sum);
     }
-    out[r] = sum;
+    out = sum;
   }
 
   // Less what a bias of the codes adds, of signed codes for unsigned instructions: a multiple of the
@@ -254,29 +319,9 @@ struct GridForm {
     (Ops::store_row(out + j * kRowBytes, Codes::template four<Ops, j>(packed)), ...);
   }
 
-  // Scales of the parts of a chunk: decoded with it, or read from the weights.
-  template <bool kDecoded, int = 0>
-  struct PartScales {
-    explicit PartScales(const TileArgs<GridForm>& t)
-        : values(reinterpret_cast<const float*>(t.w + t.quads * kRowBytes)),
-          shifts(values + parts_in(t) * kPanel) {}
-    F32x16 scale(int64_t part) const { return load(values + part * kPanel); }
-    F32x16 shift(int64_t part) const { return load(shifts + part * kPanel); }
-    const float* values;
-    const float* shifts;
-  };
-  template <int dummy>
-  struct PartScales<false, dummy> {
-    explicit PartScales(const TileArgs<GridForm>& t)
-        : scales(t.params->grid, Codes::kTraits, t.params->k, t.n) {}
-    F32x16 scale(int64_t part) const { return scales.scale(part); }
-    F32x16 shift(int64_t part) const { return scales.shift(part, scales.scale(part)); }
-    PanelScales scales;
-  };
-
-  // Sums of products over a part; moves a and w behind it.
+  // Sums of products over a part.
   template <int R, bool kDecoded, int64_t kQuads, bool kSteps>
-  [[gnu::always_inline]] static void sum_part(const Packed*& a, const char*& w, int64_t quads,
+  [[gnu::always_inline]] static void sum_part(const Packed* a, const char* w, int64_t quads,
                                               I32x16 (&sums)[R]) {
     for (int64_t quad = 0; quad < (kSteps ? quads : 1); quad += kQuads) {
       typename Ops::template Acc<Codes> acc[R];
@@ -347,7 +392,7 @@ struct GridFloats {
       if (quad == t.quad || quad % part_quads == 0) {
         scale = scales.scale(part);
         offset =
-            scales.has_zeros() ? scales.zero_points(part) : set1(static_cast<float>(Codes::kTraits.offset));
+            scales.has_zeros() ? scales.zero_points(part) : set1(Codes::kTraits.offset);
       }
       alignas(64) char bytes[kRowBytes];
       Ops::store_row(bytes, four(Ops::load_row(panel + quad / kPlanes * kRowBytes), quad % kPlanes));

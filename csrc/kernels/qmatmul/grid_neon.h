@@ -13,6 +13,7 @@ namespace arrowmind::ARROWMIND_ISA {
 
 struct GridNeon {
   static constexpr bool kKeepsOutputs = false;
+  static constexpr int panels(int64_t /*rows*/) { return 1; }
   struct Row {
     uint8x16_t q0, q1, q2, q3;
   };

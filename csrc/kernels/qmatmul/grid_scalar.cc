@@ -26,7 +26,7 @@ class PanelLevels {
     const int64_t four = k / kQuad;
     const uint8_t byte = codes_[four / planes_ * kRowBytes + j * kQuad + k % kQuad];
     if (planes_ == 1) return static_cast<int8_t>(byte);
-    if (planes_ == 4) return 2 * (byte >> 2 * (four % 4) & 3);
+    if (planes_ == 4) return byte >> 2 * (four % 4) & 3;
     const int code = byte >> 4 * (four % 2) & 15;
     return is_fp4_ ? kFp4Levels[code] : code;
   }
@@ -78,7 +78,7 @@ void grid_float_matmul(const Params& p, const GridTraits& traits, bool is_fp4 = 
       for (int64_t k = 0; k < p.k; ++k) {
         F32x16 w;
         for (int64_t j = 0; j < kPanel; ++j) w.lane[j] = static_cast<float>(level(k, j));
-        w = w - (scales.has_zeros() ? scales.zero_points(k / part) : set1(static_cast<float>(traits.offset)));
+        w = w - (scales.has_zeros() ? scales.zero_points(k / part) : set1(traits.offset));
         out = fma(set1(float_at(p, m * p.a_stride + k)), w * scales.scale(k / part), out);
       }
       epilogue.finish(m, out);

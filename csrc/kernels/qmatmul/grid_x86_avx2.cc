@@ -23,6 +23,7 @@ struct GridOps {
   using Acc = Row;
   static constexpr bool kKeepsOutputs = false;
   static constexpr int kRows = 6;
+  static constexpr int panels(int64_t rows) { return rows <= 2 ? 2 : 1; }
 
   template <class Codes>
   static constexpr int64_t fours() {
