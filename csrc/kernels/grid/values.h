@@ -108,13 +108,16 @@ class PanelScales {
   template <Scale type, bool kShifts, bool kZeros>
   void decode_as(int64_t part, int64_t count, float* out) const {
     const F32x16 outer = outer_, whole = set1(offset_ / step_);
-    for (int64_t i = 0; i < count; ++i, out += kShifts ? 32 : 16) {
-      const F32x16 scale = decode_scales<type>(grid_, index(part + i)) * outer;
+    const Grid grid = grid_;
+    const auto put = [&](int64_t at) {
+      const F32x16 scale = decode_scales<type>(grid, at) * outer;
       store(out, scale);
-      if constexpr (kShifts) {
-        store(out + 16, (kZeros ? load_u8(grid_.zeros + index(part + i)) : whole) * scale);
-      }
-    }
+      if constexpr (kShifts) store(out + 16, (kZeros ? load_u8(grid.zeros + at) : whole) * scale);
+      out += kShifts ? 32 : 16;
+    };
+    const int64_t own = groups_ - part < count ? groups_ - part : count;
+    for (int64_t i = 0; i < own; ++i) put(index(part) + 16 * i);
+    for (int64_t i = own < 0 ? 0 : own; i < count; ++i) put(index(groups_ - 1));
   }
 
   int64_t index(int64_t part) const { return first_ + group(part) * 16; }

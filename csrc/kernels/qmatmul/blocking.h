@@ -108,6 +108,15 @@ class Blocking {
   static constexpr int64_t kChunkBytes =
       Form::kDecodes ? (Form::kChunkQuads + 1) * Form::decoded_quad_bytes() : 0;
 
+  // A form packs the rows of a tile together, or a run of quads of one row.
+  static constexpr bool kPacksRows = requires(const typename Form::Code* in, typename Form::Packed* out) {
+    Form::pack_rows(in, 0, 0, 0, out);
+  };
+
+  const typename Form::Code* row_codes(int64_t m) const {
+    return static_cast<const typename Form::Code*>(p_.a) + m * p_.a_stride;
+  }
+
   int64_t row_values() const {
     if constexpr (requires { Form::row_values(p_); }) return Form::row_values(p_);
     return 0;
@@ -134,11 +143,15 @@ class Blocking {
     float wide[kRun * kQuad];
     for (int64_t tile = 0; tile < tiles; ++tile) {
       const int64_t rows = split.size(tile);
-      for (int64_t quad = 0; quad < quads_; quad += kRun) {
-        for (int64_t row = 0; row < rows; ++row) {
-          const int64_t count = smaller(kRun, quads_ - quad);
-          Form::pack(elements(m + row, quad, count * kQuad, wide), count, rows,
-                     out + (quad * rows + row) * kQuad);
+      if constexpr (kPacksRows) {
+        Form::pack_rows(row_codes(m), p_.a_stride, quads_, rows, out);
+      } else {
+        for (int64_t quad = 0; quad < quads_; quad += kRun) {
+          for (int64_t row = 0; row < rows; ++row) {
+            const int64_t count = smaller(kRun, quads_ - quad);
+            Form::pack(elements(m + row, quad, count * kQuad, wide), count, rows,
+                       out + (quad * rows + row) * kQuad);
+          }
         }
       }
       for (int64_t row = 0; row < rows && tail_ > 0; ++row) {

@@ -87,8 +87,8 @@ struct Bytes : Product {
     return _mm512_set1_epi32(codes);
   }
 
-  static void pack(const int8_t* in, int64_t quads, int64_t step, uint8_t* out) {
-    pack_biased(in, quads, step, out);
+  static void pack_rows(const int8_t* in, int64_t stride, int64_t quads, int64_t rows, uint8_t* out) {
+    pack_biased(in, stride, quads, rows, out);
   }
   struct Total {
     Total(const Params& p, int64_t n) {

@@ -14,6 +14,9 @@
 #include "kernels/grid/values.h"
 #include "kernels/qmatmul/blocking.h"
 #include "kernels/qmatmul/tile_table.h"
+#if defined(__x86_64__)
+#include "kernels/qmatmul/pack_codes.h"
+#endif
 
 namespace arrowmind::ARROWMIND_ISA {
 
@@ -99,9 +102,15 @@ struct GridForm {
   // A row of bytes for each four of k; a scale and a shift for each part, of four fours at least.
   static constexpr int64_t decoded_quad_bytes() { return kRowBytes + 2 * kPanel * sizeof(float) / 4; }
 
+#if defined(__x86_64__)
+  static void pack_rows(const int8_t* in, int64_t stride, int64_t quads, int64_t rows, int8_t* out) {
+    pack_fours<0>(in, stride, quads, rows, out);
+  }
+#else
   static void pack(const int8_t* in, int64_t quads, int64_t rows, int8_t* out) {
     for (int64_t quad = 0; quad < quads; ++quad) std::memcpy(out + quad * rows * kQuad, in + quad * kQuad, 4);
   }
+#endif
 
   // A chunk as [four of k][64], then the scales of its parts as PanelScales::decode lays them.
   static void decode(const TileArgs<GridForm>& t, int64_t /*panels*/, char* chunk) {
@@ -137,20 +146,16 @@ struct GridForm {
   }
   static void pack_values(const Params& p, int64_t m, int64_t rows, float* out) {
     const int64_t blocks = quads(p) / unit(p), parts = parts_of(p);
-    const auto gather = [&](const float* first, int64_t stride) {
-      for (int64_t row = 0; row < rows; ++row) *out++ = first[row * stride];
-    };
+    const float* scales = p.a_scale + m * blocks;
+    const float* weighted = p.a_weighted + m * blocks * parts;
+    const auto* sums = reinterpret_cast<const float*>(p.a_sum) + m * blocks * parts;
     for (int64_t block = 0; block < blocks; ++block) {
-      gather(p.a_scale + m * blocks + block, blocks);
+      for (int64_t row = 0; row < rows; ++row) *out++ = scales[row * blocks + block];
       for (int64_t part = block * parts; part < (block + 1) * parts; ++part) {
-        if constexpr (kShifts) {
-          float* shifts = out;
-          gather(p.a_weighted + m * blocks * parts + part, blocks * parts);
-          for (; shifts < out; ++shifts) *shifts *= PanelScales::shift_step(Codes::kTraits);
+        for (int64_t row = 0; kShifts && row < rows; ++row) {
+          *out++ = weighted[row * blocks * parts + part] * PanelScales::shift_step(Codes::kTraits);
         }
-        if constexpr (kBiased) {
-          gather(reinterpret_cast<const float*>(p.a_sum) + m * blocks * parts + part, blocks * parts);
-        }
+        for (int64_t row = 0; kBiased && row < rows; ++row) *out++ = sums[row * blocks * parts + part];
       }
     }
   }
@@ -176,9 +181,13 @@ struct GridForm {
   // Floats that PanelScales::decode writes for a part.
   static constexpr int64_t kPartScales = kShifts ? 2 * kPanel : kPanel;
   // Scales of packed codes are decoded for this many blocks at a time.
-  static constexpr int64_t kRunBlocks = 8;
+  static constexpr int64_t kRunBlocks = 16;
+  // Outputs stay in registers where there are enough of them beside the accumulators, else in memory between
+  // blocks.
+  template <int kOutputs>
+  static constexpr bool kKeeps = Ops::kKeepsOutputs || kOutputs <= 2;
   // Bytes of codes from where a tile reads to where it has them fetched.
-  static constexpr int64_t kAhead = 1024;
+  static constexpr int64_t kAhead = 2048;
 
   // Shifts, as parts are powers of two: a division takes as long as a block of some rows.
   static int64_t parts_in(const TileArgs<GridForm>& t) { return t.quads * kQuad >> part_bits(t); }
@@ -198,12 +207,11 @@ struct GridForm {
   };
 
   // Where a tile is in its operands.
-  template <int P>
   struct Place {
     const Packed* a;
     const char* w;        // of the first panel
     const float* values;  // of the rows, and
-    const float* scales[P];
+    const float* scales;  // of the panels, kRunScales apart
     int64_t panel_bytes, part_quads;
   };
 
@@ -213,14 +221,13 @@ struct GridForm {
     static_assert(!kDecoded || P == 1);
     const int64_t part_quads = part_of(t.params->grid.group) / kQuad;
     const int64_t blocks = parts_in(t) / kParts;
-    // In registers where there are enough of them beside the accumulators, else in memory between blocks.
     F32x16 kept[R * P];
-    F32x16* out = Ops::kKeepsOutputs ? kept : t.sums;
+    F32x16* out = kKeeps<R * P> ? kept : t.sums;
 #pragma GCC unroll 16
-    for (int i = 0; i < R * P && Ops::kKeepsOutputs; ++i) kept[i] = t.sums[i];
-    Place<P> at{t.a, t.w, t.values, {}, t.panel_bytes, part_quads};
+    for (int i = 0; i < R * P && kKeeps<R * P>; ++i) kept[i] = t.sums[i];
+    Place at{t.a, t.w, t.values, nullptr, t.panel_bytes, part_quads};
     if constexpr (kDecoded) {
-      at.scales[0] = reinterpret_cast<const float*>(t.w + t.quads * kRowBytes);
+      at.scales = reinterpret_cast<const float*>(t.w + t.quads * kRowBytes);
       const char* next = t.next;
       int64_t next_lines = t.next_lines;
       for (int64_t block = 0; block < blocks; ++block) {
@@ -231,32 +238,34 @@ struct GridForm {
         add_block<R, P, kDecoded, kParts, kQuads, kSteps>(at, out);
       }
     } else {
-      alignas(64) float decoded[P][kRunBlocks * kParts * kPartScales];
+      constexpr int64_t kRunScales = kRunBlocks * kParts * kPartScales;
+      alignas(64) float decoded[P * kRunScales];
       const PackedScales<P> scales(t);
       int64_t part = first_part(t);
       for (int64_t block = 0; block < blocks; block += kRunBlocks) {
         const int64_t run = smaller(kRunBlocks, blocks - block);
         for (int i = 0; i < P; ++i) {
-          scales.panel[i].template decode<kShifts>(part, run * kParts, decoded[i]);
-          at.scales[i] = decoded[i];
+          scales.panel[i].template decode<kShifts>(part, run * kParts, decoded + i * kRunScales);
         }
+        at.scales = decoded;
         part += run * kParts;
         for (int64_t j = 0; j < run; ++j) add_block<R, P, kDecoded, kParts, kQuads, kSteps>(at, out);
       }
     }
 #pragma GCC unroll 16
-    for (int i = 0; i < R * P && Ops::kKeepsOutputs; ++i) t.sums[i] = kept[i];
+    for (int i = 0; i < R * P && kKeeps<R * P>; ++i) t.sums[i] = kept[i];
   }
 
   // Adds a block to the outputs, panel by panel, and moves behind it.
   template <int R, int P, bool kDecoded, int kParts, int64_t kQuads, bool kSteps>
-  [[gnu::always_inline]] static void add_block(Place<P>& at, F32x16* out) {
+  [[gnu::always_inline]] static void add_block(Place& at, F32x16* out) {
     const int64_t part_quads = kSteps ? at.part_quads : kQuads;
     const int64_t part_bytes = part_quads * (kDecoded ? kRowBytes : kQuadBytes);
 #pragma GCC unroll 4
     for (int panel = 0; panel < P; ++panel) {
       const Packed* a = at.a;
       const char* w = at.w + panel * at.panel_bytes;
+      const float* scales = at.scales + panel * kRunBlocks * kParts * kPartScales;
       if constexpr (!kDecoded) {
 #pragma GCC unroll 8
         for (int64_t line = 0; line < kParts * part_bytes; line += 64) __builtin_prefetch(w + kAhead + line);
@@ -268,26 +277,26 @@ struct GridForm {
         sum_part<R, kDecoded, kQuads, kSteps>(a, w, part_quads, sums);
         a += part_quads * R * kQuad;
         w += part_bytes;
-        const F32x16 scale = load(at.scales[panel] + i * kPartScales);
+        const F32x16 scale = load(scales + i * kPartScales);
         const float* biased = at.values + R * (1 + i * kPartRows + (kShifts ? 1 : 0));
 #pragma GCC unroll 16
         for (int r = 0; r < R; ++r) {
           const F32x16 real = Ops::to_float(unbiased(sums[r], biased + r));
           value[r] = i == 0 ? real * scale : fma(real, scale, value[r]);
-          if constexpr (kParts == 1) fold<R, kParts>(r, value[r], at.scales[panel], at.values, out[r * P + panel]);
+          if constexpr (kParts == 1) fold<R, kParts>(r, value[r], scales, at.values, out[r * P + panel]);
         }
       }
 #pragma GCC unroll 16
       for (int r = 0; r < R && kParts > 1; ++r) {
-        fold<R, kParts>(r, value[r], at.scales[panel], at.values, out[r * P + panel]);
+        fold<R, kParts>(r, value[r], scales, at.values, out[r * P + panel]);
       }
-      at.scales[panel] += kParts * kPartScales;
       // Or the compiler would keep copies of the outputs on the stack.
-      if constexpr (!Ops::kKeepsOutputs) __asm__ volatile("" : : : "memory");
+      if constexpr (!kKeeps<R * P>) __asm__ volatile("" : : : "memory");
     }
     at.a += kParts * part_quads * R * kQuad;
     at.w += kParts * part_bytes;
     at.values += R * (1 + kParts * kPartRows);
+    at.scales += kParts * kPartScales;
   }
 
   // The block's value of row r to its output; and what the codes' offsets or zero points take off.
@@ -325,7 +334,11 @@ struct GridForm {
                                               I32x16 (&sums)[R]) {
     for (int64_t quad = 0; quad < (kSteps ? quads : 1); quad += kQuads) {
       typename Ops::template Acc<Codes> acc[R];
-      add_fours<R, kDecoded>(a, w, acc, std::make_integer_sequence<int, static_cast<int>(kQuads)>{});
+      if constexpr (!kDecoded && kPlanes == 4 && R <= kInPlaceRows) {
+        add_rows<R>(a, w, acc, std::make_integer_sequence<int, static_cast<int>(kQuads / kPlanes)>{});
+      } else {
+        add_fours<R, kDecoded>(a, w, acc, std::make_integer_sequence<int, static_cast<int>(kQuads)>{});
+      }
       a += kQuads * R * kQuad;
       w += kDecoded ? kQuads * kRowBytes : kQuads * kQuadBytes;
 #pragma GCC unroll 16
@@ -340,6 +353,33 @@ struct GridForm {
   [[gnu::always_inline]] static void add_fours(const Packed* a, const char* w, Acc (&acc)[R],
                                                std::integer_sequence<int, j...> /*fours*/) {
     (add_four<R, j == 0>(four_of<kDecoded, j>(w), a + j * R * kQuad, acc), ...);
+  }
+
+  // Two-bit codes of few rows: those of the second and the fourth four stay two bits up in their bytes, where
+  // they count four times, and have sums of their own. So a row of codes is shifted once, not three times.
+  // Budget: a four adds at most 254 * 12 to a 16-bit lane of these sums, which have half of the fours.
+  static constexpr int kInPlaceRows = [] {
+    if constexpr (requires { Ops::kInPlaceRows; }) return Ops::kInPlaceRows;
+    return 0;
+  }();
+  static_assert(kInPlaceRows == 0 || kPlanes != 4 || kStep / 2 * 254 * 12 <= 32767);
+
+  template <int R, class Acc, int... j>
+  [[gnu::always_inline]] static void add_rows(const Packed* a, const char* w, Acc (&acc)[R],
+                                              std::integer_sequence<int, j...> /*rows*/) {
+    Acc fourfold[R];
+    (add_row<R, j == 0>(Ops::load_row(w + j * kRowBytes), a + j * kPlanes * R * kQuad, acc, fourfold), ...);
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r) acc[r] = Ops::template add_quarter<Codes>(acc[r], fourfold[r]);
+  }
+
+  template <int R, bool kFirst, class Acc>
+  [[gnu::always_inline]] static void add_row(Row packed, const Packed* a, Acc (&acc)[R], Acc (&fourfold)[R]) {
+    const Row upper = Ops::template row_right<4>(packed);
+    add_four<R, kFirst>(Ops::row_and(packed, 0x03), a, acc);
+    add_four<R, kFirst>(Ops::row_and(packed, 0x0c), a + R * kQuad, fourfold);
+    add_four<R, false>(Ops::row_and(upper, 0x03), a + 2 * R * kQuad, acc);
+    add_four<R, false>(Ops::row_and(upper, 0x0c), a + 3 * R * kQuad, fourfold);
   }
 
   // Four j of k of decoded or packed codes; the compiler loads a packed row once.

@@ -23,6 +23,7 @@ struct GridOps {
   using Acc = Row;
   static constexpr bool kKeepsOutputs = false;
   static constexpr int kRows = 6;
+  static constexpr int kInPlaceRows = 2;
   static constexpr int panels(int64_t rows) { return rows <= 2 ? 2 : 1; }
 
   template <class Codes>
@@ -98,6 +99,13 @@ struct GridOps {
   static I32x16 widen(Row acc) {
     if constexpr (Codes::kSigned) return acc;
     return {pairs(acc.low), pairs(acc.high)};
+  }
+
+  // Of sums that count four times, a quarter: exact.
+  template <class Codes>
+  static Row add_quarter(Row acc, Row fourfold) {
+    return {_mm256_add_epi16(acc.low, _mm256_srai_epi16(fourfold.low, 2)),
+            _mm256_add_epi16(acc.high, _mm256_srai_epi16(fourfold.high, 2))};
   }
 
   static Row none() { return {_mm256_setzero_si256(), _mm256_setzero_si256()}; }

@@ -33,6 +33,11 @@ struct GridOps : GridZmm {
             : [acc] "+v"(acc)
             : [w] "v"(w), [a] "m"(*reinterpret_cast<const Four*>(a)));
   }
+  // Of sums that count four times, a quarter: exact.
+  template <class Codes>
+  static __m512i add_quarter(__m512i acc, __m512i fourfold) {
+    return _mm512_add_epi32(acc, _mm512_srai_epi32(fourfold, 2));
+  }
   template <class Codes>
   static I32x16 widen(__m512i acc) {
     return acc;

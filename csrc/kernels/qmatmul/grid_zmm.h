@@ -17,6 +17,7 @@ struct GridZmm {
   using Acc = __m512i;
   static constexpr bool kKeepsOutputs = true;
   static constexpr int kRows = 12;
+  static constexpr int kInPlaceRows = 4;
   static constexpr int panels(int64_t rows) { return rows <= 1 ? 4 : rows <= 4 ? 2 : 1; }
 
   static Row load_row(const char* p) { return _mm512_loadu_si512(p); }

@@ -28,6 +28,8 @@ struct IntegerForm {
   static constexpr int64_t kVectorCodes = kQuadBytes / kVectors;
 
   static constexpr int64_t kRun = 16;  // quads
+  // Bytes of weights from where a tile of few rows reads to where it has them fetched.
+  static constexpr int64_t kAhead = 2048;
 
   static int64_t quads(const Params& p) { return ceil_of(p.k, kQuad); }
   static int64_t unit(const Params& /*p*/) { return 1; }
@@ -35,8 +37,15 @@ struct IntegerForm {
   static constexpr int64_t decoded_quad_bytes() { return kMaxPanels * kVectors * sizeof(Vector); }
   static constexpr int panels(int64_t rows) { return Dot::panels(rows); }
 
-  static void pack(const Code* in, int64_t quads, int64_t rows, Packed* out) {
+  static void pack(const Code* in, int64_t quads, int64_t rows, Packed* out)
+    requires(!requires { Dot::pack_rows(in, 0, quads, rows, out); })
+  {
     Dot::pack(in, quads, rows * kQuad, out);
+  }
+  static void pack_rows(const Code* in, int64_t stride, int64_t quads, int64_t rows, Packed* out)
+    requires(requires { Dot::pack_rows(in, stride, quads, rows, out); })
+  {
+    Dot::pack_rows(in, stride, quads, rows, out);
   }
 
   // Widens a chunk to [group of vectors][quad][vectors of the group], the order the tile reads.
@@ -101,6 +110,13 @@ struct IntegerForm {
           __builtin_prefetch(next, 0, 2);
         }
         for (; quad < end; ++quad) {
+          // Few rows wait for the weights.
+          if constexpr (!kDecoded && R <= 2) {
+#pragma GCC unroll 16
+            for (int i = 0; i < T; i += kVectors) {
+              __builtin_prefetch(packed[i / kVectors * kVectors] + quad * kQuadBytes + kAhead);
+            }
+          }
           decltype(Dot::load(nullptr)) w[T];
 #pragma GCC unroll 16
           for (int i = 0; i < T; ++i) {

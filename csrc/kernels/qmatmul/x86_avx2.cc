@@ -99,8 +99,8 @@ struct Maddubs {
         : [w] "m"(*w), [a] "x"(a), [ones] "x"(_mm256_set1_epi16(1)));
     return acc;
   }
-  static void pack(const int8_t* in, int64_t quads, int64_t step, uint8_t* out) {
-    pack_biased(in, quads, step, out);
+  static void pack_rows(const int8_t* in, int64_t stride, int64_t quads, int64_t rows, uint8_t* out) {
+    pack_biased(in, stride, quads, rows, out);
   }
   struct Total {
     Total(const Params& p, int64_t n) {
