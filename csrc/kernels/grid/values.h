@@ -62,23 +62,23 @@ inline F32x16 decode_scales(const Grid& grid, int64_t index) {
   return scales;
 }
 
-// Scales and zero points of the sixteen outputs of a panel.
+// Scales and zero points of the sixteen outputs of a panel. (Groups are powers of two: a division for each
+// panel takes as long as some parts of one row.)
 class PanelScales {
  public:
   PanelScales(const Grid& grid, const GridTraits& traits, int64_t k, int64_t n)
       : grid_(grid),
         step_(traits.zero_step),
         offset_(traits.offset),
-        groups_(grid.group == 0 ? 1 : (k + grid.group - 1) / grid.group),
+        groups_(grid.group == 0 ? 1
+                                : (k + grid.group - 1) >> __builtin_ctzll(static_cast<uint64_t>(grid.group))),
         first_(n * groups_),
         outer_(grid.outer == nullptr ? set1(traits.unit) : load(grid.outer + n) * set1(traits.unit)) {}
 
   bool has_zeros() const { return grid_.zeros != nullptr; }
 
   // Of the part that starts at `part` * part_of(group) of k, in units: scale * unit.
-  F32x16 scale(int64_t part) const {
-    return decode_scales(grid_, index(part)) * outer_;
-  }
+  F32x16 scale(int64_t part) const { return decode_scales(grid_, index(part)) * outer_; }
 
   // Zero points in units.
   F32x16 zero_points(int64_t part) const { return load_u8(grid_.zeros + index(part)) * set1(step_); }

@@ -60,6 +60,7 @@ using Tile = void (*)(const TileArgs<Form>&);
 // Splits `total` into `parts` that differ by at most one.
 struct EvenSplit {
   int64_t base, extra;
+  explicit EvenSplit(int64_t whole) : base(whole), extra(0) {}
   EvenSplit(int64_t total, int64_t parts) : base(total / parts), extra(total % parts) {}
   int64_t size(int64_t part) const { return base + (part < extra ? 1 : 0); }
 };
@@ -86,6 +87,8 @@ class Blocking {
     const int64_t blocks = ceil_of(p_.m, most);
     const EvenSplit split(p_.m, blocks);
     row_values_ = row_values();
+    units_ = quads_ / unit_;
+    unit_values_ = row_values_ == 0 ? 0 : row_values_ / units_;
     const int64_t rows_bytes =
         split.size(0) * (row_bytes + row_values_ * static_cast<int64_t>(sizeof(float)));
     char* scratch = static_cast<char*>(qmatmul::thread_scratch(rows_bytes + 128 + kChunkBytes + kSumBytes));
@@ -182,17 +185,18 @@ class Blocking {
   void multiply(int64_t m, const EvenSplit& split, int64_t tiles, int64_t panel, int64_t panels) {
     const bool chunked = tiles > 1 || Form::kAlwaysDecodes;
     const bool decodes = Form::kDecodes && chunked;
+    // (No division for a single row tile: it may have no more to do for a panel than a few of them take.)
     const int64_t chunks = chunked ? ceil_of(quads_, Form::kChunkQuads) : 1;
-    const EvenSplit units(quads_ / unit_, chunks < 1 ? 1 : chunks);
+    const EvenSplit units = chunks <= 1 ? EvenSplit(units_) : EvenSplit(units_, chunks);
     const auto chunk_quads = [&](int64_t chunk) { return units.size(chunk) * unit_; };
     const int64_t all_quads = quads_ + (tail_ > 0 ? 1 : 0);
-    const int64_t block_values = row_values_ == 0 ? 0 : row_values_ / (quads_ / unit_);
     const char* w = static_cast<const char*>(p_.w) + panel * panel_bytes_;
     TileArgs<Form> t{};
     t.panel_bytes = panel_bytes_;
     t.w_zero = p_.w_zero == nullptr ? nullptr : p_.w_zero + panel * kPanel;
     t.params = &p_;
     t.n = panel * kPanel;
+    int64_t units_before = 0;
     for (int64_t chunk = 0, quad = 0; chunk < (chunks < 1 ? 1 : chunks); ++chunk) {
       t.quads = chunk_quads(chunk);
       t.tail = quad + t.quads == quads_ ? tail_ : 0;
@@ -207,8 +211,11 @@ class Blocking {
       const bool last = chunk + 1 >= chunks;
       const char* next = last ? w + panels * panel_bytes_ : w + (quad + t.quads) * Form::kQuadBytes;
       const int64_t next_bytes = chunk_quads(last ? 0 : chunk + 1) * Form::kQuadBytes;
-      Prefetches prefetches(next, ceil_of(next_bytes, 64), ceil_of(tiles, panels), panels, panel_bytes_);
-      const int64_t values_before = block_values * (quad / unit_);
+      Prefetches prefetches =
+          chunked ? Prefetches(next, EvenSplit(ceil_of(next_bytes, 64), ceil_of(tiles, panels)), panels,
+                               panel_bytes_)
+                  : Prefetches(next, EvenSplit(0), panels, panel_bytes_);
+      const int64_t values_before = unit_values_ * units_before;
       for (int64_t tile = 0, row = 0; tile < tiles; row += split.size(tile), ++tile) {
         const int64_t rows = split.size(tile);
         if (chunked) prefetches.give(t);
@@ -220,6 +227,7 @@ class Blocking {
         Form::tile(rows, panels, decodes)(t);
       }
       quad += t.quads;
+      units_before += units.size(chunk);
     }
   }
 
@@ -228,8 +236,8 @@ class Blocking {
   // (Divisions once for all tiles: one takes as long as several rows of a tile.)
   class Prefetches {
    public:
-    Prefetches(const char* next, int64_t lines, int64_t parts, int64_t panels, int64_t panel_bytes)
-        : next_(next), split_(lines, parts), panels_(panels), panel_bytes_(panel_bytes) {}
+    Prefetches(const char* next, EvenSplit lines, int64_t panels, int64_t panel_bytes)
+        : next_(next), split_(lines), panels_(panels), panel_bytes_(panel_bytes) {}
     void give(TileArgs<Form>& t) {
       t.next = next_ + panel_ * panel_bytes_ + begin_ * kLine;
       t.next_lines = split_.size(part_);
@@ -271,7 +279,8 @@ class Blocking {
   int64_t tail_ = 0;
   int64_t unit_ = 1;  // fours of k that stay together
   int64_t panel_bytes_ = 0;
-  int64_t row_values_ = 0;  // floats
+  int64_t units_ = 0;
+  int64_t row_values_ = 0, unit_values_ = 0;  // floats
   bool prefetches_ = false;
   typename Form::Vector* sums_ = nullptr;
   char* chunk_ = nullptr;

@@ -431,8 +431,7 @@ struct GridFloats {
       const int64_t part = quad / part_quads;
       if (quad == t.quad || quad % part_quads == 0) {
         scale = scales.scale(part);
-        offset =
-            scales.has_zeros() ? scales.zero_points(part) : set1(Codes::kTraits.offset);
+        offset = scales.has_zeros() ? scales.zero_points(part) : set1(Codes::kTraits.offset);
       }
       alignas(64) char bytes[kRowBytes];
       Ops::store_row(bytes, four(Ops::load_row(panel + quad / kPlanes * kRowBytes), quad % kPlanes));

@@ -11,9 +11,9 @@
 
 namespace arrowmind::ARROWMIND_ISA {
 
-// The fours of a tile's rows, [rows][quads][4] with `stride` bytes between rows -> [quads][rows][4], each with
-// the bits of `flip` turned over. Four rows by four quads at a time: one by one they cost as much as a panel of
-// narrow weights.
+// The fours of a tile's rows, [rows][quads][4] with `stride` bytes between rows -> [quads][rows][4], each
+// with the bits of `flip` turned over. Four rows by four quads at a time: one by one they cost as much as a
+// panel of narrow weights.
 template <uint32_t flip>
 inline void pack_fours(const int8_t* in, int64_t stride, int64_t quads, int64_t rows, void* packed) {
   char* out = static_cast<char*>(packed);
