@@ -11,7 +11,7 @@
 
 namespace arrowmind::ARROWMIND_ISA {
 
-// Ops: load_row, row_and, row_left, row_right, row_table, store_row, as in grid_form.h.
+// Ops: load_row, row_and, row_right, row_table, store_row, as in grid_form.h.
 template <class Ops, class Codes>
 struct AmxGridForm {
   static constexpr int64_t kActivationBytes = 1;

@@ -6,8 +6,9 @@
 //   Row          64 code bytes: sixteen outputs times four k
 //   Acc          sums of products of a few fours of k; Ops::fours<Codes>() of them fit
 //   I32x16       their sums as int32
-//   load_row, row_and, row_left, row_right, row_table; prepare, product, mac, widen; splat, add, sub,
-//   times128, to_float
+//   load_row, row_and, row_right, row_table; prepare, product, mac, widen; splat, add, sub, times128,
+//   to_float kInPlaceRows, add_quarter: up to how many rows two-bit codes are multiplied where they lie;
+//   optional
 //
 // Codes decodes a row of packed codes to rows of bytes, one for each four of k in it.
 

@@ -37,11 +37,6 @@ struct GridNeon {
     return {vandq_u8(row.q0, bits), vandq_u8(row.q1, bits), vandq_u8(row.q2, bits), vandq_u8(row.q3, bits)};
   }
   template <int count>
-  static Row row_left(Row row) {
-    return {vshlq_n_u8(row.q0, count), vshlq_n_u8(row.q1, count), vshlq_n_u8(row.q2, count),
-            vshlq_n_u8(row.q3, count)};
-  }
-  template <int count>
   static Row row_right(Row row) {
     return {vshrq_n_u8(row.q0, count), vshrq_n_u8(row.q1, count), vshrq_n_u8(row.q2, count),
             vshrq_n_u8(row.q3, count)};

@@ -1,7 +1,7 @@
 // Grids on AVX2: vpmaddubsw on unsigned codes, sums of several fours of k in 16 bits before they are widened.
 //
 // Budget of a 16-bit sum: a four adds two products of at most 127 * kLargest to it, so that 32767 / (254 *
-// kLargest) fours fit: 8 at 4 bits (15), 5 for FP4 (24), 21 at 2 bits (6), rounded down to whole rows of
+// kLargest) fours fit: 8 at 4 bits (15), 5 for FP4 (24), 43 at 2 bits (3), rounded down to whole rows of
 // codes. int8 codes: |w| * (a with the sign of w) in 16 bits, at most 2 * 127 * 127 = 32258, widened at once.
 // int32: a part of 128 k is at most 128 * 127 * 127 < 2^21.
 
@@ -49,10 +49,6 @@ struct GridOps {
     return {_mm256_and_si256(row.low, bits), _mm256_and_si256(row.high, bits)};
   }
   // Shifts move bits across bytes; the mask behind them takes those off.
-  template <int count>
-  static Row row_left(Row row) {
-    return {_mm256_slli_epi16(row.low, count), _mm256_slli_epi16(row.high, count)};
-  }
   template <int count>
   static Row row_right(Row row) {
     return {_mm256_srli_epi16(row.low, count), _mm256_srli_epi16(row.high, count)};

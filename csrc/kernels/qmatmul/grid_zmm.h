@@ -27,10 +27,6 @@ struct GridZmm {
   }
   // Shifts move bits across bytes; the mask behind them takes those off.
   template <int count>
-  static Row row_left(Row row) {
-    return _mm512_slli_epi16(row, count);
-  }
-  template <int count>
   static Row row_right(Row row) {
     return _mm512_srli_epi16(row, count);
   }

@@ -23,11 +23,6 @@ struct ByteRows {
     return row;
   }
   template <int count>
-  static Row row_left(Row row) {
-    for (uint8_t& byte : row.bytes) byte = static_cast<uint8_t>(byte << count);
-    return row;
-  }
-  template <int count>
   static Row row_right(Row row) {
     for (uint8_t& byte : row.bytes) byte = static_cast<uint8_t>(byte >> count);
     return row;
