@@ -22,7 +22,9 @@ constexpr int64_t kTokenRound = 16;
 class Kernels {
  public:
   void add(const ExpertMatrix& matrix, BufferType rows) {
-    Choice& choice = choices_[key(matrix)];
+    const auto [place, is_new] = choices_.try_emplace(key(matrix));
+    if (!is_new) return;
+    Choice& choice = place->second;
     for (int64_t m = 1; m < kChoices; ++m) {
       choice[static_cast<size_t>(m)] = &select_linear(matrix.weights, rows, m, matrix.paired);
     }

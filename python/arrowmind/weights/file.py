@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from arrowmind._native import ThreadPool
-    from arrowmind.columnar import Batch
+    from arrowmind.columnar import Batch, BinaryColumn
 
 __all__ = ["VERIFY_MODES", "WeightFile"]
 
@@ -74,6 +74,7 @@ class WeightFile(WeightSource):
             twice = Counter(spec.name for spec in specs).most_common(1)[0][0]
             raise IntegrityError(f"{path}: has tensor {twice!r} more than once; convert the model again")
         self._tensors: dict[str, Tensor] = {}
+        self._columns: dict[str, BinaryColumn] = {}
         if verify == "full":
             self.verify()
 
@@ -133,7 +134,7 @@ class WeightFile(WeightSource):
 
     def offset(self, name: str, buffer: str = "codes") -> int:
         """File offset of one of a tensor's buffers in bytes."""
-        return self._batch.binary(buffer).offset(self._row(name))
+        return self._column(buffer).offset(self._row(name))
 
     def forget_pages(self) -> None:
         """Pages of the mapping stop counting as this process's memory until they are touched again."""
@@ -178,6 +179,7 @@ class WeightFile(WeightSource):
 
     def close(self) -> None:  # noqa: D102
         self._tensors.clear()
+        self._columns.clear()
         self._file.close()
 
     def _row(self, name: str) -> int:
@@ -185,9 +187,14 @@ class WeightFile(WeightSource):
             raise self.missing(name)
         return self._rows[name]
 
+    def _column(self, name: str) -> BinaryColumn:
+        """A column of buffers, whose offsets are checked once: a model of experts has thousands of them."""
+        known = self._columns.get(name)
+        return known or self._columns.setdefault(name, self._batch.binary(name))
+
     def _read(self, row: int) -> Tensor:
         spec, checksums = self._specs[row], self._checksums[row]
-        codes = self._batch.binary("codes")
+        codes = self._column("codes")
         if codes.offset(row) % _BUFFER_ALIGNMENT:
             raise self._damaged(spec, f"its codes start at {codes.offset(row)}, not at a multiple of 64")
         stored = codes[row]
@@ -229,7 +236,7 @@ class WeightFile(WeightSource):
     ) -> Any:
         """A buffer of ``count`` entries, or one per row, its checksum compared; None if rightly absent."""
         spec = self._specs[row]
-        stored = self._batch.binary(column)[row]
+        stored = self._column(column)[row]
         if not stored.size and not required:
             return None
         expected = (spec.padded_rows if count is None else count) * dtype.itemsize
