@@ -108,13 +108,13 @@ def tokens_of(folder: Path, tokens: int) -> list[int]:
     return [token for ids in drawn(folder, tokens, seed=1_000_001) for token in ids][:tokens]
 
 
-def measure(subject: Subject, lane: Lane, output: Path) -> bool:
+def measure(subject: Subject, lane: Lane, output: Path, steps: int | None) -> bool:
     """Quantises, if that is to be done, and prints a line; whether the number is kept."""
     folder = output / f"{subject.name}-{lane.name}"
     begun = time.perf_counter()
     if not folder.exists():
         quantizer = ArrowQuantizer(
-            QuantizationConfig(**ANY, **lane.choices), calibration_texts=subject.calibration
+            QuantizationConfig(**ANY, **lane.choices, steps=steps), calibration_texts=subject.calibration
         )
         with progress_bar() as progress:
             quantizer.quantize(subject.folder, folder, progress=progress)
@@ -142,6 +142,7 @@ def main() -> None:
     parser.add_argument("--small", type=Path)
     parser.add_argument("--output", type=Path, default=Path("build/decoders"))
     parser.add_argument("--only", nargs="+", choices=[lane.name for lane in LANES])
+    parser.add_argument("--steps", type=int, help="of training; default: what the type needs")
     parser.add_argument("--threads", type=int, default=2)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
@@ -156,7 +157,7 @@ def main() -> None:
         f"{'model':14} {'lane':14} {'matrices':>8} {'decoder':>8} {'MB':>7} {'original':>9} {'now':>9} "
         f"{'rise':>9} {'most':>8} {'':6} {'':>9}"
     )
-    kept = [measure(subject, lane, given.output) for subject in subjects for lane in lanes]
+    kept = [measure(subject, lane, given.output, given.steps) for subject in subjects for lane in lanes]
     raise SystemExit(0 if all(kept) else 1)
 
 

@@ -42,8 +42,9 @@ _STEPS = {"int2": 1200, "int4": 200, "fp4": 200}
 _DECODER_STEPS = {"int2": 2000, "int4": 300, "fp4": 300}
 # Of decoders: tokens of a window, windows of a step, and what is drawn where the user gives no texts.
 _WINDOW, _WINDOWS, _DRAWN = 256, 2, 200_000
-# Rates of a decoder's values, by their spread, and of its biases and norms.
-_RATE, _VECTOR_RATE = 6e-4, 1.5e-3
+# Few levels have far to go; what is near already is only disturbed by it.
+_FAR = Schedule(0, _WINDOWS, rate=6e-4, vector_rate=1.5e-3, relative=True)
+_NEAR = Schedule(0, _WINDOWS, rate=5e-5, scale_rate=2e-4, zero_rate=5e-4, vector_rate=1e-4, relative=True)
 # Elements of a table that learns: with its gradient and moments it takes 16 times as many bytes.
 _LARGEST_TABLE = 1 << 24
 # Weight of hidden states beside the divergence, in nats.
@@ -87,7 +88,7 @@ def _schedule(job: Job, *, decoder: bool) -> Schedule:
     steps = job.config.steps or (_DECODER_STEPS if decoder else _STEPS).get(job.config.quant_type, 200)
     if not decoder:
         return Schedule(steps)
-    return Schedule(steps, batch=_WINDOWS, rate=_RATE, vector_rate=_VECTOR_RATE, relative=True)
+    return replace(_FAR if any(grid.bits < 4 for grid in job.grids.values()) else _NEAR, steps=steps)
 
 
 def _distill(
