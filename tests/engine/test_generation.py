@@ -394,3 +394,32 @@ def test_a_small_cache_bounds_a_text_and_serves_many(folder):
     options = {**SAMPLED, "max_tokens": 40}
     found = engine.generate(prompts, **options)
     assert [one.token_ids for one in found] == [one.token_ids for one in plain.generate(prompts, **options)]
+
+
+@pytest.mark.parametrize("form", ["fp32", "int8", "k4v4", "k4v3"])
+def test_every_format_of_the_cache(shared_data, tmp_path, form, caplog):
+    """Batched, with shared beginnings and alone: the same tokens, whatever the cache is made of."""
+    config = load_config(overrides={"generation.cache_format": form, "generation.cache_tokens": "4096"})
+    folder = write_stories(shared_data, tmp_path / "stories")
+    engine = ArrowEngine(folder, config=config, threads=2)
+    beginning = "Once upon a time there was a big dog and a small cat who lived in a house. " * 8
+    prompts = [beginning + end for end in ("The dog", "The cat", "One day", "The dog saw")]
+    together = engine.generate(prompts, max_tokens=40)
+    for prompt, one in zip(prompts, together, strict=True):
+        fresh = ArrowEngine(folder, config=config, threads=1)
+        assert fresh.generate(prompt, max_tokens=40).token_ids == one.token_ids
+        fresh.close()
+    engine.close()
+
+
+def test_a_format_that_costs_too_much_is_not_used(folder, monkeypatch, caplog):
+    from arrowmind.engine import cache_divergence
+
+    found = cache_divergence.CacheDivergence(2.0, 1.0, 0.5, 100)
+    monkeypatch.setattr(cache_divergence, "cache_divergence", lambda *_: found)
+    config = load_config(overrides={"generation.cache_format": "int8"})
+    engine = ArrowEngine(folder, config=config)
+    assert engine._cached_decoder().settings.format == "fp16"
+    assert "perplexity above the bound" in caplog.text
+    with pytest.raises(InvalidArgumentError, match="cache format 'fp7'"):
+        ArrowEngine(folder, config=load_config(overrides={"generation.cache_format": "fp7"})).generate("x")

@@ -288,6 +288,10 @@ def test_kept_prefixes_go_by_age_and_swallow_shorter_ones():
     kept.clear()
     assert decoder.sequences == {}
     assert not kept.evict()
+    near = KeptPrefixes(decoder, 2, longest_cut=2)
+    near.keep(*sequence([1, 2, 3, 4, 5]))
+    assert near.longest([1, 2, 9], []) == (-1, 0)
+    assert near.longest([1, 2, 3, 9], [])[1] == 3
 
 
 @pytest.mark.parametrize("most", [1, 3, 100])

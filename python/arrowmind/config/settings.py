@@ -139,7 +139,10 @@ class PrecisionSettings:
 class GenerationSettings:
     """How texts are generated."""
 
-    cache_format: str = setting("fp16", "Numbers of the cache of keys and values, as of `CacheSettings`.")
+    cache_format: str = setting(
+        "fp16",
+        "Numbers of the cache: fp32, fp16; int8, k4v4, k4v3 where a measurement allows it.",
+    )
     cache_tokens: int = setting(
         0,
         "Tokens of all texts together that the cache holds; 0: as many as the model reads.",

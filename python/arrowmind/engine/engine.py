@@ -13,7 +13,8 @@ from arrowmind.config import default_config
 from arrowmind.config.sizes import parse_bytes
 from arrowmind.engine.admission import admit
 from arrowmind.engine.batching import pack, slices
-from arrowmind.engine.cache_settings import CacheSettings
+from arrowmind.engine.cache_divergence import admitted_cache
+from arrowmind.engine.cache_settings import SMALL_FORMATS, CacheSettings
 from arrowmind.engine.compiler import compile_plan
 from arrowmind.engine.decoding import CachedDecoder
 from arrowmind.engine.device import resolve_device
@@ -27,6 +28,7 @@ from arrowmind.engine.perplexity import Perplexity, measure
 from arrowmind.engine.tokenizer import TextTokenizer, check_ids, check_texts, read_text
 from arrowmind.errors import InvalidArgumentError
 from arrowmind.observe import get_logger, metrics, progress_bar
+from arrowmind.quantize.calibration_texts import CALIBRATION_TEXTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -43,6 +45,10 @@ _log = get_logger("arrowmind.engine")
 _SLICE_TEXTS = 512
 # Tokens of a micro-batch: enough rows to reuse each weight panel, few enough that the buffers stay in L2.
 _MICRO_TOKENS = 128
+# Tokens that a small cache is measured on before it is used: far more than it keeps exact.
+_SAMPLE_TOKENS = 768
+# Formats of the cache whose pages become small one by one, and do not come back as they were.
+_PAGEWISE_FORMATS = ("k4v4", "k4v3")
 
 
 class ArrowEngine(GeneratesText):
@@ -130,7 +136,11 @@ class ArrowEngine(GeneratesText):
             )
 
     def _text_generator(self) -> TextGenerator:
-        return TextGenerator(self._folder, self._tokenizer, self._cached_decoder(), self._config.generation)
+        decoder = self._cached_decoder()
+        cache = decoder.settings
+        # Pages that became small give back about what was there, not what was there.
+        longest_cut = cache.page_tokens - 1 if cache.format in _PAGEWISE_FORMATS else None
+        return TextGenerator(self._folder, self._tokenizer, decoder, self._config.generation, longest_cut)
 
     def _draft_model(self) -> DraftModel:
         return DraftModel(self._cached_decoder(), self._tokenizer.uncut)
@@ -138,7 +148,14 @@ class ArrowEngine(GeneratesText):
     def _cached_decoder(self) -> CachedDecoder:
         settings = self._config.generation
         cache = CacheSettings(format=settings.cache_format, max_tokens=settings.cache_tokens or None)
+        if cache.format in SMALL_FORMATS:
+            cache = admitted_cache(self._decoder, self._sample(), cache)
         return CachedDecoder(self._decoder, cache)
+
+    def _sample(self) -> list[int]:
+        """Tokens of a text to measure a cache on."""
+        ids = self.tokenise("\n\n".join(CALIBRATION_TEXTS))
+        return ids[: min(_SAMPLE_TOKENS, self.max_tokens)]
 
     def _kernels(self) -> list[str]:
         return self._encoder.kernels() if self._language is None else self._language.kernels()

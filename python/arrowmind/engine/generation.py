@@ -120,6 +120,7 @@ class TextGenerator:
         tokenizer: TextTokenizer,
         decoder: BatchDecoder,
         settings: GenerationSettings,
+        longest_cut: int | None = None,
     ) -> None:
         """Reads what a model folder tells of texts.
 
@@ -128,6 +129,7 @@ class TextGenerator:
             tokenizer: The model's.
             decoder: Runs it; from now on this generator's worker alone calls it.
             settings: Bounds.
+            longest_cut: As of `ScheduleSettings`.
 
         Raises:
             TokenizerError: Its tokens cannot be put together one by one.
@@ -145,6 +147,7 @@ class TextGenerator:
             prompt_tokens=settings.prompt_tokens,
             shared_prompt_tokens=settings.shared_prompt_tokens,
             kept_prefixes=settings.kept_prefixes,
+            longest_cut=longest_cut,
         )
         self.worker = DecodeWorker(Schedule(decoder, bounds, folder.path.name))
         self._constraints: ConstraintVocabulary | None = None

@@ -35,14 +35,16 @@ def common_length(left: Sequence[int], right: Sequence[int]) -> int:
 class KeptPrefixes:
     """Sequences of a decoder that nobody writes to any more, the least recently used one first to go."""
 
-    def __init__(self, decoder: BatchDecoder, most: int) -> None:
+    def __init__(self, decoder: BatchDecoder, most: int, longest_cut: int | None = None) -> None:
         """Without any.
 
         Args:
             decoder: Whose they are.
             most: How many to keep.
+            longest_cut: A beginning that leaves out more of a sequence's last tokens is none; None: any is.
         """
         self._decoder, self._most = decoder, most
+        self._longest_cut = longest_cut
         self._kept: OrderedDict[int, list[int]] = OrderedDict()
 
     def __len__(self) -> int:
@@ -85,7 +87,8 @@ class KeptPrefixes:
         best = (-1, 0)
         for handle, tokens in [*living, *self._kept.items()]:
             length = common_length(prompt, tokens)
-            if length > best[1]:
+            is_near = self._longest_cut is None or len(tokens) - length <= self._longest_cut
+            if length > best[1] and is_near:
                 best = (handle, length)
         if best[0] in self._kept:
             self._kept.move_to_end(best[0])

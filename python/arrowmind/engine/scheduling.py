@@ -43,6 +43,8 @@ class ScheduleSettings:
         shared_prompt_tokens: The same while others write, whose next tokens wait that long.
         kept_prefixes: Ended sequences whose cache is kept for prompts that begin alike.
         headroom: Tokens left free for each running sequence when another one joins.
+        longest_cut: A cache that keeps tokens from afar in fewer bits cannot give them back exactly: of a
+            sequence, only beginnings that leave out so many of its last tokens are shared; None: all are.
     """
 
     max_streams: int = 64
@@ -50,6 +52,7 @@ class ScheduleSettings:
     shared_prompt_tokens: int = 64
     kept_prefixes: int = 16
     headroom: int = 64
+    longest_cut: int | None = None
 
 
 class Schedule:
@@ -70,7 +73,7 @@ class Schedule:
         self._name = name
         self._waiting: deque[Job] = deque()
         self._running: list[Job] = []
-        self._kept = KeptPrefixes(decoder, self._settings.kept_prefixes)
+        self._kept = KeptPrefixes(decoder, self._settings.kept_prefixes, self._settings.longest_cut)
         self._steps = self._written = 0  # tokens since the metrics were told
 
     @property
