@@ -124,6 +124,7 @@ class Experts : public Op {
     std::vector<std::string> names;
     outer_kernels_.name(names);
     names.emplace_back(activate_.row.name);
+    if (inner_.coder != nullptr) names.emplace_back(inner_.coder->row.name);
     inner_kernels_.name(names);
     return names;
   }

@@ -3,7 +3,6 @@
 #include <cstring>
 
 #include "base/checked.h"
-#include "kernels/quantise/quantise.h"
 
 namespace arrowmind::runtime {
 namespace {
@@ -27,7 +26,13 @@ quantise::Code code_of(BufferType type) {
 }  // namespace
 
 RowForm::RowForm(BufferType form, int64_t columns, int64_t block_group)
-    : type(form), width(columns), group(block_group), stride(columns), scales(0), sums(0) {
+    : type(form),
+      width(columns),
+      group(block_group),
+      stride(columns),
+      scales(0),
+      sums(0),
+      coder(form == BufferType::kF32 ? nullptr : &quantise::select(code_of(form))) {
   int64_t values = 0;  // behind the codes of a row
   if (type == BufferType::kI8Block) {
     stride = round_up(width, grid::block_of(group));
@@ -92,7 +97,7 @@ void RowForm::quantise(const float* x, int64_t x_stride, const Slot& slot, int64
            .part = grid::part_of(group),
            .weighted = slot.weighted,
            .limit = qmatmul::activation_limit(width)};
-  quantise::select(code_of(type)).run(p);
+  coder->run(p);
 }
 
 }  // namespace arrowmind::runtime

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "kernels/qmatmul/qmatmul.h"
+#include "kernels/quantise/quantise.h"
 #include "runtime/execution.h"
 
 namespace arrowmind::runtime {
@@ -15,6 +16,7 @@ struct RowForm {
   int64_t stride;                                // elements of a row
   int64_t scales, sums;                          // of a row
   int64_t words;                                 // of 4 bytes, of a row and all that belongs to it
+  const quantise::Row* coder;                    // makes the codes; null: float32
   Slot over(float* memory, int64_t rows) const;  // `rows` rows in words * rows words of memory
   // Row `from` of one place to row `to` of another.
   void copy(const Slot& source, int64_t from, const Slot& target, int64_t to) const;
