@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING
 
 from arrowmind.engine.language import LanguageModel
 from arrowmind.engine.residence import Room, fit, process_bytes
+from arrowmind.models.decoder_spec import RoutedFeedForward
 
 if TYPE_CHECKING:
     from arrowmind import _native
     from arrowmind.config import Config
     from arrowmind.engine.folder import ModelFolder
     from arrowmind.engine.layers import Options
-    from arrowmind.models.decoder_spec import DecoderSpec
+    from arrowmind.models.decoder_spec import DecoderSpec, GatedFeedForward
+    from arrowmind.weights import WeightSource
 
 __all__ = ["open_language"]
 
@@ -41,7 +43,7 @@ def open_language(
     """
     model, weights, longest = folder.decoder, folder.weights, folder.max_tokens
     if ram is not None:
-        room = Room(process_bytes(), _cache_bytes(model, config, longest), _scratch_bytes(model))
+        room = Room(process_bytes(), _cache_bytes(model, config, longest), _scratch_bytes(model, weights))
         residence = fit(weights, model, room, ram, config.residency)
         if residence is not None:
             language = LanguageModel(model, residence.weights, longest, threads, options, residence)
@@ -57,11 +59,20 @@ def _cache_bytes(model: DecoderSpec, config: Config, longest: int) -> int:
     return sum(2 * _HALF * one.key_heads * one.head_dim for one in attentions) * tokens
 
 
-def _scratch_bytes(model: DecoderSpec) -> int:
+def _scratch_bytes(model: DecoderSpec, weights: WeightSource) -> int:
     """Buffers of a forward: each block's live one after another, the widest decides; and rows of logits."""
     widest = max(
         2 * (block.attention.heads + 2 * block.attention.key_heads) * block.attention.head_dim
         for block in model.blocks
     )
-    columns = 4 * model.hidden + widest + 3 * 4 * model.hidden
+    routed = max((_routed_columns(block.feed_forward, weights) for block in model.blocks), default=0)
+    columns = 4 * model.hidden + max(widest, routed) + 3 * 4 * model.hidden
     return 4 * (columns * _LONGEST_FORWARD + _LOGITS_ROWS * model.vocabulary)
+
+
+def _routed_columns(feed_forward: GatedFeedForward | RoutedFeedForward, weights: WeightSource) -> int:
+    """Of what experts hold of a token: its rows gathered and added up, gate and up, and codes of both."""
+    if not isinstance(feed_forward, RoutedFeedForward):
+        return 0
+    inner, hidden = weights.spec(feed_forward.experts[0].up.weight).shape
+    return feed_forward.router.top * (2 * hidden + 3 * inner) + 2 * len(feed_forward.experts)
