@@ -59,9 +59,9 @@ def listening(engines, settings=None, keys=()):
     import uvicorn
 
     app = create_app(Shelf(engines), settings or ServerSettings(), ApiKeys(keys))
-    from arrowmind.server.running import _listen
+    from arrowmind.server.running import listen
 
-    socket = _listen("127.0.0.1", 0)
+    socket = listen("127.0.0.1", 0)
     config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=2)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[socket])))

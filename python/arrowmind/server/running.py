@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from arrowmind.server.guarding import ApiKeys
     from arrowmind.server.shelf import ModelShelf
 
-__all__ = ["serve"]
+__all__ = ["listen", "serve"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -43,7 +43,7 @@ def serve(
     Raises:
         ConfigurationError: The address cannot be had.
     """
-    listening = _listen(settings.host, settings.port)
+    listening = listen(settings.host, settings.port)
     config = uvicorn.Config(
         create_app(shelf, settings, keys),
         log_config=None,
@@ -62,7 +62,12 @@ def serve(
         shelf.close()
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens there.
+
+    Raises:
+        ConfigurationError: The address cannot be had.
+    """
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family, backlog=1024)
