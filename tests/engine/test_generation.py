@@ -423,3 +423,22 @@ def test_a_format_that_costs_too_much_is_not_used(folder, monkeypatch, caplog):
     assert "perplexity above the bound" in caplog.text
     with pytest.raises(InvalidArgumentError, match="cache format 'fp7'"):
         ArrowEngine(folder, config=load_config(overrides={"generation.cache_format": "fp7"})).generate("x")
+
+
+def test_an_engine_that_nobody_knows_is_freed(folder, monkeypatch):
+    """Without a garbage collection: its weights are many bytes."""
+    import weakref
+
+    from arrowmind.engine import worker
+
+    monkeypatch.setattr(worker, "_IDLE_SECONDS", 0.01)
+    gc.collect()
+    gc.disable()
+    try:
+        engine = ArrowEngine(folder)
+        engine.generate("x", max_tokens=2)
+        known = weakref.ref(engine)
+        del engine
+        assert known() is None
+    finally:
+        gc.enable()

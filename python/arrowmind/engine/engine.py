@@ -99,7 +99,7 @@ class ArrowEngine(GeneratesText):
             MemoryBudgetError: The model cannot run in `ram`; the message says how much it needs.
         """
         started = time.perf_counter()
-        super().__init__(self._text_generator, self._draft_model)
+        super().__init__()
         self._config = config = default_config(config)
         self.device = resolve_device(
             config.device.name if device is None else device, fallback=config.device.fallback == "cpu"

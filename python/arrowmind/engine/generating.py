@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, overload
 from arrowmind.engine.generation import TextGenerator, WorkerState, make_request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from typing_extensions import Unpack
 
@@ -49,14 +49,17 @@ class GenerationOptions(TypedDict, total=False):
 class GeneratesText:
     """Methods of an engine over a language model."""
 
-    def __init__(
-        self, make_generator: Callable[[], TextGenerator], make_draft_model: Callable[[], DraftModel]
-    ) -> None:
+    def __init__(self) -> None:
         """Makes the generator when the first text is asked for."""
-        self._make_generator, self._make_draft_model = make_generator, make_draft_model
         self._generator_lock = threading.Lock()
         self._made_generator: TextGenerator | None = None
         self._made_draft_model: DraftModel | None = None
+
+    def _text_generator(self) -> TextGenerator:
+        raise NotImplementedError
+
+    def _draft_model(self) -> DraftModel:
+        raise NotImplementedError
 
     @property
     def generator(self) -> TextGenerator:
@@ -67,7 +70,7 @@ class GeneratesText:
         """
         with self._generator_lock:
             if self._made_generator is None:
-                self._made_generator = self._make_generator()
+                self._made_generator = self._text_generator()
             return self._made_generator
 
     @property
@@ -79,7 +82,7 @@ class GeneratesText:
         """
         with self._generator_lock:
             if self._made_draft_model is None:
-                self._made_draft_model = self._make_draft_model()
+                self._made_draft_model = self._draft_model()
             return self._made_draft_model
 
     @overload
