@@ -8,7 +8,16 @@
 namespace arrowmind {
 
 // What went wrong, by the branch of the Python error tree (errors.py) that reports it.
-enum class ErrorKind { kInvalidArgument, kConfiguration, kDevice, kWeight, kIntegrity, kKernel, kCacheFull, kBudget };
+enum class ErrorKind {
+  kInvalidArgument,
+  kConfiguration,
+  kDevice,
+  kWeight,
+  kIntegrity,
+  kKernel,
+  kCacheFull,
+  kBudget
+};
 
 // The one exception of the native core. The message names the thing, the value and the remedy.
 class Error : public std::runtime_error {

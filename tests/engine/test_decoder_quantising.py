@@ -5,10 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from tests.engine import decoders
+from tests.kernels.rows import assert_same_bits
 from tests.reference import decoder
 
-from arrowmind import ArrowEngine, ArrowQuantizer, QuantizationConfig
+from arrowmind import ArrowEngine, ArrowQuantizer, QuantizationConfig, _native
 from arrowmind.engine.calibration import observe_inputs
+from arrowmind.engine.folder import ModelFolder
+from arrowmind.engine.language import LanguageModel
+from arrowmind.engine.layers import Options
 from arrowmind.engine.moments import MomentObserver
 from arrowmind.errors import PrecisionError
 from arrowmind.quantize import validate
@@ -108,3 +112,41 @@ def test_gates_and_ups_of_experts_go_by_what_all_tokens_bring(tmp_path):
     with open_weights(tmp_path / "q") as weights:
         assert weights.spec("model.layers.2.mlp.experts.7.down_proj.weight").quant_type == "int4"
         assert weights.spec("model.layers.2.mlp.gate.weight").quant_type == "fp32"
+
+
+@pytest.mark.parametrize(
+    ("name", "choices"),
+    [
+        ("mixtral", {"quant_type": "int8"}),
+        ("deepseek-v3", {"quant_type": "int4", "group_size": 16}),
+    ],
+    ids=str,
+)
+def test_quantised_experts_are_their_real_values_in_any_batch(tmp_path, name, choices):
+    """Against float64 over what the codes stand for: tight with float activations, loose with integers."""
+    _, config, _ = decoders.write_family(tmp_path / "hf", name, SEED)
+    convert_model(tmp_path / "hf", tmp_path / "model")
+    quantised(tmp_path / "model", tmp_path / "q", **choices)
+    folder = ModelFolder(tmp_path / "q")
+    known = {
+        one: folder.weights.real_values(one) for one in folder.weights.names() if "input_scale" not in one
+    }
+    tokens = [3, 66, 0, 17, 17, 5, 31, 2, 60, 44, 8, 9, 1, 50]
+    expected = decoder.logits(config, known, tokens)
+
+    def model(threads, *, quantise):
+        pool = _native.ThreadPool(threads)
+        return LanguageModel(folder.decoder, folder.weights, 64, pool, Options(quantise))
+
+    exact = model(1, quantise=False)
+    found = exact.logits(exact.states([tokens])[0])
+    # A row that is scaled, and its matrix divided by the scale, rounds twice more.
+    assert np.abs(found - expected).max() <= 2 * decoders.logits_bound(config, expected)
+    coded = model(1, quantise=True)
+    whole = coded.logits(coded.states([tokens])[0])
+    # Of most rows: now and then two experts are so near each other that another is chosen.
+    assert np.median(np.abs(whole - expected).max(axis=1)) <= 0.1 * np.abs(expected).max()
+    shared = model(3, quantise=True)
+    states = shared.states([tokens[:5], tokens, [7] * 40])
+    assert_same_bits(shared.logits(states[1]), whole)
+    assert_same_bits(shared.logits(states[0]), whole[:5])
