@@ -79,6 +79,7 @@ def test_what_fits_stays(tmp_path):
 def test_an_engine_with_room_keeps_all(tmp_path):
     folder = models(tmp_path, "llama", "fp32")
     engine = ArrowEngine(folder.path, ram="64GiB")
+    assert "residency" not in engine.info()
     np.testing.assert_array_equal(engine.logits(IDS), ArrowEngine(folder.path).logits(IDS))
 
 

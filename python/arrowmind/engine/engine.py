@@ -306,7 +306,12 @@ class ArrowEngine(GeneratesText):
             "scratch_bytes_per_thread": (self._language or self._encoder).scratch_bytes_per_token
             * max(_MICRO_TOKENS, self.max_tokens),
             "load_seconds": self._load_seconds,
+            **self._residency_facts(),
         }
+
+    def _residency_facts(self) -> dict[str, Any]:
+        residence = None if self._language is None else self._language.residence
+        return {} if residence is None else {"residency": residence.counters()}
 
     def _tokenised(self, texts: list[str], most: int) -> Iterator[tuple[slice, list[list[int]]]]:
         """Slices of `texts` with their token ids, the next slice tokenised while the caller computes."""

@@ -1,0 +1,241 @@
+"""Language models several times larger than the memory they are given, under a hard limit.
+
+    python benchmarks/bench_larger_than_memory.py build/large-experts --shape experts --ram 2GiB
+
+Makes a model of random INT8 matrices (once), and decodes with it in a process of its own, which a memory
+cgroup (version 1) holds to `--ram`: the promise is kept, or the process is killed. Before and after, the file
+is read past the page cache as fast as the disk gives it. Printed are tokens per second, what was read for a
+token, and the share of the limit: the time that these bytes take alone, by the time that a token took.
+Shapes: `experts` (the layers of Qwen3-30B-A3B, ten of them, 128 experts, 8 for a token), `few-experts` (those
+of Mixtral, narrowed, 8 and 2), `dense`. Routes of random weights are random: nothing can be foretold of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import mmap
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from arrowmind.config.sizes import parse_bytes
+from arrowmind.weights.tensor import Tensor, float_tensor, int8_tensor
+from arrowmind.weights.writer import write_weights
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+COMMON = {
+    "hidden_act": "silu",
+    "max_position_embeddings": 4096,
+    "rms_norm_eps": 1e-6,
+    "rope_theta": 1e6,
+    "tie_word_embeddings": True,
+    "vocab_size": 32_000,
+}
+QWEN3_MOE = {
+    "model_type": "qwen3_moe",
+    **COMMON,
+    **{"hidden_size": 2048, "num_attention_heads": 32, "num_key_value_heads": 4, "head_dim": 128},
+    **{"num_experts": 128, "num_experts_per_tok": 8, "moe_intermediate_size": 768, "norm_topk_prob": True},
+    **{"intermediate_size": 6144, "num_hidden_layers": 10, "decoder_sparse_step": 1},
+}
+SHAPES: dict[str, dict[str, Any]] = {
+    "experts": QWEN3_MOE,
+    "few-experts": {
+        "model_type": "mixtral",
+        **COMMON,
+        **{"hidden_size": 2048, "num_attention_heads": 16, "num_key_value_heads": 4, "head_dim": 128},
+        **{"num_local_experts": 8, "num_experts_per_tok": 2, "intermediate_size": 7168},
+        **{"num_hidden_layers": 16},
+    },
+    "dense": {
+        "model_type": "llama",
+        **COMMON,
+        **{"hidden_size": 4096, "num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 128},
+        **{"intermediate_size": 14_336, "num_hidden_layers": 29},
+    },
+}
+PIECE = 4 << 20
+
+
+def make(folder: Path, shape: str, layers: int | None) -> None:
+    """A model folder of this shape with random weights."""
+    config = {**SHAPES[shape], "torch_dtype": "float32"}
+    if layers is not None:
+        config["num_hidden_layers"] = layers
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer(32_000)))
+    write_weights(folder / "weights.arrow", tensors(config), {"model": config})
+
+
+def tokenizer(size: int) -> dict[str, Any]:
+    """Words that are their numbers."""
+    words = {f"w{i}": i for i in range(size)}
+    return {
+        "version": "1.0",
+        "added_tokens": [],
+        "pre_tokenizer": {"type": "Whitespace"},
+        "decoder": {"type": "Metaspace", "replacement": "_", "prepend_scheme": "always", "split": True},
+        "model": {"type": "WordLevel", "vocab": words, "unk_token": "w0"},
+    }
+
+
+def tensors(config: dict[str, Any]) -> Iterator[Tensor]:
+    """Random matrices whose outputs are about as large as their inputs; an expert's side by side."""
+    chance = np.random.default_rng(0)
+    # One block of random bytes, read from another place for each matrix: making them all takes longer than
+    # all the rest.
+    noise = chance.integers(-127, 128, 64 << 20, dtype=np.int8)
+
+    def matrix(name: str, n: int, k: int) -> Tensor:
+        begin = int(chance.integers(noise.size // 2))
+        codes = np.resize(noise[begin:], n * k).reshape(n, k)
+        return int8_tensor(name, codes, np.full(n, 1.4 / 73 / k**0.5, np.float32), activation="int8")
+
+    def ones(name: str, size: int) -> Tensor:
+        return float_tensor(name, np.ones(size, np.float32))
+
+    hidden, heads, keys = config["hidden_size"], config["num_attention_heads"], config["num_key_value_heads"]
+    dim, mixtral = config["head_dim"], config["model_type"] == "mixtral"
+    yield matrix("model.embed_tokens.weight", config["vocab_size"], hidden)
+    yield ones("model.norm.weight", hidden)
+    for layer in range(config["num_hidden_layers"]):
+        root = f"model.layers.{layer}."
+        yield ones(f"{root}input_layernorm.weight", hidden)
+        yield ones(f"{root}post_attention_layernorm.weight", hidden)
+        for part, rows in (("q", heads), ("k", keys), ("v", keys)):
+            yield matrix(f"{root}self_attn.{part}_proj.weight", rows * dim, hidden)
+        yield matrix(f"{root}self_attn.o_proj.weight", hidden, heads * dim)
+        if config["model_type"] == "qwen3_moe":
+            yield ones(f"{root}self_attn.q_norm.weight", dim)
+            yield ones(f"{root}self_attn.k_norm.weight", dim)
+        experts = config.get("num_experts", config.get("num_local_experts"))
+        inner = config["moe_intermediate_size"] if "num_experts" in config else config["intermediate_size"]
+        names = ("w1", "w3", "w2") if mixtral else ("gate_proj", "up_proj", "down_proj")
+        place = f"{root}block_sparse_moe." if mixtral else f"{root}mlp."
+        parts = [place] if experts is None else [f"{place}experts.{i}." for i in range(experts)]
+        if experts is not None:
+            router = chance.standard_normal((experts, hidden), dtype=np.float32) / np.float32(hidden**0.5)
+            yield float_tensor(f"{place}gate.weight", router).for_kernels()
+        for part in parts:
+            yield matrix(f"{part}{names[0]}.weight", inner, hidden)
+            yield matrix(f"{part}{names[1]}.weight", inner, hidden)
+            yield matrix(f"{part}{names[2]}.weight", hidden, inner)
+
+
+def disk_rate(path: Path, most: int = 3 << 30) -> float:
+    """Bytes per second of four threads that read the file past the page cache."""
+    size = min(most, path.stat().st_size // PIECE * PIECE)
+    places = iter(range(0, size, PIECE))
+    lock = threading.Lock()
+    file = os.open(path, os.O_RDONLY | os.O_DIRECT)
+
+    def read() -> None:
+        buffer = mmap.mmap(-1, PIECE)
+        while True:
+            with lock:
+                place = next(places, None)
+            if place is None:
+                return
+            os.preadv(file, [buffer], place)
+
+    threads = [threading.Thread(target=read) for _ in range(4)]
+    started = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    os.close(file)
+    return size / (time.perf_counter() - started)
+
+
+CHILD = """
+import json, sys, time
+began = time.perf_counter()
+from arrowmind import ArrowEngine
+folder, ram, tokens = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+engine = ArrowEngine(folder, ram=ram)
+opened = time.perf_counter() - began
+before = engine.info().get("residency", {})
+first = engine.generate([5, 6, 7], max_tokens=1, ignore_eos=True)
+first_seconds = time.perf_counter() - began
+start = engine.info().get("residency", {})
+started = time.perf_counter()
+made = engine.generate([5, 6, 7, 8], max_tokens=tokens, ignore_eos=True, temperature=1.0, seed=1)
+seconds = time.perf_counter() - started
+end = engine.info().get("residency", {})
+status = dict(line.split(":", 1) for line in open("/proc/self/status"))
+print(json.dumps({"seconds": seconds, "tokens": len(made.token_ids), "opened": opened,
+    "first_seconds": first_seconds, "first_bytes": start.get("bytes_read", 0),
+    "peak_rss": int(status["VmHWM"].split()[0]) * 1024,
+    "counters": {key: end[key] - start[key] for key in end if key not in ("resident_bytes", "peak_bytes",
+    "pinned_bytes")}, "ids": made.token_ids[:8]}))
+"""
+
+
+def limited(limit: int, arguments: list[str]) -> subprocess.CompletedProcess[str]:
+    """Runs a command in a memory cgroup of its own."""
+    group = Path("/sys/fs/cgroup/memory") / f"arrowmind-{os.getpid()}"
+    group.mkdir()
+    try:
+        (group / "memory.limit_in_bytes").write_text(str(limit))
+
+        def enter() -> None:
+            (group / "cgroup.procs").write_text(str(os.getpid()))
+
+        return subprocess.run(arguments, capture_output=True, text=True, check=False, preexec_fn=enter)
+    finally:
+        time.sleep(0.2)
+        group.rmdir()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--shape", choices=SHAPES, default="experts")
+    parser.add_argument("--layers", type=int)
+    parser.add_argument("--ram", default="2GiB")
+    parser.add_argument("--tokens", type=int, default=24)
+    parser.add_argument("--json", type=Path)
+    chosen = parser.parse_args()
+    if not chosen.folder.exists():
+        print(f"making {chosen.folder}", flush=True)
+        make(chosen.folder, chosen.shape, chosen.layers)
+    config = json.loads((chosen.folder / "config.json").read_text())
+    weights = chosen.folder / "weights.arrow"
+    limit = parse_bytes(chosen.ram, "ram")
+    before = disk_rate(weights)
+    done = limited(limit, [sys.executable, "-c", CHILD, str(chosen.folder), str(limit), str(chosen.tokens)])
+    if done.returncode:
+        sys.exit(f"the process ended with {done.returncode}: {done.stderr[-2000:]}")
+    found = json.loads(done.stdout)
+    rate = (before + disk_rate(weights)) / 2
+    per_token = found["seconds"] / found["tokens"]
+    read = found["counters"].get("bytes_read", 0) / found["tokens"]
+    result = {
+        "model_bytes": weights.stat().st_size,
+        "layers": config["num_hidden_layers"],
+        "ram": limit,
+        "disk_bytes_per_second": rate,
+        "tokens_per_second": 1 / per_token,
+        "bytes_read_per_token": read,
+        "share_of_limit": read / rate / per_token,
+        "first_share": found["first_bytes"] / rate / found["first_seconds"],
+        **found,
+    }
+    print(json.dumps(result, indent=1))
+    if chosen.json:
+        chosen.json.write_text(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
