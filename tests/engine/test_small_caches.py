@@ -202,3 +202,53 @@ def test_a_format_that_costs_too_much_is_not_used(models):
     for wrong in ([1], ids(WINDOW + 1)):
         with pytest.raises(InvalidArgumentError, match="tokens"):
             cache_divergence(model, wrong, chosen)
+
+
+def change(cached, known, rng):
+    """Forks, shortens or ends some sequence."""
+    handle = list(known)[rng.integers(len(known))]
+    tokens = known[handle]
+    cut = int(rng.integers(0, len(tokens) + 1))
+    kind = rng.integers(3)
+    if kind == 0:
+        known[cached.fork(handle, cut)] = tokens[:cut]
+    elif kind == 1:
+        cached.forget(handle, len(tokens) - cut)
+        known[handle] = tokens[:cut]
+    else:
+        cached.close(handle)
+        del known[handle]
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("seed", range(4))
+def test_any_order_of_calls_stays_near(models, kind, seed):
+    """Forks, cuts of any depth and a pool that runs out, against fp16 without any of them."""
+    model = models("qwen2")
+    rng = np.random.default_rng([SEED, seed])
+    cached = CachedDecoder(model, settings(kind, max_tokens=400, prefill_chunk=int(rng.integers(1, 60))))
+    exact = CachedDecoder(model, settings("fp16"))
+    room = cached.free_tokens
+    known = {}
+    for _ in range(40):
+        if not known or rng.integers(4) == 0:
+            known[cached.start()] = []
+        chosen = [handle for handle in known if rng.integers(2)]
+        news = {one: ids(int(rng.integers(1, 50)), int(rng.integers(1000))) for one in chosen}
+        feeds = [(one, new, 1) for one, new in news.items() if len(known[one]) + len(new) <= WINDOW]
+        try:
+            found = cached.append(feeds)
+        except CacheFullError:
+            found, feeds = [], []
+        for (handle, new, _), rows in zip(feeds, found, strict=True):
+            known[handle] = known[handle] + new
+            oracle = exact.start()
+            expected = exact.append([(oracle, known[handle], 1)])[0]
+            exact.close(oracle)
+            assert np.abs(rows - expected).max() < 0.35 * np.abs(expected).max(), f"seed {seed}"
+        if rng.integers(2):
+            change(cached, known, rng)
+        assert {one: cached.length(one) for one in known} == {one: len(text) for one, text in known.items()}
+    for handle in known:
+        cached.close(handle)
+    assert cached.free_tokens == room
