@@ -66,7 +66,7 @@ def test_a_stream_that_is_closed_or_forgotten_frees_its_sequence(worker, decoder
         del stream
         gc.collect()
         until(lambda: worker.running == 0)
-        assert len(decoder.sequences) <= 1  # kept for prompts that begin alike
+        until(lambda: len(decoder.sequences) <= 1)  # kept for prompts that begin alike
 
 
 def test_a_closed_stream_has_no_more(worker):

@@ -51,11 +51,14 @@ class KeptPrefixes:
         return len(self._kept)
 
     def keep(self, handle: int, tokens: list[int]) -> None:
-        """Takes over a sequence; those it begins with need not be kept beside it."""
+        """Takes over a sequence; of two that begin alike, the longer one is enough."""
         for other, shorter in list(self._kept.items()):
             if len(shorter) <= len(tokens) and tokens[: len(shorter)] == shorter:
                 self._close(other)
-        if not tokens or self._most == 0:
+        begins_another = self._longest_cut is None and any(
+            longer[: len(tokens)] == tokens for longer in self._kept.values()
+        )
+        if not tokens or self._most == 0 or begins_another:
             self._decoder.close(handle)
             return
         self._kept[handle] = tokens
