@@ -92,13 +92,10 @@ def tokenizer(size: int) -> dict[str, Any]:
 def tensors(config: dict[str, Any]) -> Iterator[Tensor]:
     """Random matrices whose outputs are about as large as their inputs; an expert's side by side."""
     chance = np.random.default_rng(0)
-    # One block of random bytes, read from another place for each matrix: making them all takes longer than
-    # all the rest.
-    noise = chance.integers(-127, 128, 64 << 20, dtype=np.int8)
 
     def matrix(name: str, n: int, k: int) -> Tensor:
-        begin = int(chance.integers(noise.size // 2))
-        codes = np.resize(noise[begin:], n * k).reshape(n, k)
+        codes = np.frombuffer(chance.bytes(n * k), np.int8).reshape(n, k)
+        codes = np.maximum(codes, np.int8(-127))
         return int8_tensor(name, codes, np.full(n, 1.4 / 73 / k**0.5, np.float32), activation="int8")
 
     def ones(name: str, size: int) -> Tensor:

@@ -239,3 +239,23 @@ def test_the_line_of_speeds():
         "11 tokens, 5.0 tokens/s; prompt 5 tokens, first token after 0.75 s; "
         "3 of 4 proposed tokens were right"
     )
+
+
+def test_plan_tells_what_a_model_needs(call, folder):
+    done = call("plan", folder, "--ram", "64GiB", "--json")
+    assert done.code == 0, done.stderr
+    assert done.json["moving"] == 0
+    assert done.json["tokens_per_second"] > 0
+    shown = call("plan", folder, "--ram", "64GiB")
+    assert "bottleneck" in shown.stdout
+    assert "68.7 GB" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [([], "--ram"), (["--ram", "much"], "such as 4GiB"), (["--ram", "1MiB"], "give at least")],
+)
+def test_plan_without_a_possible_budget_is_an_error(call, folder, options, message):
+    done = call("plan", folder, *options)
+    assert done.code != 0
+    assert message in done.stderr

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from arrowmind.models.decoder_spec import DecoderSpec, GatedFeedForward
     from arrowmind.weights import WeightSource
 
-__all__ = ["open_language"]
+__all__ = ["open_language", "room_of"]
 
 # Tokens of the longest forward: what reading a prompt needs scratch for.
 _LONGEST_FORWARD = 512
@@ -43,14 +43,20 @@ def open_language(
     """
     model, weights, longest = folder.decoder, folder.weights, folder.max_tokens
     if ram is not None:
-        room = Room(process_bytes(), _cache_bytes(model, config, longest), _scratch_bytes(model, weights))
-        residence = fit(weights, model, room, ram, config.residency)
+        residence = fit(weights, model, room_of(folder, config), ram, config.residency)
         if residence is not None:
             language = LanguageModel(model, residence.weights, longest, threads, options, residence)
             residence.weights.forget_pages()  # scales were looked at
             return language
     weights.touch(threads)
     return LanguageModel(model, weights, longest, threads, options)
+
+
+def room_of(folder: ModelFolder, config: Config) -> Room:
+    """What must be in memory beside the matrices of a folder's decoder."""
+    model = folder.decoder
+    cache = _cache_bytes(model, config, folder.max_tokens)
+    return Room(process_bytes(), cache, _scratch_bytes(model, folder.weights))
 
 
 def _cache_bytes(model: DecoderSpec, config: Config, longest: int) -> int:

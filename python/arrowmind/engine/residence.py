@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from arrowmind.models.decoder_spec import DecoderBlock, DecoderSpec
     from arrowmind.weights import WeightSource
 
-__all__ = ["Residence", "Room", "fit", "moving_parts", "process_bytes"]
+__all__ = ["Placement", "Residence", "Room", "fit", "moving_parts", "place", "process_bytes"]
 
 _log = get_logger("arrowmind.engine")
 # What grows beside the things that are counted: tokenisers, Python, the threads' own.
@@ -88,6 +88,71 @@ class Residence:
         return [self._at[(layer + step) % count][0] for step in range(1, min(self._ahead, count - 1) + 1)]
 
 
+@dataclass(frozen=True)
+class Placement:
+    """Where the bytes of a model are while it runs in `ram` bytes.
+
+    Attributes:
+        ram: what the process may have.
+        room: what must be there beside matrices.
+        fixed: tensors that stay, and the copy that a head makes of the table it is tied to.
+        parts: what may come and go.
+        sizes: of each of these.
+    """
+
+    ram: int
+    room: Room
+    fixed: int
+    parts: tuple[Moving, ...]
+    sizes: tuple[int, ...]
+
+    @property
+    def whole(self) -> int:
+        """Bytes of a process with everything in memory."""
+        return self.room.total + self.fixed + sum(self.sizes)
+
+    @property
+    def least(self) -> int:
+        """Bytes of a process with two of the parts in memory: one that computes, one that comes."""
+        return self.room.total + self.fixed + 2 * max(self.sizes)
+
+    @property
+    def budget(self) -> int:
+        """Bytes for parts that come and go."""
+        return self.ram - self.room.total - self.fixed
+
+    @property
+    def fits(self) -> bool:
+        """Whether nothing needs to come and go."""
+        return self.whole <= self.ram
+
+    def check(self, path: Path) -> None:
+        """Raises MemoryBudgetError where what is always needed does not fit."""
+        if not self.fits and self.least > self.ram:
+            room = self.room
+            raise MemoryBudgetError(
+                f"{path}: ram of {self.ram} bytes is too small; give at least {self.least}: "
+                f"{room.process} for the process, {self.fixed} for tensors that stay, {room.cache} for the "
+                f"cache, {room.scratch} for scratch, {2 * max(self.sizes)} for two parts that come and go"
+            )
+
+
+def place(weights: WeightSource, model: DecoderSpec, room: Room, ram: int) -> Placement:
+    """Counts what a model needs.
+
+    Raises:
+        InvalidArgumentError: the weights are not those of a weights.arrow.
+    """
+    if not isinstance(weights, WeightFile):
+        raise InvalidArgumentError(
+            f"{weights.path} is {weights.kind}: a budget of memory takes weights.arrow; convert the model"
+        )
+    parts = moving_parts(model)
+    sizes = tuple(streamed_bytes(weights, part.names) for part in parts)
+    fixed = _fixed_bytes(weights, model, {name for part in parts for name in part.names})
+    return Placement(ram, room, fixed, tuple(parts), sizes)
+
+
 def fit(
     weights: WeightSource, model: DecoderSpec, room: Room, ram: int, settings: ResidencySettings
 ) -> Residence | None:
@@ -107,31 +172,20 @@ def fit(
         MemoryBudgetError: what is always needed does not fit; the message says how much does.
         InvalidArgumentError: the weights are of another kind of file.
     """
-    if not isinstance(weights, WeightFile):
-        raise InvalidArgumentError(
-            f"{weights.path} is {weights.kind}: a budget of memory takes weights.arrow; convert the model"
-        )
-    moving = moving_parts(model)
-    sizes = [streamed_bytes(weights, part.names) for part in moving]
-    fixed = _fixed_bytes(weights, model, {name for part in moving for name in part.names})
-    if room.total + fixed + sum(sizes) <= ram:
-        _log.info("the model fits its budget", ram=ram, needed=room.total + fixed + sum(sizes))
+    placement = place(weights, model, room, ram)
+    placement.check(weights.path)
+    if placement.fits or not isinstance(weights, WeightFile):
+        _log.info("the model fits its budget", ram=ram, needed=placement.whole)
         return None
-    least = room.total + fixed + 2 * max(sizes)
-    if least > ram:
-        raise MemoryBudgetError(
-            f"{weights.path}: ram of {ram} bytes is too small; give at least {least}: {room.process} for the "
-            f"process, {fixed} for tensors that stay, {room.cache} for the cache, {room.scratch} for scratch "
-            f"and {2 * max(sizes)} for two of the parts that come and go"
-        )
-    budget = ram - room.total - fixed
-    streamed = StreamedWeights(weights, moving, budget, policy=settings.policy, readers=settings.readers)
+    streamed = StreamedWeights(
+        weights, placement.parts, placement.budget, policy=settings.policy, readers=settings.readers
+    )
     _log.info(
         "matrices come and go",
         ram=ram,
-        budget=budget,
-        bytes=sum(sizes),
-        parts=len(moving),
+        budget=placement.budget,
+        bytes=sum(placement.sizes),
+        parts=len(placement.parts),
         direct=streamed.residency.is_direct,
     )
     return Residence(streamed, settings.ahead)
