@@ -158,6 +158,7 @@ void Residency::load_pinned() {
 
 void Residency::acquire(std::span<const int32_t> blocks) {
   check(blocks);
+  if (blocks.empty()) return;
   const std::vector<int32_t> wanted = distinct(blocks);
   std::unique_lock lock(mutex_);
   const int64_t start = now_ns();
@@ -179,12 +180,15 @@ size_t Residency::acquire_first(std::span<const int32_t> blocks) {
   const int64_t start = now_ns();
   wait_for_room(lock, blocks.first(1));
   note_use(blocks);
-  // Held until all are sent for, so that none makes room for another.
-  for (const int32_t id : blocks) blocks_[static_cast<size_t>(id)].leases += 1;
-  for (const int32_t id : blocks) {
+  blocks_[static_cast<size_t>(blocks[0])].leases += 1;
+  send_for(blocks[0]);  // wait_for_room() has seen that it can, if need be in the place of the others
+  // Held until all are sent for, so that none of them makes room for another.
+  const std::span<const int32_t> others = blocks.subspan(1);
+  for (const int32_t id : others) blocks_[static_cast<size_t>(id)].leases += 1;
+  for (const int32_t id : others) {
     if (!send_for(id)) break;
   }
-  drop_leases(blocks.subspan(1));
+  drop_leases(others);
   wait_for_reads(lock, blocks.first(1));
   size_t count = 0;
   while (count < blocks.size() && blocks_[static_cast<size_t>(blocks[count])].state == State::kResident) {

@@ -177,6 +177,45 @@ def test_the_first_are_given_while_others_are_read(data):
     assert counters["misses"] + counters["hits"] + counters["late"] == 8
 
 
+def test_the_first_takes_the_place_of_others_that_are_wanted(data):
+    residency = opened(data[0], 2)
+    read(residency, 1)
+    read(residency, 2)
+    wanted = [0, 1, 2]
+    while wanted:
+        count = residency.acquire_first(wanted)
+        residency.release(wanted[:count])
+        wanted = wanted[count:]
+    assert residency.counters()["peak_bytes"] <= 2 * BLOCK
+
+
+def test_threads_that_want_several_share_a_budget(data):
+    path, content = data
+    residency = opened(path, 2)
+    wrong: list[int] = []
+
+    def work(seed: int) -> None:
+        chance = random.Random(seed)
+        for _ in range(60):
+            wanted = sorted(chance.sample(range(COUNT), 4))
+            while wanted:
+                count = residency.acquire_first(wanted)
+                for i in wanted[:count]:
+                    part = slice(i * BLOCK, (i + 1) * BLOCK)
+                    if not np.array_equal(residency.view(i * BLOCK, BLOCK), content[part]):
+                        wrong.append(i)
+                residency.release(wanted[:count])
+                wanted = wanted[count:]
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not any(thread.is_alive() for thread in threads)
+    assert not wrong
+
+
 def test_threads_share_a_budget(data):
     path, content = data
     residency = opened(path, 3)
