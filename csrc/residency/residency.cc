@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <limits>
 #include <utility>
 
 #include "base/checked.h"
@@ -13,13 +12,8 @@
 namespace arrowmind::residency {
 namespace {
 
-constexpr int64_t kPage = arrow::OnDemandFile::kPage;
 // One read. Disks reach most of their speed with 1 MiB; several threads share a block.
 constexpr int64_t kPiece = 2 << 20;
-// Weight of the newest round in what is known of the past.
-constexpr double kNewest = 0.1;
-constexpr double kRarest = 1.0 / 1024;
-
 int64_t now_ns() {
   using namespace std::chrono;
   return duration_cast<nanoseconds>(steady_clock::now().time_since_epoch()).count();
@@ -59,7 +53,7 @@ int Residency::add(std::span<const arrow::FileRange> ranges, int64_t place) {
            file_->path(), ", which has ", file_->size());
     }
     if (range.size > 0) {
-      block.parts.push_back({range.offset / kPage * kPage, round_up(range.offset + range.size, kPage)});
+      block.parts.push_back(pages_of(range));
     }
   }
   blocks_.push_back(std::move(block));
@@ -72,77 +66,28 @@ void Residency::pin(arrow::FileRange range) {
          file_->path(), " cannot be pinned");
   }
   if (range.size > 0) {
-    pinned_.push_back({range.offset / kPage * kPage, round_up(range.offset + range.size, kPage)});
+    pinned_.push_back(pages_of(range));
   }
 }
 
 void Residency::seal() {
-  cut_seams();
+  std::vector<std::vector<Pages>*> parts;
+  for (Block& block : blocks_) parts.push_back(&block.parts);
+  cut_seams(parts, pinned_, file_->path());
+  std::vector<int64_t> places;
   for (Block& block : blocks_) {
-    for (const Pages& part : block.parts) block.bytes += part.end - part.begin;
+    block.bytes = bytes_of(block.parts);
     largest_ = std::max(largest_, block.bytes);
-    const size_t place = static_cast<size_t>(block.place);
-    if (at_place_.size() <= place) at_place_.resize(place + 1);
-    at_place_[place].push_back(static_cast<int32_t>(&block - blocks_.data()));
+    places.push_back(block.place);
   }
-  for (const Pages& part : pinned_) counters_.pinned_bytes += part.end - part.begin;
+  forecast_ = make_forecast(settings_.policy, places);
+  counters_.pinned_bytes = bytes_of(pinned_);
   if (needed_bytes() > settings_.budget) {
     fail(ErrorKind::kBudget, "a budget of ", settings_.budget, " bytes: ", counters_.pinned_bytes,
          " are always needed and ", largest_, " for the largest part; give at least ", needed_bytes());
   }
   load_pinned();
   sealed_ = true;
-}
-
-// What is pinned, and pages that several blocks touch, are taken out of the blocks.
-void Residency::cut_seams() {
-  struct Part {
-    Pages* pages;
-    bool pinned;
-  };
-  std::vector<Pages> always = std::exchange(pinned_, {});
-  std::vector<Part> parts;
-  for (Pages& pages : always) parts.push_back({&pages, true});
-  for (Block& block : blocks_) {
-    for (Pages& pages : block.parts) parts.push_back({&pages, false});
-  }
-  std::sort(parts.begin(), parts.end(), [](const Part& a, const Part& b) {
-    return a.pages->begin != b.pages->begin ? a.pages->begin < b.pages->begin : a.pages->end < b.pages->end;
-  });
-  Part* last = nullptr;
-  int64_t end = 0;
-  for (Part& part : parts) {
-    const int64_t shared = std::min(part.pages->end, end) - part.pages->begin;
-    if (shared > 0 && !part.pinned && last != nullptr && !last->pinned && shared > kPage) {
-      fail(ErrorKind::kInvalidArgument, "two blocks share ", shared, " bytes of ", file_->path(), " at ",
-           part.pages->begin, "; blocks must not overlap");
-    }
-    if (shared > 0) {
-      const Pages seam = {part.pages->begin, part.pages->begin + shared};
-      if (last != nullptr && !last->pinned && last->pages->end > seam.begin) {
-        // A block before it reaches into the seam: it gives it up. What lies behind stays its own only if
-        // the other is pinned and inside; blocks are cut at pages, so that does not happen to them.
-        if (last->pages->end > seam.end) {
-          fail(ErrorKind::kInvalidArgument, "a pinned range lies inside a block of ", file_->path(), " at ",
-               seam.begin, "; pin the block or cut it there");
-        }
-        last->pages->end = seam.begin;
-        pinned_.push_back(seam);
-      }
-      part.pages->begin = seam.end;
-    }
-    if (part.pages->end > end) {
-      end = part.pages->end;
-      last = &part;
-    }
-    if (part.pages->begin >= part.pages->end) part.pages->begin = part.pages->end;
-  }
-  for (const Pages& pages : always) {
-    if (pages.begin < pages.end) pinned_.push_back(pages);
-  }
-  for (Block& block : blocks_) {
-    std::erase_if(block.parts, [](const Pages& pages) { return pages.begin >= pages.end; });
-  }
 }
 
 void Residency::load_pinned() {
@@ -163,7 +108,7 @@ void Residency::acquire(std::span<const int32_t> blocks) {
   std::unique_lock lock(mutex_);
   const int64_t start = now_ns();
   wait_for_room(lock, wanted);
-  note_use(wanted);
+  forecast_->note(wanted);
   for (const int32_t id : wanted) blocks_[static_cast<size_t>(id)].leases += 1;
   for (const int32_t id : wanted) {
     send_for(id);  // wait_for_room() has seen that it can
@@ -179,7 +124,7 @@ size_t Residency::acquire_first(std::span<const int32_t> blocks) {
   std::unique_lock lock(mutex_);
   const int64_t start = now_ns();
   wait_for_room(lock, blocks.first(1));
-  note_use(blocks);
+  forecast_->note(blocks);
   blocks_[static_cast<size_t>(blocks[0])].leases += 1;
   send_for(blocks[0]);  // wait_for_room() has seen that it can, if need be in the place of the others
   // Held until all are sent for, so that none of them makes room for another.
@@ -255,7 +200,7 @@ void Residency::prefetch(std::span<const int32_t> blocks) {
   for (const int32_t id : blocks) {
     Block& block = blocks_[static_cast<size_t>(id)];
     if (block.state != State::kAbsent) continue;
-    if (!make_room(block.bytes, distance(block))) return;
+    if (!make_room(block.bytes, forecast_->distance(id))) return;
     block.ahead = true;
     counters_.prefetched += 1;
     begin_read(id, false);
@@ -282,37 +227,12 @@ void Residency::count_use(int32_t id) {
   block.ahead = false;
 }
 
-void Residency::note_use(std::span<const int32_t> blocks) {
-  uses_ += 1;
-  for (const int32_t id : blocks) {
-    Block& block = blocks_[static_cast<size_t>(id)];
-    block.last_use = uses_;
-    if (block.place != place_) {
-      place_ = block.place;
-      // Its neighbours had their turn; those that are used gain it back below.
-      for (const int32_t other : at_place_[static_cast<size_t>(place_)]) {
-        Block& neighbour = blocks_[static_cast<size_t>(other)];
-        neighbour.chance = std::max(kRarest, neighbour.chance * (1 - kNewest));
-      }
-    }
-    block.chance = std::min(1.0, block.chance + kNewest);
-  }
-}
-
-// Expected uses of places until the block is needed again.
-int64_t Residency::distance(const Block& block) const {
-  if (settings_.policy == Policy::kLeastRecent) return uses_ - block.last_use;
-  const int64_t round = static_cast<int64_t>(at_place_.size());
-  const int64_t next = (block.place - place_ + round - 1) % round + 1;  // 1 to round: its own is a round away
-  return next + static_cast<int64_t>(static_cast<double>(round) * (1 / block.chance - 1));
-}
-
 // The block that can go and is needed last, later than `beyond`; -1 without one.
 int Residency::farthest(int64_t beyond) const {
   int found = -1;
   for (const Block& block : blocks_) {
     if (block.state != State::kResident || block.leases > 0 || block.bytes == 0) continue;
-    const int64_t away = distance(block);
+    const int64_t away = forecast_->distance(static_cast<int32_t>(&block - blocks_.data()));
     if (away <= beyond) continue;
     beyond = away;
     found = static_cast<int>(&block - blocks_.data());

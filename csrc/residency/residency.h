@@ -10,16 +10,11 @@
 
 #include "arrow/column.h"
 #include "arrow/on_demand_file.h"
+#include "residency/forecast.h"
+#include "residency/pages.h"
 #include "residency/read_pool.h"
 
 namespace arrowmind::residency {
-
-// Which block gives way.
-enum class Policy : uint8_t {
-  kLeastRecent,  // the one whose last use is longest ago
-  kFarthest,     // the one whose next use is expected last: places of a plan come round in a cycle, and what
-                 // stands at one was used in a known part of the past rounds
-};
 
 struct Settings {
   int64_t budget = 0;  // bytes of blocks and of what is pinned
@@ -84,29 +79,21 @@ class Residency {
 
  private:
   enum class State : uint8_t { kAbsent, kLoading, kResident };
-  struct Pages {
-    int64_t begin, end;  // bytes, multiples of a page
-  };
   struct Block {
     std::vector<Pages> parts;
     int64_t bytes = 0;
     int64_t place = 0;
     State state = State::kAbsent;
     int leases = 0;
-    int pieces = 0;        // still being read
-    bool sent = false;     // read because somebody asked for it: counted as a miss
-    bool ahead = false;    // read ahead, and not used yet
-    int64_t last_use = 0;  // count of acquire()
-    double chance = 0.5;   // of being used when its place comes round
-    std::string failure;   // of the last read
+    int pieces = 0;       // still being read
+    bool sent = false;    // read because somebody asked for it: counted as a miss
+    bool ahead = false;   // read ahead, and not used yet
+    std::string failure;  // of the last read
   };
 
   void check(std::span<const int32_t> blocks) const;
   std::vector<int32_t> distinct(std::span<const int32_t> blocks) const;
-  void cut_seams();
   void load_pinned();
-  void note_use(std::span<const int32_t> blocks);
-  int64_t distance(const Block& block) const;
   int farthest(int64_t beyond) const;
   int64_t evictable(std::span<const int32_t> except) const;
   bool make_room(int64_t bytes, int64_t beyond);
@@ -126,12 +113,10 @@ class Residency {
   std::condition_variable changed_;
   std::vector<Block> blocks_;
   std::vector<Pages> pinned_;
-  std::vector<std::vector<int32_t>> at_place_;
+  std::unique_ptr<Forecast> forecast_;
   bool sealed_ = false;
   int64_t used_ = 0;
   int64_t largest_ = 0;
-  int64_t place_ = 0;  // of the last use
-  int64_t uses_ = 0;
   Counters counters_;
   int owner_process_;
   std::unique_ptr<ReadPool> readers_;  // last: its threads end before the rest

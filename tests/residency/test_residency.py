@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import threading
@@ -113,6 +114,27 @@ def test_pages_of_two_blocks_are_always_there(data):
         np.testing.assert_array_equal(residency.view(begin, size), content[begin : begin + size])
         residency.release([block])
     np.testing.assert_array_equal(residency.view(5 * BLOCK + 10, 100), content[5 * BLOCK + 10 :][:100])
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_ranges_at_any_place_are_there_with_their_block(data, seed):
+    path, content = data
+    chance = random.Random(seed)
+    cuts = sorted(chance.sample(range(1, 20 * PAGE), 40))
+    ranges = [(begin, end - begin) for begin, end in itertools.pairwise(cuts)]
+    chance.shuffle(ranges)
+    residency = _native.Residency.open(os.fsencode(path), 64 * PAGE)
+    pinned, blocks = ranges[:6], [ranges[6 + i :: 5] for i in range(5)]
+    for offset, size in pinned:
+        residency.pin(offset, size)
+    for place, block in enumerate(blocks):
+        residency.add(block, place)
+    residency.seal()
+    for number, block in enumerate(blocks):
+        residency.acquire([number])
+        for offset, size in (*block, *pinned):
+            np.testing.assert_array_equal(residency.view(offset, size), content[offset : offset + size])
+        residency.release([number])
 
 
 def test_blocks_that_overlap_are_refused(data):
