@@ -68,11 +68,11 @@ class Plan {
   struct Buffer {
     BufferType type;
     int64_t columns;
-    int64_t group;            // of the weights that codes in blocks meet
-    int64_t stride;           // elements between rows
-    int64_t scales, sums;     // of a row
-    int64_t bytes_per_token;  // data, and scales, sums and zero of codes
-    int64_t offset = 0;       // bytes per token of scratch before it
+    int64_t group;                 // of the weights that codes in blocks meet
+    int64_t stride = 0;            // elements between rows
+    int64_t scales = 0, sums = 0;  // of a row
+    int64_t bytes_per_token = 0;   // data, and scales, sums and zero of codes
+    int64_t offset = 0;            // bytes per token of scratch before it
   };
   struct Scratch {
     AlignedBuffer memory;

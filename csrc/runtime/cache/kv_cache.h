@@ -106,9 +106,9 @@ class KvCache {
  private:
   struct Place {
     CacheLayer layer;
-    cached_attention::Layout layout, small_layout;
-    int64_t offset, small_offset;  // in a page
-    std::vector<float> signs;      // of the rotation; empty: there is none
+    cached_attention::Layout layout = {}, small_layout = {};
+    int64_t offset = 0, small_offset = 0;  // in a page
+    std::vector<float> signs = {};         // of the rotation; empty: there is none
   };
   // Bytes that a sequence's growth needs, by what it is needed for.
   struct Need {
