@@ -241,6 +241,14 @@ def test_the_line_of_speeds():
     )
 
 
+def test_a_budget_for_generate_is_kept_or_refused(call, folder, expected):
+    done = call("generate", folder, "the cat", *WORDS, "--json", "--ram", "64GiB")
+    assert done.json["text"] == expected("the cat").text
+    refused = call("generate", folder, "the cat", "--ram", "1MiB")
+    assert refused.code != 0
+    assert "give at least" in refused.stderr
+
+
 def test_plan_tells_what_a_model_needs(call, folder):
     done = call("plan", folder, "--ram", "64GiB", "--json")
     assert done.code == 0, done.stderr

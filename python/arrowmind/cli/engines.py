@@ -19,24 +19,29 @@ if TYPE_CHECKING:
 __all__ = ["calibrator", "embedder", "observer", "open_engine"]
 
 
-def open_engine(session: Session, model: str | Path | None = None, *, judge: bool = True) -> ArrowEngine:
+def open_engine(
+    session: Session, model: str | Path | None = None, *, judge: bool = True, ram: str = ""
+) -> ArrowEngine:
     """The engine of a model folder.
 
     Args:
         session: Its settings choose device and threads.
         model: Model folder; None takes `model.path`.
         judge: False opens it whatever its precision report says.
+        ram: Most memory of the process; empty takes `residency.ram`.
 
     Raises:
         WeightError: the folder cannot be used.
         PrecisionError: its precision report is below a threshold, and `precision.below` is `refuse`.
         DeviceError: the device is not to be had, and `device.fallback` is `error`.
+        MemoryBudgetError: the model cannot run in `ram`.
     """
     settings = session.config.device
     device = resolve_device(settings.name, fallback=settings.fallback == "cpu")
     path = model or session.config.model.path
     threads = settings.threads or None
-    return ArrowEngine(path, device=device, threads=threads, config=session.config, judge=judge)
+    config = session.config
+    return ArrowEngine(path, device=device, threads=threads, config=config, judge=judge, ram=ram or None)
 
 
 def embedder(session: Session) -> EmbedderFactory:

@@ -25,9 +25,10 @@ def run(
     *,
     system: Annotated[str, typer.Option("--system", help="What the system says first.")] = "",
     load: Annotated[Path | None, typer.Option("--load", help="Go on with this saved conversation.")] = None,
+    ram: Annotated[str, typer.Option("--ram", help="Most memory of the process, for instance 4GiB.")] = "",
     sampling: SamplingOptions,
 ) -> None:
-    engine = open_engine(session, model)
+    engine = open_engine(session, model, ram=ram)
     talk = Talk(engine, sampling.options(session), system, silent=session.as_json)
     _ = engine.generator.prompts.template  # a model that cannot chat is told now, not after a message
     if load is not None:

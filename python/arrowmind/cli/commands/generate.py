@@ -43,13 +43,14 @@ def run(
     logprobs: Annotated[
         int | None, typer.Option("--logprobs", help="With --json: this many probable tokens at each place.")
     ] = None,
+    ram: Annotated[str, typer.Option("--ram", help="Most memory of the process, for instance 4GiB.")] = "",
     sampling: SamplingOptions,
     constraint: ConstraintOptions,
 ) -> None:
     text = read_whole(prompt or [], file)
     asked: Prompt = _messages(text, system) if chat or system else text
     options = {**sampling.options(session), **constraint.options(), "logprobs": logprobs}
-    engine = open_engine(session, model)
+    engine = open_engine(session, model, ram=ram)
     found = engine.generate(asked, **options) if session.as_json else _print(engine, asked, options)
     session.show({"model": model, **asdict(found)}, write)
     if not session.quiet:

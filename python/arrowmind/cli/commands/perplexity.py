@@ -31,8 +31,9 @@ def run(
         int | None,
         typer.Option("--stride", metavar="N", help="Tokens foretold per window. Default: half of it."),
     ] = None,
+    ram: Annotated[str, typer.Option("--ram", help="Most memory of the process, for instance 4GiB.")] = "",
 ) -> None:
-    engine = open_engine(session, model)
+    engine = open_engine(session, model, ram=ram)
     started = time.perf_counter()
     found = engine.perplexity(text, window, stride, show_progress=session.shows_progress)
     seconds = time.perf_counter() - started

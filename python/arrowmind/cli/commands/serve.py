@@ -52,6 +52,7 @@ def run(
     max_streams: Annotated[
         int | None, typer.Option("--max-streams", min=1, help="Texts that are generated together.")
     ] = None,
+    ram: Annotated[str, typer.Option("--ram", help="Most memory of the process, for instance 4GiB.")] = "",
 ) -> None:
     from arrowmind.server import ApiKeys, ModelShelf, serve  # noqa: PLC0415  an extra
     from arrowmind.server.shelf import name_of  # noqa: PLC0415
@@ -67,7 +68,7 @@ def run(
         if name in folders:
             raise InvalidArgumentError(f"two models have the name {name!r}; write NAME=FOLDER for one")
         folders[name] = path
-    shelf = ModelShelf({name: open_engine(session, path) for name, path in folders.items()})
+    shelf = ModelShelf({name: open_engine(session, path, ram=ram) for name, path in folders.items()})
     for _, engine in shelf.writers():
         _ = engine.generator  # what is wrong with it is told now
     serve(shelf, config.server, keys, ready=lambda address: _tell(session, address, list(folders)))
