@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import select
 import signal
 import subprocess
 import sys
@@ -156,6 +157,11 @@ def test_a_model_that_cannot_chat_says_so_at_once(call, tmp_path):
     assert "has no chat template" in done.stderr
 
 
+def heed_interrupts():
+    """A process that is started in the background by a shell ignores them, and so do its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Terminal:
     """`arrowmind chat` at a terminal."""
 
@@ -170,6 +176,7 @@ class Terminal:
             env=env,
             cwd=cwd,
             start_new_session=True,
+            preexec_fn=heed_interrupts,
         )
         os.close(other)
         self.seen = b""
@@ -177,7 +184,8 @@ class Terminal:
     def until(self, text, seconds=60):
         end = time.monotonic() + seconds
         while text not in self.seen:
-            assert time.monotonic() < end, self.seen
+            ready, _, _ = select.select([self.side], [], [], max(0, end - time.monotonic()))
+            assert ready, self.seen
             try:
                 self.seen += os.read(self.side, 4096)
             except OSError:
