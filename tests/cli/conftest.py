@@ -48,8 +48,8 @@ class WordEngine:
     dimension = 64
     fingerprint = "words"
 
-    def __init__(self, path, device="auto", threads=None, config=None, judge=True):
-        self.path, self.device, self.threads = str(path), device, threads
+    def __init__(self, path, device="auto", threads=None, config=None, judge=True, ram=None):
+        self.path, self.device, self.threads, self.ram = str(path), device, threads, ram
         WordEngine.opened.append(self)
 
     def encode(self, texts, normalize=True, show_progress=False):
