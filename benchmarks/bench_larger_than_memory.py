@@ -90,20 +90,24 @@ def tokenizer(size: int) -> dict[str, Any]:
 
 
 def tensors(config: dict[str, Any]) -> Iterator[Tensor]:
-    """Random matrices whose outputs are about as large as their inputs; an expert's side by side."""
+    """Random matrices; an expert's side by side.
+
+    Outputs are about as large as inputs, but those of attention are smaller: what all tokens of a text share
+    would else outweigh the token itself, and all would take the same routes.
+    """
     chance = np.random.default_rng(0)
 
-    def matrix(name: str, n: int, k: int) -> Tensor:
+    def matrix(name: str, n: int, k: int, gain: float = 1.4) -> Tensor:
         codes = np.frombuffer(chance.bytes(n * k), np.int8).reshape(n, k)
         codes = np.maximum(codes, np.int8(-127))
-        return int8_tensor(name, codes, np.full(n, 1.4 / 73 / k**0.5, np.float32), activation="int8")
+        return int8_tensor(name, codes, np.full(n, gain / 73 / k**0.5, np.float32), activation="int8")
 
     def ones(name: str, size: int) -> Tensor:
         return float_tensor(name, np.ones(size, np.float32))
 
     hidden, heads, keys = config["hidden_size"], config["num_attention_heads"], config["num_key_value_heads"]
     dim, mixtral = config["head_dim"], config["model_type"] == "mixtral"
-    yield matrix("model.embed_tokens.weight", config["vocab_size"], hidden)
+    yield matrix("model.embed_tokens.weight", config["vocab_size"], hidden, gain=2 * hidden**0.5)
     yield ones("model.norm.weight", hidden)
     for layer in range(config["num_hidden_layers"]):
         root = f"model.layers.{layer}."
@@ -111,7 +115,7 @@ def tensors(config: dict[str, Any]) -> Iterator[Tensor]:
         yield ones(f"{root}post_attention_layernorm.weight", hidden)
         for part, rows in (("q", heads), ("k", keys), ("v", keys)):
             yield matrix(f"{root}self_attn.{part}_proj.weight", rows * dim, hidden)
-        yield matrix(f"{root}self_attn.o_proj.weight", hidden, heads * dim)
+        yield matrix(f"{root}self_attn.o_proj.weight", hidden, heads * dim, gain=0.3)
         if config["model_type"] == "qwen3_moe":
             yield ones(f"{root}self_attn.q_norm.weight", dim)
             yield ones(f"{root}self_attn.k_norm.weight", dim)
@@ -167,7 +171,7 @@ first = engine.generate([5, 6, 7], max_tokens=1, ignore_eos=True)
 first_seconds = time.perf_counter() - began
 start = engine.info().get("residency", {})
 started = time.perf_counter()
-made = engine.generate([5, 6, 7, 8], max_tokens=tokens, ignore_eos=True, temperature=1.0, seed=1)
+made = engine.generate([5, 6, 7, 8], max_tokens=tokens, ignore_eos=True, temperature=1000.0, seed=1)
 seconds = time.perf_counter() - started
 end = engine.info().get("residency", {})
 status = dict(line.split(":", 1) for line in open("/proc/self/status"))
