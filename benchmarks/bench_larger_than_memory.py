@@ -14,11 +14,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import mmap
 import os
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from arrowmind.config.sizes import parse_bytes
+from arrowmind.engine.machine import disk_rate
 from arrowmind.weights.tensor import Tensor, float_tensor, int8_tensor
 from arrowmind.weights.writer import write_weights
 
@@ -63,7 +62,8 @@ SHAPES: dict[str, dict[str, Any]] = {
         **{"intermediate_size": 14_336, "num_hidden_layers": 29},
     },
 }
-PIECE = 4 << 20
+DISK = 3 << 30
+"""Bytes that are read to measure the disk."""
 
 
 def make(folder: Path, shape: str, layers: int | None) -> None:
@@ -133,32 +133,6 @@ def tensors(config: dict[str, Any]) -> Iterator[Tensor]:
             yield matrix(f"{part}{names[2]}.weight", hidden, inner)
 
 
-def disk_rate(path: Path, most: int = 3 << 30) -> float:
-    """Bytes per second of four threads that read the file past the page cache."""
-    size = min(most, path.stat().st_size // PIECE * PIECE)
-    places = iter(range(0, size, PIECE))
-    lock = threading.Lock()
-    file = os.open(path, os.O_RDONLY | os.O_DIRECT)
-
-    def read() -> None:
-        buffer = mmap.mmap(-1, PIECE)
-        while True:
-            with lock:
-                place = next(places, None)
-            if place is None:
-                return
-            os.preadv(file, [buffer], place)
-
-    threads = [threading.Thread(target=read) for _ in range(4)]
-    started = time.perf_counter()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    os.close(file)
-    return size / (time.perf_counter() - started)
-
-
 CHILD = """
 import json, sys, time
 began = time.perf_counter()
@@ -214,12 +188,12 @@ def main() -> None:
     config = json.loads((chosen.folder / "config.json").read_text())
     weights = chosen.folder / "weights.arrow"
     limit = parse_bytes(chosen.ram, "ram")
-    before = disk_rate(weights)
+    before = disk_rate(weights, DISK)
     done = limited(limit, [sys.executable, "-c", CHILD, str(chosen.folder), str(limit), str(chosen.tokens)])
     if done.returncode:
         sys.exit(f"the process ended with {done.returncode}: {done.stderr[-2000:]}")
     found = json.loads(done.stdout)
-    rate = (before + disk_rate(weights)) / 2
+    rate = (before + disk_rate(weights, DISK)) / 2
     per_token = found["seconds"] / found["tokens"]
     read = found["counters"].get("bytes_read", 0) / found["tokens"]
     result = {

@@ -298,31 +298,29 @@ void KvCache::fail_full(int64_t tokens, int64_t bytes) const {
        ": close or shorten sequences, or give the cache more tokens (max_tokens)");
 }
 
-void KvCache::reserve(const std::vector<Growth>& growth) {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  if (!has_small()) return prepare(growth);
-  // Float16 pages of these tokens come and go: what is taken is taken by each forward.
-  check_growth(growth);
+// Throws where there is no room for what `growth` needs, see need().
+void KvCache::check_room(const std::vector<Growth>& growth, bool at_once) const {
   int64_t bytes = 0;
   int64_t tokens = 0;
   for (const Growth& one : growth) {
-    const Need sum = need(one, false);
+    const Need sum = need(one, at_once);
     bytes += sum.exact + sum.small;
     tokens += one.tokens;
   }
   if (bytes > pool_.room()) fail_full(tokens, bytes);
 }
 
+void KvCache::reserve(const std::vector<Growth>& growth) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (!has_small()) return prepare(growth);
+  // Float16 pages of these tokens come and go: what is taken is taken by each forward.
+  check_growth(growth);
+  check_room(growth, false);
+}
+
 void KvCache::prepare(const std::vector<Growth>& growth) {
   check_growth(growth);
-  int64_t bytes = 0;
-  int64_t tokens = 0;
-  for (const Growth& one : growth) {
-    const Need sum = need(one, true);
-    bytes += sum.exact + sum.small;
-    tokens += one.tokens;
-  }
-  if (bytes > pool_.room()) fail_full(tokens, bytes);
+  check_room(growth, true);
   for (const Growth& one : growth) grow(find(one.sequence), one.tokens);
 }
 

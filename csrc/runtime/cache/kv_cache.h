@@ -126,6 +126,7 @@ class KvCache {
   Page* open_page(const PageList& list, int64_t length) const;
   bool must_renew(const PageList& list, int64_t length) const;
   Need need(const Growth& growth, bool at_once) const;
+  void check_room(const std::vector<Growth>& growth, bool at_once) const;
   [[noreturn]] void fail_full(int64_t tokens, int64_t bytes) const;
   void grow(Sequence& sequence, int64_t tokens);
   void renew_last(PageList& list, size_t group, int64_t length);

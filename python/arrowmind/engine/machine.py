@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import mmap
 import os
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from arrowmind import _native
+from arrowmind.observe import get_logger
 from arrowmind.weights.tensor import int8_tensor
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = ["disk_rate", "memory_rate"]
+
+_log = get_logger("arrowmind.engine")
 
 _ROWS, _COLUMNS = 16_384, 8192  # 128 MiB: more than the caches of most machines
 _ROUNDS = 5
@@ -47,32 +50,30 @@ def memory_rate(threads: _native.ThreadPool) -> float:
     return tensor.codes.nbytes / best
 
 
-def disk_rate(path: Path) -> float:
-    """Bytes per second that four threads read of a file, past the page cache where that can be."""
-    size = min(_READ, path.stat().st_size // _PIECE * _PIECE)
+def disk_rate(path: Path, most: int = _READ) -> float:
+    """Bytes per second that four threads read of a file, past the page cache where that can be.
+
+    Args:
+        path: the file.
+        most: bytes of it to read.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    size = min(most, path.stat().st_size) // _PIECE * _PIECE
     if size == 0:
         return _rate_at_once(path)
-    places = iter(range(0, size, _PIECE))
-    lock = threading.Lock()
     file = _open_direct(path)
 
-    def read() -> None:
-        with mmap.mmap(-1, _PIECE) as buffer:
-            while True:
-                with lock:
-                    place = next(places, None)
-                if place is None:
-                    return
-                os.preadv(file, [buffer], place)
+    def read(place: int) -> None:
+        with mmap.mmap(-1, _PIECE) as buffer:  # direct reads go to whole pages
+            os.preadv(file, [buffer], place)
 
     try:
-        readers = [threading.Thread(target=read) for _ in range(_READERS)]
-        started = time.perf_counter()
-        for reader in readers:
-            reader.start()
-        for reader in readers:
-            reader.join()
-        return size / (time.perf_counter() - started)
+        with ThreadPoolExecutor(_READERS) as readers:
+            started = time.perf_counter()
+            list(readers.map(read, range(0, size, _PIECE)))
+            return size / (time.perf_counter() - started)
     finally:
         os.close(file)
 
@@ -87,5 +88,6 @@ def _rate_at_once(path: Path) -> float:
 def _open_direct(path: Path) -> int:
     try:
         return os.open(path, os.O_RDONLY | getattr(os, "O_DIRECT", 0))
-    except OSError:  # not on this file system: the cache is measured, too
+    except OSError as error:
+        _log.warning("the disk is measured through the page cache", path=str(path), reason=error.strerror)
         return os.open(path, os.O_RDONLY)
