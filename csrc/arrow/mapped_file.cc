@@ -60,6 +60,10 @@ void MappedFile::forget_pages() const {
   if (data_ != nullptr) ::madvise(const_cast<uint8_t*>(data_), static_cast<size_t>(size_), MADV_DONTNEED);
 }
 
+void MappedFile::will_need(int64_t offset, int64_t size) const {
+  ::posix_fadvise(descriptor_, offset, size, POSIX_FADV_WILLNEED);  // advice: nothing depends on it
+}
+
 std::vector<uint8_t> MappedFile::read(int64_t offset, int64_t size) const {
   std::vector<uint8_t> bytes(static_cast<size_t>(size));
   for (int64_t done = 0; done < size;) {

@@ -29,6 +29,9 @@ class MappedFile {
   // Pages that were touched stop being this process's; touching them again brings them back.
   void forget_pages() const;
 
+  // Lets the disk begin to read [offset, offset + size), a range of the file, which is touched soon.
+  void will_need(int64_t offset, int64_t size) const;
+
   // Copies [offset, offset + size) to private memory without touching the mapping. The caller has checked
   // that the range lies inside the file. Throws Error(kIntegrity) when the file has become shorter.
   std::vector<uint8_t> read(int64_t offset, int64_t size) const;

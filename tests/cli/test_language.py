@@ -182,8 +182,11 @@ class Terminal:
         self.seen = b""
 
     def until(self, text, seconds=60, interrupting=False):
-        """Reads until `text` has come. An interrupt is repeated after a silent second: one that comes between a
-        prompt and the wait for a key is lost on `input()`."""
+        """Reads until `text` has come.
+
+        An interrupt is repeated after a silent second: one between a prompt and the wait for a key is lost on
+        `input()`.
+        """
         end = time.monotonic() + seconds
         silent = True
         while text not in self.seen and time.monotonic() < end:

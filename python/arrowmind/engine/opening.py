@@ -45,6 +45,7 @@ def open_language(
     if ram is not None:
         residence = fit(weights, model, room_of(folder, config), ram, config.residency)
         if residence is not None:
+            residence.weights.touch(threads)
             language = LanguageModel(model, residence.weights, longest, threads, options, residence)
             residence.weights.forget_pages()  # scales were looked at
             return language

@@ -20,7 +20,7 @@ from arrowmind.weights.tensor import BUFFERS, Checksums, Tensor, TensorSpec
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable
+    from collections.abc import Callable, Container
 
     import numpy.typing as npt
 
@@ -149,7 +149,23 @@ class WeightFile(WeightSource):
         if self._tree is None:
             return
         specs = (spec for spec in self._specs if role_of(spec.name, spec.shape) != "table")
-        self._tree.touch([self.tensor(spec.name).codes for spec in specs], pool)
+        self._tree.touch([self._column("codes")[self._rows[spec.name]] for spec in specs], pool)
+
+    def touch_fixed(self, moving: Container[str], pool: ThreadPool) -> None:
+        """Like :meth:`touch`, without the codes of what comes and goes.
+
+        Scales and sums of all tensors are hashed, and the codes of the others.
+
+        Args:
+            moving: names of tensors whose codes are read otherwise.
+            pool: threads to use.
+        """
+        if self._tree is None:
+            return
+        rows = range(len(self._specs))
+        buffers = [self._column(name)[row] for name in BUFFERS[1:] for row in rows]
+        buffers += [self._column("codes")[row] for row in rows if self._specs[row].name not in moving]
+        self._tree.touch([buffer for buffer in buffers if buffer.size], pool)
 
     def verify(self, progress: Callable[[int], None] | None = None) -> None:
         """Reads every byte: hash tree, checksums of all buffers, and sums against the codes they sum.

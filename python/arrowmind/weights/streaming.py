@@ -13,6 +13,7 @@ from arrowmind.weights.tensor import Tensor
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from arrowmind._native import ThreadPool
     from arrowmind.weights.file import WeightFile
     from arrowmind.weights.tensor import TensorSpec
 
@@ -72,6 +73,7 @@ class StreamedWeights(WeightSource):
         self.residency = _native.Residency.open(os.fsencode(file.path), budget, readers, policy)
         self.groups = tuple(groups)
         self._group: dict[str, int] = {}
+        self._tensors: dict[str, StreamedTensor] = {}
         for names, place in self.groups:
             number = self.residency.add([part for name in names for part in _ranges(file, name)], place)
             for name in names:
@@ -83,18 +85,28 @@ class StreamedWeights(WeightSource):
     def names(self) -> list[str]:  # noqa: D102
         return self._file.names()
 
+    def has(self, name: str) -> bool:  # noqa: D102
+        return self._file.has(name)
+
     def spec(self, name: str) -> TensorSpec:  # noqa: D102
         return self._file.spec(name)
 
     def tensor(self, name: str) -> Tensor:  # noqa: D102
         if name not in self._group:
             return self._file.tensor(name)
+        known = self._tensors.get(name)
+        return known or self._tensors.setdefault(name, self._streamed(name))
+
+    def _streamed(self, name: str) -> StreamedTensor:
         spec, residency = self._file.spec(name), self.residency
         _, scales, zero_points, sums, outer = self._file.tensor(name).buffers()
         codes, *grid = (residency.view(*part) for part in _ranges(self._file, name))
         if spec.grid is not None:  # they are as large as codes are small
             scales, zero_points = grid[0], grid[1] if len(grid) > 1 else None
         return StreamedTensor(spec, codes, scales, zero_points, sums, outer, origin=str(self.path))
+
+    def touch(self, pool: ThreadPool) -> None:  # noqa: D102
+        self._file.touch_fixed(self._group, pool)
 
     @property
     def documents(self) -> dict[str, dict[str, Any]]:  # noqa: D102
@@ -109,6 +121,7 @@ class StreamedWeights(WeightSource):
         self._file.forget_pages()
 
     def close(self) -> None:  # noqa: D102
+        self._tensors.clear()
         self._file.close()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -71,7 +72,8 @@ class TensorSpec:
     scale_type: str = ""
     zero_type: str = ""
 
-    @property
+    # Cached, as a model of experts has thousands of tensors and asks again and again.
+    @cached_property
     def grid(self) -> Grid | None:
         """The grid its codes lie on; None for floats and for int8 with one scale per row."""
         if self.group_size < 0:
@@ -88,7 +90,7 @@ class TensorSpec:
         """The name after its last dot."""
         return split_name(self.name)[1]
 
-    @property
+    @cached_property
     def codes_bytes(self) -> int:
         """Bytes of the codes, padding of the layout included."""
         if self.grid is not None:
