@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "base/error.h"
+#include "bindings/arrays.h"
 #include "bindings/bindings.h"
 #include "bindings/cached_attention.h"
 #include "runtime/cache/kv_cache.h"
@@ -34,6 +35,46 @@ void reserve(KvCache& cache, const std::vector<std::tuple<int64_t, int64_t>>& gr
   cache.reserve(described);
 }
 
+using Pages = nb::ndarray<uint8_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+using ConstPages = nb::ndarray<const uint8_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+
+template <typename Array>
+int64_t count_pages(const KvCache& cache, const Array& pages) {
+  const int64_t bytes = static_cast<int64_t>(pages.shape(1));
+  if (bytes != cache.page_bytes()) {
+    fail(ErrorKind::kInvalidArgument, "pages of ", bytes, " bytes; this cache has pages of ",
+         cache.page_bytes());
+  }
+  return static_cast<int64_t>(pages.shape(0));
+}
+
+void copy_pages(const KvCache& cache, int64_t sequence, int64_t first, const Pages& out) {
+  const int64_t count = count_pages(cache, out);
+  nb::gil_scoped_release release;
+  cache.copy_pages(sequence, first, count, reinterpret_cast<char*>(out.data()));
+}
+
+void splice(KvCache& cache, int64_t sequence, int64_t first, int64_t count, const ConstPages& pages) {
+  const int64_t put = count_pages(cache, pages);
+  nb::gil_scoped_release release;
+  cache.splice(sequence, first, count, reinterpret_cast<const char*>(pages.data()), put);
+}
+
+using Rotation = std::tuple<int64_t, bool, Vector<const float>>;
+
+void turn(const KvCache& cache, const Pages& pages, int64_t distance, const std::vector<Rotation>& layers) {
+  const int64_t count = count_pages(cache, pages);
+  std::vector<runtime::KeyRotation> rotations;
+  for (const auto& [first, interleaved, frequencies] : layers) {
+    rotations.push_back({.frequencies = frequencies.data(),
+                         .pairs = static_cast<int64_t>(frequencies.size()),
+                         .first = first,
+                         .interleaved = interleaved});
+  }
+  nb::gil_scoped_release release;
+  cache.turn(reinterpret_cast<char*>(pages.data()), count, distance, rotations);
+}
+
 }  // namespace
 
 // Whoever waits for a forward that holds the cache's lock must not hold the GIL meanwhile.
@@ -43,17 +84,27 @@ void bind_cache(nb::module_& m) {
       .def(nb::new_(&make_cache), nb::arg("layers"), nb::arg("format"), nb::arg("page_tokens"),
            nb::arg("max_tokens"), nb::arg("sinks") = 4, nb::arg("recent") = 64, nb::arg("chunk") = 512,
            "`layers`: a group, heads of keys and head size for each.")
-      .def("start", &KvCache::start, Release())
+      .def("start", &KvCache::start, nb::arg("shift") = 0, Release())
       .def("fork", &KvCache::fork, nb::arg("sequence"), nb::arg("tokens"), Release())
       .def("forget", &KvCache::forget, nb::arg("sequence"), nb::arg("tokens"), Release())
       .def("close", &KvCache::close, nb::arg("sequence"), Release())
       .def("length", &KvCache::length, nb::arg("sequence"), Release())
+      .def("shift", &KvCache::shift, nb::arg("sequence"), Release())
+      .def("copy_pages", &copy_pages, nb::arg("sequence"), nb::arg("first"), nb::arg("out"),
+           "Copies as many whole pages as `out`, uint8 [pages, page_bytes], has rows.")
+      .def("splice", &splice, nb::arg("sequence"), nb::arg("first"), nb::arg("count"), nb::arg("pages"),
+           "Puts `pages` in the place of `count` pages; what is behind them keeps its positions.")
+      .def("turn", &turn, nb::arg("pages"), nb::arg("distance"), nb::arg("layers"),
+           "Moves the keys of copied pages; of each layer the first element that turns, whether neighbours "
+           "turn against each other, and its frequencies.")
       .def("reserve", &reserve, nb::arg("growth"), Release())
       .def("trim", &KvCache::trim, Release())
       .def_prop_ro("free_tokens", &KvCache::free_tokens, Release())
       .def_prop_ro("used_bytes", &KvCache::used_bytes, Release())
       .def_prop_ro("held_bytes", &KvCache::held_bytes, Release())
-      .def_prop_ro("bound_bytes", &KvCache::bound_bytes);
+      .def_prop_ro("bound_bytes", &KvCache::bound_bytes)
+      .def_prop_ro("can_move", &KvCache::can_move)
+      .def_prop_ro("page_bytes", &KvCache::page_bytes);
 }
 
 }  // namespace arrowmind::bindings

@@ -180,7 +180,7 @@ void Plan::run_micro_batch(const Batch& batch, Range range, const RunOptions& op
   for (int64_t s = range.begin; s <= range.end; ++s) scratch->offsets.push_back(batch.offsets[s] - first);
   for (int64_t s = range.begin; s < range.end; ++s) {
     const int64_t before =
-        options.cache == nullptr ? 0 : options.cache->sequences[static_cast<size_t>(s)]->length;
+        options.cache == nullptr ? 0 : options.cache->sequences[static_cast<size_t>(s)]->position();
     for (int32_t i = 0; i < batch.offsets[s + 1] - batch.offsets[s]; ++i) {
       scratch->positions.push_back(static_cast<int32_t>(before + i));
     }

@@ -8,7 +8,8 @@ namespace arrowmind::cached_attention {
   void write_##name(const Write&);   \
   void attend_##name(const Attend&); \
   void shrink_##name(const Shrink&); \
-  void expand_##name(const Shrink&);
+  void expand_##name(const Shrink&); \
+  void turn_##name(const Turn&);
 #include "kernels/cached_attention/kernels.inc"
 #undef KERNEL
 
@@ -23,7 +24,8 @@ constexpr Row kRows[] = {
    write_##name,                                                       \
    attend_##name,                                                      \
    shrink_##name,                                                      \
-   expand_##name},
+   expand_##name,                                                      \
+   turn_##name},
 #include "kernels/cached_attention/kernels.inc"
 #undef KERNEL
 };

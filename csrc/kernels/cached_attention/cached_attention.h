@@ -94,6 +94,18 @@ struct Shrink {
 
 constexpr int64_t kShrinkScratch = kMaxTurned * 16 * 5;
 
+// Keys of one head of one page, float32 or float16, turned in place by one angle per pair of elements, the
+// same for all tokens: as far as their positions are moved. Pairs as of kernels/rope, from element `first`
+// on.
+struct Turn {
+  char* keys = nullptr;
+  Format format = Format::kF16;
+  int64_t page_tokens = 0, head_dim = 0;
+  int64_t first = 0, pairs = 0;
+  bool interleaved = false;
+  const float *cosines = nullptr, *sines = nullptr;  // [pairs]
+};
+
 struct Row {
   KernelRow row;
   float cost;  // relative time per multiply-add
@@ -101,6 +113,7 @@ struct Row {
   void (*attend)(const Attend&);
   void (*shrink)(const Shrink&);
   void (*expand)(const Shrink&);  // back, from `to` to `from`: what the codes stand for
+  void (*turn)(const Turn&);
 };
 
 std::span<const Row> rows();

@@ -1,4 +1,5 @@
 #include "kernels/cached_attention/body.h"
+#include "kernels/cached_attention/turning.h"
 #include "kernels/cached_attention/writing.h"
 
 namespace arrowmind::cached_attention {
@@ -17,6 +18,10 @@ void shrink_4x16_scalar(const Shrink& p) {
 
 void expand_4x16_scalar(const Shrink& p) {
   ARROWMIND_ISA::expand_pages(p);
+}
+
+void turn_4x16_scalar(const Turn& p) {
+  ARROWMIND_ISA::turn_page(p);
 }
 
 }  // namespace arrowmind::cached_attention

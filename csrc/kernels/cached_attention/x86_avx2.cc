@@ -1,4 +1,5 @@
 #include "kernels/cached_attention/body.h"
+#include "kernels/cached_attention/turning.h"
 #include "kernels/cached_attention/writing.h"
 
 namespace arrowmind::cached_attention {
@@ -17,6 +18,10 @@ void shrink_6x16_avx2(const Shrink& p) {
 
 void expand_6x16_avx2(const Shrink& p) {
   ARROWMIND_ISA::expand_pages(p);
+}
+
+void turn_6x16_avx2(const Turn& p) {
+  ARROWMIND_ISA::turn_page(p);
 }
 
 }  // namespace arrowmind::cached_attention

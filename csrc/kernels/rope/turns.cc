@@ -55,12 +55,22 @@ Turn turn(double x) {
 }
 
 void fill_turns(int32_t position, const float* frequencies, int64_t count, float factor, float* cosines,
-                float* sines) {
+                float* sines, int64_t exact_from) {
   for (int64_t i = 0; i < count; ++i) {
-    const float angle = static_cast<float>(position) * frequencies[i];
-    const Turn found = turn(static_cast<double>(angle));
+    const float rounded = static_cast<float>(position) * frequencies[i];
+    const double exact = static_cast<double>(position) * static_cast<double>(frequencies[i]);
+    const Turn found = turn(position < exact_from ? static_cast<double>(rounded) : exact);
     cosines[i] = static_cast<float>(found.cosine) * factor;
     sines[i] = static_cast<float>(found.sine) * factor;
+  }
+}
+
+void fill_way(int64_t distance, const float* frequencies, int64_t count, float* cosines, float* sines) {
+  const double size = std::abs(static_cast<double>(distance));
+  for (int64_t i = 0; i < count; ++i) {
+    const Turn found = turn(size * static_cast<double>(frequencies[i]));
+    cosines[i] = static_cast<float>(found.cosine);
+    sines[i] = static_cast<float>(distance < 0 ? -found.sine : found.sine);
   }
 }
 

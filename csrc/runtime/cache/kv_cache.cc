@@ -136,9 +136,15 @@ KvCache::Sequence& KvCache::find(int64_t id) {
   return const_cast<Sequence&>(sequence(id));
 }
 
-int64_t KvCache::start() {
+int64_t KvCache::start(int64_t shift) {
+  if (shift < 0 || shift > kMaxLength) {
+    fail(ErrorKind::kInvalidArgument, "a sequence whose first token stands at ", shift, "; use 0 to ",
+         kMaxLength);
+  }
   const std::lock_guard<std::mutex> lock(mutex_);
-  sequences_[next_].groups.resize(group_bytes_.size());
+  Sequence& made = sequences_[next_];
+  made.groups.resize(group_bytes_.size());
+  made.shift = shift;
   return next_++;
 }
 
@@ -284,7 +290,7 @@ void KvCache::check_growth(const std::vector<Growth>& growth) const {
       fail(ErrorKind::kInvalidArgument, "sequence ", one.sequence,
            " stands in the batch twice; join its tokens");
     }
-    const int64_t length = sequence(one.sequence).length;
+    const int64_t length = sequence(one.sequence).position();
     if (one.tokens < 0 || one.tokens > kMaxLength - length) {
       fail(ErrorKind::kInvalidArgument, one.tokens, " tokens for sequence ", one.sequence, " of ", length,
            "; a sequence has at most ", kMaxLength);

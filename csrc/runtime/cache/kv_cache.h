@@ -28,6 +28,14 @@ struct CacheOptions {
   int64_t chunk = 512;  // most tokens that come at once, for which there must be float16 pages meanwhile
 };
 
+// How the keys of a layer turn with their positions, see kernels/rope; from element `first` on, two for each
+// frequency.
+struct KeyRotation {
+  const float* frequencies = nullptr;
+  int64_t pairs = 0, first = 0;
+  bool interleaved = false;
+};
+
 // Tokens that a sequence gains.
 struct Growth {
   int64_t sequence, tokens;
@@ -61,6 +69,8 @@ class KvCache {
   };
   struct Sequence {
     int64_t length = 0;  // tokens
+    int64_t shift = 0;   // position of the first: above 0 where pages before others were taken out
+    int64_t position() const { return length + shift; }  // of the next token
     std::vector<PageList> groups;
   };
 
@@ -69,11 +79,23 @@ class KvCache {
 
   // Each throws Error(kInvalidArgument) for a sequence that is not open, and fork() and forget() for more
   // tokens than it has.
-  int64_t start();  // a new one without tokens
+  int64_t start(int64_t shift = 0);  // a new one without tokens; its first is to stand at `shift`
   int64_t fork(int64_t sequence, int64_t tokens);
   void forget(int64_t sequence, int64_t tokens);  // its last; and what was reserved for it
   void close(int64_t sequence);
   int64_t length(int64_t sequence) const;
+  int64_t shift(int64_t sequence) const;
+  // Whole pages of a sequence, [first, first + count): page_bytes() of each, the groups of layers in order.
+  // Only pages in full can be copied, put and turned; see can_move().
+  void copy_pages(int64_t sequence, int64_t first, int64_t count, char* to) const;
+  // Puts `put` pages in the place of `count`. Tokens behind them keep their positions, and those before and
+  // between stand directly before them: their keys must have been turned for it. Throws Error(kCacheFull)
+  // where there is no room for the new ones beside the old, and nothing has changed then.
+  void splice(int64_t sequence, int64_t first, int64_t count, const char* pages, int64_t put);
+  // Moves the keys of copied pages by `distance` positions; a rotation for each layer.
+  void turn(char* pages, int64_t count, int64_t distance, const std::vector<KeyRotation>& rotations) const;
+  bool can_move() const { return !has_small() && options_.format != cached_attention::Format::kI8; }
+  int64_t page_bytes() const { return full_bytes(); }
   // Sees to it that what will come cannot run out of pages midway: for all or none. Throws Error(kCacheFull).
   void reserve(const std::vector<Growth>& growth);
   // Gives the memory of free pages back to the system.
@@ -123,6 +145,8 @@ class KvCache {
   int64_t small_pages(int64_t seen) const;
   int64_t exact_overhead() const;
   void check_growth(const std::vector<Growth>& growth) const;
+  void check_pages(const Sequence& sequence, int64_t first, int64_t count) const;
+  std::vector<PageList> take_pages(const char* pages, int64_t count);
   Page* open_page(const PageList& list, int64_t length) const;
   bool must_renew(const PageList& list, int64_t length) const;
   Need need(const Growth& growth, bool at_once) const;

@@ -11,8 +11,8 @@ constexpr int64_t kGrainTokens = 64;
 
 class Turns : public Op {
  public:
-  Turns(const float* frequencies, int64_t count, float factor, int output)
-      : frequencies_(frequencies), count_(count), factor_(factor), output_(output) {
+  Turns(const float* frequencies, int64_t count, float factor, int output, int64_t exact_from)
+      : frequencies_(frequencies), count_(count), factor_(factor), output_(output), exact_from_(exact_from) {
     writes = {output};
   }
 
@@ -21,7 +21,8 @@ class Turns : public Op {
     e.spread(e.batch.tokens(), kGrainTokens, [&](int64_t begin, int64_t end, int) {
       for (int64_t t = begin; t < end; ++t) {
         float* cosines = out.f32() + t * out.stride;
-        rope::fill_turns(e.positions[t], frequencies_, count_, factor_, cosines, cosines + count_);
+        rope::fill_turns(e.positions[t], frequencies_, count_, factor_, cosines, cosines + count_,
+                         exact_from_);
       }
     });
   }
@@ -33,6 +34,7 @@ class Turns : public Op {
   int64_t count_;
   float factor_;
   int output_;
+  int64_t exact_from_;
 };
 
 class Rope : public Op {
@@ -76,7 +78,8 @@ class Rope : public Op {
 
 void add_turns(Plan& plan, int output, const float* frequencies, float factor) {
   plan.expect(output, BufferType::kF32, -1, "turns");
-  plan.add_op(std::make_unique<Turns>(frequencies, plan.columns(output) / 2, factor, output));
+  plan.add_op(std::make_unique<Turns>(frequencies, plan.columns(output) / 2, factor, output,
+                                      plan.limits().max_length));
 }
 
 void add_rope(Plan& plan, int buffer, int turns, const Pieces& heads, bool interleaved) {

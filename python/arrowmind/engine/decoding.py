@@ -9,6 +9,7 @@ import numpy as np
 
 from arrowmind import _native
 from arrowmind.errors import InvalidArgumentError
+from arrowmind.models.decoder_spec import LatentAttention
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from arrowmind.engine.cache_settings import CacheSettings
     from arrowmind.engine.language import LanguageModel
+    from arrowmind.models.decoder_spec import DecoderAttention
 
 __all__ = ["CachedDecoder"]
 
@@ -64,12 +66,13 @@ class CachedDecoder:
             settings.recent,
             settings.prefill_chunk,
         )
+        self._rotations = [_rotation(block.attention) for block in language_model.model.blocks]
         self._lock = threading.Lock()
 
-    def start(self) -> int:
-        """A new sequence without tokens; its handle."""
+    def start(self, shift: int = 0) -> int:
+        """A new sequence without tokens, whose first is to stand at position `shift`; its handle."""
         with self._lock:
-            return self._cache.start()
+            return self._cache.start(shift)
 
     def append(self, feeds: Sequence[tuple[int, Sequence[int], int]]) -> list[NDArray[np.float32]]:
         """Appends tokens to sequences, all in one forward, or several where they are many.
@@ -134,6 +137,50 @@ class CachedDecoder:
         with self._lock:
             return self._cache.length(handle)
 
+    def shift(self, handle: int) -> int:
+        """Position of the first token of a sequence: above 0 where pages were taken out.
+
+        Raises:
+            InvalidArgumentError: the handle is not open.
+        """
+        with self._lock:
+            return self._cache.shift(handle)
+
+    @property
+    def page_bytes(self) -> int:
+        """Bytes of a page of all layers."""
+        return self._cache.page_bytes
+
+    def copy_pages(self, handle: int, first: int, count: int) -> NDArray[np.uint8]:
+        """Whole pages of a sequence, uint8 [count, page_bytes].
+
+        Raises:
+            InvalidArgumentError: it has fewer, or the cache holds codes.
+        """
+        pages = np.empty((count, self._cache.page_bytes), np.uint8)
+        with self._lock:
+            self._cache.copy_pages(handle, first, pages)
+        return pages
+
+    def splice(self, handle: int, first: int, count: int, pages: NDArray[np.uint8]) -> None:
+        """Puts `pages` in the place of `count` pages of a sequence.
+
+        What is behind them keeps its positions; what is before, and the new pages, stand directly before it.
+
+        Raises:
+            InvalidArgumentError: the sequence has fewer pages, or fewer positions were taken out before.
+            CacheFullError: there is no room for them beside the old ones; nothing has changed.
+        """
+        with self._lock:
+            self._cache.splice(handle, first, count, pages)
+
+    def turn(self, pages: NDArray[np.uint8], distance: int) -> NDArray[np.uint8]:
+        """Copies of pages, their keys moved by `distance` positions."""
+        turned: NDArray[np.uint8] = pages.copy()
+        if distance:
+            self._cache.turn(turned, distance, self._rotations)
+        return turned
+
     @property
     def free_tokens(self) -> int:
         """Tokens that fit into the pages nobody has."""
@@ -197,6 +244,14 @@ def _layers(language_model: LanguageModel) -> list[tuple[int, int, int]]:
     attentions = [block.attention for block in language_model.model.blocks]
     windows = list(dict.fromkeys(attention.window for attention in attentions))
     return [(windows.index(one.window), one.key_heads, one.head_dim) for one in attentions]
+
+
+def _rotation(attention: DecoderAttention | LatentAttention) -> tuple[int, bool, NDArray[np.float32]]:
+    """Which elements of a head turn, whether neighbours against each other, and how fast."""
+    frequencies = np.asarray(attention.rope.frequencies, dtype=np.float32)
+    if isinstance(attention, LatentAttention):
+        return attention.plain_dim, attention.interleaved, frequencies
+    return 0, False, frequencies
 
 
 def _forwards(feeds: list[_Feed], most: int) -> Iterator[list[_Piece]]:
