@@ -55,20 +55,32 @@ runtime::ExpertMatrix matrix_of(Plan& plan, const nb::dict& tensor) {
   return {w, integer && tensor.contains("paired") && nb::cast<bool>(tensor["paired"])};
 }
 
+std::shared_ptr<runtime::ExpertSource> resident(std::vector<runtime::ExpertWeights> weights,
+                                                const nb::dict& moving) {
+  runtime::ResidentOptions options = {
+      .blocks = nb::cast<std::vector<int32_t>>(moving["blocks"]),
+      .ahead = nb::cast<std::vector<int32_t>>(moving["ahead"]),
+      .threshold = nb::cast<double>(moving["threshold"]),
+      .together = nb::cast<bool>(moving["together"]),
+  };
+  auto residency = nb::cast<std::shared_ptr<residency::Residency>>(moving["residency"]);
+  if (residency == nullptr || options.blocks.size() != weights.size()) {
+    fail(ErrorKind::kInvalidArgument, "experts of a residency need a block each");
+  }
+  return std::make_shared<runtime::ResidentExperts>(std::move(weights), std::move(residency),
+                                                    std::move(options));
+}
+
 void add_experts(Plan& plan, const std::vector<ExpertDescription>& experts, int input, int route, int output,
                  const std::string& activation, const std::string& inner, int64_t inner_group, int residual,
-                 const std::shared_ptr<residency::Residency>& residency,
-                 const std::optional<std::vector<int32_t>>& blocks) {
+                 const std::optional<nb::dict>& moving) {
   std::vector<runtime::ExpertWeights> weights;
   for (const auto& [gate, up, down] : experts) {
     weights.push_back({matrix_of(plan, gate), matrix_of(plan, up), matrix_of(plan, down)});
   }
-  if ((residency != nullptr) != blocks.has_value() || (blocks && blocks->size() != weights.size())) {
-    fail(ErrorKind::kInvalidArgument, "experts of a residency need a block each");
-  }
   std::shared_ptr<runtime::ExpertSource> source;
-  if (blocks) {
-    source = std::make_shared<runtime::ResidentExperts>(std::move(weights), residency, *blocks);
+  if (moving) {
+    source = resident(std::move(weights), *moving);
   } else {
     source = std::make_shared<runtime::MappedExperts>(std::move(weights));
   }
@@ -114,7 +126,7 @@ void bind_plan_experts(nb::class_<Plan>& plan) {
       .def("row_scale", &runtime::add_row_scale, nb::arg("route"), nb::arg("buffer"))
       .def("experts", &add_experts, nb::arg("experts"), nb::arg("input"), nb::arg("route"), nb::arg("output"),
            nb::arg("activation") = "silu", nb::arg("inner") = "fp32", nb::arg("inner_group") = 0,
-           nb::arg("residual") = -1, nb::arg("residency") = nb::none(), nb::arg("blocks") = nb::none());
+           nb::arg("residual") = -1, nb::arg("moving") = nb::none());
 }
 
 }  // namespace arrowmind::bindings

@@ -66,6 +66,7 @@ nb::dict counters(const Residency& self) {
   found["resident_bytes"] = c.resident_bytes;
   found["peak_bytes"] = c.peak_bytes;
   found["pinned_bytes"] = c.pinned_bytes;
+  found["resident_blocks"] = c.resident_blocks;
   return found;
 }
 
@@ -81,20 +82,38 @@ void bind_residency(nb::module_& m) {
       .def(
           "pin", [](Residency& self, int64_t offset, int64_t size) { self.pin({offset, size}); },
           nb::arg("offset"), nb::arg("size"))
+      .def(
+          "block_bytes",
+          [](const Residency& self) {
+            std::vector<int64_t> found;
+            for (int32_t i = 0; i < self.blocks(); ++i) found.push_back(self.block_bytes(i));
+            return found;
+          },
+          "Memory of each block, once they are sealed.")
       .def("seal", &Residency::seal, unlocked, "Loads what is pinned; no block can be added afterwards.")
       .def(
           "acquire", [](Residency& self, const Blocks& blocks) { self.acquire(blocks); }, nb::arg("blocks"),
           unlocked, "Waits until the blocks are in memory; they stay until released.")
       .def(
-          "acquire_first", [](Residency& self, const Blocks& blocks) { return self.acquire_first(blocks); },
-          nb::arg("blocks"), unlocked,
-          "Sends for all, waits for the first, leases it and those after it that are there; their number.")
+          "acquire_first",
+          [](Residency& self, const Blocks& blocks, bool together) {
+            return self.acquire_first(blocks, together);
+          },
+          nb::arg("blocks"), nb::arg("together") = false, unlocked,
+          "Sends for all, waits for the first or for all that fit together, leases what is there of the "
+          "beginning; their number.")
       .def(
           "release", [](Residency& self, const Blocks& blocks) { self.release(blocks); }, nb::arg("blocks"),
           unlocked)
       .def(
           "prefetch", [](Residency& self, const Blocks& blocks) { self.prefetch(blocks); }, nb::arg("blocks"),
           unlocked)
+      .def(
+          "prefetch_likely",
+          [](Residency& self, const Blocks& blocks, double threshold) {
+            self.prefetch_likely(blocks, threshold);
+          },
+          nb::arg("blocks"), nb::arg("threshold"), unlocked)
       .def("set_budget", &Residency::set_budget, nb::arg("size"), unlocked)
       .def("view", &view, nb::arg("offset"), nb::arg("size"),
            "Read-only uint8; to be read while its block is acquired, and only then.")

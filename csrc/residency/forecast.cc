@@ -15,6 +15,7 @@ class LeastRecent final : public Forecast {
     for (const int32_t block : blocks) last_[static_cast<size_t>(block)] = now_;
   }
   int64_t distance(int32_t block) const override { return now_ - last_[static_cast<size_t>(block)]; }
+  double chance(int32_t block) const override { return last_[static_cast<size_t>(block)] > 0 ? 1 : 0; }
 
  private:
   std::vector<int64_t> last_;
@@ -25,7 +26,8 @@ class LeastRecent final : public Forecast {
 // cycle, and a block is used in a part of the rounds that the past tells.
 class Farthest final : public Forecast {
  public:
-  explicit Farthest(const std::vector<int64_t>& places) : place_(places), chance_(places.size(), kUnknown) {
+  explicit Farthest(const std::vector<int64_t>& places)
+      : place_(places), chance_(places.size(), kUnknown), used_(places.size()) {
     for (size_t block = 0; block < places.size(); ++block) {
       const size_t place = static_cast<size_t>(places[block]);
       if (at_.size() <= place) at_.resize(place + 1);
@@ -38,6 +40,7 @@ class Farthest final : public Forecast {
       const size_t block = static_cast<size_t>(number);
       if (place_[block] != now_) pass(place_[block]);
       chance_[block] = std::min(1.0, chance_[block] + kNewest);
+      used_[block] = true;
     }
   }
 
@@ -47,6 +50,11 @@ class Farthest final : public Forecast {
     const int64_t next =
         (place_[block] - now_ + round - 1) % round + 1;  // 1 to round: its own is a round away
     return next + static_cast<int64_t>(static_cast<double>(round) * (1 / chance_[block] - 1));
+  }
+
+  double chance(int32_t number) const override {
+    const size_t block = static_cast<size_t>(number);
+    return used_[block] ? chance_[block] : 0;
   }
 
  private:
@@ -64,6 +72,7 @@ class Farthest final : public Forecast {
 
   std::vector<int64_t> place_;
   std::vector<double> chance_;
+  std::vector<bool> used_;
   std::vector<std::vector<size_t>> at_;
   int64_t now_ = 0;
 };

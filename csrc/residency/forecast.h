@@ -21,6 +21,8 @@ class Forecast {
   virtual void note(std::span<const int32_t> blocks) = 0;
   // In units of its own; the larger, the less a block is worth.
   virtual int64_t distance(int32_t block) const = 0;
+  // How probable it is that a round uses the block: 0 to 1; 0 for one that was never used.
+  virtual double chance(int32_t block) const = 0;
 };
 
 // `places` of the blocks order uses within a round: blocks that are asked for at one time share a place.

@@ -118,7 +118,7 @@ void Residency::acquire(std::span<const int32_t> blocks) {
   counters_.stalled_ns += now_ns() - start;
 }
 
-size_t Residency::acquire_first(std::span<const int32_t> blocks) {
+size_t Residency::acquire_first(std::span<const int32_t> blocks, bool together) {
   check(blocks);
   if (blocks.empty()) return 0;
   std::unique_lock lock(mutex_);
@@ -130,14 +130,14 @@ size_t Residency::acquire_first(std::span<const int32_t> blocks) {
   // Held until all are sent for, so that none of them makes room for another.
   const std::span<const int32_t> others = blocks.subspan(1);
   for (const int32_t id : others) blocks_[static_cast<size_t>(id)].leases += 1;
-  for (const int32_t id : others) {
-    if (!send_for(id)) break;
-  }
-  drop_leases(others);
-  wait_for_reads(lock, blocks.first(1));
+  size_t sent = 1;
+  while (sent < blocks.size() && send_for(blocks[sent])) ++sent;
+  const size_t awaited = together ? sent : 1;
+  drop_leases(blocks.subspan(awaited));
+  wait_for_reads(lock, blocks.first(awaited));
   size_t count = 0;
   while (count < blocks.size() && blocks_[static_cast<size_t>(blocks[count])].state == State::kResident) {
-    if (count > 0) blocks_[static_cast<size_t>(blocks[count])].leases += 1;
+    if (count >= awaited) blocks_[static_cast<size_t>(blocks[count])].leases += 1;
     count_use(blocks[count++]);
   }
   counters_.stalled_ns += now_ns() - start;
@@ -198,13 +198,35 @@ void Residency::prefetch(std::span<const int32_t> blocks) {
   check(blocks);
   const std::lock_guard lock(mutex_);
   for (const int32_t id : blocks) {
-    Block& block = blocks_[static_cast<size_t>(id)];
-    if (block.state != State::kAbsent) continue;
-    if (!make_room(block.bytes, forecast_->distance(id))) return;
-    block.ahead = true;
-    counters_.prefetched += 1;
-    begin_read(id, false);
+    if (!read_ahead(id)) return;
   }
+}
+
+void Residency::prefetch_likely(std::span<const int32_t> blocks, double threshold) {
+  check(blocks);
+  const std::lock_guard lock(mutex_);
+  std::vector<std::pair<double, int32_t>> likely;
+  for (const int32_t id : blocks) {
+    const double chance = forecast_->chance(id);
+    if (chance > threshold && blocks_[static_cast<size_t>(id)].state == State::kAbsent) {
+      likely.emplace_back(-chance, id);
+    }
+  }
+  std::stable_sort(likely.begin(), likely.end(), [](auto& a, auto& b) { return a.first < b.first; });
+  for (const auto& [unused, id] : likely) {
+    if (!read_ahead(id)) return;
+  }
+}
+
+// False where there is no room for it.
+bool Residency::read_ahead(int32_t id) {
+  Block& block = blocks_[static_cast<size_t>(id)];
+  if (block.state != State::kAbsent) return true;
+  if (!make_room(block.bytes, forecast_->distance(id))) return false;
+  block.ahead = true;
+  counters_.prefetched += 1;
+  begin_read(id, false);
+  return true;
 }
 
 // Sees to it that a block is there or on its way; false where there is no room for it.
@@ -339,6 +361,7 @@ Counters Residency::counters() const {
   const std::lock_guard lock(mutex_);
   Counters counters = counters_;
   counters.resident_bytes = used_;
+  for (const Block& block : blocks_) counters.resident_blocks += block.state == State::kResident ? 1 : 0;
   return counters;
 }
 

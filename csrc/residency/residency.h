@@ -35,6 +35,7 @@ struct Counters {
   int64_t resident_bytes = 0;  // now, what is pinned and what is on its way included
   int64_t peak_bytes = 0;
   int64_t pinned_bytes = 0;
+  int64_t resident_blocks = 0;  // now
 };
 
 // Keeps blocks of a file in memory within a budget: reads those that are asked for, reads ahead, and gives
@@ -64,16 +65,21 @@ class Residency {
   void acquire(std::span<const int32_t> blocks);
   // Sends for all of `blocks`, which are distinct, as far as they fit together; waits for the first, and
   // leases it and those after it that are there by then. Their number. Errors as acquire().
-  size_t acquire_first(std::span<const int32_t> blocks);
+  // `together`: waits for all that fit, and leases those.
+  size_t acquire_first(std::span<const int32_t> blocks, bool together = false);
   void release(std::span<const int32_t> blocks);
   // Reads ahead as far as there is room, or something that is needed later to give up for it.
   void prefetch(std::span<const int32_t> blocks);
+  // The same for those of them that more than this share of the last rounds used, the likeliest first.
+  void prefetch_likely(std::span<const int32_t> blocks, double threshold);
 
   // A smaller one gives memory back as soon as leases allow. Throws Error(kBudget) if less than what is
   // pinned and the largest block.
   void set_budget(int64_t bytes);
   int64_t budget() const;
   int64_t needed_bytes() const;  // what is pinned and the largest block
+  int32_t blocks() const { return static_cast<int32_t>(blocks_.size()); }
+  int64_t block_bytes(int32_t block) const { return blocks_[static_cast<size_t>(block)].bytes; }
   Counters counters() const;
   const std::shared_ptr<const arrow::OnDemandFile>& file() const { return file_; }
 
@@ -100,6 +106,7 @@ class Residency {
   void evict(Block& block);
   bool send_for(int32_t id);
   void count_use(int32_t id);
+  bool read_ahead(int32_t id);
   void begin_read(int32_t id, bool urgent);
   void read_piece(int32_t id, Pages piece);
   void end_piece(int32_t id, int64_t bytes, std::string failure);

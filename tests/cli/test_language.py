@@ -273,6 +273,24 @@ def test_plan_tells_what_a_model_needs(call, folder):
     assert "68.7 GB" in shown.stdout
 
 
+def test_a_profile_changes_what_is_planned_and_run(call, folder, expected):
+    done = call("plan", folder, "--ram", "64GiB", "--profile", "high_throughput", "--json")
+    assert done.json["profile"] == "high_throughput"
+    assert done.json["settings"]["generation.prefill_chunk"] == 2048
+    usual = call("plan", folder, "--ram", "64GiB", "--json")
+    assert usual.json["scratch"] < done.json["scratch"]
+    chosen = ["--profile", "high_throughput", "--set", "generation.prefill_chunk=512"]
+    shown = call("plan", folder, "--ram", "64GiB", *chosen).stdout
+    assert "profile high_throughput" in shown
+    line = next(line for line in shown.splitlines() if "prefill_chunk" in line)
+    assert line.split() == ["generation.prefill_chunk", "512", "512", "argument"]
+    for profile in ("low_latency", "high_throughput"):
+        found = call("generate", folder, "the cat", *WORDS, "--json", "--profile", profile)
+        assert found.json["text"] == expected("the cat").text
+    refused = call("generate", folder, "the cat", "--profile", "fast")
+    assert "low_latency, balanced, high_throughput" in refused.stderr
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [([], "--ram"), (["--ram", "much"], "such as 4GiB"), (["--ram", "1MiB"], "give at least")],

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 
 import pytest
-from tests.docs.pages import blocks
+from tests.docs.pages import blocks, table_rows
 from tests.server.conftest import Encoder, listening
 
 from arrowmind import ArrowEngine
@@ -77,3 +77,13 @@ def ask(body):
     )
     answer = json.loads(done.stdout)
     assert answer["choices"][0]["text"].startswith(", there was")
+
+
+def test_the_table_of_profiles_is_that_of_the_settings():
+    from arrowmind.config import PROFILES, profile_values
+
+    rows = table_rows(PAGE, "More model than memory")
+    values = [profile_values(name) for name in PROFILES]
+    found = [[cell.strip("`") for cell in row] for row in rows if len(row) == 1 + len(PROFILES)]
+    found = [[row[0].split("`")[0], *row[1:]] for row in found]
+    assert found == [[key, *(str(one[key]).lower() for one in values)] for key in values[0]]

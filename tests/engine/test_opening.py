@@ -7,6 +7,7 @@ from tests.engine import decoders
 from tests.reference import decoder
 
 from arrowmind import _native
+from arrowmind.config import GenerationSettings
 from arrowmind.engine import opening
 from arrowmind.engine.folder import ModelFolder
 from arrowmind.engine.language import LanguageModel
@@ -21,5 +22,11 @@ def test_scratch_is_not_more_than_was_reckoned(tmp_path, name):
     convert_model(tmp_path / "hf", tmp_path / "model")
     folder = ModelFolder(tmp_path / "model")
     language = LanguageModel(folder.decoder, folder.weights, 64, _native.ThreadPool(1))
-    reckoned = opening._scratch_bytes(folder.decoder, folder.weights)
-    assert opening._LONGEST_FORWARD * language.scratch_bytes_per_token <= reckoned
+    reckoned = {
+        tokens: opening._scratch_bytes(
+            folder.decoder, folder.weights, GenerationSettings(prefill_chunk=tokens, max_streams=4)
+        )
+        for tokens in (512, 2048)
+    }
+    for tokens, most in reckoned.items():
+        assert tokens * language.scratch_bytes_per_token <= most

@@ -14,7 +14,7 @@ from arrowmind import ArrowEngine, ArrowQuantizer, QuantizationConfig, _native
 from arrowmind.config import load_config
 from arrowmind.engine.folder import ModelFolder
 from arrowmind.engine.language import LanguageModel
-from arrowmind.engine.residence import Residence, Room, fit, moving_parts
+from arrowmind.engine.residence import Residence, Room, fit, moving_parts, place
 from arrowmind.errors import InvalidArgumentError, MemoryBudgetError
 from arrowmind.weights import StreamedWeights, WeightFile, convert_model
 
@@ -42,14 +42,17 @@ def models(path: Path, family: str, kind: str) -> ModelFolder:
     return ModelFolder(path / kind)
 
 
-def squeezed(folder: ModelFolder) -> Residence:
+def squeezed(folder: ModelFolder, **keys: object) -> Residence:
     """Room for what parts share, and for the largest of them alone."""
+    settings = load_config(
+        env={}, overrides={f"residency.{key}": value for key, value in keys.items()}
+    ).residency
     assert isinstance(folder.weights, WeightFile)
     parts = moving_parts(folder.decoder)
     with pytest.raises(MemoryBudgetError, match="give at least") as error:
         StreamedWeights(folder.weights, parts, 1)
     least = int(str(error.value).split("give at least ")[1])
-    return Residence(StreamedWeights(folder.weights, parts, least), ahead=2)
+    return Residence(StreamedWeights(folder.weights, parts, least), settings)
 
 
 @pytest.mark.parametrize(
@@ -126,3 +129,57 @@ def test_a_forked_process_is_told_to_open_its_own(tmp_path):
         [sys.executable, "-c", _IN_A_CHILD, str(path)], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "DeviceError"
+
+
+def rounds(folder: ModelFolder, residence: Residence, count: int = 4) -> dict[str, float]:
+    """Runs a model so often, with the bits of one in memory; what was counted."""
+    pool = _native.ThreadPool(1)
+    whole = LanguageModel(folder.decoder, folder.weights, folder.max_tokens, pool)
+    expected = whole.logits(whole.states([IDS])[0])
+    model = LanguageModel(folder.decoder, residence.weights, folder.max_tokens, pool, residence=residence)
+    for _ in range(count):
+        np.testing.assert_array_equal(model.logits(model.states([IDS])[0]), expected)
+    return residence.counters()
+
+
+@pytest.mark.parametrize("family", ["llama", "qwen3-moe"])
+def test_without_overlap_nothing_is_read_ahead(tmp_path, family):
+    folder = models(tmp_path, family, "fp32")
+    residence = squeezed(folder, overlap=False)
+    residence.weights.residency.set_budget(residence.weights.residency.needed_bytes * 3)
+    counters = rounds(folder, residence)
+    assert counters["prefetched"] == 0
+    assert counters["misses"] > 0
+
+
+def test_experts_that_are_used_often_are_read_ahead(tmp_path):
+    folder = models(tmp_path, "qwen3-moe", "fp32")
+    found = {}
+    for threshold in (0.25, 1.0):
+        residence = squeezed(folder, expert_threshold=threshold)
+        native = residence.weights.residency
+        largest = native.needed_bytes - int(native.counters()["pinned_bytes"])
+        native.set_budget(native.needed_bytes + 6 * largest)  # seven of 24, of which a round uses 15
+        found[threshold] = rounds(folder, residence)
+    assert found[0.25]["prefetched"] > 0
+    assert found[1.0]["prefetched"] == 0
+    assert found[0.25]["misses"] < found[1.0]["misses"]
+
+
+@pytest.mark.parametrize("family", ["llama", "qwen3-moe"])
+def test_no_more_layers_are_in_memory_than_may(tmp_path, family):
+    folder = models(tmp_path, family, "fp32")
+    found = {}
+    for layers in (0, 1):
+        keys = {"residency.ram": "64GiB", "residency.max_layers": layers}
+        engine = ArrowEngine(folder.path, config=load_config(env={}, overrides=keys))
+        for _ in range(3):
+            engine.logits(IDS)
+        found[layers] = engine.info().get("residency")
+        engine.close()
+    assert found[0] is None  # all of it stays
+    placement = place(folder.weights, folder.decoder, Room(0, 0, 0), 1 << 40, 1)
+    assert placement.budget < sum(placement.sizes)
+    whole = StreamedWeights(folder.weights, placement.parts, 1 << 40).residency
+    assert found[1]["peak_bytes"] < whole.counters()["pinned_bytes"] + sum(whole.block_bytes())
+    assert found[1]["evictions"] > 0

@@ -280,3 +280,49 @@ def test_ranges_outside_of_the_file_are_refused(data, range_):
     residency = _native.Residency.open(os.fsencode(data[0]), BLOCK)
     with pytest.raises(InvalidArgumentError):
         residency.add([range_], 0)
+
+
+def test_only_what_is_likely_is_read_ahead(data):
+    residency = _native.Residency.open(os.fsencode(data[0]), 4 * BLOCK)
+    for i in range(COUNT):
+        residency.add([(i * BLOCK, BLOCK)], i % 3)
+    residency.seal()
+    residency.prefetch_likely(list(range(COUNT)), 0.0)
+    assert residency.counters()["prefetched"] == 0  # nothing is known yet
+    for _ in range(20):  # 0 in every round, 1 and 2 at the other places; 3 once
+        for i in (0, 1, 2):
+            read(residency, i)
+    read(residency, 3)
+    for i in (5, 8, 7, 4):  # in the places of all that was there
+        residency.acquire([i])
+    residency.release([5, 8, 7, 4])
+    residency.prefetch_likely([3, 6, 0], 0.75)
+    assert residency.counters()["prefetched"] == 1
+    hits = residency.counters()["hits"] + residency.counters()["late"]
+    read(residency, 0)
+    assert residency.counters()["hits"] + residency.counters()["late"] == hits + 1
+    with pytest.raises(InvalidArgumentError, match="block 99"):
+        residency.prefetch_likely([99], 0.5)
+
+
+def test_together_waits_for_all_that_fit(data):
+    residency = opened(data[0], 3)
+    assert residency.acquire_first([0, 1, 2, 3, 4], together=True) == 3
+    assert residency.counters()["resident_blocks"] == 3
+    residency.release([0, 1, 2])
+    assert residency.acquire_first([3, 4], together=True) == 2
+    residency.release([3, 4])
+    with pytest.raises(InvalidArgumentError, match="not acquired"):
+        residency.release([3])
+
+
+def test_together_holds_nothing_when_a_read_fails(data):
+    path, _ = data
+    residency = opened(path, 3)
+    os.truncate(path, BLOCK)
+    with pytest.raises(IntegrityError, match="shorter"):
+        residency.acquire_first([0, 5, 6], together=True)
+    for i in (0, 5, 6):
+        with pytest.raises(InvalidArgumentError, match="not acquired"):
+            residency.release([i])
+    np.testing.assert_array_equal(read(residency, 0), data[1][:BLOCK])

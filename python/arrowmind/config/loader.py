@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from arrowmind.config.keys import Key, Origin, Problem, keys
+from arrowmind.config.profiles import with_profile
 from arrowmind.config.settings import Config
 from arrowmind.config.sources import PREFIX, RawValue, expand, read_environment, read_file
 from arrowmind.errors import ConfigurationError
@@ -160,7 +161,7 @@ class _Merge:
             section, _, key = name.partition(".")
             sections.setdefault(section, {})[key] = value
         changed = {name: replace(getattr(config, name), **values) for name, values in sections.items()}
-        return replace(config, **changed)
+        return with_profile(replace(config, **changed))
 
     def _set(self, key: Key, raw: RawValue) -> None:
         try:

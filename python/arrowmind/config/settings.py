@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = [
+    "PROFILES",
     "Config",
     "DeviceSettings",
     "GenerationSettings",
@@ -24,6 +25,7 @@ __all__ = [
     "WeightSettings",
 ]
 
+PROFILES = ("low_latency", "balanced", "high_throughput")
 _DEVICES = ("auto", "cuda", "rocm", "vulkan", "mps", "cpu", "arm")
 _ISAS = (
     *("", "scalar", "avx2", "avx512", "avx512vnni", "avx512vbmi", "avx512bf16", "amxbf16", "amxint8"),
@@ -157,6 +159,12 @@ class GenerationSettings:
     shared_prompt_tokens: int = setting(
         64, "The same while texts are written, whose next tokens wait that long.", low=1, high=65_536
     )
+    prefill_chunk: int = setting(
+        512,
+        "Most tokens of one run of the model: more share what is read of it, and take more memory.",
+        low=16,
+        high=65_536,
+    )
     kept_prefixes: int = setting(
         16, "Ended texts whose cache is kept for prompts that begin alike.", low=0, high=4096
     )
@@ -172,7 +180,21 @@ class ResidencySettings:
         "Which part gives way: the one needed last, or the one used longest ago.",
         choices=("farthest", "least-recent"),
     )
-    ahead: int = setting(2, "Blocks of layers that are read ahead.", low=0, high=64)
+    profile: str = setting(
+        "balanced",
+        "Gives max_layers, ahead, expert_threshold and overlap their values where these are not set, and of "
+        "generation max_streams, prompt_tokens, shared_prompt_tokens and prefill_chunk.",
+        choices=PROFILES,
+    )
+    max_layers: int = setting(0, "Most layers in memory; 0: as many as fit.", low=0, high=100_000)
+    ahead: int = setting(2, "Layers that are read ahead.", low=0, high=64)
+    expert_threshold: float = setting(
+        0.5,
+        "Of the next layers, experts that more than this share of the last rounds used are read ahead.",
+        low=0,
+        high=1,
+    )
+    overlap: bool = setting(True, "Read while others compute; false reads only what is waited for.")
     readers: int = setting(4, "Threads that read.", low=1, high=64)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from arrowmind import _native
-from arrowmind.config import default_config
+from arrowmind.config import default_config, with_profile
 from arrowmind.config.sizes import parse_bytes
 from arrowmind.engine.admission import admit
 from arrowmind.engine.batching import pack, slices
@@ -100,7 +100,7 @@ class ArrowEngine(GeneratesText):
         """
         started = time.perf_counter()
         super().__init__()
-        self._config = config = default_config(config)
+        self._config = config = with_profile(default_config(config))
         self.device = resolve_device(
             config.device.name if device is None else device, fallback=config.device.fallback == "cpu"
         )
@@ -147,7 +147,11 @@ class ArrowEngine(GeneratesText):
 
     def _cached_decoder(self) -> CachedDecoder:
         settings = self._config.generation
-        cache = CacheSettings(format=settings.cache_format, max_tokens=settings.cache_tokens or None)
+        cache = CacheSettings(
+            format=settings.cache_format,
+            max_tokens=settings.cache_tokens or None,
+            prefill_chunk=settings.prefill_chunk,
+        )
         if cache.format in SMALL_FORMATS:
             cache = admitted_cache(self._decoder, self._sample(), cache)
         return CachedDecoder(self._decoder, cache)

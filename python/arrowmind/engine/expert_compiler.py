@@ -65,7 +65,7 @@ def add_routed(
         inner=inner.type,
         inner_group=inner.group,
         residual=stream,
-        **(come_and_go or {}),
+        moving=come_and_go,
     )
 
 

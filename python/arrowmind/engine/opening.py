@@ -10,7 +10,7 @@ from arrowmind.models.decoder_spec import RoutedFeedForward
 
 if TYPE_CHECKING:
     from arrowmind import _native
-    from arrowmind.config import Config
+    from arrowmind.config import Config, GenerationSettings
     from arrowmind.engine.folder import ModelFolder
     from arrowmind.engine.layers import Options
     from arrowmind.models.decoder_spec import DecoderSpec, GatedFeedForward
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["open_language", "room_of"]
 
-# Tokens of the longest forward: what reading a prompt needs scratch for.
-_LONGEST_FORWARD = 512
 _LOGITS_ROWS = 4
 _HALF = 2
 """Bytes of a value in the cache."""
@@ -57,7 +55,7 @@ def room_of(folder: ModelFolder, config: Config) -> Room:
     """What must be in memory beside the matrices of a folder's decoder."""
     model = folder.decoder
     cache = _cache_bytes(model, config, folder.max_tokens)
-    return Room(process_bytes(), cache, _scratch_bytes(model, folder.weights))
+    return Room(process_bytes(), cache, _scratch_bytes(model, folder.weights, config.generation))
 
 
 def _cache_bytes(model: DecoderSpec, config: Config, longest: int) -> int:
@@ -66,7 +64,7 @@ def _cache_bytes(model: DecoderSpec, config: Config, longest: int) -> int:
     return sum(2 * _HALF * one.key_heads * one.head_dim for one in attentions) * tokens
 
 
-def _scratch_bytes(model: DecoderSpec, weights: WeightSource) -> int:
+def _scratch_bytes(model: DecoderSpec, weights: WeightSource, settings: GenerationSettings) -> int:
     """Buffers of a forward: each block's live one after another, the widest decides; and rows of logits."""
     widest = max(
         2 * (block.attention.heads + 2 * block.attention.key_heads) * block.attention.head_dim
@@ -74,7 +72,8 @@ def _scratch_bytes(model: DecoderSpec, weights: WeightSource) -> int:
     )
     routed = max((_routed_columns(block.feed_forward, weights) for block in model.blocks), default=0)
     columns = 4 * model.hidden + max(widest, routed) + 3 * 4 * model.hidden
-    return 4 * (columns * _LONGEST_FORWARD + _LOGITS_ROWS * model.vocabulary)
+    rows = max(_LOGITS_ROWS, settings.max_streams)
+    return 4 * (columns * settings.prefill_chunk + rows * model.vocabulary)
 
 
 def _routed_columns(feed_forward: GatedFeedForward | RoutedFeedForward, weights: WeightSource) -> int:

@@ -75,22 +75,23 @@ class RunPlan:
 def plan_run(folder: ModelFolder, config: Config, ram: int, rates: Rates) -> RunPlan:
     """Foretells a run from what a token must read, from memory and from disk.
 
-    Blocks are read while others compute, so the slower of both decides; which experts a token asks for is not
-    known before, so what is missing of them is waited for. Of random routes, a part is there as often as the
-    budget has room for it.
+    Blocks are read while others compute, if that is allowed, so the slower of both decides; which experts a
+    token asks for is not known before, so what is missing of them is waited for. Of random routes, a part is
+    there as often as the budget has room for it.
 
     Raises:
         MemoryBudgetError: the model cannot run in `ram`; the message says how much it needs.
         InvalidArgumentError: it is no language model, or not in a weights.arrow.
     """
     model = folder.decoder
-    placement = place(folder.weights, model, room_of(folder, config), ram)
+    settings = config.residency
+    placement = place(folder.weights, model, room_of(folder, config), ram, settings.max_layers)
     placement.check(folder.weights.path)
     met, active = _active(model, placement)
     read = 0 if placement.fits else _missing(placement, met)
     from_memory, from_disk = active / rates.memory, read / rates.disk
-    routed = _experts(model) > 0
-    seconds = from_memory + from_disk if routed else max(from_memory, from_disk)
+    in_turn = _experts(model) > 0 or not (settings.overlap and settings.ahead)
+    seconds = from_memory + from_disk if in_turn else max(from_memory, from_disk)
     first = 0 if placement.fits else _prompt_bytes(model, placement)
     room = placement.room
     return RunPlan(

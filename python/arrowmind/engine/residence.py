@@ -15,7 +15,7 @@ from arrowmind.observe import get_logger
 from arrowmind.weights import Moving, StreamedWeights, WeightFile, streamed_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from arrowmind import _native
     from arrowmind.config import ResidencySettings
@@ -55,9 +55,10 @@ class Residence:
     Of a model with experts they come and go, each by itself, and all else stays. Of another the blocks do.
     """
 
-    def __init__(self, weights: StreamedWeights, ahead: int) -> None:
+    def __init__(self, weights: StreamedWeights, settings: ResidencySettings) -> None:
         self.weights = weights
-        self._ahead = ahead
+        self._settings = settings
+        self._ahead = settings.ahead if settings.overlap else 0
         self._at: dict[int, list[int]] = {}
         for number, group in enumerate(weights.groups):
             self._at.setdefault(group.place, []).append(number)
@@ -77,7 +78,17 @@ class Residence:
         """What the operator of the experts of block `layer` is told; None where they stay."""
         if self._whole or layer not in self._at:
             return None
-        return {"residency": self.weights.residency, "blocks": self._at[layer]}
+        places = sorted(self._at)
+        at = places.index(layer)
+        count = min(self._ahead, len(places) - 1)
+        following = (places[(at + step) % len(places)] for step in range(1, count + 1))
+        return {
+            "residency": self.weights.residency,
+            "blocks": self._at[layer],
+            "ahead": [block for place in following for block in self._at[place]],
+            "threshold": self._settings.expert_threshold,
+            "together": not self._settings.overlap,
+        }
 
     def counters(self) -> dict[str, float]:
         """Hits, misses, bytes read and the time they took, since the model was opened."""
@@ -98,6 +109,7 @@ class Placement:
         fixed: tensors that stay, and the copy that a head makes of the table it is tied to.
         parts: what may come and go.
         sizes: of each of these.
+        layers: most layers of them in memory; 0 for as many as fit.
     """
 
     ram: int
@@ -105,6 +117,7 @@ class Placement:
     fixed: int
     parts: tuple[Moving, ...]
     sizes: tuple[int, ...]
+    layers: int = 0
 
     @property
     def whole(self) -> int:
@@ -117,14 +130,25 @@ class Placement:
         return self.room.total + self.fixed + 2 * max(self.sizes)
 
     @property
-    def budget(self) -> int:
-        """Bytes for parts that come and go."""
+    def available(self) -> int:
+        """Bytes that are left for parts that come and go."""
         return self.ram - self.room.total - self.fixed
+
+    @property
+    def budget(self) -> int:
+        """Bytes that they take of these."""
+        return min(self.available, self.bound)
+
+    @property
+    def bound(self) -> int:
+        """Bytes of as many layers as may be in memory."""
+        return _largest(self.parts, self.sizes, self.layers)
 
     @property
     def fits(self) -> bool:
         """Whether nothing needs to come and go."""
-        return self.whole <= self.ram
+        places = len({part.place for part in self.parts})
+        return self.whole <= self.ram and not 0 < self.layers < places
 
     def check(self, path: Path) -> None:
         """Raises MemoryBudgetError where what is always needed does not fit."""
@@ -137,8 +161,8 @@ class Placement:
             )
 
 
-def place(weights: WeightSource, model: DecoderSpec, room: Room, ram: int) -> Placement:
-    """Counts what a model needs.
+def place(weights: WeightSource, model: DecoderSpec, room: Room, ram: int, layers: int = 0) -> Placement:
+    """Counts what a model needs where at most so many layers of it may be in memory; 0: as many as fit.
 
     Raises:
         InvalidArgumentError: the weights are not those of a weights.arrow.
@@ -150,7 +174,7 @@ def place(weights: WeightSource, model: DecoderSpec, room: Room, ram: int) -> Pl
     parts = moving_parts(model)
     sizes = tuple(streamed_bytes(weights, part.names) for part in parts)
     fixed = _fixed_bytes(weights, model, {name for part in parts for name in part.names})
-    return Placement(ram, room, fixed, tuple(parts), sizes)
+    return Placement(ram, room, fixed, tuple(parts), sizes, layers)
 
 
 def fit(
@@ -172,23 +196,41 @@ def fit(
         MemoryBudgetError: what is always needed does not fit; the message says how much does.
         InvalidArgumentError: the weights are of another kind of file.
     """
-    placement = place(weights, model, room, ram)
+    placement = place(weights, model, room, ram, settings.max_layers)
     placement.check(weights.path)
     if placement.fits or not isinstance(weights, WeightFile):
         _log.info("the model fits its budget", ram=ram, needed=placement.whole)
         return None
     streamed = StreamedWeights(
-        weights, placement.parts, placement.budget, policy=settings.policy, readers=settings.readers
+        weights, placement.parts, placement.available, policy=settings.policy, readers=settings.readers
     )
+    if placement.layers:
+        _bound(streamed, placement)
     _log.info(
         "matrices come and go",
         ram=ram,
-        budget=placement.budget,
+        budget=streamed.residency.budget,
         bytes=sum(placement.sizes),
         parts=len(placement.parts),
         direct=streamed.residency.is_direct,
     )
-    return Residence(streamed, settings.ahead)
+    return Residence(streamed, settings)
+
+
+def _bound(streamed: StreamedWeights, placement: Placement) -> None:
+    """No more layers than may be in memory, by the whole pages that they take."""
+    native = streamed.residency
+    layers = _largest(placement.parts, native.block_bytes(), placement.layers)
+    most = int(native.counters()["pinned_bytes"]) + layers
+    native.set_budget(max(native.needed_bytes, min(placement.available, most)))
+
+
+def _largest(parts: Sequence[Moving], sizes: Sequence[int], layers: int) -> int:
+    """Bytes of the largest `layers` layers; of all for 0."""
+    found: dict[int, int] = {}
+    for part, size in zip(parts, sizes, strict=True):
+        found[part.place] = found.get(part.place, 0) + size
+    return sum(sorted(found.values(), reverse=True)[: layers or None])
 
 
 def process_bytes() -> int:

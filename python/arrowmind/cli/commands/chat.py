@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from arrowmind.cli.budget import BudgetOptions
 from arrowmind.cli.engines import open_engine
 from arrowmind.cli.sampling import SamplingOptions
 from arrowmind.cli.session import Session
@@ -25,10 +26,11 @@ def run(
     *,
     system: Annotated[str, typer.Option("--system", help="What the system says first.")] = "",
     load: Annotated[Path | None, typer.Option("--load", help="Go on with this saved conversation.")] = None,
-    ram: Annotated[str, typer.Option("--ram", help="Most memory of the process, for instance 4GiB.")] = "",
+    budget: BudgetOptions,
     sampling: SamplingOptions,
 ) -> None:
-    engine = open_engine(session, model, ram=ram)
+    session = budget.applied(session)
+    engine = open_engine(session, model, ram=budget.ram)
     talk = Talk(engine, sampling.options(session), system, silent=session.as_json)
     _ = engine.generator.prompts.template  # a model that cannot chat is told now, not after a message
     if load is not None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from arrowmind.cli.budget import BudgetOptions
 from arrowmind.cli.engines import open_engine
 from arrowmind.cli.render import write, write_part
 from arrowmind.cli.sampling import ConstraintOptions, SamplingOptions
@@ -43,14 +44,15 @@ def run(
     logprobs: Annotated[
         int | None, typer.Option("--logprobs", help="With --json: this many probable tokens at each place.")
     ] = None,
-    ram: Annotated[str, typer.Option("--ram", help="Most memory of the process, for instance 4GiB.")] = "",
+    budget: BudgetOptions,
     sampling: SamplingOptions,
     constraint: ConstraintOptions,
 ) -> None:
+    session = budget.applied(session)
     text = read_whole(prompt or [], file)
     asked: Prompt = _messages(text, system) if chat or system else text
     options = {**sampling.options(session), **constraint.options(), "logprobs": logprobs}
-    engine = open_engine(session, model, ram=ram)
+    engine = open_engine(session, model, ram=budget.ram)
     found = engine.generate(asked, **options) if session.as_json else _print(engine, asked, options)
     session.show({"model": model, **asdict(found)}, write)
     if not session.quiet:

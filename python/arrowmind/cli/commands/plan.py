@@ -7,13 +7,15 @@ model.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from arrowmind import _native
-from arrowmind.cli.render import bytes_text, print_table
+from arrowmind.cli.budget import BudgetOptions
+from arrowmind.cli.render import bytes_text, print_table, write
 from arrowmind.cli.session import Session
+from arrowmind.config import profile_values
 from arrowmind.config.sizes import parse_bytes
 from arrowmind.engine.folder import ModelFolder
 from arrowmind.engine.machine import disk_rate, memory_rate
@@ -21,6 +23,7 @@ from arrowmind.engine.planning import Rates, plan_run
 from arrowmind.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
+    from arrowmind.config import Config
     from arrowmind.engine.planning import RunPlan
 
 __all__ = ["run"]
@@ -30,9 +33,10 @@ def run(
     session: Session,
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="Model folder.")],
     *,
-    ram: Annotated[str, typer.Option("--ram", help="Most memory of the process, for instance 4GiB.")] = "",
+    budget: BudgetOptions,
 ) -> None:
-    asked = ram or session.config.residency.ram
+    session = budget.applied(session)
+    asked = budget.ram or session.config.residency.ram
     if not asked:
         raise InvalidArgumentError("no budget to plan for; give --ram, for instance --ram 4GiB")
     folder = ModelFolder(model)
@@ -42,7 +46,29 @@ def run(
     )
     found = plan_run(folder, session.config, parse_bytes(asked, "--ram"), rates)
     measured = {"memory_bytes_per_second": rates.memory, "disk_bytes_per_second": rates.disk}
-    session.show({"model": str(model), **found.to_dict(), **measured}, lambda: _print(found, rates))
+    profile = {"profile": session.config.residency.profile, "settings": _settings(session.config)}
+
+    def show() -> None:
+        _print(found, rates)
+        _print_profile(session.config)
+
+    session.show({"model": str(model), **found.to_dict(), **measured, **profile}, show)
+
+
+def _settings(config: Config) -> dict[str, Any]:
+    """Every key that profiles set, as it is."""
+    return {key: config.get(key) for key in profile_values(config.residency.profile)}
+
+
+def _print_profile(config: Config) -> None:
+    """What profile applies, what each key is and would be without it, and where it comes from."""
+    write()
+    usual = profile_values("balanced")
+    rows = [
+        (key, str(value), str(usual[key]), str(config.origin(key)))
+        for key, value in _settings(config).items()
+    ]
+    print_table(rows, (f"profile {config.residency.profile}", "", "balanced", "from"))
 
 
 def _print(plan: RunPlan, rates: Rates) -> None:

@@ -10,18 +10,16 @@ import dataclasses
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
+from arrowmind.cli.budget import BudgetOptions
 from arrowmind.cli.engines import open_engine
 from arrowmind.cli.failure import complain
 from arrowmind.cli.session import Session
-from arrowmind.config import API_KEY_VARIABLE
+from arrowmind.config import API_KEY_VARIABLE, overridden
 from arrowmind.errors import ConfigurationError, InvalidArgumentError
-
-if TYPE_CHECKING:
-    from arrowmind.config import Config
 
 __all__ = ["run"]
 
@@ -52,42 +50,31 @@ def run(
     max_streams: Annotated[
         int | None, typer.Option("--max-streams", min=1, help="Texts that are generated together.")
     ] = None,
-    ram: Annotated[str, typer.Option("--ram", help="Most memory of the process, for instance 4GiB.")] = "",
+    *,
+    budget: BudgetOptions,
 ) -> None:
     from arrowmind.server import ApiKeys, ModelShelf, serve  # noqa: PLC0415  an extra
     from arrowmind.server.shelf import name_of  # noqa: PLC0415
 
-    config = _configured(session.config, host, port, max_queue, max_streams)
+    limits = {"generation.max_waiting": max_queue, "generation.max_streams": max_streams}
+    given = {"server.host": host, "server.port": port, **limits}
+    set_here = {key: value for key, value in given.items() if value is not None}
+    session = dataclasses.replace(session, config=overridden(session.config, set_here))
+    session = budget.applied(session)
+    config = session.config
     keys = ApiKeys(_keys(api_key_file, api_key_env))
     if not keys and config.server.host not in _LOCAL:
         complain(f"warning: without an API key, everyone who reaches {config.server.host} may ask")
-    session = dataclasses.replace(session, config=config)
     folders: dict[str, Path] = {}
     for word in [*models, *(embedding_model or [])]:
         name, path = name_of(word)
         if name in folders:
             raise InvalidArgumentError(f"two models have the name {name!r}; write NAME=FOLDER for one")
         folders[name] = path
-    shelf = ModelShelf({name: open_engine(session, path, ram=ram) for name, path in folders.items()})
+    shelf = ModelShelf({name: open_engine(session, path, ram=budget.ram) for name, path in folders.items()})
     for _, engine in shelf.writers():
         _ = engine.generator  # what is wrong with it is told now
     serve(shelf, config.server, keys, ready=lambda address: _tell(session, address, list(folders)))
-
-
-def _configured(
-    config: Config, host: str | None, port: int | None, max_queue: int | None, max_streams: int | None
-) -> Config:
-    return dataclasses.replace(
-        config,
-        server=dataclasses.replace(config.server, **_given(host=host, port=port)),
-        generation=dataclasses.replace(
-            config.generation, **_given(max_waiting=max_queue, max_streams=max_streams)
-        ),
-    )
-
-
-def _given(**values: Any) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not None}
 
 
 def _keys(file: Path | None, variable: str) -> list[str]:

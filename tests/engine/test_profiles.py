@@ -1,0 +1,60 @@
+"""What profiles and their keys change of how a language model runs, and that they change no token."""
+
+from __future__ import annotations
+
+import pytest
+from tests.engine.writers import write_bytes_model
+
+from arrowmind import ArrowEngine
+from arrowmind.config import PROFILES, load_config
+from arrowmind.engine.language import LanguageModel
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write_bytes_model(tmp_path_factory.mktemp("models") / "bytes")
+
+
+@pytest.fixture
+def runs(monkeypatch):
+    """Tokens of each sequence, of each run of the model."""
+    found = []
+    run = LanguageModel.run_cached
+
+    def counted(self, cache, sequences, tokens):
+        found.append([len(ids) for ids in tokens])
+        return run(self, cache, sequences, tokens)
+
+    monkeypatch.setattr(LanguageModel, "run_cached", counted)
+    return found
+
+
+def texts(folder, **keys):
+    overrides = {key.replace("__", "."): value for key, value in keys.items()}
+    engine = ArrowEngine(folder, config=load_config(env={}, overrides=overrides))
+    prompts = [f"{word} the cat sat on the mat and looked" for word in ("a", "b", "c", "d", "e", "f")]
+    try:
+        found = engine.generate(prompts, max_tokens=5, ignore_eos=True)
+        return [one.token_ids for one in found]
+    finally:
+        engine.close()
+
+
+def test_no_profile_changes_a_token(folder):
+    assert len({str(texts(folder, residency__profile=name)) for name in PROFILES}) == 1
+
+
+def test_a_profile_bounds_who_runs_together(folder, runs):
+    texts(folder, residency__profile="low_latency", generation__cache_tokens=2000)
+    assert max(map(len, runs)) == 4
+    runs.clear()
+    texts(folder, residency__profile="high_throughput", generation__cache_tokens=2000)
+    assert max(map(len, runs)) == 6
+
+
+def test_a_run_of_the_model_reads_no_more_than_the_chunk(folder, runs):
+    texts(folder, generation__prefill_chunk=16)
+    assert max(map(sum, runs)) <= 16
+    runs.clear()
+    texts(folder)
+    assert max(map(sum, runs)) > 16
