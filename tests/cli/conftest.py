@@ -48,7 +48,9 @@ class WordEngine:
     dimension = 64
     fingerprint = "words"
 
-    def __init__(self, path, device="auto", threads=None, config=None, judge=True, ram=None):
+    def __init__(
+        self, path, device="auto", threads=None, config=None, judge=True, ram=None, on_progress=None
+    ):
         self.path, self.device, self.threads, self.ram = str(path), device, threads, ram
         WordEngine.opened.append(self)
 

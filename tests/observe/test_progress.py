@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import contextlib
 import io
+import time
 
 from rich.console import Console
 
@@ -13,6 +15,25 @@ def test_disabled_says_nothing(capsys):
         assert progress is no_progress
         progress(1, 2, "rows")
     assert capsys.readouterr().err == ""
+
+
+def test_what_is_done_soon_shows_no_bar(monkeypatch):
+    drawn = []
+
+    @contextlib.contextmanager
+    def recorded():
+        yield lambda *told: drawn.append(told)
+
+    monkeypatch.setattr("arrowmind.observe.bars.bars", recorded)
+    with progress_bar(after=60) as progress:
+        progress(1, 2, "rows")
+    assert drawn == []
+    with progress_bar(after=0.01) as progress:
+        progress(1, 3, "rows")
+        time.sleep(0.02)
+        progress(2, 3, "rows")
+        progress(3, 3, "rows")
+    assert drawn == [(2, 3, "rows"), (3, 3, "rows")]
 
 
 def test_bars_show_what_is_done():

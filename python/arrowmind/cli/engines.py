@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = ["calibrator", "embedder", "observer", "open_engine"]
 
+_SILENT_SECONDS = 1.0
+"""Models that open faster show no bar."""
+
 
 def open_engine(
     session: Session, model: str | Path | None = None, *, judge: bool = True, ram: str = ""
@@ -41,7 +44,16 @@ def open_engine(
     path = model or session.config.model.path
     threads = settings.threads or None
     config = session.config
-    return ArrowEngine(path, device=device, threads=threads, config=config, judge=judge, ram=ram or None)
+    with session.progress(after=_SILENT_SECONDS) as progress:
+        return ArrowEngine(
+            path,
+            device=device,
+            threads=threads,
+            config=config,
+            judge=judge,
+            ram=ram or None,
+            on_progress=progress,
+        )
 
 
 def embedder(session: Session) -> EmbedderFactory:

@@ -48,9 +48,13 @@ class Session:
         """Whether somebody watches: stderr is a terminal, and the user did not ask for quiet."""
         return not self.quiet and sys.stderr is not None and sys.stderr.isatty()
 
-    def progress(self) -> AbstractContextManager[Progress]:
-        """Something to hand to long-running library code; bars on stderr if that is a terminal."""
-        return progress_bar(enabled=self.shows_progress)
+    def progress(self, after: float = 0.0) -> AbstractContextManager[Progress]:
+        """Something to hand to long-running library code; bars on stderr if that is a terminal.
+
+        Args:
+            after: Seconds that pass before anything is drawn.
+        """
+        return progress_bar(enabled=self.shows_progress, after=after)
 
 
 def open_session(

@@ -90,6 +90,7 @@ class _Body:
     ) -> None:
         self._plan, self._model, self._residence = plan, model, residence
         self._layers = LayerBuilder(plan, weights, options)
+        self._progress = options.progress
         self._stream = plan.buffer("fp32", model.hidden)
         self._normed = plan.buffer("fp32", model.hidden)
         self._turns: dict[Rope, int] = {}
@@ -100,6 +101,7 @@ class _Body:
             if self._residence is not None:
                 self._residence.enter(self._plan, layer)
             self._block(block, layer)
+            self._progress(layer + 1, len(self._model.blocks), "layers")
         if self._residence is not None:
             self._residence.leave(self._plan)
         if rows == "all":

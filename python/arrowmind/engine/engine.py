@@ -27,7 +27,7 @@ from arrowmind.engine.opening import open_language
 from arrowmind.engine.perplexity import Perplexity, measure
 from arrowmind.engine.tokenizer import TextTokenizer, check_ids, check_texts, read_text
 from arrowmind.errors import InvalidArgumentError
-from arrowmind.observe import get_logger, metrics, progress_bar
+from arrowmind.observe import get_logger, metrics, no_progress, progress_bar
 from arrowmind.quantize.calibration_texts import CALIBRATION_TEXTS
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from arrowmind.config import Config
     from arrowmind.engine.language import LanguageModel
+    from arrowmind.observe import Progress
 
 __all__ = ["ArrowEngine"]
 
@@ -73,6 +74,7 @@ class ArrowEngine(GeneratesText):
         config: Config | None = None,
         judge: bool = True,
         ram: str | int | None = None,
+        on_progress: Progress = no_progress,
     ) -> None:
         """Opens a model folder made by `arrowmind convert` or `arrowmind quantize`.
 
@@ -90,6 +92,8 @@ class ArrowEngine(GeneratesText):
             ram: Most memory the process may have with a language model, in bytes or as text such as `4GiB`;
                 matrices that do not fit come and go. None takes `residency.ram`, by default no bound.
             judge: False opens the model whatever its precision report says, as who measures it must.
+            on_progress: Called with (done, total, what) while weights are read and layers come up. What it
+                raises ends the opening, and nothing of it is left.
 
         Raises:
             WeightError: A file is missing, damaged, or does not fit the configuration.
@@ -113,7 +117,7 @@ class ArrowEngine(GeneratesText):
         self._tokenizer = TextTokenizer(self._folder.tokenizer_path, self._folder.max_tokens)
         self._plan: _native.Plan | None = None
         self._language: LanguageModel | None = None
-        self._compile(config.residency.ram if ram is None else ram)
+        self._compile(config.residency.ram if ram is None else ram, on_progress)
         self._load_seconds = time.perf_counter() - started
         _log.info(
             "model opened",
@@ -122,15 +126,14 @@ class ArrowEngine(GeneratesText):
             seconds=round(self._load_seconds, 4),
         )
 
-    def _compile(self, ram: str | int) -> None:
+    def _compile(self, ram: str | int, progress: Progress) -> None:
         folder = self._folder
         if folder.is_decoder:
             budget = None if ram == "" else parse_bytes(ram, "ram")
-            self._language = open_language(
-                folder, self._threads, Options(self._optimize), self._config, ram=budget
-            )
+            options = Options(self._optimize, progress=progress)
+            self._language = open_language(folder, self._threads, options, self._config, ram=budget)
         else:
-            folder.weights.touch(self._threads)
+            folder.weights.touch(self._threads, progress)
             self._plan = compile_plan(
                 folder.model, folder.weights, folder.max_tokens, quantise=self._optimize
             )

@@ -10,6 +10,7 @@ from arrowmind.engine.batching import pack
 from arrowmind.engine.decoder_compiler import compile_body, compile_head
 from arrowmind.engine.layers import Options
 from arrowmind.errors import InvalidArgumentError
+from arrowmind.observe import no_progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -56,6 +57,7 @@ class LanguageModel:
         self._threads = threads
         self._options, self._weights = options or Options(), weights
         self._body = compile_body(model, weights, max_tokens, self._options, residence=residence)
+        self._options = self._options._replace(progress=no_progress)  # who watched may go
         self.residence = residence
         self._head = compile_head(model, weights)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from arrowmind.errors import WeightError
 from arrowmind.models.spec import Linear
-from arrowmind.observe import get_logger
+from arrowmind.observe import get_logger, no_progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from arrowmind import _native
     from arrowmind.models.decoder_spec import GatedFeedForward, RmsNorm
+    from arrowmind.observe import Progress
     from arrowmind.weights import Tensor, WeightSource
 
     Observe: TypeAlias = Callable[[tuple[str, ...], int], NDArray[np.float64]]
@@ -49,11 +50,13 @@ class Options(NamedTuple):
             the zeros [2, inputs] it returns gather each input's largest magnitude and sum of squares.
         record: Called like `observe`; what it returns, rows [capacity, inputs] and a count [1], takes the
             inputs themselves. None leaves a group alone.
+        progress: told of layers, as they come up.
     """
 
     quantise: bool = True
     observe: Observe | None = None
     record: Record | None = None
+    progress: Progress = no_progress
 
 
 class LayerBuilder:

@@ -43,11 +43,12 @@ def open_language(
     if ram is not None:
         residence = fit(weights, model, room_of(folder, config), ram, config.residency)
         if residence is not None:
-            residence.weights.touch(threads)
+            residence.weights.touch(threads, options.progress)
             language = LanguageModel(model, residence.weights, longest, threads, options, residence)
             residence.weights.forget_pages()  # scales were looked at
+            residence.begin()
             return language
-    weights.touch(threads)
+    weights.touch(threads, options.progress)
     return LanguageModel(model, weights, longest, threads, options)
 
 

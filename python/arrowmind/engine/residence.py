@@ -90,6 +90,17 @@ class Residence:
             "together": not self._settings.overlap,
         }
 
+    def begin(self) -> None:
+        """Sends for the first blocks, as many as fit: they come while nobody waits for them yet."""
+        native = self.weights.residency
+        if not self._whole or not self._ahead:
+            return
+        room = native.budget - int(native.counters()["pinned_bytes"])
+        sizes, blocks = native.block_bytes(), [self._at[place][0] for place in sorted(self._at)]
+        while blocks and sum(sizes[block] for block in blocks) > room:
+            blocks.pop()
+        native.prefetch(blocks)
+
     def counters(self) -> dict[str, float]:
         """Hits, misses, bytes read and the time they took, since the model was opened."""
         return self.weights.residency.counters()

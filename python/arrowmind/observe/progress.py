@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import time
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -23,16 +24,26 @@ def no_progress(done: int, total: int, what: str) -> None:
 
 
 @contextmanager
-def progress_bar(*, enabled: bool = True) -> Iterator[Progress]:
+def progress_bar(*, enabled: bool = True, after: float = 0.0) -> Iterator[Progress]:
     """A `Progress` that draws bars on stderr, one for each `what`, gone at the end; or says nothing.
 
     Args:
         enabled: False gives `no_progress`.
+        after: Seconds that pass before anything is drawn.
     """
     if not enabled:
         yield no_progress
         return
-    from arrowmind.observe.bars import bars  # noqa: PLC0415  rich costs 50 ms
+    start, drawn = time.monotonic() + after, None
+    with ExitStack() as stack:
 
-    with bars() as progress:
-        yield progress
+        def report(done: int, total: int, what: str) -> None:
+            nonlocal drawn
+            if drawn is None and time.monotonic() >= start:
+                from arrowmind.observe.bars import bars  # noqa: PLC0415  rich costs 50 ms
+
+                drawn = stack.enter_context(bars())
+            if drawn is not None:
+                drawn(done, total, what)
+
+        yield report

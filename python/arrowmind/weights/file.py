@@ -10,7 +10,7 @@ import numpy as np
 
 from arrowmind.columnar import ArrowFile, crc32c
 from arrowmind.errors import IntegrityError, InvalidArgumentError, WeightError
-from arrowmind.observe import get_logger
+from arrowmind.observe import get_logger, no_progress
 from arrowmind.weights.formats import SCALE_TYPES, number_type
 from arrowmind.weights.formats.scales import check_scales
 from arrowmind.weights.roles import join_name, role_of
@@ -20,17 +20,19 @@ from arrowmind.weights.tensor import BUFFERS, Checksums, Tensor, TensorSpec
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Container
+    from collections.abc import Callable, Container, Sequence
 
     import numpy.typing as npt
 
     from arrowmind._native import ThreadPool
     from arrowmind.columnar import Batch, BinaryColumn
+    from arrowmind.observe import Progress
 
 __all__ = ["VERIFY_MODES", "WeightFile"]
 
 _BUFFER_ALIGNMENT = 64  # what kernels need; the writer gives 4096
 _MAX_CODE = 127
+_TOUCHED_AT_ONCE = 64 << 20
 VERIFY_MODES = ("off", "first_touch", "full")
 
 _log = get_logger("arrowmind.weights")
@@ -145,13 +147,13 @@ class WeightFile(WeightSource):
         known = self._tensors.get(name)
         return known or self._tensors.setdefault(name, self._read(row))
 
-    def touch(self, pool: ThreadPool) -> None:  # noqa: D102
+    def touch(self, pool: ThreadPool, progress: Progress = no_progress) -> None:  # noqa: D102
         if self._tree is None:
             return
         specs = (spec for spec in self._specs if role_of(spec.name, spec.shape) != "table")
-        self._tree.touch([self._column("codes")[self._rows[spec.name]] for spec in specs], pool)
+        self._touch([self._column("codes")[self._rows[spec.name]] for spec in specs], pool, progress)
 
-    def touch_fixed(self, moving: Container[str], pool: ThreadPool) -> None:
+    def touch_fixed(self, moving: Container[str], pool: ThreadPool, progress: Progress = no_progress) -> None:
         """Like :meth:`touch`, without the codes of what comes and goes.
 
         Scales and sums of all tensors are hashed, and the codes of the others.
@@ -159,13 +161,28 @@ class WeightFile(WeightSource):
         Args:
             moving: names of tensors whose codes are read otherwise.
             pool: threads to use.
+            progress: called with bytes.
         """
         if self._tree is None:
             return
         rows = range(len(self._specs))
         buffers = [self._column(name)[row] for name in BUFFERS[1:] for row in rows]
         buffers += [self._column("codes")[row] for row in rows if self._specs[row].name not in moving]
-        self._tree.touch([buffer for buffer in buffers if buffer.size], pool)
+        self._touch([buffer for buffer in buffers if buffer.size], pool, progress)
+
+    def _touch(self, buffers: Sequence[npt.NDArray[Any]], pool: ThreadPool, progress: Progress) -> None:
+        """Some at a time, so that progress is told, and whoever interrupts it need not wait for all."""
+        if self._tree is None:
+            return
+        total, done, part = sum(buffer.nbytes for buffer in buffers), 0, []
+        told = 0
+        for buffer in buffers:
+            part.append(buffer)
+            done += buffer.nbytes
+            if done - told >= _TOUCHED_AT_ONCE or done == total:
+                self._tree.touch(part, pool)
+                progress(done, total, "reading weights")
+                part, told = [], done
 
     def verify(self, progress: Callable[[int], None] | None = None) -> None:
         """Reads every byte: hash tree, checksums of all buffers, and sums against the codes they sum.

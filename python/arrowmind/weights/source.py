@@ -8,6 +8,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from arrowmind.errors import WeightError
+from arrowmind.observe import no_progress
 from arrowmind.weights.roles import input_scale_name, role_of
 from arrowmind.weights.schema import fingerprint
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from arrowmind._native import ThreadPool
+    from arrowmind.observe import Progress
     from arrowmind.weights.tensor import Tensor, TensorSpec
 
 __all__ = ["WeightSource"]
@@ -121,13 +123,16 @@ class WeightSource(ABC):
         specs = (self.tensor(name).spec for name in names)
         return fingerprint(specs, (self.tensor(name).checksums() for name in names))
 
-    def touch(self, pool: ThreadPool) -> None:  # noqa: B027  (nothing to do for most kinds)
+    def touch(  # noqa: B027  (nothing to do for most kinds)
+        self, pool: ThreadPool, progress: Progress = no_progress
+    ) -> None:
         """Hashes what a model multiplies by, many tensors at once, where there are hashes to compare with.
 
         Damage is told by :meth:`Tensor.verify`.
 
         Args:
             pool: threads to use.
+            progress: called with bytes.
         """
 
     def verify(self) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from arrowmind import _native
 from arrowmind.errors import InvalidArgumentError
+from arrowmind.observe import no_progress
 from arrowmind.weights.source import WeightSource
 from arrowmind.weights.tensor import Tensor
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from arrowmind._native import ThreadPool
+    from arrowmind.observe import Progress
     from arrowmind.weights.file import WeightFile
     from arrowmind.weights.tensor import TensorSpec
 
@@ -105,8 +107,8 @@ class StreamedWeights(WeightSource):
             scales, zero_points = grid[0], grid[1] if len(grid) > 1 else None
         return StreamedTensor(spec, codes, scales, zero_points, sums, outer, origin=str(self.path))
 
-    def touch(self, pool: ThreadPool) -> None:  # noqa: D102
-        self._file.touch_fixed(self._group, pool)
+    def touch(self, pool: ThreadPool, progress: Progress = no_progress) -> None:  # noqa: D102
+        self._file.touch_fixed(self._group, pool, progress)
 
     @property
     def documents(self) -> dict[str, dict[str, Any]]:  # noqa: D102
