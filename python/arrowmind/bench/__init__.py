@@ -11,6 +11,7 @@
     hardware            what it was measured on
     targets             the numbers we hold ourselves to
     report, comparison  tables; is one result worse than another?
+    language/           language models, and llama.cpp
     command             `arrowmind bench`
 """
 

@@ -1,4 +1,4 @@
-"""`arrowmind bench`: measure, print, keep as JSON; `arrowmind bench compare` judges two results."""
+"""`arrowmind bench`: measure, print, keep as JSON; `compare` judges two results, `llm` is for decoders."""
 
 from __future__ import annotations
 
@@ -41,6 +41,10 @@ def main(words: Sequence[str]) -> int:
     Returns:
         0, or 1 when `compare` finds a regression or `--check` an unreached target.
     """
+    if words[:1] == ["llm"]:
+        from arrowmind.bench.language.command import main as language  # noqa: PLC0415  needed here alone
+
+        return language(words[1:])
     configure_logging("warning")
     if "compare" in words:
         return _compare(_compare_parser().parse_args([word for word in words if word != "compare"]))

@@ -22,6 +22,7 @@ _PACKAGES = (
     "tokenizers",
     "onnxruntime",
     "ctranslate2",
+    "llama-cpp-python",
     "sentence-transformers",
     "torch",
     "transformers",

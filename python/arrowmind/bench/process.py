@@ -38,7 +38,7 @@ class WorkerError(OptimizationError):
 
 
 class WorkerProcess:
-    """A running `arrowmind.bench.worker`; a context manager."""
+    """A running worker, such as `arrowmind.bench.worker`; a context manager."""
 
     def __init__(
         self,
@@ -46,6 +46,7 @@ class WorkerProcess:
         python: str = sys.executable,
         env: Mapping[str, str] | None = None,
         patience: float = _PATIENCE_SECONDS,
+        module: str = "arrowmind.bench.worker",
     ) -> None:
         raw = {
             "name": job.name,
@@ -60,7 +61,7 @@ class WorkerProcess:
         self._errors.parent.mkdir(parents=True, exist_ok=True)
         with self._errors.open("wb") as log:
             self._process = subprocess.Popen(
-                [python, "-m", "arrowmind.bench.worker", json.dumps(raw)],
+                [python, "-m", module, json.dumps(raw)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

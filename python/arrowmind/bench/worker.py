@@ -135,16 +135,20 @@ def _reply_stream() -> TextIO:
     return stream
 
 
-def main() -> None:
-    """Serve requests until standard input ends."""
-    replies = _reply_stream()
-    raw = json.loads(sys.argv[1])
+def _job(text: str) -> Job:
+    raw = json.loads(text)
     model = None if raw["model"] is None else Path(raw["model"])
-    worker = Worker(Job(raw["name"], Path(raw["source"]), Path(raw["cache"]), raw["threads"], model))
+    return Job(raw["name"], Path(raw["source"]), Path(raw["cache"]), raw["threads"], model)
+
+
+def serve(make: Callable[[Job], Callable[[Request], Reply]]) -> None:
+    """Answer requests until standard input ends, with what `make` gives for the job of the command line."""
+    replies = _reply_stream()
+    handle = make(_job(sys.argv[1]))
     for line in sys.stdin:
-        replies.write(json.dumps(worker.handle(json.loads(line))) + "\n")
+        replies.write(json.dumps(handle(json.loads(line))) + "\n")
         replies.flush()
 
 
 if __name__ == "__main__":
-    main()
+    serve(lambda job: Worker(job).handle)
