@@ -27,7 +27,7 @@ UNHOOK = @for pth in $(VENV)/lib/python3*/site-packages/_editable_skbc_arrowmind
 CLANG_FORMAT_FILES = $(shell find csrc benchmarks tests -name '*.cc' -o -name '*.h' -o -name '*.inc')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-all test-torch test-isa bench bench-kernels lint format wheel deps build coverage-cpp fuzz fuzz-readers clean distclean
+.PHONY: help demo test test-slow test-all test-torch test-isa bench bench-llm bench-kernels lint format wheel deps build coverage-cpp fuzz fuzz-readers clean distclean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -54,6 +54,10 @@ test-isa: build ## every kernel on some processor that has its instructions: thi
 
 bench: bench-kernels $(VENV)/.encoder $(VENV)/.peers ## speed, size and fidelity beside the peers; writes results/
 	$(BIN)/python benchmarks/bench_baseline_advanced.py --peers $(PEERS) $(BENCH_ARGS)
+	$(BIN)/python benchmarks/bench_baseline_advanced.py llm --peers llama.cpp
+
+bench-llm: build $(VENV)/.llama ## language models beside llama.cpp, which is compiled for this machine first
+	$(BIN)/python benchmarks/bench_baseline_advanced.py llm --peers llama.cpp $(BENCH_ARGS)
 
 bench-kernels: build
 	@$(BIN)/cmake $(BUILD) -DARROWMIND_BENCHMARKS=ON --log-level=WARNING >/dev/null
@@ -110,6 +114,12 @@ $(VENV)/.peers: $(VENV)/.deps
 	@echo "installing the peers to compare with (torch among them)"
 	$(INSTALL_EDITABLE) ".[test,peers]"
 	$(UNHOOK)
+	@touch $@
+
+# There is no wheel of it: it is compiled here, with the instructions of this machine, as its users are told to.
+$(VENV)/.llama: $(VENV)/.deps
+	@echo "compiling llama.cpp (ten minutes or more)"
+	@CMAKE_ARGS="-DGGML_NATIVE=ON -DLLAVA_BUILD=OFF" $(INSTALL) --no-binary llama-cpp-python "llama-cpp-python==0.3.36"
 	@touch $@
 
 $(VENV)/.torch: $(VENV)/.deps

@@ -1,11 +1,14 @@
 """Language models several times larger than the memory they are given, under a hard limit.
 
     python benchmarks/bench_larger_than_memory.py build/large-experts --shape experts --ram 2GiB
+    python benchmarks/bench_larger_than_memory.py build/large-experts --shape experts --peers llama.cpp
 
 Makes a model of random INT8 matrices (once), and decodes with it in a process of its own, which a memory
 cgroup (version 1) holds to `--ram`: the promise is kept, or the process is killed. Before and after, the file
 is read past the page cache as fast as the disk gives it. Printed are tokens per second, what was read for a
 token, and the share of the limit: the time that these bytes take alone, by the time that a token took.
+With `--peers llama.cpp` the same codes are written as GGUF beside the folder, and llama.cpp decodes them,
+mapped, alone in such a group, in turn with ours; pages of both files are dropped before each run.
 Shapes: `experts` (the layers of Qwen3-30B-A3B, ten of them, 128 experts, 8 for a token), `few-experts` (those
 of Mixtral, narrowed, 8 and 2), `dense`. Routes of random weights are random: nothing can be foretold of them.
 """
@@ -15,6 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import statistics
 import subprocess
 import sys
 import time
@@ -23,13 +27,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from arrowmind import _native
+from arrowmind.config import Config
 from arrowmind.config.sizes import parse_bytes
-from arrowmind.engine.machine import disk_rate
+from arrowmind.engine.folder import ModelFolder
+from arrowmind.engine.machine import disk_rate, memory_rate
+from arrowmind.engine.planning import Rates, plan_run
 from arrowmind.weights.tensor import Tensor, float_tensor, int8_tensor
 from arrowmind.weights.writer import write_weights
+from large_gguf import write_large_gguf
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 COMMON = {
     "hidden_act": "silu",
@@ -62,8 +71,13 @@ SHAPES: dict[str, dict[str, Any]] = {
         **{"intermediate_size": 14_336, "num_hidden_layers": 29},
     },
 }
-DISK = 3 << 30
+DISK = 2 << 30
 """Bytes that are read to measure the disk."""
+
+LLAMA_CPP = "llama.cpp"
+TARGETS = {"experts": 8.0, "few-experts": 3.0, "dense": 1.2}
+"""Times faster than llama.cpp that a shape shall be."""
+LIMIT_SHARE, FIRST_FACTOR, FORETOLD = 0.8, 1.5, 0.25
 
 
 def make(folder: Path, shape: str, layers: int | None) -> None:
@@ -133,27 +147,52 @@ def tensors(config: dict[str, Any]) -> Iterator[Tensor]:
             yield matrix(f"{part}{names[2]}.weight", hidden, inner)
 
 
-CHILD = """
+IO = """
+def bytes_read():
+    return int(dict(line.split(": ") for line in open("/proc/self/io"))["read_bytes"])
+"""
+CHILD = f"""
 import json, sys, time
 began = time.perf_counter()
+{IO}
 from arrowmind import ArrowEngine
 folder, ram, tokens = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 engine = ArrowEngine(folder, ram=ram)
 opened = time.perf_counter() - began
-before = engine.info().get("residency", {})
 first = engine.generate([5, 6, 7], max_tokens=1, ignore_eos=True)
-first_seconds = time.perf_counter() - began
-start = engine.info().get("residency", {})
+first_seconds, first_bytes = time.perf_counter() - began, bytes_read()
+start = engine.info().get("residency", {{}})
 started = time.perf_counter()
 made = engine.generate([5, 6, 7, 8], max_tokens=tokens, ignore_eos=True, temperature=1000.0, seed=1)
 seconds = time.perf_counter() - started
-end = engine.info().get("residency", {})
+end = engine.info().get("residency", {{}})
 status = dict(line.split(":", 1) for line in open("/proc/self/status"))
-print(json.dumps({"seconds": seconds, "tokens": len(made.token_ids), "opened": opened,
-    "first_seconds": first_seconds, "first_bytes": start.get("bytes_read", 0),
-    "peak_rss": int(status["VmHWM"].split()[0]) * 1024,
-    "counters": {key: end[key] - start[key] for key in end if key not in ("resident_bytes", "peak_bytes",
-    "pinned_bytes")}, "ids": made.token_ids[:8]}))
+print(json.dumps({{"seconds": seconds, "tokens": len(made.token_ids), "opened": opened,
+    "first_seconds": first_seconds, "first_bytes": first_bytes, "first": first.token_ids[0],
+    "read": bytes_read() - first_bytes, "peak_rss": int(status["VmHWM"].split()[0]) * 1024,
+    "counters": {{key: end[key] - start[key] for key in end if key not in ("resident_bytes", "peak_bytes",
+    "pinned_bytes")}}}}))
+"""
+PEER = f"""
+import json, sys, time
+began = time.perf_counter()
+{IO}
+from pathlib import Path
+import numpy as np
+from arrowmind.bench.language.llama_session import LlamaSession
+path, threads, tokens = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+session = LlamaSession(path, threads, context=512)
+opened = time.perf_counter() - began
+first = int(session.feed([5, 6, 7]).argmax())
+first_seconds, first_bytes = time.perf_counter() - began, bytes_read()
+session.restart()
+ids = np.random.default_rng(1).integers(0, 32000, tokens).tolist()
+started = time.perf_counter()
+for token in ids:
+    session.feed([token])
+seconds = time.perf_counter() - started
+print(json.dumps({{"seconds": seconds, "tokens": tokens, "opened": opened, "first_seconds": first_seconds,
+    "first_bytes": first_bytes, "first": first, "read": bytes_read() - first_bytes}}))
 """
 
 
@@ -173,43 +212,135 @@ def limited(limit: int, arguments: list[str]) -> subprocess.CompletedProcess[str
         group.rmdir()
 
 
+def run_in(limit: int, script: str, *arguments: object) -> dict[str, Any]:
+    """What a script prints as JSON at its end, alone in a group of this limit."""
+    done = limited(limit, [sys.executable, "-c", script, *map(str, arguments)])
+    if done.returncode:
+        sys.exit(f"the process ended with {done.returncode}: {done.stderr[-2000:]}")
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def drop(path: Path) -> None:
+    """Drops the pages of a file from the page cache."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def foretold(folder: Path, limit: int, threads: int) -> float:
+    """Seconds of a token that `arrowmind plan` says."""
+    opened = ModelFolder(folder, verify="off")
+    rates = Rates(memory_rate(_native.ThreadPool(threads)), disk_rate(folder / "weights.arrow"))
+    return plan_run(opened, Config(), limit, rates).token_seconds
+
+
+def measure(chosen: argparse.Namespace, limit: int) -> dict[str, list[dict[str, Any]]]:
+    """Rounds in turn: ours, then the peer; with each of ours the disk around it, and what was foretold."""
+    weights, gguf = chosen.folder / "weights.arrow", chosen.folder / "model.gguf"
+    rounds: dict[str, list[dict[str, Any]]] = {"ours": [], "peer": []}
+    for _ in range(chosen.rounds):
+        said = foretold(chosen.folder, limit, chosen.threads)
+        before = disk_rate(weights, DISK)
+        drop(weights)
+        ours = run_in(limit, CHILD, chosen.folder, limit, chosen.tokens)
+        ours |= {"disk": (before + disk_rate(weights, DISK)) / 2, "foretold": said}
+        rounds["ours"].append(ours)
+        if chosen.peers:
+            drop(weights)
+            drop(gguf)
+            rounds["peer"].append(run_in(limit, PEER, gguf, chosen.threads, chosen.peer_tokens))
+    return rounds
+
+
+def summary(rounds: dict[str, list[dict[str, Any]]]) -> dict[str, float]:
+    """Medians over rounds, and ratios round by round."""
+
+    def median(of: str, figure: Callable[[dict[str, Any]], float]) -> float:
+        return statistics.median(map(figure, rounds[of]))
+
+    found = {
+        "tokens per second": median("ours", lambda run: run["tokens"] / run["seconds"]),
+        "bytes read for a token": median("ours", lambda run: run["counters"]["bytes_read"] / run["tokens"]),
+        "disk, bytes per second": median("ours", lambda run: run["disk"]),
+        "share of the limit": median(
+            "ours", lambda run: run["counters"]["bytes_read"] / run["disk"] / run["seconds"]
+        ),
+        "largest resident memory": median("ours", lambda run: run["peak_rss"]),
+        "opening, seconds": median("ours", lambda run: run["opened"]),
+        "first token, seconds": median("ours", lambda run: run["first_seconds"]),
+        "first token by its bytes": median(
+            "ours", lambda run: run["first_seconds"] * run["disk"] / run["first_bytes"]
+        ),
+        "foretold by measured": median("ours", lambda run: run["foretold"] * run["tokens"] / run["seconds"]),
+    }
+    if rounds["peer"]:
+        found |= {
+            "llama.cpp, tokens per second": median("peer", lambda run: run["tokens"] / run["seconds"]),
+            "llama.cpp, bytes read for a token": median("peer", lambda run: run["read"] / run["tokens"]),
+            "llama.cpp, first token, seconds": median("peer", lambda run: run["first_seconds"]),
+            "by llama.cpp": statistics.median(
+                theirs["seconds"] / theirs["tokens"] / (ours["seconds"] / ours["tokens"])
+                for ours, theirs in zip(rounds["ours"], rounds["peer"], strict=True)
+            ),
+        }
+    return found
+
+
+def verdicts(figures: dict[str, float], shape: str, rounds: dict[str, list[dict[str, Any]]]) -> list[str]:
+    """A line for each number that shall be reached."""
+    checks = [
+        ("share of the limit", f">= {LIMIT_SHARE}", figures["share of the limit"] >= LIMIT_SHARE),
+        (
+            "first token by its bytes",
+            f"<= {FIRST_FACTOR}",
+            figures["first token by its bytes"] <= FIRST_FACTOR,
+        ),
+        ("foretold by measured", f"within {FORETOLD}", abs(figures["foretold by measured"] - 1) <= FORETOLD),
+    ]
+    lines = [
+        f"{'pass' if reached else 'FAIL'}  {what} {figures[what]:.2f} ({wanted})"
+        for what, wanted, reached in checks
+    ]
+    if rounds["peer"]:
+        ratio, target = figures["by llama.cpp"], TARGETS[shape]
+        lines.append(f"{'pass' if ratio >= target else 'FAIL'}  {ratio:.2f} x llama.cpp (>= {target})")
+        same = [one["first"] for one in rounds["ours"]] == [one["first"] for one in rounds["peer"]]
+        lines.append(f"{'pass' if same else 'FAIL'}  the first token is that of llama.cpp")
+    return lines
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--shape", choices=SHAPES, default="experts")
     parser.add_argument("--layers", type=int)
     parser.add_argument("--ram", default="2GiB")
+    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--tokens", type=int, default=24)
+    parser.add_argument("--peers", choices=[LLAMA_CPP])
+    parser.add_argument("--peer-tokens", type=int, default=6)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--make", action="store_true", help="make the files and end")
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
     if not chosen.folder.exists():
         print(f"making {chosen.folder}", flush=True)
         make(chosen.folder, chosen.shape, chosen.layers)
-    config = json.loads((chosen.folder / "config.json").read_text())
-    weights = chosen.folder / "weights.arrow"
-    limit = parse_bytes(chosen.ram, "ram")
-    before = disk_rate(weights, DISK)
-    done = limited(limit, [sys.executable, "-c", CHILD, str(chosen.folder), str(limit), str(chosen.tokens)])
-    if done.returncode:
-        sys.exit(f"the process ended with {done.returncode}: {done.stderr[-2000:]}")
-    found = json.loads(done.stdout)
-    rate = (before + disk_rate(weights, DISK)) / 2
-    per_token = found["seconds"] / found["tokens"]
-    read = found["counters"].get("bytes_read", 0) / found["tokens"]
-    result = {
-        "model_bytes": weights.stat().st_size,
-        "layers": config["num_hidden_layers"],
-        "ram": limit,
-        "disk_bytes_per_second": rate,
-        "tokens_per_second": 1 / per_token,
-        "bytes_read_per_token": read,
-        "share_of_limit": read / rate / per_token,
-        "first_share": found["first_bytes"] / rate / found["first_seconds"],
-        **found,
-    }
-    print(json.dumps(result, indent=1))
+    if chosen.peers and not (chosen.folder / "model.gguf").exists():
+        print("writing the same as GGUF", flush=True)
+        write_large_gguf(chosen.folder, chosen.folder / "model.gguf")
+    if chosen.make:
+        return
+    rounds = measure(chosen, parse_bytes(chosen.ram, "ram"))
+    figures = summary(rounds)
+    size = (chosen.folder / "weights.arrow").stat().st_size
+    print(f"{chosen.shape}, {size / 1e9:.2f} GB in {chosen.ram}, {chosen.rounds} rounds in turn")
+    for what, value in figures.items():
+        print(f"{what:36} {value / 1e6:.0f} MB" if value > 1e5 else f"{what:36} {value:.3f}")
+    print("\n".join(verdicts(figures, chosen.shape, rounds)))
     if chosen.json:
-        chosen.json.write_text(json.dumps(result))
+        chosen.json.write_text(json.dumps({"figures": figures, "rounds": rounds}, indent=1))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""A large model folder of ours as GGUF, tensor by tensor and with the same codes: what llama.cpp is measured on.
+"""A large model folder of ours as GGUF, tensor by tensor, with the same codes: llama.cpp is measured on it.
 
-Matrices become Q8_0, whose blocks of 32 all have the scale of their row, rounded to half precision; experts are
-stacked as GGUF wants them. There is no tokenizer: tokens are given by their numbers.
+Matrices become Q8_0, whose blocks of 32 all have the scale of their row, rounded to half precision; experts
+are stacked as GGUF wants them. There is no tokenizer: tokens are given by their numbers.
 """
 
 from __future__ import annotations
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 F32, Q8_0 = 0, 8
 _ARCHITECTURES = {"llama": "llama", "mixtral": "llama", "qwen3_moe": "qwen3moe"}
+_OUTER = {
+    "model.embed_tokens.weight": "token_embd.weight",
+    "model.norm.weight": "output_norm.weight",
+}
 _PARTS = {
     "input_layernorm": "attn_norm",
     "post_attention_layernorm": "ffn_norm",
@@ -77,8 +81,8 @@ def _stacks(source: WeightSource) -> dict[str, list[str]]:
 
 
 def _name(ours: str) -> str:
-    if not ours.startswith("model.layers."):
-        return {"model.embed_tokens.weight": "token_embd.weight", "model.norm.weight": "output_norm.weight"}[ours]
+    if ours in _OUTER:
+        return _OUTER[ours]
     _, _, layer, rest = ours.split(".", 3)
     part = rest.removesuffix(".weight")
     expert = _EXPERT.fullmatch(part)
