@@ -54,7 +54,8 @@ test-isa: build ## every kernel on some processor that has its instructions: thi
 
 bench: bench-kernels $(VENV)/.encoder $(VENV)/.peers ## speed, size and fidelity beside the peers; writes results/
 	$(BIN)/python benchmarks/bench_baseline_advanced.py --peers $(PEERS) $(BENCH_ARGS)
-	$(BIN)/python benchmarks/bench_baseline_advanced.py llm --peers llama.cpp
+	@if [ -e $(VENV)/.llama ]; then $(BIN)/python benchmarks/bench_baseline_advanced.py llm --peers llama.cpp; \
+	else echo "language models beside llama.cpp: make bench-llm"; fi
 
 bench-llm: build $(VENV)/.llama ## language models beside llama.cpp, which is compiled for this machine first
 	$(BIN)/python benchmarks/bench_baseline_advanced.py llm --peers llama.cpp $(BENCH_ARGS)
