@@ -229,7 +229,7 @@ class Busy:
         raise OverloadError("256 texts wait already")
 
     def worker_state(self):
-        from arrowmind.engine.generation import WorkerState
+        from arrowmind.engine.worker_state import WorkerState
 
         return WorkerState(64, 256, accepts=False)
 

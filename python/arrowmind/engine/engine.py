@@ -13,17 +13,11 @@ from arrowmind.config import default_config, with_profile
 from arrowmind.config.sizes import parse_bytes
 from arrowmind.engine.admission import admit
 from arrowmind.engine.batching import pack, slices
-from arrowmind.engine.cache_divergence import admitted_cache
-from arrowmind.engine.cache_settings import SMALL_FORMATS, CacheSettings
 from arrowmind.engine.compiler import compile_plan
-from arrowmind.engine.decoding import CachedDecoder
 from arrowmind.engine.device import resolve_device
-from arrowmind.engine.drafting import DraftModel
 from arrowmind.engine.folder import ModelFolder
 from arrowmind.engine.generating import GeneratesText
-from arrowmind.engine.generation import TextGenerator
 from arrowmind.engine.layers import Options
-from arrowmind.engine.opening import open_language
 from arrowmind.engine.perplexity import Perplexity, measure
 from arrowmind.engine.tokenizer import TextTokenizer, check_ids, check_texts, read_text
 from arrowmind.errors import InvalidArgumentError
@@ -36,6 +30,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from arrowmind.config import Config
+    from arrowmind.engine.decoding import CachedDecoder
+    from arrowmind.engine.drafting import DraftModel
+    from arrowmind.engine.generation import TextGenerator
     from arrowmind.engine.language import LanguageModel
     from arrowmind.observe import Progress
 
@@ -129,6 +126,8 @@ class ArrowEngine(GeneratesText):
     def _compile(self, ram: str | int, progress: Progress) -> None:
         folder = self._folder
         if folder.is_decoder:
+            from arrowmind.engine.opening import open_language  # noqa: PLC0415  an encoder starts faster without
+
             budget = None if ram == "" else parse_bytes(ram, "ram")
             options = Options(self._optimize, progress=progress)
             self._language = open_language(folder, self._threads, options, self._config, ram=budget)
@@ -139,6 +138,8 @@ class ArrowEngine(GeneratesText):
             )
 
     def _text_generator(self) -> TextGenerator:
+        from arrowmind.engine.generation import TextGenerator  # noqa: PLC0415  an encoder starts faster without
+
         decoder = self._cached_decoder()
         cache = decoder.settings
         # Pages that became small give back about what was there, not what was there.
@@ -146,9 +147,15 @@ class ArrowEngine(GeneratesText):
         return TextGenerator(self._folder, self._tokenizer, decoder, self._config.generation, longest_cut)
 
     def _draft_model(self) -> DraftModel:
+        from arrowmind.engine.drafting import DraftModel  # noqa: PLC0415  an encoder starts faster without
+
         return DraftModel(self._cached_decoder(), self._tokenizer.uncut)
 
     def _cached_decoder(self) -> CachedDecoder:
+        from arrowmind.engine.cache_divergence import admitted_cache  # noqa: PLC0415  an encoder starts faster without
+        from arrowmind.engine.cache_settings import SMALL_FORMATS, CacheSettings  # noqa: PLC0415  an encoder starts faster without
+        from arrowmind.engine.decoding import CachedDecoder  # noqa: PLC0415  an encoder starts faster without
+
         settings = self._config.generation
         cache = CacheSettings(
             format=settings.cache_format,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any, TypedDict, overload
 
-from arrowmind.engine.generation import TextGenerator, WorkerState, make_request
+from arrowmind.engine.worker_state import WorkerState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from arrowmind.engine.drafting import DraftModel
+    from arrowmind.engine.generation import TextGenerator
     from arrowmind.engine.prompts import Prompt
     from arrowmind.engine.streams import AsyncGenerationStream, GenerationStream
     from arrowmind.generate import DraftProposer, Generation
@@ -116,7 +117,7 @@ class GeneratesText:
             InvalidArgumentError: The model is an encoder, the prompt is empty or longer than the model reads,
                 or an option cannot be used.
         """
-        return self.generator.generate(prompt, make_request(options))
+        return self.generator.generate(prompt, self.generator.request(options))
 
     def stream(self, prompt: Prompt, **options: Unpack[GenerationOptions]) -> GenerationStream:
         """The same for one prompt, piece by piece: an iterator of deltas, whose `generation` is the whole.
@@ -127,7 +128,7 @@ class GeneratesText:
             InvalidArgumentError: As for `generate`.
             OverloadError: Too many texts wait already.
         """
-        return self.generator.stream(prompt, make_request(options))
+        return self.generator.stream(prompt, self.generator.request(options))
 
     def astream(self, prompt: Prompt, **options: Unpack[GenerationOptions]) -> AsyncGenerationStream:
         """The same for `async for`. Nothing runs on the event loop; who is cancelled frees the sequence.
@@ -137,7 +138,7 @@ class GeneratesText:
         Raises:
             InvalidArgumentError: An option cannot be used.
         """
-        return self.generator.astream(prompt, make_request(options))
+        return self.generator.astream(prompt, self.generator.request(options))
 
     def worker_state(self) -> WorkerState:
         """How many texts are being generated and wait, and whether more may come."""

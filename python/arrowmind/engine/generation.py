@@ -12,6 +12,7 @@ from arrowmind.engine.prompts import PromptReader, end_tokens, split_prompts
 from arrowmind.engine.scheduling import Schedule, ScheduleSettings
 from arrowmind.engine.streams import AsyncGenerationStream, Completion, GenerationStream
 from arrowmind.engine.worker import DecodeWorker
+from arrowmind.engine.worker_state import WorkerState
 from arrowmind.errors import InvalidArgumentError
 from arrowmind.generate import (
     ConstraintVocabulary,
@@ -32,24 +33,9 @@ if TYPE_CHECKING:
     from arrowmind.engine.tokenizer import TextTokenizer
     from arrowmind.generate import Generation, GrammarConstraint
 
-__all__ = ["GenerationRequest", "TextGenerator", "WorkerState", "make_request"]
+__all__ = ["GenerationRequest", "TextGenerator", "make_request"]
 
 _DRAFTS = ("prompt_lookup",)
-
-
-@dataclasses.dataclass(frozen=True)
-class WorkerState:
-    """How busy a generator is.
-
-    Attributes:
-        running: Texts that are being generated.
-        waiting: Texts that wait.
-        accepts: Whether another one may wait.
-    """
-
-    running: int
-    waiting: int
-    accepts: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,6 +99,8 @@ def make_request(options: Mapping[str, Any]) -> GenerationRequest:
 
 class TextGenerator:
     """A language model that writes. Its methods may be called from any thread."""
+
+    request = staticmethod(make_request)
 
     def __init__(
         self,

@@ -1,0 +1,22 @@
+"""How busy a generator is."""
+
+from __future__ import annotations
+
+import dataclasses
+
+__all__ = ["WorkerState"]
+
+
+@dataclasses.dataclass(frozen=True)
+class WorkerState:
+    """How busy a generator is.
+
+    Attributes:
+        running: Texts that are being generated.
+        waiting: Texts that wait.
+        accepts: Whether another one may wait.
+    """
+
+    running: int
+    waiting: int
+    accepts: bool
