@@ -1,7 +1,8 @@
 """A real sentence encoder from nothing: convert, quantise, check, remember a corpus, recall by meaning.
 
-Run by `make demo`. It leaves `models/minilm`, `models/minilm-int8` and `memory/` in the current folder; a
-second run finds them and takes seconds. Whatever stops it, the next run goes on from there.
+Run by `make demo`. It leaves `models/minilm`, `models/minilm-int8` and `memory/` in the current folder, and
+`models/random-experts`, a language model of 850 MB that is run in less memory than that; a second run finds
+them and takes seconds. Whatever stops it, the next run goes on from there.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+import large_model
 from arrowmind import ArrowEngine, ArrowQuantizer, MemoryStore
 from arrowmind.bench.corpus import benchmark_sentences, library_passages
 from arrowmind.errors import IntegrityError, MemoryStoreError, OptimizationError
@@ -174,6 +176,29 @@ def compare() -> None:
     console.print(table)
 
 
+def run_larger_than_memory() -> None:
+    """Step 6: a language model that does not fit the memory it is given."""
+    console.print(
+        "\n[bold]6[/] A language model in less memory than it has bytes (its weights are random numbers)"
+    )
+    with progress("making the model") as advance:
+        large_model.make(advance)
+    ram, size = large_model.RAM, (large_model.MODEL / "weights.arrow").stat().st_size
+    said = large_model.foretold(ram)
+    found, free = large_model.run(ram), large_model.run(4 * size)
+    table = Table(title="measured now")
+    for name in ("", f"given {ram / 1e6:.0f} MB", "given as much as it wants"):
+        table.add_column(name, justify="right" if name else "left")
+    table.add_row("weights, MB", *2 * [f"{size / 1e6:.0f}"])
+    table.add_row(
+        "most memory of the process, MB", *(f"{run['peak_bytes'] / 1e6:.0f}" for run in (found, free))
+    )
+    table.add_row("tokens per second", *(f"{run['tokens_per_second']:.1f}" for run in (found, free)))
+    table.add_row("foretold before opening", f"{1 / said.token_seconds:.1f}", "")
+    table.add_row("read from disk, MB", f"{found['residency']['bytes_read'] / 1e6:.0f}", "")
+    console.print(table)
+
+
 def main() -> int:
     """Runs all steps; 1 when something stopped one of them."""
     try:
@@ -182,6 +207,7 @@ def main() -> int:
             remember(store)
             recall(store)
         compare()
+        run_larger_than_memory()
     except MemoryStoreError as error:
         console.print(
             f"\n{error}\nIf the memory is of an earlier model, remove {MEMORY}/ and run the demo again."
