@@ -16,6 +16,8 @@ DEFAULT_SEED = 20261121
 
 # No settings of the user, here and in processes that tests start.
 os.environ["XDG_CONFIG_HOME"] = str(ROOT / "build" / "no-settings")
+# And nothing that was measured of this machine before.
+os.environ["XDG_CACHE_HOME"] = str(ROOT / "build" / f"no-cache-{os.getpid()}")
 
 hypothesis.settings.register_profile("arrowmind", derandomize=True, deadline=None, print_blob=True)
 hypothesis.settings.load_profile("arrowmind")

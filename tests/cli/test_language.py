@@ -273,6 +273,29 @@ def test_plan_tells_what_a_model_needs(call, folder):
     assert "68.7 GB" in shown.stdout
 
 
+def test_stats_tell_what_was_foretold_and_measured(call, shell, folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    keys = ["--ram", "64GiB", "--set", "residency.max_layers=1", "--stats"]
+    done = call("generate", folder, "the cat", *WORDS, "--json", *keys)
+    assert done.code == 0, done.stderr
+    stats = done.json["stats"]
+    assert stats["comparison"]["tokens_per_second"] > 0
+    assert stats["comparison"]["foretold_first_seconds"] > 0
+    assert stats["residency"]["evictions"] > 0
+    assert "foretold" in done.stderr
+    assert "parts were there" in done.stderr
+    done = shell(
+        "chat", folder, *WORDS, *keys, stdin=b"the cat\n/stats\n", env={"XDG_CACHE_HOME": str(tmp_path)}
+    )
+    assert done.code == 0
+    assert "foretold" in done.stderr
+    assert "foretold" in done.stdout
+    done = call("generate", folder, "the cat", *WORDS, "--json", "--stats")
+    assert done.json["stats"] == {"comparison": None, "residency": None}
+    assert "nothing was foretold" in done.stderr
+    assert "stats" not in call("generate", folder, "the cat", *WORDS, "--json").json
+
+
 def test_a_profile_changes_what_is_planned_and_run(call, folder, expected):
     done = call("plan", folder, "--ram", "64GiB", "--profile", "high_throughput", "--json")
     assert done.json["profile"] == "high_throughput"

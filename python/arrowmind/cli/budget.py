@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
+from arrowmind import _native
+from arrowmind.cli.engines import open_engine
 from arrowmind.cli.groups import OptionGroup
 from arrowmind.config import PROFILES, overridden, with_profile
+from arrowmind.engine.measurements import ensure_rates
+from arrowmind.weights.schema import FILE_NAME
 
 if TYPE_CHECKING:
     from arrowmind.cli.session import Session
+    from arrowmind.engine import ArrowEngine
 
-__all__ = ["BudgetOptions"]
+__all__ = ["BudgetOptions", "RunOptions"]
 
 
 @dataclass(frozen=True)
@@ -37,3 +43,30 @@ class BudgetOptions(OptionGroup):
             return session
         asked = overridden(session.config, {"residency.profile": self.profile})
         return dataclasses.replace(session, config=with_profile(asked))
+
+    def measure(self, session: Session, model: str | Path) -> None:
+        """Measures this machine, once, where a budget is given: what is foretold follows from it."""
+        weights = Path(model) / FILE_NAME
+        if (self.ram or session.config.residency.ram) and weights.is_file():
+            ensure_rates(weights, session.config.device.threads or _native.available_cpus())
+
+
+@dataclass(frozen=True)
+class RunOptions(BudgetOptions):
+    """The same, and what is told at the end."""
+
+    stats: Annotated[
+        bool,
+        typer.Option("--stats", help="Tell what was foretold within --ram, what was measured, and read."),
+    ] = False
+
+    def open(self, session: Session, model: str) -> ArrowEngine:
+        """The engine.
+
+        Raises:
+            MemoryBudgetError: the model cannot run in the budget.
+            WeightError: the folder cannot be used.
+        """
+        if self.stats:
+            self.measure(session, model)
+        return open_engine(session, model, ram=self.ram)

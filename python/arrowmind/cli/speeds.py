@@ -1,13 +1,16 @@
-"""How fast a text came, in one line."""
+"""How fast a text came, in a few lines."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from arrowmind.cli.render import bytes_text
 
 if TYPE_CHECKING:
+    from arrowmind.engine import ArrowEngine
     from arrowmind.generate import Timings
 
-__all__ = ["speed_line"]
+__all__ = ["run_facts", "run_lines", "speed_line"]
 
 
 def speed_line(timings: Timings) -> str:
@@ -19,3 +22,29 @@ def speed_line(timings: Timings) -> str:
     if timings.drafted:
         line += f"; {timings.accepted} of {timings.drafted} proposed tokens were right"
     return line
+
+
+def run_facts(engine: ArrowEngine) -> dict[str, Any]:
+    """What was foretold and measured, and what came and went; None where there is nothing to tell."""
+    comparison = engine.comparison
+    return {
+        "comparison": None if comparison is None else comparison.to_dict(),
+        "residency": engine.residency(),
+    }
+
+
+def run_lines(engine: ArrowEngine) -> list[str]:
+    """The same for people."""
+    comparison, counters = engine.comparison, engine.residency()
+    lines = [
+        "nothing was foretold: that takes a budget (--ram), and a text alone"
+        if comparison is None
+        else str(comparison)
+    ]
+    if counters is not None:
+        asked = counters["hits"] + counters["late"] + counters["misses"]
+        lines.append(
+            f"{counters['hits']:.0f} of {asked:.0f} parts were there, {counters['late']:.0f} on their way; "
+            f"{bytes_text(counters['bytes_read'])} read, {counters['stalled_seconds']:.2f} s waited for"
+        )
+    return lines

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from arrowmind.cli.conversation import Conversation
 from arrowmind.cli.failure import complain
 from arrowmind.cli.render import write, write_part
-from arrowmind.cli.speeds import speed_line
+from arrowmind.cli.speeds import run_lines, speed_line
 from arrowmind.errors import InvalidArgumentError, OptimizationError
 
 if TYPE_CHECKING:
@@ -29,7 +29,13 @@ class Talk:
     """A conversation at a terminal or through a pipe."""
 
     def __init__(
-        self, engine: ArrowEngine, options: dict[str, Any], system: str = "", *, silent: bool = False
+        self,
+        engine: ArrowEngine,
+        options: dict[str, Any],
+        system: str = "",
+        *,
+        silent: bool = False,
+        stats: bool = False,
     ) -> None:
         """Nothing was said yet.
 
@@ -38,9 +44,11 @@ class Talk:
             options: Of each answer.
             system: What the system says first.
             silent: Print no answers.
+            stats: Tell of each answer on stderr how fast it was.
         """
         self.conversation = Conversation(system)
-        self._engine, self._options, self._silent = engine, options, silent
+        self._engine, self._options = engine, options
+        self._silent, self._tells = silent, stats
         self._last: Timings | None = None
         self._commands: dict[str, tuple[str, Callable[[str], None]]] = {
             "help": ("this list", self._help),
@@ -102,6 +110,8 @@ class Talk:
             return
         self._last = stream.generation.timings
         self.conversation.add("assistant", stream.generation.text)
+        if self._tells:
+            print("\n".join([speed_line(self._last), *run_lines(self._engine)]), file=sys.stderr)
 
     def _command(self, line: str) -> None:
         name, _, argument = line.partition(" ")
@@ -128,7 +138,10 @@ class Talk:
         write(f"{len(self.conversation.messages)} messages")
 
     def _stats(self, _: str) -> None:
-        write("no answer yet" if self._last is None else speed_line(self._last))
+        if self._last is None:
+            write("no answer yet")
+            return
+        write("\n".join([speed_line(self._last), *run_lines(self._engine)]))
 
     @staticmethod
     def _read(*, interactive: bool) -> str | None:

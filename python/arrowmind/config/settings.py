@@ -196,6 +196,24 @@ class ResidencySettings:
     )
     overlap: bool = setting(True, "Read while others compute; false reads only what is waited for.")
     readers: int = setting(4, "Threads that read.", low=1, high=64)
+    pressure: bool = setting(
+        True, "Within ram, give memory back while others need it, and take it again afterwards."
+    )
+    pressure_low: float = setting(
+        0.05,
+        "Memory is given back when less than this share is left, of the machine or of its control group.",
+        low=0,
+        high=1,
+    )
+    pressure_high: float = setting(0.1, "So much is to be left before it is taken again.", low=0, high=1)
+    pressure_stalled: float = setting(
+        20.0,
+        "Percent of the last ten seconds in which something waited for memory: with more, less than "
+        "pressure_high left is too little, too.",
+        low=0,
+        high=100,
+    )
+    pressure_seconds: float = setting(2.0, "Time between two looks.", low=0.01, high=3600)
 
 
 @dataclass(frozen=True)

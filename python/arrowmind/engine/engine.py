@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,10 +31,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from arrowmind.config import Config
+    from arrowmind.engine.comparing import Comparison
     from arrowmind.engine.decoding import CachedDecoder
     from arrowmind.engine.drafting import DraftModel
     from arrowmind.engine.generation import TextGenerator
     from arrowmind.engine.language import LanguageModel
+    from arrowmind.engine.overseeing import Overseer
     from arrowmind.observe import Progress
 
 __all__ = ["ArrowEngine"]
@@ -114,6 +117,8 @@ class ArrowEngine(GeneratesText):
         self._tokenizer = TextTokenizer(self._folder.tokenizer_path, self._folder.max_tokens)
         self._plan: _native.Plan | None = None
         self._language: LanguageModel | None = None
+        self._overseer: Overseer | None = None
+        self._end_overseeing: weakref.finalize[..., ArrowEngine] | None = None
         self._compile(config.residency.ram if ram is None else ram, on_progress)
         self._load_seconds = time.perf_counter() - started
         _log.info(
@@ -127,15 +132,33 @@ class ArrowEngine(GeneratesText):
         folder = self._folder
         if folder.is_decoder:
             from arrowmind.engine.opening import open_language  # noqa: PLC0415  an encoder starts faster without
+            from arrowmind.engine.overseeing import Overseer  # noqa: PLC0415  an encoder starts faster without
 
             budget = None if ram == "" else parse_bytes(ram, "ram")
             options = Options(self._optimize, progress=progress)
+            self._overseer = Overseer(folder, self._config, budget, self._threads.threads)
             self._language = open_language(folder, self._threads, options, self._config, ram=budget)
+            self._overseer.follow(self._language)
+            self._end_overseeing = weakref.finalize(self, self._overseer.close)
         else:
             folder.weights.touch(self._threads, progress)
             self._plan = compile_plan(
                 folder.model, folder.weights, folder.max_tokens, quantise=self._optimize
             )
+
+    @property
+    def comparison(self) -> Comparison | None:
+        """Foretold and measured speed of the last text that ran alone; None without `ram`.
+
+        None, too, where this machine was never measured (`arrowmind plan` does it), or nothing was written.
+        """
+        return None if self._overseer is None else self._overseer.witness.last
+
+    def close(self) -> None:
+        """Ends the texts that are being generated; the engine generates no more."""
+        super().close()
+        if self._end_overseeing is not None:
+            self._end_overseeing()
 
     def _text_generator(self) -> TextGenerator:
         from arrowmind.engine.generation import TextGenerator  # noqa: PLC0415  an encoder starts faster without
@@ -144,7 +167,9 @@ class ArrowEngine(GeneratesText):
         cache = decoder.settings
         # Pages that became small give back about what was there, not what was there.
         longest_cut = cache.page_tokens - 1 if cache.format in _PAGEWISE_FORMATS else None
-        return TextGenerator(self._folder, self._tokenizer, decoder, self._config.generation, longest_cut)
+        witness = None if self._overseer is None else self._overseer.witness
+        settings = self._config.generation
+        return TextGenerator(self._folder, self._tokenizer, decoder, settings, longest_cut, witness)
 
     def _draft_model(self) -> DraftModel:
         from arrowmind.engine.drafting import DraftModel  # noqa: PLC0415  an encoder starts faster without
@@ -164,7 +189,10 @@ class ArrowEngine(GeneratesText):
         )
         if cache.format in SMALL_FORMATS:
             cache = admitted_cache(self._decoder, self._sample(), cache)
-        return CachedDecoder(self._decoder, cache)
+        decoder = CachedDecoder(self._decoder, cache)
+        if self._overseer is not None:
+            self._overseer.add_cache(decoder)
+        return decoder
 
     def _sample(self) -> list[int]:
         """Tokens of a text to measure a cache on."""
@@ -320,12 +348,19 @@ class ArrowEngine(GeneratesText):
             "scratch_bytes_per_thread": (self._language or self._encoder).scratch_bytes_per_token
             * max(_MICRO_TOKENS, self.max_tokens),
             "load_seconds": self._load_seconds,
-            **self._residency_facts(),
+            **({} if (counters := self.residency()) is None else {"residency": counters}),
+            **({} if not (memory := self.memory()) else {"memory": memory}),
         }
 
-    def _residency_facts(self) -> dict[str, Any]:
+    def residency(self) -> dict[str, float] | None:
+        """What came and went since the model was opened; None where everything stays."""
         residence = None if self._language is None else self._language.residence
-        return {} if residence is None else {"residency": residence.counters()}
+        return None if residence is None else residence.counters()
+
+    def memory(self) -> dict[str, int]:
+        """Bytes of a language model by component: base, router, experts or layers, kv_cache."""
+        telemetry = None if self._overseer is None else self._overseer.telemetry
+        return {} if telemetry is None else telemetry.memory()
 
     def _tokenised(self, texts: list[str], most: int) -> Iterator[tuple[slice, list[list[int]]]]:
         """Slices of `texts` with their token ids, the next slice tokenised while the caller computes."""

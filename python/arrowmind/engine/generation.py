@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from arrowmind.config import GenerationSettings
+    from arrowmind.engine.comparing import Witness
     from arrowmind.engine.folder import ModelFolder
     from arrowmind.engine.jobs import BatchDecoder, Job
     from arrowmind.engine.prompts import Prompt
@@ -109,6 +110,7 @@ class TextGenerator:
         decoder: BatchDecoder,
         settings: GenerationSettings,
         longest_cut: int | None = None,
+        witness: Witness | None = None,
     ) -> None:
         """Reads what a model folder tells of texts.
 
@@ -118,6 +120,7 @@ class TextGenerator:
             decoder: Runs it; from now on this generator's worker alone calls it.
             settings: Bounds.
             longest_cut: As of `ScheduleSettings`.
+            witness: Is told of each text that is complete.
 
         Raises:
             TokenizerError: Its tokens cannot be put together one by one.
@@ -137,7 +140,7 @@ class TextGenerator:
             kept_prefixes=settings.kept_prefixes,
             longest_cut=longest_cut,
         )
-        self.worker = DecodeWorker(Schedule(decoder, bounds, folder.path.name))
+        self.worker = DecodeWorker(Schedule(decoder, bounds, folder.path.name, witness))
         self._constraints: ConstraintVocabulary | None = None
         self._lock = threading.Lock()
 

@@ -81,12 +81,14 @@ class Job:
         fed: Tokens that the decoder's cache holds.
         pending: Tokens to feed before the sequence can go on.
         rows: Logits needed, after each of the last `rows` of `pending`.
+        is_alone: No other sequence was run beside it.
     """
 
     def __init__(self, sequence: TokenSequence, consumer: Consumer) -> None:
         self.sequence, self.consumer = sequence, consumer
         self.number = next(_numbers)
         self.is_cancelled = False
+        self.is_alone = True
         self.handle: int | None = None
         self.fed: list[int] = []
         self.pending = list(sequence.prompt)

@@ -17,11 +17,12 @@ from arrowmind.weights.tensor import int8_tensor
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["disk_rate", "memory_rate"]
+__all__ = ["disk_rate", "memory_rate", "prompt_rate"]
 
 _log = get_logger("arrowmind.engine")
 
 _ROWS, _COLUMNS = 16_384, 8192  # 128 MiB: more than the caches of most machines
+_PROMPT_ROWS, _PROMPT = 1024, 128
 _ROUNDS = 5
 _PIECE = 4 << 20
 _READ = 256 << 20
@@ -30,8 +31,17 @@ _READERS = 4
 
 def memory_rate(threads: _native.ThreadPool) -> float:
     """Bytes of INT8 weights per second that a product with one row of activations reads; the best of five."""
-    codes = np.resize(np.arange(-127, 128, dtype=np.int8), (_ROWS, _COLUMNS))
-    tensor = int8_tensor("probe.weight", codes, np.ones(_ROWS, np.float32), activation="int8")
+    return _product_rate(threads, _ROWS, 1)
+
+
+def prompt_rate(threads: _native.ThreadPool) -> float:
+    """Bytes of INT8 weights per second, times rows, of a product with as many rows as a part of a prompt."""
+    return _product_rate(threads, _PROMPT_ROWS, _PROMPT)
+
+
+def _product_rate(threads: _native.ThreadPool, outputs: int, count: int) -> float:
+    codes = np.resize(np.arange(-127, 128, dtype=np.int8), (outputs, _COLUMNS))
+    tensor = int8_tensor("probe.weight", codes, np.ones(outputs, np.float32), activation="int8")
     described: dict[str, object] = {
         "type": "int8",
         "shape": tensor.spec.shape,
@@ -41,13 +51,13 @@ def memory_rate(threads: _native.ThreadPool) -> float:
         "sums": tensor.sums,
         "bias": None,
     }
-    rows, out = np.ones((1, _COLUMNS), np.float32), np.empty((1, _ROWS), np.float32)
+    rows, out = np.ones((count, _COLUMNS), np.float32), np.empty((count, outputs), np.float32)
     best = float("inf")
     for _ in range(_ROUNDS):
         started = time.perf_counter()
         _native.linear_run(described, rows, out, threads, "int8")
         best = min(best, time.perf_counter() - started)
-    return tensor.codes.nbytes / best
+    return tensor.codes.nbytes * count / best
 
 
 def disk_rate(path: Path, most: int = _READ) -> float:

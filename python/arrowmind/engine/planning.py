@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from arrowmind.engine.residence import Placement
     from arrowmind.models.decoder_spec import DecoderSpec
 
-__all__ = ["Rates", "RunPlan", "plan_run"]
+__all__ = ["Forecast", "Rates", "RunPlan", "plan_run"]
 
 _PROMPT = 128
 
@@ -27,10 +28,12 @@ class Rates:
     Attributes:
         memory: that a product with one row reads.
         disk: that are read past the page cache.
+        prompt: that a product with many rows meets, times its rows; infinite where it was not measured.
     """
 
     memory: float
     disk: float
+    prompt: float = math.inf
 
 
 @dataclass(frozen=True)
@@ -72,43 +75,85 @@ class RunPlan:
         return {**asdict(self), "tokens_per_second": 1 / self.token_seconds}
 
 
-def plan_run(folder: ModelFolder, config: Config, ram: int, rates: Rates) -> RunPlan:
+class Forecast:
     """Foretells a run from what a token must read, from memory and from disk.
 
     Blocks are read while others compute, if that is allowed, so the slower of both decides; which experts a
     token asks for is not known before, so what is missing of them is waited for. Of random routes, a part is
     there as often as the budget has room for it.
-
-    Raises:
-        MemoryBudgetError: the model cannot run in `ram`; the message says how much it needs.
-        InvalidArgumentError: it is no language model, or not in a weights.arrow.
     """
-    model = folder.decoder
-    settings = config.residency
-    placement = place(folder.weights, model, room_of(folder, config), ram, settings.max_layers)
-    placement.check(folder.weights.path)
-    met, active = _active(model, placement)
-    read = 0 if placement.fits else _missing(placement, met)
-    from_memory, from_disk = active / rates.memory, read / rates.disk
-    in_turn = _experts(model) > 0 or not (settings.overlap and settings.ahead)
-    seconds = from_memory + from_disk if in_turn else max(from_memory, from_disk)
-    first = 0 if placement.fits else _prompt_bytes(model, placement)
-    room = placement.room
-    return RunPlan(
-        ram=ram,
-        process=room.process,
-        cache=room.cache,
-        scratch=room.scratch,
-        fixed=placement.fixed,
-        moving=0 if placement.fits else sum(placement.sizes),
-        budget=placement.budget,
-        parts=0 if placement.fits else len(placement.parts),
-        active=active,
-        read=read,
-        token_seconds=seconds,
-        first_seconds=first / rates.disk + seconds,
-        bottleneck="disk" if from_disk > from_memory else "memory",
-    )
+
+    def __init__(self, folder: ModelFolder, config: Config, ram: int, rates: Rates) -> None:
+        """Counts what the model needs in this process, as it is now.
+
+        Args:
+            folder: of the model, which is not open yet.
+            config: how it is to run.
+            ram: bytes that the process may have.
+            rates: of this machine.
+
+        Raises:
+            MemoryBudgetError: the model cannot run in `ram`; the message says how much it needs.
+            InvalidArgumentError: it is no language model, or not in a weights.arrow.
+        """
+        settings, self._model, self._rates = config.residency, folder.decoder, rates
+        room = room_of(folder, config)
+        self._placement = place(folder.weights, folder.decoder, room, ram, settings.max_layers)
+        self._placement.check(folder.weights.path)
+        self._in_turn = _experts(self._model) > 0 or not (settings.overlap and settings.ahead)
+        self._met, self._active = _active(self._model, self._placement)
+
+    @property
+    def _read(self) -> int:
+        """Bytes that are read from disk for a token."""
+        return 0 if self._placement.fits else _missing(self._placement, self._met)
+
+    @property
+    def token_seconds(self) -> float:
+        """For one token of one text."""
+        return self._together(self._active / self._rates.memory, self._read / self._rates.disk)
+
+    def first_seconds(self, prompt: int, *, is_first: bool) -> float:
+        """From a request to its first token.
+
+        Args:
+            prompt: tokens that are read for it.
+            is_first: nothing was asked for before, so that nothing is in memory of what comes and goes.
+        """
+        read = 0 if self._placement.fits else _prompt_bytes(self._model, self._placement, prompt)
+        if read and not is_first:
+            read = _missing(self._placement, read)
+        once = self._active / self._rates.memory
+        return self._together(max(once, self._active * prompt / self._rates.prompt), read / self._rates.disk)
+
+    def _together(self, compute: float, disk: float) -> float:
+        return compute + disk if self._in_turn else max(compute, disk)
+
+    def plan(self) -> RunPlan:
+        """Where the bytes are, and the times."""
+        placement, read = self._placement, self._read
+        room, moves = placement.room, not placement.fits
+        from_disk, from_memory = read / self._rates.disk, self._active / self._rates.memory
+        return RunPlan(
+            ram=placement.ram,
+            process=room.process,
+            cache=room.cache,
+            scratch=room.scratch,
+            fixed=placement.fixed,
+            moving=sum(placement.sizes) if moves else 0,
+            budget=placement.budget,
+            parts=len(placement.parts) if moves else 0,
+            active=self._active,
+            read=read,
+            token_seconds=self.token_seconds,
+            first_seconds=self.first_seconds(_PROMPT, is_first=True),
+            bottleneck="disk" if from_disk > from_memory else "memory",
+        )
+
+
+def plan_run(folder: ModelFolder, config: Config, ram: int, rates: Rates) -> RunPlan:
+    """Foretells a run; see `Forecast`."""
+    return Forecast(folder, config, ram, rates).plan()
 
 
 def _experts(model: DecoderSpec) -> int:
@@ -139,11 +184,11 @@ def _missing(placement: Placement, met: int) -> int:
     return int(met * (1 - min(1.0, kept / whole)))
 
 
-def _prompt_bytes(model: DecoderSpec, placement: Placement) -> int:
-    """Bytes that a prompt of 128 tokens meets."""
+def _prompt_bytes(model: DecoderSpec, placement: Placement, tokens: int) -> int:
+    """Bytes of moving parts that a prompt meets."""
     experts = _experts(model)
     if not experts:
         return sum(placement.sizes)
     met, _ = _active(model, placement)
     share = met / sum(placement.sizes)
-    return int(sum(placement.sizes) * (1 - (1 - share) ** _PROMPT))
+    return int(sum(placement.sizes) * (1 - (1 - share) ** tokens))

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from arrowmind.engine.comparing import Witness
     from arrowmind.engine.jobs import BatchDecoder, Job
 
 __all__ = ["Schedule", "ScheduleSettings"]
@@ -59,7 +60,11 @@ class Schedule:
     """The sequences of one decoder. Not for several threads; `DecodeWorker` is."""
 
     def __init__(
-        self, decoder: BatchDecoder, settings: ScheduleSettings | None = None, name: str = ""
+        self,
+        decoder: BatchDecoder,
+        settings: ScheduleSettings | None = None,
+        name: str = "",
+        witness: Witness | None = None,
     ) -> None:
         """An empty schedule.
 
@@ -67,7 +72,9 @@ class Schedule:
             decoder: Runs the model.
             settings: Bounds.
             name: Of the model, in metrics and logs.
+            witness: Is told of each text that is complete.
         """
+        self._witness = witness
         self._decoder = decoder
         self._settings = settings or ScheduleSettings()
         self._name = name
@@ -166,6 +173,9 @@ class Schedule:
 
     def _plan(self) -> list[tuple[Job, int]]:
         """Who is fed in this step, and how many tokens."""
+        if len(self._running) > 1:
+            for job in self._running:
+                job.is_alone = False
         for job in list(self._running):
             try:
                 job.renew()
@@ -249,6 +259,8 @@ class Schedule:
             metrics.first_token_seconds.observe(timings.first_token_seconds, model=self._name)
         self._written += len(delta.token_ids)
         if delta.finish_reason is not None:
+            if self._witness is not None:
+                self._witness.ended(job.sequence.result().timings, alone=job.is_alone)
             self._end(job)
 
     def _end(self, job: Job, error: Exception | None = None) -> None:

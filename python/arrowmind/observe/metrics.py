@@ -6,6 +6,7 @@ Each metric is a constant of this module: a misspelt one is an error at import, 
 from __future__ import annotations
 
 import bisect
+import contextlib
 import threading
 import time
 from contextlib import contextmanager
@@ -14,14 +15,16 @@ from typing import TYPE_CHECKING
 from arrowmind.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 __all__ = [
     "Counter",
     "Gauge",
     "Histogram",
     "Metric",
+    "add_source",
     "all_metrics",
+    "ask_sources",
     "cache_free_tokens",
     "encode_seconds",
     "fallback_events",
@@ -34,6 +37,7 @@ __all__ = [
     "preemptions",
     "prompt_tokens",
     "recall_seconds",
+    "remove_source",
     "render_metrics",
     "reset_metrics",
     "reused_tokens",
@@ -46,6 +50,8 @@ __all__ = [
 # Label sets kept per metric; later ones are counted under "other", so that no caller can fill the memory.
 _MAX_SERIES = 256
 # 0.5 ms to 16 s, doubling: a single short sentence lies at the lower end, a large batch at the upper.
+_sources: list[Callable[[], None]] = []
+_sources_lock = threading.Lock()
 _SECONDS = tuple(0.0005 * 2**step for step in range(16))
 
 
@@ -188,6 +194,50 @@ cache_free_tokens = Gauge(
 preemptions = Counter(
     "arrowmind_preemptions_total", "Times that a full cache sent a text back to wait.", ("model",)
 )
+available_memory = Gauge(
+    "arrowmind_available_memory_bytes", "Left before the tightest limit, of the machine or a control group."
+)
+process_memory = Gauge("arrowmind_process_memory_bytes", "Memory of the process.")
+memory_bytes = Gauge(
+    "arrowmind_memory_bytes", "Memory of a language model, by component.", ("model", "component")
+)
+memory_budget = Gauge(
+    "arrowmind_memory_budget_bytes", "Most memory of the process, where ram is given.", ("model",)
+)
+parts_budget = Gauge(
+    "arrowmind_parts_budget_bytes", "Most memory of the parts of a model that come and go.", ("model",)
+)
+parts = Gauge("arrowmind_parts", "Experts, or layers, that come and go.", ("model", "kind"))
+resident_parts = Gauge("arrowmind_resident_parts", "Those of them in memory.", ("model", "kind"))
+part_uses = Counter(
+    "arrowmind_part_uses_total",
+    "Uses of them: there (hit), on their way (late), not sent for (miss).",
+    ("model", "how"),
+)
+part_evictions = Counter("arrowmind_part_evictions_total", "Times that one gave way.", ("model",))
+prefetched_parts = Counter("arrowmind_prefetched_parts_total", "Those read ahead.", ("model",))
+wasted_prefetches = Counter(
+    "arrowmind_wasted_prefetches_total", "Of these, gone before they were used.", ("model",)
+)
+disk_read_bytes = Counter("arrowmind_disk_read_bytes_total", "Bytes of weights read.", ("model",))
+disk_stall_seconds = Counter(
+    "arrowmind_disk_stall_seconds_total", "Time that answers waited for them.", ("model",)
+)
+pressure_events = Counter(
+    "arrowmind_pressure_events_total", "Times that memory was given back, or taken again.", ("model", "what")
+)
+tokens_per_second = Gauge(
+    "arrowmind_tokens_per_second", "Speed of writing of the text that ended last.", ("model",)
+)
+foretold_tokens_per_second = Gauge(
+    "arrowmind_foretold_tokens_per_second", "The same as foretold for a text alone, within ram.", ("model",)
+)
+last_first_token_seconds = Gauge(
+    "arrowmind_last_first_token_seconds", "Time to the first token of the last text alone.", ("model",)
+)
+foretold_first_token_seconds = Gauge(
+    "arrowmind_foretold_first_token_seconds", "The same as foretold, within ram.", ("model",)
+)
 http_requests = Counter("arrowmind_http_requests_total", "Requests to the server.", ("route", "status"))
 http_seconds = Histogram("arrowmind_http_seconds", "Duration of a request, its stream included.", ("route",))
 
@@ -203,8 +253,28 @@ def reset_metrics() -> None:
         metric.reset()
 
 
+def add_source(tell: Callable[[], None]) -> None:
+    """Calls `tell` before metrics are rendered: of what is cheaper to ask for than to follow."""
+    with _sources_lock:
+        _sources.append(tell)
+
+
+def remove_source(tell: Callable[[], None]) -> None:
+    """Calls it no longer."""
+    with _sources_lock, contextlib.suppress(ValueError):
+        _sources.remove(tell)
+
+
+def ask_sources() -> None:
+    """Brings the metrics up to date."""
+    with _sources_lock:
+        for tell in _sources:
+            tell()
+
+
 def render_metrics() -> str:
     """All metrics in the Prometheus text format."""
+    ask_sources()
     from arrowmind.observe.prometheus import render  # noqa: PLC0415  prometheus-client costs 0.1 s to import
 
     return render(all_metrics())

@@ -12,7 +12,7 @@ from arrowmind.weights.source import WeightSource
 from arrowmind.weights.tensor import Tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from arrowmind._native import ThreadPool
     from arrowmind.observe import Progress
@@ -117,6 +117,11 @@ class StreamedWeights(WeightSource):
     @property
     def fingerprint(self) -> str:  # noqa: D102
         return self._file.fingerprint
+
+    @property
+    def moving(self) -> Collection[str]:
+        """Names of the matrices that come and go."""
+        return self._group.keys()
 
     def forget_pages(self) -> None:
         """Pages of the mapping stop counting as this process's memory until they are touched again."""

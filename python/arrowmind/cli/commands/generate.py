@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from arrowmind.cli.budget import BudgetOptions
-from arrowmind.cli.engines import open_engine
+from arrowmind.cli.budget import RunOptions
 from arrowmind.cli.render import write, write_part
 from arrowmind.cli.sampling import ConstraintOptions, SamplingOptions
 from arrowmind.cli.session import Session
-from arrowmind.cli.speeds import speed_line
+from arrowmind.cli.speeds import run_facts, run_lines, speed_line
 from arrowmind.cli.texts import read_whole
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ def run(
     logprobs: Annotated[
         int | None, typer.Option("--logprobs", help="With --json: this many probable tokens at each place.")
     ] = None,
-    budget: BudgetOptions,
+    budget: RunOptions,
     sampling: SamplingOptions,
     constraint: ConstraintOptions,
 ) -> None:
@@ -52,11 +51,14 @@ def run(
     text = read_whole(prompt or [], file)
     asked: Prompt = _messages(text, system) if chat or system else text
     options = {**sampling.options(session), **constraint.options(), "logprobs": logprobs}
-    engine = open_engine(session, model, ram=budget.ram)
+    engine = budget.open(session, model)
     found = engine.generate(asked, **options) if session.as_json else _print(engine, asked, options)
-    session.show({"model": model, **asdict(found)}, write)
+    stats = {"stats": run_facts(engine)} if budget.stats else {}
+    session.show({"model": model, **asdict(found), **stats}, write)
     if not session.quiet:
-        print(speed_line(found.timings), file=sys.stderr)
+        told = [speed_line(found.timings), *(run_lines(engine) if budget.stats else [])]
+        print("\n".join(told), file=sys.stderr)
+    engine.close()
 
 
 def _messages(text: str, system: str) -> list[dict[str, Any]]:

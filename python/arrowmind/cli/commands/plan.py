@@ -18,13 +18,13 @@ from arrowmind.cli.session import Session
 from arrowmind.config import profile_values
 from arrowmind.config.sizes import parse_bytes
 from arrowmind.engine.folder import ModelFolder
-from arrowmind.engine.machine import disk_rate, memory_rate
-from arrowmind.engine.planning import Rates, plan_run
+from arrowmind.engine.measurements import measure_rates
+from arrowmind.engine.planning import plan_run
 from arrowmind.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
     from arrowmind.config import Config
-    from arrowmind.engine.planning import RunPlan
+    from arrowmind.engine.planning import Rates, RunPlan
 
 __all__ = ["run"]
 
@@ -40,12 +40,13 @@ def run(
     if not asked:
         raise InvalidArgumentError("no budget to plan for; give --ram, for instance --ram 4GiB")
     folder = ModelFolder(model)
-    rates = Rates(
-        memory_rate(_native.ThreadPool(session.config.device.threads or _native.available_cpus())),
-        disk_rate(folder.weights.path),
-    )
+    rates = measure_rates(folder.weights.path, session.config.device.threads or _native.available_cpus())
     found = plan_run(folder, session.config, parse_bytes(asked, "--ram"), rates)
-    measured = {"memory_bytes_per_second": rates.memory, "disk_bytes_per_second": rates.disk}
+    measured = {
+        "memory_bytes_per_second": rates.memory,
+        "disk_bytes_per_second": rates.disk,
+        "prompt_bytes_per_second": rates.prompt,
+    }
     profile = {"profile": session.config.residency.profile, "settings": _settings(session.config)}
 
     def show() -> None:
@@ -87,6 +88,7 @@ def _print(plan: RunPlan, rates: Rates) -> None:
     speeds = (
         ("memory", f"{bytes_text(rates.memory)} per second"),
         ("disk", f"{bytes_text(rates.disk)} per second"),
+        ("prompts", f"{bytes_text(rates.prompt)} per second, times tokens"),
         ("tokens per second", f"{1 / plan.token_seconds:.2f}"),
         ("first token after 128", f"{plan.first_seconds:.2f} s"),
         ("bottleneck", plan.bottleneck),

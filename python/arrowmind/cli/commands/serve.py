@@ -71,6 +71,7 @@ def run(
         if name in folders:
             raise InvalidArgumentError(f"two models have the name {name!r}; write NAME=FOLDER for one")
         folders[name] = path
+        budget.measure(session, path)
     shelf = ModelShelf({name: open_engine(session, path, ram=budget.ram) for name, path in folders.items()})
     for _, engine in shelf.writers():
         _ = engine.generator  # what is wrong with it is told now
