@@ -10,11 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from benchmarks import bench_larger_than_memory as large
 from tests.engine.writers import write_bytes_model
 
 from arrowmind import ArrowEngine
 from arrowmind.config import load_config
+
+# As a program of its own finds the modules beside it.
+sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
+import bench_larger_than_memory as large
 
 IDS = [5, 9, 2, 30]
 ONE_LAYER = {"residency.ram": "64GiB", "residency.max_layers": 1}

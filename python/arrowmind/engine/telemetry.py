@@ -1,4 +1,4 @@
-"""Tells the metrics of a language model's memory, and of what comes and goes, whenever somebody reads them."""
+"""Tells metrics of a language model's memory, and of what comes and goes, whenever somebody reads them."""
 
 from __future__ import annotations
 

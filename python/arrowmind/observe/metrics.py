@@ -268,8 +268,9 @@ def remove_source(tell: Callable[[], None]) -> None:
 def ask_sources() -> None:
     """Brings the metrics up to date."""
     with _sources_lock:
-        for tell in _sources:
-            tell()
+        known = list(_sources)
+    for tell in known:  # which may end one of them
+        tell()
 
 
 def render_metrics() -> str:
