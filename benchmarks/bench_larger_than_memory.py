@@ -35,7 +35,6 @@ from arrowmind.engine.machine import disk_rate, memory_rate
 from arrowmind.engine.planning import Rates, plan_run
 from arrowmind.weights.tensor import Tensor, float_tensor, int8_tensor
 from arrowmind.weights.writer import write_weights
-from large_gguf import write_large_gguf
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -328,6 +327,8 @@ def main() -> None:
         print(f"making {chosen.folder}", flush=True)
         make(chosen.folder, chosen.shape, chosen.layers)
     if chosen.peers and not (chosen.folder / "model.gguf").exists():
+        from large_gguf import write_large_gguf  # noqa: PLC0415  beside this script
+
         print("writing the same as GGUF", flush=True)
         write_large_gguf(chosen.folder, chosen.folder / "model.gguf")
     if chosen.make:

@@ -6,10 +6,15 @@ import re
 
 import pytest
 from tests.bench.lanes import lane
+from tests.bench.language.small import lane as language_lane
+from tests.bench.language.small import race as language_race
 from tests.docs.pages import ROOT, table_rows
 
 from arrowmind.bench.command import _compare_parser, _run_parser
 from arrowmind.bench.comparison import Limits
+from arrowmind.bench.language.command import _parser as _language_parser
+from arrowmind.bench.language.race import LanguageOptions
+from arrowmind.bench.language.targets import judge_language
 from arrowmind.bench.race import RaceOptions
 from arrowmind.bench.targets import judge
 
@@ -39,12 +44,23 @@ def test_the_numbers_of_rounds():
 
 
 def test_every_option_exists():
-    known = {name for parser in (_run_parser(), _compare_parser()) for name in parser._option_string_actions}
-    other = {"--op", "--filter"}  # those of bench_kernels
+    parsers = (_run_parser(), _compare_parser(), _language_parser())
+    known = {name for parser in parsers for name in parser._option_string_actions}
+    other = {"--op", "--filter", "--shape", "--ram"}  # those of bench_kernels and bench_larger_than_memory
     assert set(re.findall(r"--[a-z][a-z-]+", TEXT)) <= known | other
 
 
-@pytest.mark.parametrize("target", ["bench", "bench-kernels"])
+def test_every_target_of_language_models_is_in_the_table():
+    ours = ("fp16", "int8", "int4", "int4-head4", "int2-g32", "int2-g64", "int2-g32-head4", "int2-g64-head4")
+    names = [f"arrowmind-{form}" for form in ours] + [f"llama.cpp-{form}" for form in ("F16", "Q8_0", "Q4_0")]
+    verdicts = judge_language(language_race(*map(language_lane, names)))
+    described = {(what, target) for what, target in table_rows(PAGE, "Targets of language models")}
+    assert described == {(verdict.what, verdict.target) for verdict in verdicts}
+    assert f"{LanguageOptions.rounds} rounds" in TEXT
+    assert f"{LanguageOptions.tokens} tokens" in TEXT
+
+
+@pytest.mark.parametrize("target", ["bench", "bench-kernels", "bench-llm"])
 def test_the_make_targets_exist(target):
     assert f"make {target}" in TEXT
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)

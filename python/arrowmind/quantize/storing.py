@@ -150,7 +150,8 @@ def _bytes_of(spec: TensorSpec, config: QuantizationConfig) -> int:
 
 def _table(name: str, values: npt.NDArray[np.float32], kind: str, config: QuantizationConfig) -> Tensor:
     if kind == "int4":
-        return grid_tensor(name, _rows_on_grid(values, _TABLE_GRID), activation="fp32")
+        activation = "fp32" if config.activation == "fp32" else "int8"  # of an output head
+        return grid_tensor(name, _rows_on_grid(values, _TABLE_GRID), activation=activation)
     # Tables are symmetric in any case: a zero point per row gains them nothing measurable.
     symmetric = QuantizationConfig(
         symmetric=True, per_channel=config.per_channel, range_search=config.range_search

@@ -306,7 +306,9 @@ class Tensor:
     def as_matrix(self) -> Tensor:
         """A table packed as the matrix of a linear layer: an output head that is tied to it. A copy."""
         unnamed = replace(self.spec, name="weight")
-        activation = "int16" if self.spec.quant_type == "int8" and self.spec.grid is None else "fp32"
+        # Codes on a grid meet activations in blocks as large as their groups, which 8 bits hold well.
+        coded_rows = self.spec.quant_type == "int8" and self.spec.grid is None
+        activation = "int16" if coded_rows else "fp32" if self.spec.grid is None else "int8"
         tensor = Tensor(unnamed, *self.buffers(), origin=self._origin).for_kernels(activation)
         tensor.spec = replace(tensor.spec, name=self.spec.name)
         return tensor

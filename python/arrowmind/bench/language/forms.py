@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from arrowmind.quantize.matrix.rounding import levels_of
+from arrowmind.quantize.matrix.storage import ScaleStore
 from arrowmind.weights.formats import Grid, GridCodes
 from arrowmind.weights.roles import role_of
 from arrowmind.weights.tensor import Tensor, grid_tensor, int8_tensor
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["FORMS", "Form", "coded_tensors"]
 
 _INT4 = Grid("int4", 32, "fp16")
+_TABLE_INT4 = Grid("int4", 32, "u8", zero_points=True)  # that of `table_type: int4`
 _BLOCK_ROWS = 4096  # at a time: a table of 150,000 rows has a copy of each step in memory else
 # The step of four levels that loses least of a normal distribution, in deviations.
 _INT2_STEP = 0.996
@@ -42,11 +44,11 @@ FORMS = {
     "fp16": Form("fp16", "fp16"),
     "int8": Form("int8", "int8"),
     "int4": Form(_INT4, "int8"),
-    "int4-head4": Form(_INT4, _INT4),
+    "int4-head4": Form(_INT4, _TABLE_INT4),
     "int2-g32": Form(Grid("int2", 32, "fp16"), "int8"),
     "int2-g64": Form(Grid("int2", 64, "fp16"), "int8"),
-    "int2-g32-head4": Form(Grid("int2", 32, "fp16"), _INT4),
-    "int2-g64-head4": Form(Grid("int2", 64, "fp16"), _INT4),
+    "int2-g32-head4": Form(Grid("int2", 32, "fp16"), _TABLE_INT4),
+    "int2-g64-head4": Form(Grid("int2", 64, "fp16"), _TABLE_INT4),
 }
 
 
@@ -75,19 +77,28 @@ def _int8(name: str, values: npt.NDArray[np.float32]) -> Tensor:
 
 def _on_grid(values: npt.NDArray[np.float32], grid: Grid) -> GridCodes:
     parts = [_rows_on_grid(values[at : at + _BLOCK_ROWS], grid) for at in range(0, len(values), _BLOCK_ROWS)]
-    codes, scales = (np.concatenate([part[place] for part in parts]) for place in (0, 1))
-    return GridCodes(grid, codes, scales)
+    codes, scales = (np.concatenate([getattr(part, name) for part in parts]) for name in ("codes", "scales"))
+    zeros, outer = (
+        None if getattr(parts[0], name) is None else np.concatenate([getattr(part, name) for part in parts])
+        for name in ("zeros", "outer")
+    )
+    return GridCodes(grid, codes, scales, zeros, outer)
 
 
-def _rows_on_grid(
-    values: npt.NDArray[np.float32], grid: Grid
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float16]]:
+def _rows_on_grid(values: npt.NDArray[np.float32], grid: Grid) -> GridCodes:
     levels = levels_of(grid)
     groups = values.reshape(len(values), -1, grid.group_size)
-    if grid.quant_type == "int2":
+    low = np.minimum(groups.min(axis=2), 0)
+    if grid.zero_points:
+        wanted = (np.maximum(groups.max(axis=2), 0) - low) / np.float32(levels.span)
+    elif grid.quant_type == "int2":
         wanted = _INT2_STEP * np.sqrt(np.square(groups).mean(axis=2))
     else:
         wanted = np.abs(groups).max(axis=2) / np.float32(-levels.low)
-    scales = np.maximum(wanted, np.finfo(np.float16).tiny).astype(np.float16)
-    codes = levels.codes(levels.snap(groups / scales[:, :, None].astype(np.float32)))
-    return codes.reshape(values.shape), scales
+    store = ScaleStore.covering(grid, wanted)
+    stored = store.encode(wanted)
+    scales = store.decode(stored)[:, :, None]
+    zeros = store.encode_zeros(-low / scales[:, :, 0]) if grid.zero_points else None
+    shift = 0 if zeros is None else np.multiply(zeros, grid.zero_step, dtype=np.float32)[:, :, None]
+    codes = levels.codes(levels.snap(groups / scales + shift)).reshape(values.shape)
+    return GridCodes(grid, codes, stored, zeros, store.outer)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["print_language_result", "speed_table"]
 
 _MEGA, _GIGA = 1e6, 1e9
-_WIDTH = 110  # of what is not a terminal
+_WIDTH = 124  # of what is not a terminal
 
 
 def print_language_result(
