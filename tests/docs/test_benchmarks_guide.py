@@ -46,7 +46,7 @@ def test_the_numbers_of_rounds():
 def test_every_option_exists():
     parsers = (_run_parser(), _compare_parser(), _language_parser())
     known = {name for parser in parsers for name in parser._option_string_actions}
-    other = {"--op", "--filter", "--shape", "--ram"}  # those of bench_kernels and bench_larger_than_memory
+    other = {"--op", "--filter", "--shape", "--ram", "--format"}  # of other programs and commands
     assert set(re.findall(r"--[a-z][a-z-]+", TEXT)) <= known | other
 
 

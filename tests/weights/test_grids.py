@@ -14,7 +14,9 @@ from arrowmind.errors import IntegrityError, WeightError
 from arrowmind.weights import ParquetWeights, WeightFile, write_parquet, write_weights
 from arrowmind.weights.formats import CODE_TYPES, SCALE_TYPES, Grid, GridCodes, encode_scales
 from arrowmind.weights.formats.scales import decode_scales, restore_scales
-from arrowmind.weights.tensor import Tensor, grid_tensor
+from arrowmind.weights.tensor import Tensor, float_tensor, grid_tensor, int8_tensor
+
+TABLE = "model.embed_tokens.weight"
 
 SEED = 20261121
 GRIDS = [grid for name in TYPES.values() for grid in grids_of(name)]
@@ -194,3 +196,26 @@ def test_descriptions_that_lie_are_refused(change, message):
     spec.check()
     with pytest.raises(WeightError, match=message):
         replace(spec, **change).check()
+
+
+@pytest.mark.parametrize(
+    ("table", "activation"),
+    [
+        (float_tensor(TABLE, np.ones((16, 32), np.float16)), "fp32"),
+        (int8_tensor(TABLE, np.ones((16, 32), np.int8), np.ones(16, np.float32)), "int16"),
+        (
+            grid_tensor(
+                TABLE,
+                GridCodes(
+                    Grid("int4", 32, "fp16"), np.ones((16, 32), np.uint8), np.ones((16, 1), np.float16)
+                ),
+            ),
+            "int8",
+        ),
+    ],
+)
+def test_a_table_as_a_head_meets_activations_that_its_codes_bear(table, activation):
+    head = table.as_matrix()
+    assert (head.spec.name, head.spec.activation) == (TABLE, activation)
+    assert head.spec.layout != "row"
+    np.testing.assert_array_equal(head.to_float32(), table.to_float32())
