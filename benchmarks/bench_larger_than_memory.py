@@ -25,19 +25,16 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from arrowmind import _native
+from arrowmind.bench.language.random_models import write_random_model
 from arrowmind.config import Config
 from arrowmind.config.sizes import parse_bytes
 from arrowmind.engine.folder import ModelFolder
 from arrowmind.engine.machine import disk_rate, memory_rate
 from arrowmind.engine.planning import Rates, plan_run
-from arrowmind.weights.tensor import Tensor, float_tensor, int8_tensor
-from arrowmind.weights.writer import write_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 COMMON = {
     "hidden_act": "silu",
@@ -84,66 +81,7 @@ def make(folder: Path, shape: str, layers: int | None) -> None:
     config = {**SHAPES[shape], "torch_dtype": "float32"}
     if layers is not None:
         config["num_hidden_layers"] = layers
-    folder.mkdir(parents=True)
-    (folder / "config.json").write_text(json.dumps(config))
-    (folder / "tokenizer.json").write_text(json.dumps(tokenizer(32_000)))
-    write_weights(folder / "weights.arrow", tensors(config), {"model": config})
-
-
-def tokenizer(size: int) -> dict[str, Any]:
-    """Words that are their numbers."""
-    words = {f"w{i}": i for i in range(size)}
-    return {
-        "version": "1.0",
-        "added_tokens": [],
-        "pre_tokenizer": {"type": "Whitespace"},
-        "decoder": {"type": "Metaspace", "replacement": "_", "prepend_scheme": "always", "split": True},
-        "model": {"type": "WordLevel", "vocab": words, "unk_token": "w0"},
-    }
-
-
-def tensors(config: dict[str, Any]) -> Iterator[Tensor]:
-    """Random matrices; an expert's side by side.
-
-    Outputs are about as large as inputs, but those of attention are smaller: what all tokens of a text share
-    would else outweigh the token itself, and all would take the same routes.
-    """
-    chance = np.random.default_rng(0)
-
-    def matrix(name: str, n: int, k: int, gain: float = 1.4) -> Tensor:
-        codes = np.frombuffer(chance.bytes(n * k), np.int8).reshape(n, k)
-        codes = np.maximum(codes, np.int8(-127))
-        return int8_tensor(name, codes, np.full(n, gain / 73 / k**0.5, np.float32), activation="int8")
-
-    def ones(name: str, size: int) -> Tensor:
-        return float_tensor(name, np.ones(size, np.float32))
-
-    hidden, heads, keys = config["hidden_size"], config["num_attention_heads"], config["num_key_value_heads"]
-    dim, mixtral = config["head_dim"], config["model_type"] == "mixtral"
-    yield matrix("model.embed_tokens.weight", config["vocab_size"], hidden, gain=2 * hidden**0.5)
-    yield ones("model.norm.weight", hidden)
-    for layer in range(config["num_hidden_layers"]):
-        root = f"model.layers.{layer}."
-        yield ones(f"{root}input_layernorm.weight", hidden)
-        yield ones(f"{root}post_attention_layernorm.weight", hidden)
-        for part, rows in (("q", heads), ("k", keys), ("v", keys)):
-            yield matrix(f"{root}self_attn.{part}_proj.weight", rows * dim, hidden)
-        yield matrix(f"{root}self_attn.o_proj.weight", hidden, heads * dim, gain=0.3)
-        if config["model_type"] == "qwen3_moe":
-            yield ones(f"{root}self_attn.q_norm.weight", dim)
-            yield ones(f"{root}self_attn.k_norm.weight", dim)
-        experts = config.get("num_experts", config.get("num_local_experts"))
-        inner = config["moe_intermediate_size"] if "num_experts" in config else config["intermediate_size"]
-        names = ("w1", "w3", "w2") if mixtral else ("gate_proj", "up_proj", "down_proj")
-        place = f"{root}block_sparse_moe." if mixtral else f"{root}mlp."
-        parts = [place] if experts is None else [f"{place}experts.{i}." for i in range(experts)]
-        if experts is not None:
-            router = chance.standard_normal((experts, hidden), dtype=np.float32) / np.float32(hidden**0.5)
-            yield float_tensor(f"{place}gate.weight", router).for_kernels()
-        for part in parts:
-            yield matrix(f"{part}{names[0]}.weight", inner, hidden)
-            yield matrix(f"{part}{names[1]}.weight", inner, hidden)
-            yield matrix(f"{part}{names[2]}.weight", hidden, inner)
+    write_random_model(folder, config)
 
 
 IO = """

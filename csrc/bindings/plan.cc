@@ -20,6 +20,7 @@
 #include "runtime/ops/add.h"
 #include "runtime/ops/attention.h"
 #include "runtime/ops/embed.h"
+#include "runtime/ops/head_linear.h"
 #include "runtime/ops/linear.h"
 #include "runtime/ops/multiply.h"
 #include "runtime/ops/need.h"
@@ -58,17 +59,26 @@ grid::Grid grid_of(Plan& plan, const nb::dict& tensor, Shape shape, bool row_maj
   return buffers.grid;
 }
 
-void linear(Plan& plan, const std::vector<nb::dict>& layers, int input, int output, int residual, bool gelu,
-            int64_t column) {
+std::vector<runtime::LinearWeights> weights_of(Plan& plan, const std::vector<nb::dict>& layers) {
   std::vector<runtime::LinearWeights> weights;
   for (const nb::dict& layer : layers) {
     LinearDescription described(layer);
     for (const nb::object& owner : described.owners) plan.keep(keepalive(owner));
     weights.push_back(described.weights);
   }
+  return weights;
+}
+
+void linear(Plan& plan, const std::vector<nb::dict>& layers, int input, int output, int residual, bool gelu,
+            int64_t column) {
   runtime::add_linear(
-      plan, weights,
+      plan, weights_of(plan, layers),
       {.input = input, .output = output, .residual = residual, .gelu = gelu, .column = column});
+}
+
+void linear_heads(Plan& plan, const std::vector<nb::dict>& heads, int input, int output, int64_t first,
+                  int64_t step, int64_t to, int64_t to_step) {
+  runtime::add_head_linear(plan, weights_of(plan, heads), input, output, {first, step}, {to, to_step});
 }
 
 struct ElementType {
@@ -361,6 +371,8 @@ void bind_plan(nb::module_& m) {
       .def("record", &record, nb::arg("input"), nb::arg("rows"), nb::arg("count"))
       .def("linear", &linear, nb::arg("layers"), nb::arg("input"), nb::arg("output"),
            nb::arg("residual") = -1, nb::arg("gelu") = false, nb::arg("column") = -1)
+      .def("linear_heads", &linear_heads, nb::arg("heads"), nb::arg("input"), nb::arg("output"),
+           nb::arg("first"), nb::arg("step"), nb::arg("to"), nb::arg("to_step"))
       .def("attention", &attention, nb::arg("input"), nb::arg("output"), nb::arg("heads"),
            nb::arg("key_heads") = 0, nb::arg("causal") = false, nb::arg("window") = 0,
            nb::arg("scale") = 0.0f, nb::arg("cap") = 0.0f, nb::arg("layer") = -1)

@@ -413,6 +413,18 @@ class Plan:
         gelu: bool = False,
         column: int = -1,
     ) -> None: ...
+    def linear_heads(
+        self,
+        heads: list[dict[str, object]],
+        input: int,  # noqa: A002
+        output: int,
+        first: int,
+        step: int,
+        to: int,
+        to_step: int,
+    ) -> None:
+        """A matrix per head, over columns `step` apart from `first`, to those `to_step` apart from `to`."""
+
     def attention(
         self,
         input: int,  # noqa: A002

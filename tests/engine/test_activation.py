@@ -13,6 +13,7 @@ import pytest
 from tests.engine.writers import write_bytes_model
 
 from arrowmind import ArrowEngine
+from arrowmind.bench.language.random_models import write_random_model
 from arrowmind.config import load_config
 
 # As a program of its own finds the modules beside it.
@@ -66,27 +67,34 @@ def test_who_interrupts_the_opening_leaves_nothing(folder, keys, error):
     engine.close()
 
 
+COMMON = {
+    "hidden_act": "silu",
+    "rms_norm_eps": 1e-6,
+    "rope_theta": 1e6,
+    "tie_word_embeddings": True,
+    "vocab_size": 32_000,
+    "max_position_embeddings": 512,
+    "torch_dtype": "float32",
+}
 SMALL = {
     "model_type": "qwen3_moe",
-    **large.COMMON,
+    **COMMON,
     **{"hidden_size": 256, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 64},
     **{"num_experts": 16, "num_experts_per_tok": 2, "moe_intermediate_size": 128, "norm_topk_prob": True},
     **{"intermediate_size": 512, "num_hidden_layers": 4, "decoder_sparse_step": 1},
-    **{"vocab_size": 32_000, "max_position_embeddings": 512},
 }
 DENSE = {
     "model_type": "llama",
-    **large.COMMON,
+    **COMMON,
     **{"hidden_size": 1024, "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 128},
-    **{"intermediate_size": 4096, "num_hidden_layers": 12, "max_position_embeddings": 512},
+    **{"intermediate_size": 4096, "num_hidden_layers": 12},
 }
 
 
 @pytest.fixture
-def make(tmp_path, monkeypatch):
-    def made(shape):
-        monkeypatch.setitem(large.SHAPES, "this", shape)
-        large.make(tmp_path / "model", "this", None)
+def make(tmp_path):
+    def made(config):
+        write_random_model(tmp_path / "model", config)
         return tmp_path / "model"
 
     return made
@@ -119,6 +127,7 @@ def test_the_first_blocks_come_while_nobody_waits(make):
 CHILD = """
 import json, sys
 from arrowmind import ArrowEngine
+from arrowmind.bench.language.random_models import write_random_model
 from arrowmind.errors import MemoryBudgetError
 try:
     ArrowEngine(sys.argv[1], ram="1MiB")

@@ -132,6 +132,9 @@ def test_quantised_experts_are_their_real_values_in_any_batch(tmp_path, name, ch
         one: folder.weights.real_values(one) for one in folder.weights.names() if "input_scale" not in one
     }
     tokens = [3, 66, 0, 17, 17, 5, 31, 2, 60, 44, 8, 9, 1, 50]
+    for one in known:
+        if "kv_b_proj" in one:  # matrices of heads are made of it, in float16
+            known[one] = known[one].astype(np.float16).astype(np.float32)
     expected = decoder.logits(config, known, tokens)
 
     def model(threads, *, quantise):

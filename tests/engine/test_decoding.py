@@ -22,7 +22,7 @@ from arrowmind.weights import convert_model
 
 SEED = 43
 WINDOW = 64
-FAMILIES = ["llama", "mistral", "qwen2", "qwen2-window", "qwen3", "gemma2", "gemma3"]
+FAMILIES = ["llama", "mistral", "qwen2", "qwen2-window", "qwen3", "gemma2", "gemma3", "deepseek-v3"]
 EXACT = CacheSettings(format="fp32", page_tokens=16, max_tokens=512)
 HALF = CacheSettings(page_tokens=16, max_tokens=512)
 
@@ -376,3 +376,14 @@ def test_a_real_model_goes_on_as_it_does_without_a_cache(stories, kind):
         if kind == "fp32":
             assert_same_bits(rows[0], expected)
         ours += new
+
+
+def test_latent_attention_keeps_one_short_row_of_a_token(models):
+    """Not the keys and values of every head, which are several times as many."""
+    model = models("deepseek-v2")
+    attentions = [block.attention for block in model.model.blocks]
+    padded = sum(2 * -(-(one.rank + one.turned_dim) // 16) * 16 for one in attentions)
+    unfolded = sum(2 * one.heads * (one.plain_dim + one.turned_dim) for one in attentions)
+    cached = CachedDecoder(model, HALF)
+    assert cached.page_bytes == 2 * 16 * padded
+    assert padded < unfolded

@@ -47,7 +47,10 @@ class Copy : public Op {
   Columns to_;
 };
 
-void check(const Plan& plan, int buffer, int64_t width, int64_t count, Columns columns, const char* what) {
+}  // namespace
+
+void check_columns(const Plan& plan, int buffer, int64_t width, int64_t count, Columns columns,
+                   const char* what) {
   plan.expect(buffer, BufferType::kF32, -1, what);
   const int64_t size = plan.columns(buffer);
   const bool fits = width >= 1 && width <= size && count >= 1 && count <= size && columns.first >= 0 &&
@@ -59,16 +62,14 @@ void check(const Plan& plan, int buffer, int64_t width, int64_t count, Columns c
   }
 }
 
-}  // namespace
-
 void add_copy(Plan& plan, int input, int output, int64_t width, int64_t count, Columns from, Columns to) {
-  check(plan, input, width, count, from, "copy input");
-  check(plan, output, width, count, to, "copy output");
+  check_columns(plan, input, width, count, from, "copy input");
+  check_columns(plan, output, width, count, to, "copy output");
   plan.add_op(std::make_unique<Copy>(input, output, width, count, from, to));
 }
 
 void add_clear(Plan& plan, int output, int64_t width, int64_t count, Columns to) {
-  check(plan, output, width, count, to, "cleared columns");
+  check_columns(plan, output, width, count, to, "cleared columns");
   plan.add_op(std::make_unique<Copy>(-1, output, width, count, Columns{}, to));
 }
 

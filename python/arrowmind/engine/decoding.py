@@ -250,7 +250,7 @@ def _rotation(attention: DecoderAttention | LatentAttention) -> tuple[int, bool,
     """Which elements of a head turn, whether neighbours against each other, and how fast."""
     frequencies = np.asarray(attention.rope.frequencies, dtype=np.float32)
     if isinstance(attention, LatentAttention):
-        return attention.plain_dim, attention.interleaved, frequencies
+        return attention.rank, attention.interleaved, frequencies
     return 0, False, frequencies
 
 

@@ -81,7 +81,7 @@ class LayerBuilder:
         """Layers over one input, their outputs side by side; not `watched` ones are no one's to quantise."""
         tensors = [self.tensor(layer.weight) for layer in layers]
         if watched:
-            self._watch(tuple(layer.weight for layer in layers), source)
+            self.watch(tuple(layer.weight for layer in layers), source)
         self._place(layers, tensors, source, output, residual=residual, gelu=gelu)
 
     def gated(self, feed_forward: GatedFeedForward, source: int) -> int:
@@ -147,7 +147,7 @@ class LayerBuilder:
             )
             column += sum(tensor.spec.shape[0] for _, tensor in group)
 
-    def _watch(self, names: tuple[str, ...], source: int) -> None:
+    def watch(self, names: tuple[str, ...], source: int) -> None:
         """Lets whoever asked for it see what enters the matrices called `names`."""
         if self._options.observe is not None:
             self.plan.observe(source, self._options.observe(names, self.plan.columns(source)))
@@ -178,6 +178,10 @@ class LayerBuilder:
     def has_input_scale(self, layer: Linear) -> bool:
         """Whether the inputs of a layer are multiplied by something of their own."""
         return self._weights.input_scale(layer.weight) is not None
+
+    def real_values(self, layer: Linear) -> NDArray[np.float32]:
+        """The values a layer's matrix stands for, float32 [n_out, n_in]."""
+        return self._weights.real_values(layer.weight)
 
     def _input_scale(self, layers: tuple[Linear, ...]) -> NDArray[np.float32] | None:
         """What the input that `layers` share is multiplied by."""

@@ -8,8 +8,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from arrowmind.engine.latent_compiler import folded_bytes
 from arrowmind.errors import InvalidArgumentError, MemoryBudgetError
-from arrowmind.models.decoder_spec import RoutedFeedForward
+from arrowmind.models.decoder_spec import LatentAttention, RoutedFeedForward
 from arrowmind.models.spec import Linear
 from arrowmind.observe import get_logger
 from arrowmind.weights import Moving, StreamedWeights, WeightFile, streamed_bytes
@@ -27,6 +28,8 @@ __all__ = ["Placement", "Residence", "Room", "fit", "moving_parts", "place", "pr
 _log = get_logger("arrowmind.engine")
 # What grows beside the things that are counted: tokenisers, Python, the threads' own.
 _SLACK = 48 << 20
+# The matrix of latent attention that is met in another form, made when a model is opened.
+_FOLDED = "unfold"
 
 
 @dataclass(frozen=True)
@@ -269,14 +272,17 @@ def moving_parts(model: DecoderSpec) -> list[Moving]:
 def _matrices(block: DecoderBlock) -> Iterator[str]:
     for part in fields(block.attention):
         layer = getattr(block.attention, part.name)
-        if isinstance(layer, Linear):
+        if isinstance(layer, Linear) and part.name != _FOLDED:
             yield layer.weight
     for layer in (*block.feed_forward.readers, *block.feed_forward.writers):
         yield layer.weight
 
 
 def _fixed_bytes(weights: WeightFile, model: DecoderSpec, moving: set[str]) -> int:
-    """Bytes of the tensors that stay, and of the copy that a head makes of the table it is tied to."""
-    stay = sum(weights.spec(name).codes_bytes for name in weights.names() if name not in moving)
+    """Bytes of the tensors that stay, and of what is made of some: a head of its table, matrices of heads."""
+    latents = [block.attention for block in model.blocks if isinstance(block.attention, LatentAttention)]
+    replaced = moving | {attention.unfold.weight for attention in latents}
+    stay = sum(weights.spec(name).codes_bytes for name in weights.names() if name not in replaced)
+    stay += sum(folded_bytes(weights, attention) for attention in latents)
     tied = model.head.weight == model.embedding
     return stay + (weights.spec(model.embedding).codes_bytes if tied else 0)

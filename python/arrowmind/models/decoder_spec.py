@@ -86,7 +86,7 @@ class DecoderAttention:
 
 @dataclass(frozen=True)
 class LatentAttention:
-    """Causal self-attention whose heads unfold their keys and values from one short row of a token.
+    """Causal self-attention whose heads have their keys and values from one short row of a token.
 
     A query or key is `plain_dim` columns, then `turned_dim` that turn with the position; those of the key
     come from the token's row as they are, the same for all heads.
@@ -121,12 +121,17 @@ class LatentAttention:
 
     @property
     def key_heads(self) -> int:
-        """Heads of keys, once they are unfolded."""
-        return self.heads
+        """Heads of keys in a cache: the short row with what turns of it is the key of all heads."""
+        return 1
 
     @property
     def head_dim(self) -> int:
-        """Columns of a head, once keys and values are unfolded."""
+        """Columns of that key."""
+        return self.rank + self.turned_dim
+
+    @property
+    def query_dim(self) -> int:
+        """Columns of a head's query."""
         return self.plain_dim + self.turned_dim
 
 
