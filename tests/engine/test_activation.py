@@ -16,10 +16,6 @@ from arrowmind import ArrowEngine
 from arrowmind.bench.language.random_models import write_random_model
 from arrowmind.config import load_config
 
-# As a program of its own finds the modules beside it.
-sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
-import bench_larger_than_memory as large
-
 IDS = [5, 9, 2, 30]
 ONE_LAYER = {"residency.ram": "64GiB", "residency.max_layers": 1}
 
