@@ -189,8 +189,8 @@ class ResidencySettings:
     max_layers: int = setting(0, "Most layers in memory; 0: as many as fit.", low=0, high=100_000)
     ahead: int = setting(2, "Layers that are read ahead.", low=0, high=64)
     expert_threshold: float = setting(
-        0.5,
-        "Of the next layers, experts that more than this share of the last rounds used are read ahead.",
+        1.0,
+        "Experts of the next layers that more than this share of rounds used are read ahead; 1: none.",
         low=0,
         high=1,
     )
