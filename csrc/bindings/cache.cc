@@ -2,6 +2,7 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include <memory>
 #include <string>
 #include <tuple>
 
@@ -75,6 +76,50 @@ void turn(const KvCache& cache, const Pages& pages, int64_t distance, const std:
   cache.turn(reinterpret_cast<char*>(pages.data()), count, distance, rotations);
 }
 
+nb::ndarray<nb::numpy, uint8_t> fresh_pages(int64_t count, int64_t bytes) {
+  const size_t size = static_cast<size_t>(count * bytes);
+  auto made = std::make_unique_for_overwrite<uint8_t[]>(size);
+  uint8_t* data = made.get();
+  nb::capsule owner(made.release(), [](void* p) noexcept { delete[] static_cast<uint8_t*>(p); });
+  return {data, {static_cast<size_t>(count), static_cast<size_t>(bytes)}, owner};
+}
+
+nb::ndarray<nb::numpy, uint8_t> encode(const KvCache& cache, const ConstPages& pages,
+                                       const std::string& name) {
+  const cached_attention::Format format = cache_format(name);
+  const int64_t count = count_pages(cache, pages);
+  nb::ndarray<nb::numpy, uint8_t> codes = fresh_pages(count, cache.encoded_bytes(format));
+  nb::gil_scoped_release release;
+  cache.encode(reinterpret_cast<const char*>(pages.data()), count, format,
+               reinterpret_cast<char*>(codes.data()));
+  return codes;
+}
+
+nb::ndarray<nb::numpy, uint8_t> decode(const KvCache& cache, const ConstPages& codes,
+                                       const std::string& name) {
+  const cached_attention::Format format = cache_format(name);
+  const int64_t bytes = static_cast<int64_t>(codes.shape(1)), needed = cache.encoded_bytes(format);
+  if (bytes != needed) {
+    fail(ErrorKind::kInvalidArgument, "encoded pages of ", bytes, " bytes; ", name, " needs ", needed);
+  }
+  const int64_t count = static_cast<int64_t>(codes.shape(0));
+  nb::ndarray<nb::numpy, uint8_t> pages = fresh_pages(count, cache.page_bytes());
+  nb::gil_scoped_release release;
+  cache.decode(reinterpret_cast<const char*>(codes.data()), count, format,
+               reinterpret_cast<char*>(pages.data()));
+  return pages;
+}
+
+void read_keys(const KvCache& cache, const ConstPages& pages, int64_t layer, const Matrix<float>& out) {
+  const int64_t rows = count_pages(cache, pages) * cache.page_tokens();
+  if (extent(out, 0) != rows || extent(out, 1) != cache.key_columns(layer)) {
+    fail(ErrorKind::kInvalidArgument, "keys of [", extent(out, 0), ", ", extent(out, 1), "]; [", rows, ", ",
+         cache.key_columns(layer), "] are needed");
+  }
+  nb::gil_scoped_release release;
+  cache.read_keys(reinterpret_cast<const char*>(pages.data()), extent(pages, 0), layer, out.data());
+}
+
 }  // namespace
 
 // Whoever waits for a forward that holds the cache's lock must not hold the GIL meanwhile.
@@ -97,6 +142,17 @@ void bind_cache(nb::module_& m) {
       .def("turn", &turn, nb::arg("pages"), nb::arg("distance"), nb::arg("layers"),
            "Moves the keys of copied pages; of each layer the first element that turns, whether neighbours "
            "turn against each other, and its frequencies.")
+      .def("encode", &encode, nb::arg("pages"), nb::arg("format"), "Copied pages in another format.")
+      .def("decode", &decode, nb::arg("codes"), nb::arg("format"), "Back to pages of this cache.")
+      .def(
+          "encoded_bytes",
+          [](const KvCache& cache, const std::string& format) {
+            return cache.encoded_bytes(cache_format(format));
+          },
+          nb::arg("format"))
+      .def("key_columns", &KvCache::key_columns, nb::arg("layer"))
+      .def("read_keys", &read_keys, nb::arg("pages"), nb::arg("layer"), nb::arg("out"),
+           "Keys of copied pages as they are turned, float32 [pages * page_tokens, key_columns].")
       .def("reserve", &reserve, nb::arg("growth"), Release())
       .def("trim", &KvCache::trim, Release())
       .def_prop_ro("free_tokens", &KvCache::free_tokens, Release())

@@ -318,6 +318,17 @@ class KvCache:
         turn against each other, and its frequencies.
         """
 
+    def encode(self, pages: npt.NDArray[np.uint8], format: str) -> npt.NDArray[np.uint8]:  # noqa: A002
+        """Copied pages in another format."""
+
+    def decode(self, codes: npt.NDArray[np.uint8], format: str) -> npt.NDArray[np.uint8]:  # noqa: A002
+        """Back to pages of this cache."""
+
+    def encoded_bytes(self, format: str) -> int: ...  # noqa: A002
+    def key_columns(self, layer: int) -> int: ...
+    def read_keys(self, pages: npt.NDArray[np.uint8], layer: int, out: npt.NDArray[np.float32]) -> None:
+        """Keys of copied pages as they are turned, float32 [pages * page_tokens, key_columns]."""
+
     def reserve(self, growth: list[tuple[int, int]]) -> None: ...
     def trim(self) -> None: ...
     @property

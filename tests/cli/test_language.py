@@ -322,3 +322,21 @@ def test_plan_without_a_possible_budget_is_an_error(call, folder, options, messa
     done = call("plan", folder, *options)
     assert done.code != 0
     assert message in done.stderr
+
+
+READ = ["--set", "streaming.block_tokens=16", "--window", "64", "--recalled", "2", "--json", "-n", "5"]
+
+
+def test_a_long_text_is_read_first(call, shell, folder, tmp_path):
+    text = " ".join(f"word{i * i % 97} and {i}" for i in range(300))
+    (tmp_path / "long.txt").write_text(text)
+    done = call("generate", folder, "word", "--read", "long.txt", "--store", "kept", *READ)
+    assert done.code == 0
+    assert done.json["read"]["tokens"] > 1000
+    assert done.json["read"]["cached_tokens"] <= 16 + 2 * 16 + 64
+    assert list((tmp_path / "kept").glob("*.arrow"))
+    piped = shell("generate", folder, "word", "--read", "-", *READ, stdin=text.encode())
+    assert piped.json["token_ids"] == done.json["token_ids"]
+    assert "without --read" in call("generate", folder, "x", "--window", "64").stderr
+    assert "streaming.window" in call("generate", folder, "x", "--read", "long.txt", "--window", "-1").stderr
+    assert "cannot be read" in call("generate", folder, "x", "--read", "none.txt", *READ).stderr

@@ -95,6 +95,57 @@ def test_pages_turn_to_the_same_bits_on_every_instruction_set(models, monkeypatc
             _native.reload_environment()
 
 
+@pytest.mark.parametrize("name", ROTATIONS)
+def test_keys_without_their_positions_do_not_depend_on_them(models, name):
+    model, _, _ = models(name)
+    cached = decoder_of(model)
+    near, far = cached.start(), cached.start(shift=1_000_000)
+    tokens = ids(PAGE)
+    cached.append([(near, tokens, 0), (far, tokens, 0)])
+    for layer in range(cached.layers):
+        here = cached.plain_keys(cached.copy_pages(near, 0, 1), layer, 0)
+        there = cached.plain_keys(cached.copy_pages(far, 0, 1), layer, 1_000_000)
+        assert here.shape == (PAGE, cached.key_columns(layer))
+        assert np.abs(here - there).max() < 1e-4 * np.abs(here).max()
+
+
+# Of the largest element: a step of int8 is a 127th of it, and steps of 4 and 3 bits clip the range.
+ERRORS = {"fp32": 1e-6, "fp16": 1e-3, "int8": 0.02, "k4v4": 0.25, "k4v3": 0.35}
+
+
+@pytest.mark.parametrize("kind", ["fp16", "fp32"])
+@pytest.mark.parametrize("name", ["llama", "gemma3", "deepseek-v2"])
+def test_pages_in_other_formats_and_back(models, name, kind, monkeypatch):
+    model, _, _ = models(name)
+    cached = decoder_of(model, kind)
+    handle = cached.start()
+    cached.append([(handle, ids(2 * PAGE), 0)])
+    pages = cached.copy_pages(handle, 0, 2)
+    floats = pages.view(np.float32 if kind == "fp32" else np.float16).astype(np.float32)
+    sizes = []
+    for wanted, error in ERRORS.items():
+        codes = cached.encode_pages(pages, wanted)
+        assert codes.shape == (2, cached.encoded_bytes(wanted))
+        sizes.append(codes.shape[1])
+        back = cached.decode_pages(codes, wanted)
+        if wanted == kind:
+            assert np.array_equal(back, pages)
+        found = back.view(np.float32 if kind == "fp32" else np.float16).astype(np.float32)
+        assert np.abs(found - floats).max() < error * np.abs(floats).max()
+        for isa in ("scalar", "avx2"):
+            with monkeypatch.context() as patch:
+                patch.setenv("ARROWMIND_MAX_ISA", isa)
+                _native.reload_environment()
+                assert np.array_equal(cached.encode_pages(pages, wanted), codes)
+                assert np.array_equal(cached.decode_pages(codes, wanted), back)
+            _native.reload_environment()
+    assert sizes == sorted(sizes, reverse=True)
+    with pytest.raises(InvalidArgumentError, match="encoded pages of"):
+        cached.decode_pages(codes, "int8")
+    with pytest.raises(InvalidArgumentError, match="fp8"):
+        cached.encode_pages(pages, "fp8")
+
+
 class Oracle(decoder._Forward):
     """Whose row i sees the tokens `seen[i]`, at the positions `places[i]`, and stands at `at[i]`."""
 
@@ -167,7 +218,7 @@ def test_after_tokens_left_the_rest_is_attended_to_at_their_distances(models, na
 def test_what_is_put_back_is_attended_to_directly_before_the_window(models):
     model, config, weights = models("llama")
     tokens, left = ids(150, 2), []
-    rolling = RollingSequence(decoder_of(model), SHAPE, lambda page, ids: left.append((page, ids)))
+    rolling = RollingSequence(decoder_of(model), SHAPE, lambda page, ids, _: left.append((page, ids)))
     feeds = [16] * 8
     for number in range(8):
         rolling.append(tokens[number * 16 : number * 16 + 16], 0)
@@ -208,7 +259,7 @@ def test_a_page_that_cannot_be_stored_stays(models):
     model, _, _ = models("llama")
     refuse = [True]
 
-    def leaves(page, ids):
+    def leaves(page, ids, after):
         if refuse[0]:
             raise OSError("no room")
 
@@ -255,8 +306,8 @@ def test_pages_that_cannot_be_moved(models):
     handle = cached.start()
     cached.append([(handle, ids(20), 0)])
     page = cached.copy_pages(handle, 0, 1)
-    with pytest.raises(InvalidArgumentError, match="whole pages"):
-        cached.copy_pages(handle, 0, 2)
+    with pytest.raises(InvalidArgumentError, match="sequence of 2"):
+        cached.copy_pages(handle, 0, 3)
     with pytest.raises(InvalidArgumentError, match="whole pages"):
         cached.splice(handle, 1, 1, page)
     with pytest.raises(InvalidArgumentError, match="0 positions only"):

@@ -9,7 +9,8 @@ namespace arrowmind::cached_attention {
   void attend_##name(const Attend&); \
   void shrink_##name(const Shrink&); \
   void expand_##name(const Shrink&); \
-  void turn_##name(const Turn&);
+  void turn_##name(const Turn&);     \
+  void read_##name(const Read&);
 #include "kernels/cached_attention/kernels.inc"
 #undef KERNEL
 
@@ -25,7 +26,8 @@ constexpr Row kRows[] = {
    attend_##name,                                                      \
    shrink_##name,                                                      \
    expand_##name,                                                      \
-   turn_##name},
+   turn_##name,                                                        \
+   read_##name},
 #include "kernels/cached_attention/kernels.inc"
 #undef KERNEL
 };

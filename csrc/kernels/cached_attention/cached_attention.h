@@ -106,6 +106,16 @@ struct Turn {
   const float *cosines = nullptr, *sines = nullptr;  // [pairs]
 };
 
+// The rows that whole panels of a page stand for, of any format: what write() was given, but for the
+// rounding.
+struct Read {
+  Head head;
+  int64_t head_dim = 0;
+  int64_t first = 0, count = 0;      // tokens, multiples of 16
+  float *k = nullptr, *v = nullptr;  // [count, head_dim]; either may be null
+  int64_t stride = 0;                // elements between rows
+};
+
 struct Row {
   KernelRow row;
   float cost;  // relative time per multiply-add
@@ -114,6 +124,7 @@ struct Row {
   void (*shrink)(const Shrink&);
   void (*expand)(const Shrink&);  // back, from `to` to `from`: what the codes stand for
   void (*turn)(const Turn&);
+  void (*read)(const Read&);
 };
 
 std::span<const Row> rows();

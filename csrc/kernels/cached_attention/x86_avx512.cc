@@ -1,4 +1,5 @@
 #include "kernels/cached_attention/body.h"
+#include "kernels/cached_attention/reading.h"
 #include "kernels/cached_attention/turning.h"
 #include "kernels/cached_attention/writing.h"
 
@@ -22,6 +23,10 @@ void expand_8x32_avx512(const Shrink& p) {
 
 void turn_8x32_avx512(const Turn& p) {
   ARROWMIND_ISA::turn_page(p);
+}
+
+void read_8x32_avx512(const Read& p) {
+  ARROWMIND_ISA::read_rows(p);
 }
 
 }  // namespace arrowmind::cached_attention

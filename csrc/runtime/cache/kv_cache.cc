@@ -49,7 +49,8 @@ void check(const std::vector<CacheLayer>& layers) {
   }
 }
 
-// What the first bits of a fixed sequence say, so that a cache is the same in every process.
+}  // namespace
+
 std::vector<float> signs_of(int64_t head_dim) {
   const float size = 1.0f / std::sqrt(static_cast<float>(head_dim & -head_dim));
   std::vector<float> signs;
@@ -60,8 +61,6 @@ std::vector<float> signs_of(int64_t head_dim) {
   }
   return signs;
 }
-
-}  // namespace
 
 KvCache::KvCache(const std::vector<CacheLayer>& layers, CacheOptions options)
     : options_((check(options), options)), pool_((check(layers), lay_out(layers), make_pool())) {}

@@ -36,6 +36,9 @@ struct KeyRotation {
   bool interleaved = false;
 };
 
+// Signs of the rotation that small formats are behind, times its norm; the same in every process.
+std::vector<float> signs_of(int64_t head_dim);
+
 // Tokens that a sequence gains.
 struct Growth {
   int64_t sequence, tokens;
@@ -85,15 +88,23 @@ class KvCache {
   void close(int64_t sequence);
   int64_t length(int64_t sequence) const;
   int64_t shift(int64_t sequence) const;
-  // Whole pages of a sequence, [first, first + count): page_bytes() of each, the groups of layers in order.
+  // Pages [first, first + count) of a sequence, page_bytes() of each, the groups of layers in order; the last
+  // one may be filled in part.
   // Only pages in full can be copied, put and turned; see can_move().
   void copy_pages(int64_t sequence, int64_t first, int64_t count, char* to) const;
-  // Puts `put` pages in the place of `count`. Tokens behind them keep their positions, and those before and
-  // between stand directly before them: their keys must have been turned for it. Throws Error(kCacheFull)
-  // where there is no room for the new ones beside the old, and nothing has changed then.
+  // Puts `put` pages in the place of `count` whole ones. Tokens behind them keep their positions, and those
+  // before and between stand directly before them: their keys must have been turned for it. Throws
+  // Error(kCacheFull) where there is no room for the new ones beside the old, and nothing has changed then.
   void splice(int64_t sequence, int64_t first, int64_t count, const char* pages, int64_t put);
   // Moves the keys of copied pages by `distance` positions; a rotation for each layer.
   void turn(char* pages, int64_t count, int64_t distance, const std::vector<KeyRotation>& rotations) const;
+  // Copied pages in another format, and back: what a cache of that format would hold of their tokens.
+  void encode(const char* pages, int64_t count, cached_attention::Format format, char* codes) const;
+  void decode(const char* codes, int64_t count, cached_attention::Format format, char* pages) const;
+  int64_t encoded_bytes(cached_attention::Format format) const;  // of a page
+  // Keys of a layer of copied pages as they are turned, float32 [count * page_tokens, key_heads * head_dim].
+  void read_keys(const char* pages, int64_t count, int64_t layer, float* keys) const;
+  int64_t key_columns(int64_t layer) const;
   bool can_move() const { return !has_small() && options_.format != cached_attention::Format::kI8; }
   int64_t page_bytes() const { return full_bytes(); }
   // Sees to it that what will come cannot run out of pages midway: for all or none. Throws Error(kCacheFull).
@@ -146,6 +157,10 @@ class KvCache {
   int64_t exact_overhead() const;
   void check_growth(const std::vector<Growth>& growth) const;
   void check_pages(const Sequence& sequence, int64_t first, int64_t count) const;
+  void check_movable() const;
+  std::vector<int64_t> group_begins() const;
+  template <typename Body>
+  void each_head(cached_attention::Format format, const Body& body) const;
   std::vector<PageList> take_pages(const char* pages, int64_t count);
   Page* open_page(const PageList& list, int64_t length) const;
   bool must_renew(const PageList& list, int64_t length) const;

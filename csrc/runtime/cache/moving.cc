@@ -9,15 +9,22 @@
 
 namespace arrowmind::runtime {
 
+using cached_attention::Format;
+using cached_attention::Layout;
+
 int64_t KvCache::shift(int64_t id) const {
   const std::lock_guard<std::mutex> lock(mutex_);
   return sequence(id).shift;
 }
 
-void KvCache::check_pages(const Sequence& sequence, int64_t first, int64_t count) const {
+void KvCache::check_movable() const {
   if (!can_move()) {
     fail(ErrorKind::kInvalidArgument, "pages of codes cannot be moved; use a cache of fp16 or fp32");
   }
+}
+
+void KvCache::check_pages(const Sequence& sequence, int64_t first, int64_t count) const {
+  check_movable();
   const int64_t whole = sequence.length / options_.page_tokens;
   if (first < 0 || count < 0 || first > whole || count > whole - first) {
     fail(ErrorKind::kInvalidArgument, count, " pages from page ", first, " of a sequence of ", whole,
@@ -28,7 +35,11 @@ void KvCache::check_pages(const Sequence& sequence, int64_t first, int64_t count
 void KvCache::copy_pages(int64_t id, int64_t first, int64_t count, char* to) const {
   const std::lock_guard<std::mutex> lock(mutex_);
   const Sequence& one = sequence(id);
-  check_pages(one, first, count);
+  check_movable();
+  const int64_t pages = pages_of(one.length);
+  if (first < 0 || count < 0 || first > pages || count > pages - first) {
+    fail(ErrorKind::kInvalidArgument, count, " pages from page ", first, " of a sequence of ", pages);
+  }
   for (int64_t page = first; page < first + count; ++page) {
     for (size_t group = 0; group < group_bytes_.size(); ++group) {
       const size_t size = static_cast<size_t>(group_bytes_[group]);
@@ -88,16 +99,22 @@ void KvCache::splice(int64_t id, int64_t first, int64_t count, const char* pages
   one.shift -= gained;
 }
 
-void KvCache::turn(char* pages, int64_t count, int64_t distance,
-                   const std::vector<KeyRotation>& rotations) const {
-  if (!can_move() || rotations.size() != places_.size()) {
-    fail(ErrorKind::kInvalidArgument, rotations.size(), " rotations for ", places_.size(),
-         " layers of a cache whose pages ", can_move() ? "can" : "cannot", " be moved");
-  }
+// Where each group begins in a copied page.
+std::vector<int64_t> KvCache::group_begins() const {
   std::vector<int64_t> begins(group_bytes_.size(), 0);
   for (size_t group = 1; group < begins.size(); ++group) {
     begins[group] = begins[group - 1] + group_bytes_[group - 1];
   }
+  return begins;
+}
+
+void KvCache::turn(char* pages, int64_t count, int64_t distance,
+                   const std::vector<KeyRotation>& rotations) const {
+  check_movable();
+  if (rotations.size() != places_.size()) {
+    fail(ErrorKind::kInvalidArgument, rotations.size(), " rotations for ", places_.size(), " layers");
+  }
+  const std::vector<int64_t> begins = group_begins();
   std::vector<float> cosines, sines;
   for (size_t layer = 0; layer < places_.size(); ++layer) {
     const Place& place = places_[layer];
@@ -124,6 +141,138 @@ void KvCache::turn(char* pages, int64_t count, int64_t distance,
              .cosines = cosines.data(),
              .sines = sines.data()});
       }
+    }
+  }
+}
+
+// Calls body(head size, offset in a copied page, its layout, offset in an encoded page, its layout) for each
+// head of keys.
+template <typename Body>
+void KvCache::each_head(Format format, const Body& body) const {
+  const std::vector<int64_t> begins = group_begins();
+  int64_t encoded = 0;
+  for (const Place& place : places_) {
+    const int64_t begin = begins[static_cast<size_t>(place.layer.group)] + place.offset;
+    const Layout layout = cached_attention::layout(format, options_.page_tokens, place.layer.head_dim);
+    for (int64_t head = 0; head < place.layer.key_heads; ++head) {
+      body(place.layer.head_dim, begin + head * place.layout.bytes, place.layout, encoded, layout);
+      encoded += layout.bytes;
+    }
+  }
+}
+
+int64_t KvCache::encoded_bytes(Format format) const {
+  int64_t bytes = 0;
+  each_head(format, [&](int64_t, int64_t, const Layout&, int64_t, const Layout& to) { bytes += to.bytes; });
+  return bytes;
+}
+
+void KvCache::encode(const char* pages, int64_t count, Format format, char* codes) const {
+  check_movable();
+  const cached_attention::Row& kernel = cached_attention::select();
+  const int64_t tokens = options_.page_tokens, size = encoded_bytes(format);
+  AlignedBuffer rows, half, scratch;
+  scratch.resize(cached_attention::kShrinkScratch);
+  // What no token is written to is read, and not used.
+  std::memset(codes, 0, static_cast<size_t>(count * size));
+  const auto one = [&](const char* page, char* to) {
+    each_head(
+        format, [&](int64_t dim, int64_t offset, const Layout& from, int64_t place, const Layout& made) {
+          const std::vector<float> signs = signs_of(dim);
+          rows.resize(2 * tokens * dim * 4);
+          float* k = rows.as<float>();
+          char* source = const_cast<char*>(page);  // read only
+          kernel.read({.head = {.pages = &source, .offset = offset, .page_tokens = tokens, .layout = from},
+                       .head_dim = dim,
+                       .count = tokens,
+                       .k = k,
+                       .v = k + tokens * dim,
+                       .stride = dim});
+          const bool is_small = cached_attention::is_small(format);
+          const Layout full = cached_attention::layout(Format::kF16, tokens, dim);
+          half.resize(full.bytes);
+          std::memset(half.as<void>(), 0, static_cast<size_t>(full.bytes));
+          char* target = is_small ? half.as<char>() : to + place;
+          const bool is_plain = format == Format::kF16 || format == Format::kF32;
+          kernel.write({.k = k,
+                        .v = k + tokens * dim,
+                        .stride = dim,
+                        .head_dim = dim,
+                        .head = {.pages = &target,
+                                 .page_tokens = tokens,
+                                 .layout = is_small ? full : made,
+                                 .signs = is_plain ? nullptr : signs.data()},
+                        .count = tokens});
+          if (!is_small) return;
+          kernel.shrink({.from = target,
+                         .to = to + place,
+                         .exact = full,
+                         .small = made,
+                         .page_tokens = tokens,
+                         .head_dim = dim,
+                         .scratch = scratch.as<void>()});
+        });
+  };
+  for (int64_t i = 0; i < count; ++i) one(pages + i * page_bytes(), codes + i * size);
+}
+
+void KvCache::decode(const char* codes, int64_t count, Format format, char* pages) const {
+  check_movable();
+  const cached_attention::Row& kernel = cached_attention::select();
+  const int64_t tokens = options_.page_tokens, size = encoded_bytes(format);
+  AlignedBuffer rows;
+  std::memset(pages, 0, static_cast<size_t>(count * page_bytes()));
+  const auto one = [&](const char* from, char* page) {
+    each_head(format, [&](int64_t dim, int64_t offset, const Layout& to, int64_t place, const Layout& made) {
+      const std::vector<float> signs = signs_of(dim);
+      const bool is_plain = format == Format::kF16 || format == Format::kF32;
+      rows.resize(2 * tokens * dim * 4);
+      float* k = rows.as<float>();
+      char* source = const_cast<char*>(from) + place;  // read only
+      kernel.read({.head = {.pages = &source,
+                            .page_tokens = tokens,
+                            .layout = made,
+                            .signs = is_plain ? nullptr : signs.data()},
+                   .head_dim = dim,
+                   .count = tokens,
+                   .k = k,
+                   .v = k + tokens * dim,
+                   .stride = dim});
+      kernel.write({.k = k,
+                    .v = k + tokens * dim,
+                    .stride = dim,
+                    .head_dim = dim,
+                    .head = {.pages = &page, .offset = offset, .page_tokens = tokens, .layout = to},
+                    .count = tokens});
+    });
+  };
+  for (int64_t i = 0; i < count; ++i) one(codes + i * size, pages + i * page_bytes());
+}
+
+int64_t KvCache::key_columns(int64_t layer) const {
+  if (layer < 0 || layer >= static_cast<int64_t>(places_.size())) {
+    fail(ErrorKind::kInvalidArgument, "layer ", layer, " of a cache of ", places_.size());
+  }
+  const CacheLayer& one = places_[static_cast<size_t>(layer)].layer;
+  return one.key_heads * one.head_dim;
+}
+
+void KvCache::read_keys(const char* pages, int64_t count, int64_t layer, float* keys) const {
+  check_movable();
+  const int64_t columns = key_columns(layer), tokens = options_.page_tokens;
+  const Place& place = places_[static_cast<size_t>(layer)];
+  const int64_t begin = group_begins()[static_cast<size_t>(place.layer.group)] + place.offset;
+  for (int64_t page = 0; page < count; ++page) {
+    char* source = const_cast<char*>(pages) + page * page_bytes();  // read only
+    for (int64_t head = 0; head < place.layer.key_heads; ++head) {
+      cached_attention::select().read({.head = {.pages = &source,
+                                                .offset = begin + head * place.layout.bytes,
+                                                .page_tokens = tokens,
+                                                .layout = place.layout},
+                                       .head_dim = place.layer.head_dim,
+                                       .count = tokens,
+                                       .k = keys + page * tokens * columns + head * place.layer.head_dim,
+                                       .stride = columns});
     }
   }
 }

@@ -28,6 +28,7 @@ from arrowmind.config.settings import (
     QuantizationSettings,
     ResidencySettings,
     ServerSettings,
+    StreamingSettings,
     WeightSettings,
 )
 from arrowmind.config.sources import API_KEY_VARIABLE, KEY_VARIABLE
@@ -49,6 +50,7 @@ __all__ = [
     "QuantizationSettings",
     "ResidencySettings",
     "ServerSettings",
+    "StreamingSettings",
     "WeightSettings",
     "apply_native",
     "default_config",

@@ -22,6 +22,7 @@ __all__ = [
     "QuantizationSettings",
     "ResidencySettings",
     "ServerSettings",
+    "StreamingSettings",
     "WeightSettings",
 ]
 
@@ -217,6 +218,37 @@ class ResidencySettings:
 
 
 @dataclass(frozen=True)
+class StreamingSettings:
+    """How texts without end are read."""
+
+    sinks: int = setting(4, "First tokens that stay, rounded up to blocks.", low=0, high=1e9)
+    window: int = setting(
+        0,
+        "Most recent tokens that stay; 0: what the model reads beside the others, up to 4096.",
+        low=0,
+        high=1e9,
+    )
+    recalled: int = setting(8, "Blocks that a question brings back.", low=0, high=4096)
+    block_tokens: int = setting(
+        0, "Tokens of a block, a multiple of 16; 0: 64, or less where a model reads little.", low=0, high=4096
+    )
+    codes: str = setting("int8", "Numbers of blocks that are quantised.", choices=("int8", "k4v4", "k4v3"))
+    keep: tuple[str, ...] = setting((), "Regular expressions; blocks in which one is found are kept exactly.")
+    exact_above: float = setting(
+        1.0, "Blocks stay exact that are rarer than this, in standard deviations.", low=-1e9, high=1e9
+    )
+    reduced_below: float = setting(
+        -1.0, "Blocks are kept as tokens alone that are less rare than this.", low=-1e9, high=1e9
+    )
+    text_weight: float = setting(1.0, "Weight of shared words when blocks are looked for.", low=0, high=1000)
+    vector_weight: float = setting(0.0, "Weight of similar keys.", low=0, high=1000)
+    store: str = setting("", "Folder that keeps blocks; empty: a temporary one.")
+    store_bytes: str = setting(
+        "", "Most bytes of keys and values on disk, for instance 8GiB; empty: no bound."
+    )
+
+
+@dataclass(frozen=True)
 class ServerSettings:
     """How `arrowmind serve` answers."""
 
@@ -273,6 +305,7 @@ class Config:
     precision: PrecisionSettings = field(default_factory=PrecisionSettings)
     generation: GenerationSettings = field(default_factory=GenerationSettings)
     residency: ResidencySettings = field(default_factory=ResidencySettings)
+    streaming: StreamingSettings = field(default_factory=StreamingSettings)
     server: ServerSettings = field(default_factory=ServerSettings)
     memory: MemorySettings = field(default_factory=MemorySettings)
     log: LogSettings = field(default_factory=LogSettings)

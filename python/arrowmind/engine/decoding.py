@@ -181,6 +181,47 @@ class CachedDecoder:
             self._cache.turn(turned, distance, self._rotations)
         return turned
 
+    def encode_pages(self, pages: NDArray[np.uint8], name: str) -> NDArray[np.uint8]:
+        """Copied pages in another format of `CacheSettings`."""
+        return self._cache.encode(pages, name)
+
+    def decode_pages(self, codes: NDArray[np.uint8], name: str) -> NDArray[np.uint8]:
+        """Back to pages of this cache."""
+        return self._cache.decode(codes, name)
+
+    def encoded_bytes(self, name: str) -> int:
+        """Bytes of a page in another format."""
+        return self._cache.encoded_bytes(name)
+
+    @property
+    def layers(self) -> int:
+        """Layers of attention."""
+        return len(self._rotations)
+
+    def key_columns(self, layer: int) -> int:
+        """Columns of the keys of a layer."""
+        return self._cache.key_columns(layer)
+
+    def plain_keys(self, pages: NDArray[np.uint8], layer: int, position: int) -> NDArray[np.float32]:
+        """Keys of copied pages whose first token stands at `position`, each turned back to position 0.
+
+        Returns:
+            float32 [tokens, key_columns].
+        """
+        columns, (first, interleaved, frequencies) = self.key_columns(layer), self._rotations[layer]
+        keys = np.empty((len(pages) * self.settings.page_tokens, columns), np.float32)
+        self._cache.read_keys(pages, layer, keys)
+        size = self._language.model.blocks[layer].attention.head_dim
+        heads = keys.reshape(len(keys), -1, size)
+        places = first + np.arange(2 * len(frequencies))
+        low, high = (places[0::2], places[1::2]) if interleaved else np.split(places, 2)
+        angles = np.outer(position + np.arange(len(keys)), frequencies.astype(np.float64))
+        cosines = np.cos(angles).astype(np.float32)[:, np.newaxis]
+        sines = np.sin(angles).astype(np.float32)[:, np.newaxis]
+        one, other = heads[:, :, low], heads[:, :, high]
+        heads[:, :, low], heads[:, :, high] = one * cosines + other * sines, other * cosines - one * sines
+        return keys
+
     @property
     def free_tokens(self) -> int:
         """Tokens that fit into the pages nobody has."""

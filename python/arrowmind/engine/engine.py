@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
+    from typing_extensions import Unpack
 
     from arrowmind.config import Config
     from arrowmind.engine.comparing import Comparison
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from arrowmind.engine.generation import TextGenerator
     from arrowmind.engine.language import LanguageModel
     from arrowmind.engine.overseeing import Overseer
+    from arrowmind.engine.reader_options import ReaderOptions
+    from arrowmind.engine.reading import TextReader
     from arrowmind.observe import Progress
 
 __all__ = ["ArrowEngine"]
@@ -317,6 +320,29 @@ class ArrowEngine(GeneratesText):
         ids = self._ids(read_text(text) if isinstance(text, Path) else text)
         with progress_bar(enabled=show_progress) as progress:
             return measure(model, ids, window=window, stride=stride, progress=progress)
+
+    def reader(self, **options: Unpack[ReaderOptions]) -> TextReader:
+        """Reads texts of any length in constant memory, and answers questions about them.
+
+        Args:
+            **options: `sinks` (first tokens that stay), `window` (most recent tokens), `recalled` (blocks
+                brought back for a question), `block_tokens`; `store` (a folder that keeps the blocks),
+                `store_bytes`; `codes`, `keep`, `exact_above`, `reduced_below` (which blocks are kept how);
+                `text_weight`, `vector_weight` (what they are found by). What is not given is taken from the
+                section `streaming` of the configuration.
+
+        Raises:
+            InvalidArgumentError: The model is an encoder, an option is unknown or out of range, or the model
+                does not read as many tokens as sinks, recalled blocks and window are.
+            MemoryBudgetError: The engine has a budget (`ram`), and its cache is too small for a reader.
+            StorageError: The store cannot be used.
+        """
+        from arrowmind.engine.reader_options import open_reader  # noqa: PLC0415  readers alone need it
+
+        reader = open_reader(self._decoder, self.generator, self.fingerprint, self._config, options)
+        if self._overseer is not None:
+            self._overseer.add_cache(reader.decoder)
+        return reader
 
     def tokenise(self, text: str) -> list[int]:
         """Token ids of a text, special tokens included, uncut."""

@@ -129,7 +129,7 @@ class TextGenerator:
         self.prompts = PromptReader(folder, tokenizer)
         self.pieces = TokenPieces(tokenizer.uncut)
         self._eos = end_tokens(folder)
-        self._tokenizer = tokenizer.uncut
+        self.tokenizer = tokenizer.uncut
         self._vocabulary = decoder.vocabulary
         self.window = min(decoder.window, decoder.free_tokens)
         self._settings = settings
@@ -153,19 +153,44 @@ class TextGenerator:
         ids = self.prompts.ids(prompt, tools=request.tools, variables=request.template_variables)
         constraint = self._constraint(request)
         return [
-            TokenSequence(
+            self._sequence(
                 ids,
-                request.sampling,
-                self._vocabulary,
-                pieces=self.pieces,
-                eos=self._eos,
-                window=self.window,
+                request,
                 constraint=constraint if constraint is None or not index else constraint.copy(),
-                drafts=self._drafts(request.draft),
+                window=self.window,
                 stream=index,
             )
             for index in range(count)
         ]
+
+    def sequence(self, ids: Sequence[int], request: GenerationRequest) -> TokenSequence:
+        """The sequence that answers token ids, without a bound of its length.
+
+        Raises:
+            InvalidArgumentError: There are none, or an option cannot be used.
+        """
+        return self._sequence(ids, request, constraint=self._constraint(request), window=None, stream=0)
+
+    def _sequence(
+        self,
+        ids: Sequence[int],
+        request: GenerationRequest,
+        *,
+        constraint: GrammarConstraint | None,
+        window: int | None,
+        stream: int,
+    ) -> TokenSequence:
+        return TokenSequence(
+            ids,
+            request.sampling,
+            self._vocabulary,
+            pieces=self.pieces,
+            eos=self._eos,
+            window=window,
+            constraint=constraint,
+            drafts=self._drafts(request.draft),
+            stream=stream,
+        )
 
     def generate(self, prompts: object, request: GenerationRequest) -> Generation | list[Generation]:
         """The text for a prompt, or those for a list of prompts, generated together."""
@@ -210,7 +235,7 @@ class TextGenerator:
 
     def _drafts(self, draft: str | DraftModel | DraftProposer | None) -> DraftProposer | None:
         if isinstance(draft, DraftModel):
-            return draft.proposer(self._tokenizer, self._vocabulary)
+            return draft.proposer(self.tokenizer, self._vocabulary)
         return PromptLookup() if isinstance(draft, str) else draft
 
     def state(self) -> WorkerState:

@@ -78,7 +78,7 @@ class RollingShape:
         if self.window < 4 * page:
             raise InvalidArgumentError(
                 f"window is {self.window} tokens; use at least {4 * page}, four blocks of {page}, "
-                "or smaller blocks (block_tokens)"
+                "smaller blocks (block_tokens), or recall fewer (recalled)"
             )
         if self.tokens > most:
             raise InvalidArgumentError(
@@ -108,7 +108,7 @@ class RollingSequence:
         self,
         decoder: CachedDecoder,
         shape: RollingShape,
-        leaves: Callable[[MovedPage, list[int]], None] | None = None,
+        leaves: Callable[[MovedPage, list[int], list[int]], None] | None = None,
         *,
         shift: int = 0,
     ) -> None:
@@ -117,8 +117,8 @@ class RollingSequence:
         Args:
             decoder: Runs the model; its cache holds `shape.pool_tokens` in pages of `shape.page_tokens`.
             shape: How much is kept.
-            leaves: Takes each page that leaves the window, and its tokens, before it is gone. When it raises,
-                the page stays.
+            leaves: Takes each page that leaves the window, its tokens, and those behind it, beforehand.
+                When it raises, the page stays.
             shift: Position of the first token; leaves room before the window for pages of an earlier text.
         """
         self._decoder, self._shape, self._leaves = decoder, shape, leaves
@@ -131,6 +131,11 @@ class RollingSequence:
     def tokens(self) -> int:
         """Tokens in the cache."""
         return self._decoder.length(self._handle)
+
+    @property
+    def position(self) -> int:
+        """Position of the next token."""
+        return self._decoder.shift(self._handle) + self.tokens
 
     @property
     def recalled(self) -> int:
@@ -194,16 +199,23 @@ class RollingSequence:
             self._arrange(list(pages), 0)
 
     def read_apart(self, tokens: Sequence[int]) -> MovedPage:
-        """The page of tokens that are read again, behind the sinks alone."""
-        sinks = self._set_apart()
-        handle = self._decoder.fork(self._handle, len(sinks) * self._shape.page_tokens)
+        """The last page of whole pages of tokens that are read again, behind the sinks alone."""
+        sinks, size = self._set_apart(), self._shape.page_tokens
+        handle = self._decoder.fork(self._handle, len(sinks) * size)
         try:
             self._decoder.append([(handle, list(tokens), 0)])
-            (data,) = self._decoder.copy_pages(handle, len(sinks), 1)
-            begin = self._decoder.shift(handle) + len(sinks) * self._shape.page_tokens
-            return MovedPage(begin, data)
+            place = len(sinks) + len(tokens) // size - 1
+            (data,) = self._decoder.copy_pages(handle, place, 1)
+            return MovedPage(self._decoder.shift(handle) + place * size, data)
         finally:
             self._decoder.close(handle)
+
+    def last_pages(self, count: int) -> tuple[NDArray[np.uint8], int, int]:
+        """The pages of the last `count` tokens, the position of the first of them, and which is wanted."""
+        size, length = self._shape.page_tokens, self.tokens
+        first = (length - count) // size
+        pages = self._decoder.copy_pages(self._handle, first, -(-length // size) - first)
+        return pages, self._decoder.shift(self._handle) + first * size, length - count - first * size
 
     def close(self) -> None:
         """Frees its pages."""
@@ -222,7 +234,8 @@ class RollingSequence:
             first = self._pages_before
             pages = self._copies(first, count)
             for place, moved in enumerate(pages):
-                self._leaves(moved, self._tokens[place * page : (place + 1) * page])
+                begin = place * page
+                self._leaves(moved, self._tokens[begin : begin + page], self._tokens[begin + page :])
         self._arrange(self._recalled, count)
 
     @property

@@ -7,6 +7,7 @@ tells its speed.
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from arrowmind.cli.budget import RunOptions
+from arrowmind.cli.reading import ReadingOptions
 from arrowmind.cli.render import write, write_part
 from arrowmind.cli.sampling import ConstraintOptions, SamplingOptions
 from arrowmind.cli.session import Session
@@ -23,6 +25,7 @@ from arrowmind.cli.texts import read_whole
 if TYPE_CHECKING:
     from arrowmind.engine import ArrowEngine
     from arrowmind.engine.prompts import Prompt
+    from arrowmind.engine.reading import TextReader
     from arrowmind.generate import Generation
 
 __all__ = ["run"]
@@ -46,15 +49,20 @@ def run(
     budget: RunOptions,
     sampling: SamplingOptions,
     constraint: ConstraintOptions,
+    reading: ReadingOptions,
 ) -> None:
     session = budget.applied(session)
     text = read_whole(prompt or [], file)
     asked: Prompt = _messages(text, system) if chat or system else text
     options = {**sampling.options(session), **constraint.options(), "logprobs": logprobs}
     engine = budget.open(session, model)
-    found = engine.generate(asked, **options) if session.as_json else _print(engine, asked, options)
+    reader = reading.open(engine, session)
+    with reader or nullcontext():
+        writer = reader or engine
+        found = writer.generate(asked, **options) if session.as_json else _print(writer, asked, options)
+        read = {} if reader is None else {"read": asdict(reader.stats)}
     stats = {"stats": run_facts(engine)} if budget.stats else {}
-    session.show({"model": model, **asdict(found), **stats}, write)
+    session.show({"model": model, **asdict(found), **stats, **read}, write)
     if not session.quiet:
         told = [speed_line(found.timings), *(run_lines(engine) if budget.stats else [])]
         print("\n".join(told), file=sys.stderr)
@@ -66,7 +74,7 @@ def _messages(text: str, system: str) -> list[dict[str, Any]]:
     return [*first, {"role": "user", "content": text}]
 
 
-def _print(engine: ArrowEngine, prompt: Prompt, options: dict[str, Any]) -> Generation:
+def _print(engine: ArrowEngine | TextReader, prompt: Prompt, options: dict[str, Any]) -> Generation:
     with engine.stream(prompt, **options) as stream:
         for delta in stream:
             write_part(delta.text)
