@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 from arrowmind import _native
 from arrowmind.bench.language.random_models import write_random_model
-from arrowmind.config import Config
+from arrowmind.config import load_config
 from arrowmind.config.sizes import parse_bytes
 from arrowmind.engine.folder import ModelFolder
 from arrowmind.engine.machine import disk_rate, memory_rate
@@ -118,7 +118,7 @@ from pathlib import Path
 import numpy as np
 from arrowmind.bench.language.llama_session import LlamaSession
 path, threads, tokens = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
-session = LlamaSession(path, threads, context=512)
+session = LlamaSession(path, threads, context=int(sys.argv[4]))
 opened = time.perf_counter() - began
 first = int(session.feed([5, 6, 7]).argmax())
 first_seconds, first_bytes = time.perf_counter() - began, bytes_read()
@@ -166,10 +166,10 @@ def drop(path: Path) -> None:
 
 
 def foretold(folder: Path, limit: int, threads: int) -> float:
-    """Seconds of a token that `arrowmind plan` says."""
+    """Seconds of a token that `arrowmind plan` says, with the settings of the environment."""
     opened = ModelFolder(folder, verify="off")
     rates = Rates(memory_rate(_native.ThreadPool(threads)), disk_rate(folder / "weights.arrow"))
-    return plan_run(opened, Config(), limit, rates).token_seconds
+    return plan_run(opened, load_config(), limit, rates).token_seconds
 
 
 def measure(chosen: argparse.Namespace, limit: int) -> dict[str, list[dict[str, Any]]]:
@@ -186,7 +186,9 @@ def measure(chosen: argparse.Namespace, limit: int) -> dict[str, list[dict[str, 
         if chosen.peers:
             drop(weights)
             drop(gguf)
-            rounds["peer"].append(run_in(limit, PEER, gguf, chosen.threads, chosen.peer_tokens))
+            rounds["peer"].append(
+                run_in(limit, PEER, gguf, chosen.threads, chosen.peer_tokens, chosen.context)
+            )
     return rounds
 
 
@@ -255,6 +257,7 @@ def main() -> None:
     parser.add_argument("--ram", default="2GiB")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--tokens", type=int, default=24)
+    parser.add_argument("--context", type=int, default=512, help="tokens that there is room for, for both")
     parser.add_argument("--peers", choices=[LLAMA_CPP])
     parser.add_argument("--peer-tokens", type=int, default=6)
     parser.add_argument("--rounds", type=int, default=3)
@@ -271,6 +274,7 @@ def main() -> None:
         write_large_gguf(chosen.folder, chosen.folder / "model.gguf")
     if chosen.make:
         return
+    os.environ["ARROWMIND_GENERATION_CACHE_TOKENS"] = str(chosen.context)
     rounds = measure(chosen, parse_bytes(chosen.ram, "ram"))
     figures = summary(rounds)
     size = (chosen.folder / "weights.arrow").stat().st_size
