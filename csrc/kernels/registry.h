@@ -45,6 +45,19 @@ const Row& select_kernel(std::span<const Row> rows, std::string_view op, const F
   return *best;
 }
 
+// A row of an op whose kernels each serve every call: what differs is speed alone.
+template <typename Params>
+struct KernelOf {
+  KernelRow row;
+  float cost;  // relative time per element
+  void (*run)(const Params&);
+};
+
+template <typename Params>
+const KernelOf<Params>& cheapest_kernel(std::span<const KernelOf<Params>> rows) {
+  return select_kernel(rows, rows.front().row.op, [](const KernelOf<Params>&) { return true; }, "any call");
+}
+
 // Row of this name, for tests and benchmarks. Throws Error(kKernel) when there is none or its ISA is not
 // enabled.
 template <typename Row>

@@ -21,7 +21,7 @@ std::span<const Row> rows() {
 }
 
 const Row& select() {
-  return select_kernel(rows(), "embed", [](const Row&) { return true; }, "float32 rows");
+  return cheapest_kernel(rows());
 }
 
 void check_ids(const int32_t* ids, int64_t count, int64_t rows, std::string_view what) {

@@ -35,13 +35,7 @@ struct Params {
   int64_t begin = 0, end = 0;  // tokens this call computes
 };
 
-using Function = void (*)(const Params&);
-
-struct Row {
-  KernelRow row;
-  float cost;  // relative time per element
-  Function run;
-};
+using Row = KernelOf<Params>;
 
 std::span<const Row> rows();
 

@@ -23,7 +23,7 @@ std::span<const Row> rows() {
 }
 
 const Row& select() {
-  return select_kernel(rows(), "route", [](const Row&) { return true; }, "float32 rows");
+  return cheapest_kernel(rows());
 }
 
 void check(const Params& p) {
