@@ -296,6 +296,28 @@ def test_stats_tell_what_was_foretold_and_measured(call, shell, folder, tmp_path
     assert "stats" not in call("generate", folder, "the cat", *WORDS, "--json").json
 
 
+INTERRUPTED = """
+import os, signal, sys
+import arrowmind.cli.engines as engines
+from arrowmind.cli.main import run
+opened = engines.ArrowEngine
+def interrupted(*words, on_progress, **more):
+    def told(done, total, what):
+        if what == "layers":
+            os.kill(os.getpid(), signal.SIGINT)
+    return opened(*words, on_progress=told, **more)
+engines.ArrowEngine = interrupted
+sys.exit(run(sys.argv[1:]))
+"""
+
+
+def test_an_interrupt_while_a_model_opens_ends_the_command(shell, folder):
+    done = shell("generate", folder, "the cat", code=INTERRUPTED)
+    assert done.code == 130
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+
+
 def test_a_profile_changes_what_is_planned_and_run(call, folder, expected):
     done = call("plan", folder, "--ram", "64GiB", "--profile", "high_throughput", "--json")
     assert done.json["profile"] == "high_throughput"

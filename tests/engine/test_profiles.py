@@ -58,3 +58,15 @@ def test_a_run_of_the_model_reads_no_more_than_the_chunk(folder, runs):
     runs.clear()
     texts(folder)
     assert max(map(sum, runs)) > 16
+
+
+def test_longer_runs_read_the_model_less_often(folder):
+    misses = {}
+    for chunk in (16, 512):
+        keys = {"residency.ram": "64GiB", "residency.max_layers": 1, "generation.prefill_chunk": chunk}
+        engine = ArrowEngine(folder, config=load_config(env={}, overrides=keys))
+        engine.generate("the cat sat on the mat and looked at the dog " * 2, max_tokens=1)
+        counters = engine.residency()
+        misses[chunk] = counters["misses"] + counters["late"]
+        engine.close()
+    assert misses[16] >= 3 * misses[512]

@@ -82,5 +82,7 @@ def test_a_snapshot_for_people(served, capsys):
 def test_nobody_to_watch_is_an_error(capsys):
     assert run(["monitor", "http://127.0.0.1:9", "--once", "--interval", "0.1"]) == 1
     assert "does not answer" in capsys.readouterr().err
+    assert run(["monitor", "http://127.0.0.1:9"]) == 1  # tests have no terminal
+    assert "needs a terminal" in capsys.readouterr().err
     assert run(["monitor", "a b"]) == 1
     assert "is no server" in capsys.readouterr().err

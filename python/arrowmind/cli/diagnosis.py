@@ -55,6 +55,7 @@ OPTIONAL = {
     "onnxruntime": ("peers", "comparison in benchmarks"),
     "sentence-transformers": ("peers", "comparison in benchmarks"),
     "starlette": ("serve", "arrowmind serve"),
+    "textual": ("monitor", "the live panel of arrowmind monitor"),
     "torch": ("torch", "arrowmind.torch, calibration by distillation, comparison in benchmarks"),
     "uvicorn": ("serve", "arrowmind serve"),
 }

@@ -8,6 +8,7 @@ asked again and again.
 from __future__ import annotations
 
 import os
+import sys
 import time
 from typing import TYPE_CHECKING, Annotated
 
@@ -46,6 +47,8 @@ def run(
     if once or session.as_json:
         _print_once(session, targets, interval)
         return
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise InvalidArgumentError("the live panel needs a terminal; use --once or --json")
     from arrowmind.monitor.panel import Panel  # noqa: PLC0415  an extra
 
     Panel(targets, interval).run()
