@@ -27,7 +27,7 @@ class LeastRecent final : public Forecast {
 class Farthest final : public Forecast {
  public:
   explicit Farthest(const std::vector<int64_t>& places)
-      : place_(places), chance_(places.size(), kUnknown), used_(places.size()) {
+      : place_(places), chance_(places.size(), kUnknown), share_(places.size()), noted_(places.size()) {
     for (size_t block = 0; block < places.size(); ++block) {
       const size_t place = static_cast<size_t>(places[block]);
       if (at_.size() <= place) at_.resize(place + 1);
@@ -39,8 +39,10 @@ class Farthest final : public Forecast {
     for (const int32_t number : blocks) {
       const size_t block = static_cast<size_t>(number);
       if (place_[block] != now_) pass(place_[block]);
+      if (noted_[block]) continue;  // asked for again in parts, in the same round
+      noted_[block] = true;
       chance_[block] = std::min(1.0, chance_[block] + kNewest);
-      used_[block] = true;
+      share_[block] = std::min(1.0, share_[block] + kNewest);
     }
   }
 
@@ -52,10 +54,7 @@ class Farthest final : public Forecast {
     return next + static_cast<int64_t>(static_cast<double>(round) * (1 / chance_[block] - 1));
   }
 
-  double chance(int32_t number) const override {
-    const size_t block = static_cast<size_t>(number);
-    return used_[block] ? chance_[block] : 0;
-  }
+  double chance(int32_t number) const override { return share_[static_cast<size_t>(number)]; }
 
  private:
   static constexpr double kUnknown = 0.5;
@@ -66,13 +65,16 @@ class Farthest final : public Forecast {
   void pass(int64_t place) {
     now_ = place;
     for (const size_t block : at_[static_cast<size_t>(place)]) {
+      noted_[block] = false;
       chance_[block] = std::max(kRarest, chance_[block] * (1 - kNewest));
+      share_[block] *= 1 - kNewest;
     }
   }
 
   std::vector<int64_t> place_;
   std::vector<double> chance_;
-  std::vector<bool> used_;
+  std::vector<double> share_;  // the same without a guess at first
+  std::vector<bool> noted_;    // in this round
   std::vector<std::vector<size_t>> at_;
   int64_t now_ = 0;
 };

@@ -160,7 +160,7 @@ def test_experts_that_are_used_often_are_read_ahead(tmp_path):
         native = residence.weights.residency
         largest = native.needed_bytes - int(native.counters()["pinned_bytes"])
         native.set_budget(native.needed_bytes + 6 * largest)  # seven of 24, of which a round uses 15
-        found[threshold] = rounds(folder, residence)
+        found[threshold] = rounds(folder, residence, 12)
     assert found[0.25]["prefetched"] > 0
     assert found[1.0]["prefetched"] == 0
     assert found[0.25]["misses"] < found[1.0]["misses"]

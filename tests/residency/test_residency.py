@@ -305,6 +305,22 @@ def test_only_what_is_likely_is_read_ahead(data):
         residency.prefetch_likely([99], 0.5)
 
 
+def test_what_is_asked_for_in_parts_was_used_once(data):
+    residency = _native.Residency.open(os.fsencode(data[0]), 3 * BLOCK)
+    for i in range(COUNT):
+        residency.add([(i * BLOCK, BLOCK)], 0 if i < 6 else 1)
+    residency.seal()
+    for _ in range(2):  # rounds of two places
+        for _ in range(5):  # as by experts of which only the first are there
+            count = residency.acquire_first([0, 1])
+            residency.release([0, 1][:count])
+        read(residency, 8)
+    residency.acquire([3, 4, 5])
+    residency.release([3, 4, 5])
+    residency.prefetch_likely([0, 1], 0.3)
+    assert residency.counters()["prefetched"] == 0
+
+
 def test_together_waits_for_all_that_fit(data):
     residency = opened(data[0], 3)
     assert residency.acquire_first([0, 1, 2, 3, 4], together=True) == 3
