@@ -22,7 +22,7 @@ _VALUES: Mapping[str, tuple[Any, Any]] = {
     # key: low_latency, high_throughput
     "residency.max_layers": (0, 0),
     "residency.ahead": (4, 1),
-    "residency.expert_threshold": (1.0, 1.0),
+    "residency.expert_threshold": (0.75, 1.0),
     "residency.overlap": (True, True),
     "generation.max_streams": (4, 256),
     "generation.prompt_tokens": (512, 2048),
