@@ -59,6 +59,11 @@ class StoreIdentity:
         own = {f"arrowmind.{name}": str(value) for name, value in dataclasses.asdict(self).items()}
         return {"arrowmind.format": FORMAT, "arrowmind.version": VERSION, **own}
 
+    @property
+    def largest_payload(self) -> int:
+        """Bytes of keys and values of a block at most."""
+        return max(self.exact_bytes, self.code_bytes)
+
     def payload_bytes(self, grade: int) -> int:
         """Bytes of keys and values in a grade, by its number."""
         return (self.exact_bytes, self.code_bytes, 0)[grade]

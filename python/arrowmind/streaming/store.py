@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bisect
 import contextlib
+import dataclasses
 import fcntl
 import os
 import re
@@ -76,6 +77,9 @@ class BlockStore:
             ) from error
         self._starts = [0]  # number of the first block of each part, and of the next one
         self._waiting: list[Block] = []
+        # What waits lies here and nowhere else: memory taken once, so that it does not come and go.
+        self._payloads = np.zeros(_PART_BYTES + identity.largest_payload, np.uint8)
+        self._payloads.fill(1)
         self._waiting_bytes = self.bytes = 0
         try:
             self._open_parts()
@@ -93,8 +97,13 @@ class BlockStore:
             StorageError: The disk is full or cannot be written; the block waits, and `flush` may be repeated.
         """
         self._check_open()
-        self._waiting.append(block)
-        self._waiting_bytes += block.payload.nbytes
+        if self._waiting_bytes + block.payload.nbytes > len(self._payloads):
+            self.flush()  # failed before
+        end = self._waiting_bytes + block.payload.nbytes
+        payload = self._payloads[self._waiting_bytes : end]
+        payload[:] = block.payload
+        self._waiting.append(dataclasses.replace(block, payload=payload))
+        self._waiting_bytes = end
         self.bytes += block.payload.nbytes
         if len(self._waiting) >= _PART_BLOCKS or self._waiting_bytes >= _PART_BYTES:
             self.flush()
@@ -136,7 +145,8 @@ class BlockStore:
         if not 0 <= number < len(self):
             raise InvalidArgumentError(f"block {number} of {len(self)}; use 0 to {len(self) - 1}")
         if number >= self._starts[-1]:
-            return self._waiting[number - self._starts[-1]]
+            block = self._waiting[number - self._starts[-1]]
+            return dataclasses.replace(block, payload=block.payload.copy())
         part = bisect.bisect_right(self._starts, number) - 1
         with open_part(self._path(part), self.identity) as batch:
             return read_block(batch, number - self._starts[part], self.identity)
@@ -153,6 +163,7 @@ class BlockStore:
             if not self._is_temporary:
                 self.flush()
         finally:
+            self._waiting, self._payloads = [], np.zeros(0, np.uint8)
             if self._is_temporary:
                 shutil.rmtree(self.folder, ignore_errors=True)
             self._unlock()
