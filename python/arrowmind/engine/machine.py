@@ -74,18 +74,24 @@ def disk_rate(path: Path, most: int = _READ) -> float:
     if size == 0:
         return _rate_at_once(path)
     file = _open_direct(path)
+    # Direct reads go to whole pages. One buffer per reader: pages that are new take a fifth of the time.
+    buffers = [mmap.mmap(-1, _PIECE) for _ in range(_READERS)]
 
-    def read(place: int) -> None:
-        with mmap.mmap(-1, _PIECE) as buffer:  # direct reads go to whole pages
-            os.preadv(file, [buffer], place)
+    def read(reader: int) -> None:
+        for place in range(reader * _PIECE, size, _READERS * _PIECE):
+            os.preadv(file, [buffers[reader]], place)
 
+    for buffer in buffers:
+        buffer.write(bytes(_PIECE))
     try:
         with ThreadPoolExecutor(_READERS) as readers:
             started = time.perf_counter()
-            list(readers.map(read, range(0, size, _PIECE)))
+            list(readers.map(read, range(_READERS)))
             return size / (time.perf_counter() - started)
     finally:
         os.close(file)
+        for buffer in buffers:
+            buffer.close()
 
 
 def _rate_at_once(path: Path) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from statistics import median
 from typing import TYPE_CHECKING
 
 from arrowmind.bench.statistics import median_ratio
@@ -24,6 +25,7 @@ _DECODE = (  # ours, what it is called, against which, at least this much faster
     ("arrowmind-int2-g32-head4", "INT2, groups of 32, head INT4", "llama.cpp-Q2_K", 2.4),
     ("arrowmind-int2-g64-head4", "INT2, groups of 64, head INT4", "llama.cpp-Q2_K", 2.4),
 )
+_CODED = tuple(name for name, _, _, _ in _DECODE)
 _SHARE, _PREFILL = 0.8, 1.8
 _PREFILL_PEERS = ("llama.cpp-F16", "llama.cpp-Q8_0", "llama.cpp-Q4_0")
 # Random weights pass every error on: Q8_0, whose scales serve 32 codes each, is at 0.999 here.
@@ -39,7 +41,7 @@ def judge_language(race: LanguageRace) -> list[Verdict]:
         if name in running
     ]
     verdicts += [_share(race, running[name], what) for name, what, _, _ in _DECODE if name in running]
-    if _INT8 in running:
+    if any(name in running for name in _CODED):
         verdicts.append(_prefill(running))
     return verdicts + [
         _answers(running[name], race.reference, least) for name, least in _ANSWERS.items() if name in running
@@ -61,13 +63,18 @@ def _share(race: LanguageRace, lane: LanguageLane, what: str) -> Verdict:
 
 
 def _prefill(lanes: Mapping[str, LanguageLane]) -> Verdict:
+    """Our fastest width whose matrices meet 8-bit activations, against their fastest."""
     what, text = "prompt, INT8 activations", f">= {_PREFILL} x the best of F16, Q8_0 and Q4_0"
-    ours = lanes[_INT8].prefill
-    ratios = {name: median_ratio(lanes[name].prefill, ours) for name in _PREFILL_PEERS if name in lanes}
+    ours = min((name for name in _CODED if name in lanes), key=lambda name: median(lanes[name].prefill))
+    ratios = {
+        name: median_ratio(lanes[name].prefill, lanes[ours].prefill)
+        for name in _PREFILL_PEERS
+        if name in lanes
+    }
     if not ratios:
         return Verdict(what, text, "no peer", None)
     best = min(ratios, key=lambda name: ratios[name])
-    return Verdict(what, text, f"{ratios[best]:.2f} x {best}", ratios[best] >= _PREFILL)
+    return Verdict(what, text, f"{ours}: {ratios[best]:.2f} x {best}", ratios[best] >= _PREFILL)
 
 
 def _answers(lane: LanguageLane, reference: str | None, least: float) -> Verdict:
