@@ -43,12 +43,9 @@ def test_the_prompt_is_held_against_the_best_of_three():
     peers = [
         lane(f"llama.cpp-{form}", prefill=[seconds] * 2) for form, seconds in (("F16", 1.9), ("Q8_0", 3))
     ]
-    (verdict,) = (
-        one
-        for (what, _), one in verdicts(lane("arrowmind-int8"), *peers).items()
-        if what.startswith("prompt")
-    )
-    assert verdict.measured == "1.90 x llama.cpp-F16"
+    ours = lane("arrowmind-int8", prefill=[1.2] * 2), lane("arrowmind-int4")
+    (verdict,) = (one for (what, _), one in verdicts(*ours, *peers).items() if what.startswith("prompt"))
+    assert verdict.measured == "arrowmind-int4: 1.90 x llama.cpp-F16"
     assert verdict.reached
 
 
