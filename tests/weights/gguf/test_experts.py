@@ -121,5 +121,7 @@ def test_experts_of_other_architectures_are_refused(tmp_path):
         "F32",
         {"general.architecture": "gemma", "gemma.expert_count": 8},
     )
-    with pytest.raises(WeightError, match="'gemma' with experts; llama, qwen2moe, qwen3moe can be"):
+    with pytest.raises(
+        WeightError, match="'gemma' with experts; llama, qwen2moe, qwen3moe, deepseek2 can be"
+    ):
         GgufModel.open(tmp_path / "model.gguf")

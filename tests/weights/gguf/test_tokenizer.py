@@ -198,3 +198,23 @@ def test_metadata_that_describe_no_tokenizer(values, message):
     with pytest.raises(WeightError, match=message) as caught:
         made(values)
     assert "a.gguf" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "pieces"),
+    [
+        ("deepseek-llm", "Key 1234!\nyes", ["Key", "Ġ", "1", "2", "3", "4", "!", "Ċ", "yes"]),
+        ("deepseek-coder", "f(x) 12\n", ["f", "(", "x", ")", "Ġ", "1", "2", "Ċ"]),
+        ("deepseek-v3", "Key 12345, it's", ["Key", "Ġ", "123", "45", ",", "Ġit", "'s"]),
+    ],
+)
+def test_words_of_deepseek(name, text, pieces):
+    steps = {"type": "Sequence", "pretokenizers": PRE_TOKENIZERS[name].steps()}
+    document = {
+        "version": "1.0",
+        "added_tokens": [],
+        "pre_tokenizer": steps,
+        "model": {"type": "BPE", "vocab": {"a": 0}, "merges": []},
+    }
+    found = Tokenizer.from_str(json.dumps(document)).pre_tokenizer.pre_tokenize_str(text)
+    assert [piece for piece, _ in found] == pieces

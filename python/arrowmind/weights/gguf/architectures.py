@@ -19,7 +19,7 @@ class Architecture:
         model_type: ``model_type`` of config.json.
         classes: ``architectures`` of config.json.
         tensors: GGUF name -> Hugging Face name, both without ``.weight`` and ``.bias``; ``{}`` is the
-            number of the block.
+            number of the block. A GGUF name with its suffix stands for another whole name.
         settings: key of config.json -> key of the metadata behind the architecture's name.
         constants: entries of config.json that the metadata do not say.
         interleaved: whether rows of query and key are kept with the two halves of a head interleaved.
@@ -160,6 +160,42 @@ _EXPERT_SETTINGS = _DECODER_SETTINGS | {
     "moe_intermediate_size": "expert_feed_forward_length",
     "shared_expert_intermediate_size": "expert_shared_feed_forward_length",
 }
+_LATENT_TENSORS = {
+    **{
+        name: ours for name, ours in _EXPERT_TENSORS.items() if name not in ("blk.{}.attn_k", "blk.{}.attn_v")
+    },
+    "blk.{}.attn_q_a": "model.layers.{}.self_attn.q_a_proj",
+    "blk.{}.attn_q_a_norm": "model.layers.{}.self_attn.q_a_layernorm",
+    "blk.{}.attn_q_b": "model.layers.{}.self_attn.q_b_proj",
+    "blk.{}.attn_kv_a_mqa": "model.layers.{}.self_attn.kv_a_proj_with_mqa",
+    "blk.{}.attn_kv_a_norm": "model.layers.{}.self_attn.kv_a_layernorm",
+    "blk.{}.attn_kv_b": "model.layers.{}.self_attn.kv_b_proj",
+    "blk.{}.attn_k_b": "model.layers.{}.self_attn.kv_b_proj.keys",
+    "blk.{}.attn_v_b": "model.layers.{}.self_attn.kv_b_proj.values",
+    "blk.{}.exp_probs_b.bias": "model.layers.{}.mlp.gate.e_score_correction_bias",
+    "blk.{}.ffn_gate_shexp": "model.layers.{}.mlp.shared_experts.gate_proj",
+    "blk.{}.ffn_up_shexp": "model.layers.{}.mlp.shared_experts.up_proj",
+    "blk.{}.ffn_down_shexp": "model.layers.{}.mlp.shared_experts.down_proj",
+}
+_LATENT_SETTINGS = {
+    "hidden_size": "embedding_length",
+    "intermediate_size": "feed_forward_length",
+    "num_hidden_layers": "block_count",
+    "num_attention_heads": "attention.head_count",
+    "max_position_embeddings": "context_length",
+    "rms_norm_eps": "attention.layer_norm_rms_epsilon",
+    "rope_theta": "rope.freq_base",
+    "q_lora_rank": "attention.q_lora_rank",
+    "kv_lora_rank": "attention.kv_lora_rank",
+    "qk_rope_head_dim": "rope.dimension_count",
+    "first_k_dense_replace": "leading_dense_block_count",
+    "n_routed_experts": "expert_count",
+    "num_experts_per_tok": "expert_used_count",
+    "moe_intermediate_size": "expert_feed_forward_length",
+    "n_shared_experts": "expert_shared_count",
+    "n_group": "expert_group_count",
+    "topk_group": "expert_group_used_count",
+}
 
 EXPERT_ARCHITECTURES = {
     one.name: one
@@ -188,6 +224,14 @@ EXPERT_ARCHITECTURES = {
             _EXPERT_TENSORS | _HEAD_NORMS,
             _EXPERT_SETTINGS,
             {"hidden_act": "silu", "attention_bias": False, "norm_topk_prob": True},
+        ),
+        Architecture(
+            "deepseek2",
+            "deepseek_v2",
+            ("DeepseekV2ForCausalLM",),
+            _LATENT_TENSORS,
+            _LATENT_SETTINGS,
+            {"hidden_act": "silu", "attention_bias": False},
         ),
     )
 }

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from arrowmind.errors import WeightError
 from arrowmind.weights.configuration import KEY
+from arrowmind.weights.gguf.deepseek import deepseek_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,6 +59,8 @@ def read_settings(
         config |= _encoder(shapes)
     else:
         config |= _decoder(architecture, metadata, shapes, config)
+    if architecture.name == "deepseek2":
+        config |= deepseek_settings(metadata, config)
     for key, theirs in _TOKENS.items():
         token = metadata.token(f"tokenizer.ggml.{theirs}_token_id", _TOKEN_COUNT_LIMIT)
         if token is not None:

@@ -11,9 +11,10 @@ import numpy as np
 from arrowmind import _native
 from arrowmind.errors import WeightError
 from arrowmind.observe import get_logger
-from arrowmind.weights.experts import unstacked
+from arrowmind.weights.experts import Part, unstacked
 from arrowmind.weights.formats import number_type
 from arrowmind.weights.gguf.architectures import architecture
+from arrowmind.weights.gguf.deepseek import join_halves, joined_shape, take_halves
 from arrowmind.weights.gguf.grids import from_blocks, grid_of_blocks, reordered
 from arrowmind.weights.gguf.metadata import GgufMetadata
 from arrowmind.weights.gguf.settings import head_counts, read_settings
@@ -52,8 +53,12 @@ class GgufModel(WeightSource):
         self._architecture = architecture(name, path, experts=experts)
         self._heads = head_counts(self._architecture, self._metadata)
         self._stored = model_names(self._architecture, self._file.names(), path)
+        self._halves = take_halves(self._stored, path)
         self._grids: dict[str, Grid | None] = {}
         parts = unstacked((ours, self._shape(theirs)) for ours, theirs in self._stored.items())
+        for ours, (keys, values) in self._halves.items():
+            shape = joined_shape(self._file.shape(keys), self._file.shape(values), path)
+            parts[ours] = Part(ours, None, slice(None), shape)
         self._parts = {ours: parts[ours] for ours in sorted(parts, key=storage_order)}
         self._documents = {"model": self._settings(), "quantization": {}, "precision": {}}
         kinds = sorted({self._file.dtype(name) for name in self._file.names()})
@@ -87,6 +92,8 @@ class GgufModel(WeightSource):
         return name in self._parts
 
     def spec(self, name: str) -> TensorSpec:  # noqa: D102
+        if name in self._halves and name in self._parts:
+            return TensorSpec(name, "fp32", self._parts[name].shape, number_type("fp32").packed)
         theirs, shape = self._theirs(name), self._parts[name].shape
         grid = self._grid(theirs)
         if grid is not None:
@@ -96,6 +103,9 @@ class GgufModel(WeightSource):
         return TensorSpec(name, kind, shape, layout)
 
     def tensor(self, name: str) -> Tensor:  # noqa: D102
+        if name in self._halves and name in self._parts:
+            keys, values = (self._whole(theirs) for theirs in self._halves[name])
+            return float_tensor(name, join_halves(keys, values)).for_kernels()
         theirs = self._theirs(name)
         expert = self._parts[name].expert
         parts = self._file.grid(theirs, expert) if self._grid(theirs) is not None else None
@@ -119,6 +129,10 @@ class GgufModel(WeightSource):
             values = values[rows]
         if self._architecture.norm_offset and theirs.endswith("norm.weight"):
             values = values - values.dtype.type(self._architecture.norm_offset)
+        return values
+
+    def _whole(self, theirs: str) -> npt.NDArray[np.float32]:
+        values: npt.NDArray[np.float32] = self._file.decode(theirs).reshape(self._file.shape(theirs))
         return values
 
     def _rows(self, theirs: str) -> npt.NDArray[np.intp]:

@@ -105,6 +105,9 @@ def _translate(table: Mapping[str, str], name: str) -> str | None:
     stem, _, suffix = name.rpartition(".")
     number = _NUMBER.search(name)
     pattern = stem if number is None else stem.replace(f".{number[1]}.", ".{}.", 1)
+    whole = f"{pattern}.{suffix}"
+    if number is not None and whole in table:
+        return table[whole].replace("{}", str(int(number[1])))
     if suffix not in ("weight", "bias") or pattern not in table:
         return None
     filled = table[pattern] if number is None else table[pattern].replace("{}", str(int(number[1])))
