@@ -6,7 +6,6 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from arrowmind.errors import InvalidArgumentError, WeightError
-from arrowmind.models.decoder_spec import DecoderSpec
 from arrowmind.models.registry import build_model
 from arrowmind.models.spec import ModelSpec, Pooling
 from arrowmind.weights import WeightSource, open_weights
@@ -14,6 +13,8 @@ from arrowmind.weights.configuration import KEY, read_configuration
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from arrowmind.models.decoder_spec import DecoderSpec
 
 __all__ = ["ModelFolder"]
 
@@ -37,7 +38,7 @@ class ModelFolder:
         Raises:
             InvalidArgumentError: it is a language model.
         """
-        if isinstance(self.spec, DecoderSpec):
+        if not isinstance(self.spec, ModelSpec):
             raise InvalidArgumentError(
                 f"{self.path} is a language model ({self.spec.family}): it gives logits and perplexity; "
                 "embeddings take an encoder, for instance a BERT"
@@ -51,7 +52,7 @@ class ModelFolder:
         Raises:
             InvalidArgumentError: it is an encoder.
         """
-        if not isinstance(self.spec, DecoderSpec):
+        if isinstance(self.spec, ModelSpec):
             raise InvalidArgumentError(
                 f"{self.path} is an encoder ({self.spec.family}): it gives embeddings; logits and perplexity "
                 "take a language model, for instance a Llama"
@@ -61,7 +62,7 @@ class ModelFolder:
     @property
     def is_decoder(self) -> bool:
         """Whether it is a language model."""
-        return isinstance(self.spec, DecoderSpec)
+        return not isinstance(self.spec, ModelSpec)
 
     @property
     def max_tokens(self) -> int:
@@ -98,9 +99,9 @@ class ModelFolder:
         }
 
     def _own_facts(self) -> dict[str, Any]:
-        if isinstance(self.spec, DecoderSpec):
-            return {"vocabulary": self.spec.vocabulary}
-        return {"pooling": self.spec.pooling.kind}
+        if isinstance(self.spec, ModelSpec):
+            return {"pooling": self.spec.pooling.kind}
+        return {"vocabulary": self.spec.vocabulary}
 
     def _own(self) -> dict[str, Any]:
         value = self.config.get(KEY, {})

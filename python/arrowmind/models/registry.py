@@ -29,12 +29,24 @@ class _Family(Protocol):
 
 def families() -> dict[str, _Family]:
     """Family modules by the `model_type` they serve."""
-    found: dict[str, _Family] = {}
-    for info in pkgutil.iter_modules(arrowmind.models.__path__):
-        module = importlib.import_module(f"arrowmind.models.{info.name}")
-        for name in getattr(module, "FAMILIES", ()):
-            found[name] = cast("_Family", module)
-    return found
+    return {name: module for module in map(_module, _names()) for name in getattr(module, "FAMILIES", ())}
+
+
+def _names() -> list[str]:
+    return [info.name for info in pkgutil.iter_modules(arrowmind.models.__path__)]
+
+
+def _module(name: str) -> _Family:
+    return cast("_Family", importlib.import_module(f"arrowmind.models.{name}"))
+
+
+def _find(family: str) -> _Family | None:
+    """The module of a family; those whose names it begins with are looked at first, others if need be."""
+    for name in sorted(_names(), key=lambda name: not family.startswith(name)):
+        module = _module(name)
+        if family in getattr(module, "FAMILIES", ()):
+            return module
+    return None
 
 
 def build_model(
@@ -54,11 +66,11 @@ def build_model(
         WeightError: The family is unknown, or the configuration does not fit.
     """
     config = ModelConfig(values)
-    known = families()
     family = config.text("model_type")
-    if family not in known:
+    module = _find(family)
+    if module is None:
         raise WeightError(
             f"config.json: model_type {family!r} is not supported; known families: "
-            f"{', '.join(sorted(known))}. Models of others can be converted and exported, not run"
+            f"{', '.join(sorted(families()))}. Models of others can be converted and exported, not run"
         )
-    return known[family].build(config, names, pooling)
+    return module.build(config, names, pooling)
