@@ -29,12 +29,12 @@ def runs(monkeypatch):
     return found
 
 
-def texts(folder, **keys):
+def texts(folder, max_tokens=5, **keys):
     overrides = {key.replace("__", "."): value for key, value in keys.items()}
     engine = ArrowEngine(folder, config=load_config(env={}, overrides=overrides))
     prompts = [f"{word} the cat sat on the mat and looked" for word in ("a", "b", "c", "d", "e", "f")]
     try:
-        found = engine.generate(prompts, max_tokens=5, ignore_eos=True)
+        found = engine.generate(prompts, max_tokens=max_tokens, ignore_eos=True)
         return [one.token_ids for one in found]
     finally:
         engine.close()
@@ -45,10 +45,11 @@ def test_no_profile_changes_a_token(folder):
 
 
 def test_a_profile_bounds_who_runs_together(folder, runs):
-    texts(folder, residency__profile="low_latency", generation__cache_tokens=2000)
+    # So long that the first text is still being written when the last one comes.
+    texts(folder, 40, residency__profile="low_latency", generation__cache_tokens=2000)
     assert max(map(len, runs)) == 4
     runs.clear()
-    texts(folder, residency__profile="high_throughput", generation__cache_tokens=2000)
+    texts(folder, 40, residency__profile="high_throughput", generation__cache_tokens=2000)
     assert max(map(len, runs)) == 6
 
 
