@@ -8,7 +8,7 @@ import pytest
 from tests.bench.lanes import SENTENCES, TOKENS, lane
 from tests.reference import folder
 
-from arrowmind.bench import command, main, race, workload
+from arrowmind.bench import main, race, workload
 from arrowmind.bench.contenders import CONTENDERS, Contender
 from arrowmind.bench.workload import Workload
 from arrowmind.errors import ConfigurationError, WeightError
@@ -112,13 +112,6 @@ def test_counts_that_are_none(bench, words, capsys):
     with pytest.raises(SystemExit):
         bench(*words)
     assert "is not a whole number >= 1" in capsys.readouterr().err
-
-
-def test_the_default_name_of_a_result_sorts_by_time(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    path = command._write({"started": "2026-11-21T05:11:27+00:00"}, None)
-    assert path.name.startswith("bench-2026-11-21T051127")
-    assert ":" not in path.name
 
 
 def test_a_model_made_beforehand_takes_part(bench, tmp_path, capsys):

@@ -11,12 +11,13 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from arrowmind.bench.choosing import choose
 from arrowmind.bench.comparison import FORMAT, VERSION, Limits, compare, read_result
 from arrowmind.bench.contenders import CONTENDERS, PEER_GROUPS, contender
 from arrowmind.bench.contenders.base import Job
 from arrowmind.bench.lines import progress_or_lines
+from arrowmind.bench.results import write_result
 from arrowmind.bench.source import find_source
-from arrowmind.errors import ConfigurationError
 from arrowmind.observe import configure_logging, get_logger
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ __all__ = ["main"]
 
 _log = get_logger("arrowmind.bench")
 _OURS = ("arrowmind-int8", "arrowmind-fp32")
+_REMEDY = "pip install 'arrowmind[peers]'"
 _MODEL_HELP = "a strategy and its model folder, made beforehand, such as arrowmind-int4=models/minilm-int4"
 
 
@@ -124,7 +126,7 @@ def _run(options: argparse.Namespace) -> int:
     strategies = ",".join(dict.fromkeys([*options.strategies.split(","), *models]))
     jobs = [
         Job(name, source, cache / name, options.threads, models.get(name))
-        for name in _chosen(strategies, options.peers)
+        for name in choose(strategies, options.peers, CONTENDERS.values(), contender, _REMEDY)
     ]
     workload = make_workload(source, options.sentences, options.similarity)
     with progress_or_lines() as progress:
@@ -143,33 +145,13 @@ def _run(options: argparse.Namespace) -> int:
     result = _result(started, counts, lanes, operators)
     result["targets"] = [verdict.to_dict() for verdict in verdicts]
     result["seconds"] = time.monotonic() - clock
-    path = _write(result, options.out)
+    path = write_result(result, options.out, "bench")
     if options.json:
         print(json.dumps(result))
     else:
         print_result(result, lanes, verdicts)
         print(f"written: {path}")
     return int(options.check and any(verdict.reached is False for verdict in verdicts))
-
-
-def _chosen(strategies: str, peers: str) -> list[str]:
-    """Names of contenders; a peer whose packages are missing is left out, and that is said."""
-    groups = [word for word in peers.split(",") if word]
-    unknown = set(groups) - set(PEER_GROUPS)
-    if unknown:
-        raise ConfigurationError(
-            f"[bench] unknown peers {', '.join(sorted(unknown))}: choose from {', '.join(PEER_GROUPS)}"
-        )
-    names = [word for word in strategies.split(",") if word]
-    names += [row.name for row in CONTENDERS.values() if row.group in groups and row.name not in names]
-    chosen = []
-    for name in names:
-        missing = contender(name).missing()
-        if missing:
-            _log.warning("contender left out", contender=name, missing=", ".join(missing), extra="peers")
-        else:
-            chosen.append(name)
-    return chosen
 
 
 def _operators(options: argparse.Namespace, progress: Progress) -> dict[str, Any] | None:
@@ -199,14 +181,6 @@ def _result(
         "operators": operators,
         "contenders": {lane.name: lane.to_dict(counts["sentences"], counts["tokens"]) for lane in lanes},
     }
-
-
-def _write(result: dict[str, Any], out: Path | None) -> Path:
-    stamp = result["started"].replace(":", "").replace("+0000", "Z")
-    path = out or Path("results") / f"bench-{stamp}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    return path
 
 
 def _compare(options: argparse.Namespace) -> int:

@@ -10,11 +10,12 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from arrowmind.bench.choosing import choose
 from arrowmind.bench.contenders.base import Job
 from arrowmind.bench.language.contenders import PEERS, ROWS, row_of
 from arrowmind.bench.lines import progress_or_lines
-from arrowmind.errors import ConfigurationError
-from arrowmind.observe import configure_logging, get_logger
+from arrowmind.bench.results import write_result
+from arrowmind.observe import configure_logging
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["FORMAT", "main"]
 
 FORMAT, VERSION = "arrowmind.bench.llm", 1
-_log = get_logger("arrowmind.bench")
 _SHAPE = "qwen2.5-0.5b"
+_REMEDY = "pip install llama-cpp-python==0.3.36"
 _OURS = tuple(name for name, row in ROWS.items() if row.group == "arrowmind")
 
 
@@ -74,7 +75,7 @@ def _run(options: argparse.Namespace) -> int:
     from arrowmind.bench.language.targets import judge_language  # noqa: PLC0415
 
     started, clock = datetime.now(timezone.utc), time.monotonic()
-    names = _chosen(options.contenders, options.peers)
+    names = choose(options.contenders, options.peers, ROWS.values(), row_of, _REMEDY)
     cache = options.cache.resolve()
     config, source = shape.QWEN2_HALF_BILLION, cache / _SHAPE
     shape.write_shape(source, config)
@@ -93,38 +94,13 @@ def _run(options: argparse.Namespace) -> int:
     result = _result(started, options, race)
     result["targets"] = [verdict.to_dict() for verdict in verdicts]
     result["seconds"] = time.monotonic() - clock
-    path = _write(result, options.out)
+    path = write_result(result, options.out, "bench-llm")
     if options.json:
         print(json.dumps(result))
     else:
         print_language_result(result, race, verdicts)
         print(f"written: {path}")
     return int(options.check and any(verdict.reached is False for verdict in verdicts))
-
-
-def _chosen(contenders: str, peers: str) -> list[str]:
-    """Names of contenders; one whose packages are missing is left out, and that is said."""
-    groups = [word for word in peers.split(",") if word]
-    unknown = set(groups) - set(PEERS)
-    if unknown:
-        raise ConfigurationError(
-            f"[bench] unknown peers {', '.join(sorted(unknown))}: choose from {', '.join(PEERS)}"
-        )
-    names = [word for word in contenders.split(",") if word]
-    names += [row.name for row in ROWS.values() if row.group in groups and row.name not in names]
-    chosen = []
-    for name in names:
-        missing = row_of(name).missing()
-        if missing:
-            _log.warning(
-                "contender left out",
-                contender=name,
-                missing=", ".join(missing),
-                remedy="pip install llama-cpp-python==0.3.36",
-            )
-        else:
-            chosen.append(name)
-    return chosen
 
 
 def _result(started: datetime, options: argparse.Namespace, race: LanguageRace) -> dict[str, Any]:
@@ -141,11 +117,3 @@ def _result(started: datetime, options: argparse.Namespace, race: LanguageRace) 
         "reference": race.reference,
         "contenders": {lane.name: lane.to_dict() for lane in race.lanes},
     }
-
-
-def _write(result: dict[str, Any], out: Path | None) -> Path:
-    stamp = result["started"].replace(":", "").replace("+0000", "Z")
-    path = out or Path("results") / f"bench-llm-{stamp}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    return path
