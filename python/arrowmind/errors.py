@@ -17,6 +17,8 @@
     │   ├── CacheFullError                       no page of the key-value cache is free
     │   ├── MemoryBudgetError                    a model does not fit the memory it was given
     │   └── OverloadError                        more requests than may wait, or nobody there to serve them
+    ├── ConsolidationError                       a run of the consolidation; no memory is lost
+    │   └── ProviderError                        a language model that is down, slow or answers rubbish
     └── MemoryStoreError
         └── StoreVersionError                    a store written by a newer version
 """
@@ -26,6 +28,7 @@ from __future__ import annotations
 __all__ = [
     "CacheFullError",
     "ConfigurationError",
+    "ConsolidationError",
     "DeviceError",
     "IntegrityError",
     "InvalidArgumentError",
@@ -35,6 +38,7 @@ __all__ = [
     "OptimizationError",
     "OverloadError",
     "PrecisionError",
+    "ProviderError",
     "QuantizationError",
     "ResourceError",
     "StorageError",
@@ -102,6 +106,24 @@ class MemoryBudgetError(ResourceError):
 
 class OverloadError(ResourceError):
     """More requests than may wait, or the service is being closed."""
+
+
+class ConsolidationError(OptimizationError):
+    """A run of the consolidation cannot begin or go on; no memory is lost."""
+
+
+class ProviderError(ConsolidationError):
+    """A language model did not give an answer that can be used.
+
+    Attributes:
+        is_passing: whether the same request may work later.
+        after: seconds to wait before, where the other side told them.
+    """
+
+    def __init__(self, message: str, *, is_passing: bool = False, after: float | None = None) -> None:
+        super().__init__(message)
+        self.is_passing = is_passing
+        self.after = after
 
 
 class MemoryStoreError(OptimizationError):

@@ -28,6 +28,7 @@ __all__ = [
     "parse_key",
     "passphrase_from_file",
     "passphrase_from_text",
+    "read_private_line",
 ]
 
 MIN_PASSPHRASE = 8
@@ -99,11 +100,20 @@ def passphrase_from_file(path: str | os.PathLike[str]) -> Secret:
     Raises:
         ConfigurationError: there is no such file, others may read it, or it is not one line.
     """
+    return passphrase_from_text(read_private_line(path), str(path))
+
+
+def read_private_line(path: str | os.PathLike[str]) -> str:
+    """The one line of a file that nobody else may read (mode 600 or less), whatever it holds.
+
+    Raises:
+        ConfigurationError: there is no such file, others may read it, or it is not one line.
+    """
     text = _read_private(Path(path))
     lines = text.removesuffix("\n").removesuffix("\r").split("\n")
     if len(lines) != 1:
-        raise ConfigurationError(f"{path}: has {len(lines)} lines; a passphrase is one line")
-    return passphrase_from_text(lines[0], str(path))
+        raise ConfigurationError(f"{path}: has {len(lines)} lines; a passphrase or key is one line")
+    return lines[0]
 
 
 def passphrase_from_text(text: str, origin: str = "the passphrase") -> Secret:

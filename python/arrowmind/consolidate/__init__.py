@@ -1,0 +1,27 @@
+"""What becomes of memories with time: consolidated, moved to colder tiers, compressed, and all of it undone.
+
+::
+
+    records      what is read from a store and handed back; store: what a store must be able to do
+    remote       language models behind one interface; providers: one file each
+    registry     choices by name: a file each
+"""
+
+from __future__ import annotations
+
+from arrowmind.consolidate.providers import open_provider, provider_names
+from arrowmind.consolidate.records import Change, DerivedMemory, Quote, SourceMemory, Tier
+from arrowmind.consolidate.store import KnownFact, StoreForConsolidation, Wanted
+
+__all__ = [
+    "Change",
+    "DerivedMemory",
+    "KnownFact",
+    "Quote",
+    "SourceMemory",
+    "StoreForConsolidation",
+    "Tier",
+    "Wanted",
+    "open_provider",
+    "provider_names",
+]
