@@ -4,6 +4,8 @@
 
     records      what is read from a store and handed back; store: what a store must be able to do
     remote       language models behind one interface; providers: one file each
+    candidates   memories -> groups; summarising: the interface of summarisers: one file each
+    prompts      what a model is asked; facts: its answer, checked; quotes: what is proof; sentences
     registry     choices by name: a file each
 """
 

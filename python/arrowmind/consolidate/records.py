@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 from arrowmind.memory.times import NEVER
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
     import numpy.typing as npt
 
     FloatArray = npt.NDArray[np.float32]
 
-__all__ = ["Change", "DerivedMemory", "Quote", "SourceMemory", "Tier"]
+__all__ = ["Change", "DerivedMemory", "Quote", "SourceMemory", "Tier", "shared_category"]
 
 
 class Tier(enum.IntEnum):
@@ -57,6 +57,12 @@ class SourceMemory:
     access_count: int = 0
     last_access: int = NEVER
     tier: Tier = Tier.HOT
+
+
+def shared_category(sources: Sequence[SourceMemory]) -> str | None:
+    """The category that all of them have, if there is one."""
+    found = {source.category for source in sources}
+    return found.pop() if len(found) == 1 else None
 
 
 @dataclass(frozen=True)

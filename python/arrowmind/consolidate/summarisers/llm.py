@@ -1,0 +1,53 @@
+"""Facts written by a language model, of which those stay that quote their sources."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from arrowmind.consolidate.facts import check_facts
+from arrowmind.consolidate.prompts import PROMPT_VERSION, SCHEMA, questions
+from arrowmind.consolidate.summarising import Summary
+from arrowmind.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from arrowmind.consolidate.remote import Provider
+    from arrowmind.consolidate.summarising import SummariserSetup, Task
+
+__all__ = ["FactWriter", "open_summariser"]
+
+
+def open_summariser(setup: SummariserSetup) -> FactWriter:
+    """With the provider of the setup.
+
+    Raises:
+        ConfigurationError: there is none.
+    """
+    if setup.provider is None:
+        raise ConfigurationError("facts need a language model; set consolidation.provider")
+    return FactWriter(setup.provider, setup.max_facts)
+
+
+@dataclass(frozen=True)
+class FactWriter:
+    """Asks a language model for facts and checks each."""
+
+    provider: Provider
+    max_facts: int
+    needs_known: bool = True
+
+    @property
+    def name(self) -> str:
+        """That of the model, and the version of the prompt."""
+        return f"{self.provider.name}/{PROMPT_VERSION}"
+
+    def summarise(self, task: Task) -> Summary:
+        """As `Summariser.summarise`."""
+        messages = questions(task.sources, task.known, self.max_facts)
+        answer = self.provider.complete(messages, SCHEMA, max_tokens=task.max_tokens, timeout=task.timeout)
+        checked = check_facts(
+            answer.data or {}, task.sources, task.known, most=self.max_facts, made_by=self.name
+        )
+        return Summary(
+            checked.derived, checked.closings, checked.dropped, answer.tokens_in, answer.tokens_out
+        )
