@@ -1,7 +1,8 @@
 """A summary without a language model: the sentences nearest to the centre that do not repeat each other.
 
 Maximal marginal relevance: the next sentence has the largest ``0.7 * cosine(sentence, centre) - 0.3 * largest
-cosine(sentence, chosen one)``. Every sentence is a quote of its memory. The same memories give the same summary.
+cosine(sentence, chosen one)``. Every sentence is a quote of its memory. The same memories give the same
+summary.
 """
 
 from __future__ import annotations
