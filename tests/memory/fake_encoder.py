@@ -37,3 +37,36 @@ class FakeEncoder:
         words = text.split()
         pieces = [" ".join(words[i : i + max_tokens]) for i in range(0, len(words), max_tokens)]
         return pieces or [text]
+
+
+PNG, WAV = b"\x89PNG\r\n\x1a\n", b"RIFF\0\0\0\0WAVE"
+
+
+def picture(name: str) -> bytes:
+    """Bytes that pass for an image, and tell a fake encoder what is in it."""
+    return PNG + name.encode()
+
+
+def sound(name: str) -> bytes:
+    """Bytes that pass for a sound."""
+    return WAV + name.encode()
+
+
+class FakeImages(FakeEncoder):
+    """Sees in an image the words after its signature; texts have the same space."""
+
+    def __init__(self, dimension: int = 48, name: str = "images") -> None:
+        super().__init__(dimension, name)
+
+    def encode_image(self, images: list[bytes]) -> np.ndarray:
+        return self.encode([data[len(PNG) :].decode() for data in images])
+
+
+class FakeSounds(FakeEncoder):
+    """Hears in a sound the words after its signature."""
+
+    def __init__(self, dimension: int = 32, name: str = "sounds") -> None:
+        super().__init__(dimension, name)
+
+    def encode_audio(self, audio: list[bytes]) -> np.ndarray:
+        return self.encode([data[len(WAV) :].decode() for data in audio])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.memory.fake_encoder import FakeEncoder
+from tests.memory.fake_encoder import PNG, FakeEncoder
 
 from arrowmind.memory import MemoryStore
 
@@ -39,6 +39,8 @@ class Ledger:
                 record = store.get(id_)
                 assert record is not None, f"memory {id_} ({text}) was acknowledged and is lost"
                 assert record.text == text
+                for attachment in record.attachments:
+                    assert store.attachment(attachment).startswith(PNG)
             assert [id_ for id_ in self.forgotten if store.get(id_)] == []
             for id_, text in list(self.stored.items())[:: max(len(self.stored) // 5, 1)]:
                 assert id_ in [hit.id for hit in store.recall(text, 50)]

@@ -95,12 +95,12 @@ def test_a_missing_segment(folder, encoder):
 def test_a_segment_of_a_later_version(tmp_path, encoder, monkeypatch):
     with MemoryStore(tmp_path / "s", encoder) as store:
         store.remember("from the future")
-        monkeypatch.setattr(segment, "FORMAT_VERSION", "2")
+        monkeypatch.setattr(segment, "FORMAT_VERSION", "3")
         store.flush()
         monkeypatch.undo()
     with (
         MemoryStore(tmp_path / "s", encoder) as store,
-        pytest.raises(MemoryStoreError, match=r"no memory segment of version 1 \(has '2'\)"),
+        pytest.raises(MemoryStoreError, match=r"no memory segment of version 2 \(has '3'\)"),
     ):
         store.recall("future")
 
@@ -148,9 +148,9 @@ def test_an_index_that_lost_a_commit_is_built_again(folder, encoder, caplog):
 
 def test_a_later_version_of_the_store(folder, encoder):
     with sqlite3.connect(folder / "catalogue.sqlite") as db:
-        db.execute("PRAGMA user_version = 2")
+        db.execute("PRAGMA user_version = 3")
     db.close()
-    with pytest.raises(StoreVersionError, match="schema version 2, this package reads up to 1; upgrade"):
+    with pytest.raises(StoreVersionError, match="schema version 3, this package reads up to 2; upgrade"):
         MemoryStore(folder, encoder)
 
 

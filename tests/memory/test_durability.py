@@ -22,6 +22,8 @@ from arrowmind.memory import MemoryStore, steps
 
 KILLS = 16
 STEPS = [
+    "blob.published",
+    "blobs.before_commit",
     "segment.batch_written",
     "segment.published",
     "flush.before_commit",
@@ -71,14 +73,17 @@ def test_death_between_two_steps(tmp_path, step):
         with store._catalogue.reading() as db:
             named = {row[0] for row in db.execute("SELECT name FROM segment")}
             generation = db.execute("SELECT generation FROM text_index").fetchone()
+            blobs = {row[0].hex() for row in db.execute("SELECT sha256 FROM attachment")}
     assert {path.name for path in (folder / "segments").iterdir()} == named
     assert {path.name for path in (folder / "index").iterdir()} == set(generation or ())
+    assert {path.name for path in (folder / "blobs").iterdir()} == blobs
     ledger.check(folder)
 
 
 def test_every_step_is_in_the_list():
     source = "".join(path.read_text() for path in Path(steps.__file__).parent.glob("*.py"))
-    assert set(re.findall(r'reached\("([^"]+)"\)', source)) == set(STEPS)
+    upgrade = {"schema.before_commit"}  # see test_migration.py
+    assert set(re.findall(r'reached\("([^"]+)"\)', source)) == set(STEPS) | upgrade
 
 
 def test_a_segment_is_on_disk_before_the_catalogue_names_it(tmp_path, encoder, monkeypatch):

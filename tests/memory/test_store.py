@@ -169,7 +169,7 @@ def test_vectors_from_the_caller(tmp_path):
         assert store.stats().encoder == "external"
         with pytest.raises(InvalidArgumentError, match="without an engine"):
             store.remember("x")
-        with pytest.raises(InvalidArgumentError, match="dimension 48, these have 47"):
+        with pytest.raises(InvalidArgumentError, match="dimension 48 in its space 'text', these have 47"):
             store.remember_many(["x"], vectors[:1, :47])
         with pytest.raises(InvalidArgumentError, match="2 rows for 1 texts"):
             store.remember_many(["x"], vectors[:2])

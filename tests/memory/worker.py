@@ -14,7 +14,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.memory.fake_encoder import FakeEncoder
+from tests.memory.fake_encoder import FakeEncoder, FakeImages, picture
 
 from arrowmind.memory import MemoryStore, StoreSettings, steps
 
@@ -39,12 +39,15 @@ def work(job: Job, say) -> None:
     if job.die_at:
         _die_at(job.die_at, patience=chance.randrange(2))
     mine: list[int] = []
-    with MemoryStore(job.folder, FakeEncoder(16), settings=SETTINGS) as store:
+    engines = {"image_engine": FakeImages(12)}
+    with MemoryStore(job.folder, FakeEncoder(16), settings=SETTINGS, **engines) as store:
         say(("ready", 0, ""))
         for number in range(job.rounds):
             count = chance.randrange(1, 30)
             texts = [f"{job.tag} {number} {i} word{chance.randrange(50)}" for i in range(count)]
-            ids = store.remember_many(texts)
+            # Every third has an image, of which there are few.
+            images = [None if i % 3 else picture(f"view {chance.randrange(9)}") for i in range(count)]
+            ids = store.remember_many(texts, image=images)
             mine += ids
             for id_, text in zip(ids, texts, strict=True):
                 say(("stored", id_, text))

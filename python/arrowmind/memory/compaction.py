@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from arrowmind.memory import tables
+from arrowmind.memory.attachments import delete_attachments
 from arrowmind.memory.rows import concatenate
+from arrowmind.memory.spaces import HOME
 from arrowmind.memory.steps import reached
 from arrowmind.observe import get_logger
 
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from arrowmind.memory.rows import Rows
     from arrowmind.memory.segment import SegmentWriter
     from arrowmind.memory.settings import StoreSettings
-    from arrowmind.memory.snapshot import Block, Filter, Snapshot
+    from arrowmind.memory.snapshot import Block, Filter, Space
     from arrowmind.memory.tables import SegmentRow
 
 __all__ = [
@@ -35,6 +37,7 @@ __all__ = [
     "erase_leftovers",
     "remove_orphans",
     "rewrite",
+    "segments_of",
     "small_segments",
     "spoilt_segments",
     "wasteful_segments",
@@ -51,10 +54,10 @@ class _Source:
     keep: npt.NDArray[np.bool_] | None
 
 
-def crowded_segments(snapshot: Snapshot, settings: StoreSettings) -> list[SegmentRow]:
+def crowded_segments(space: Space, settings: StoreSettings) -> list[SegmentRow]:
     """Segments of about one size of which there are too many: a group to merge, or none."""
     levels = defaultdict(list)
-    for segment in _segments(snapshot):
+    for segment in segments_of(space):
         size = max(segment.vectors / settings.flush_rows, 1.0)
         levels[int(math.log(size, settings.merge_count))].append(segment)
     for _, group in sorted(levels.items()):
@@ -64,9 +67,9 @@ def crowded_segments(snapshot: Snapshot, settings: StoreSettings) -> list[Segmen
     return []
 
 
-def small_segments(snapshot: Snapshot, settings: StoreSettings) -> list[list[SegmentRow]]:
+def small_segments(space: Space, settings: StoreSettings) -> list[list[SegmentRow]]:
     """All segments below the size of a batch, in groups that may be merged."""
-    rest = [segment for segment in _segments(snapshot) if segment.vectors < settings.batch_rows]
+    rest = [segment for segment in segments_of(space) if segment.vectors < settings.batch_rows]
     groups = []
     while rest:
         groups.append(_prefix(rest, settings.merge_rows))
@@ -85,51 +88,52 @@ def _prefix(segments: list[SegmentRow], most: int) -> list[SegmentRow]:
     return segments[:count]
 
 
-def wasteful_segments(snapshot: Snapshot, wanted: Filter, settings: StoreSettings) -> list[SegmentRow]:
+def wasteful_segments(space: Space, wanted: Filter, settings: StoreSettings) -> list[SegmentRow]:
     """Segments in which more than the allowed share is forgotten or expired."""
     return [
         segment
-        for segment in _segments(snapshot)
-        if _gone(snapshot, segment, wanted) > settings.dead_share * segment.vectors
+        for segment in segments_of(space)
+        if _gone(space, segment, wanted) > settings.dead_share * segment.vectors
     ]
 
 
-def spoilt_segments(snapshot: Snapshot, wanted: Filter) -> list[SegmentRow]:
+def spoilt_segments(space: Space, wanted: Filter) -> list[SegmentRow]:
     """Segments in which anything is forgotten or expired."""
-    return [segment for segment in _segments(snapshot) if _gone(snapshot, segment, wanted)]
+    return [segment for segment in segments_of(space) if _gone(space, segment, wanted)]
 
 
-def _segments(snapshot: Snapshot) -> list[SegmentRow]:
-    unique = {block.segment.id: block.segment for block in snapshot.blocks if block.segment}
+def segments_of(space: Space) -> list[SegmentRow]:
+    """The segments of a space, oldest first."""
+    unique = {block.segment.id: block.segment for block in space.blocks if block.segment}
     return list(unique.values())
 
 
-def _gone(snapshot: Snapshot, segment: SegmentRow, wanted: Filter) -> int:
+def _gone(space: Space, segment: SegmentRow, wanted: Filter) -> int:
     """Vectors of a segment that are forgotten or expired."""
-    masks = [block.excluded(wanted) for block in _blocks(snapshot, [segment])]
+    masks = [block.excluded(wanted) for block in _blocks(space, [segment])]
     return sum(int(mask.sum()) for mask in masks if mask is not None)
 
 
-def _blocks(snapshot: Snapshot, segments: Sequence[SegmentRow]) -> list[Block]:
+def _blocks(space: Space, segments: Sequence[SegmentRow]) -> list[Block]:
     ids = {segment.id for segment in segments}
-    return [block for block in snapshot.blocks if block.segment and block.segment.id in ids]
+    return [block for block in space.blocks if block.segment and block.segment.id in ids]
 
 
 def rewrite(
     catalogue: Catalogue,
     writer: SegmentWriter,
-    snapshot: Snapshot,
+    space: Space,
     segments: Sequence[SegmentRow],
     wanted: Filter,
     batch_rows: int,
 ) -> list[int]:
-    """Puts one new segment in the place of several, without forgotten and expired memories.
+    """Puts one new segment in the place of several of a space, without forgotten and expired memories.
 
     Returns:
         Ids of the memories whose bytes are gone with the old files.
     """
     sources, removed = [], []
-    for block in _blocks(snapshot, segments):
+    for block in _blocks(space, segments):
         gone = block.excluded(wanted)
         sources.append(_Source(block.rows, None if gone is None else ~gone))
         if gone is not None:
@@ -138,8 +142,10 @@ def rewrite(
     new = writer.write(_batches(sources, batch_rows)) if remaining else None
     with catalogue.writing() as db:
         old = [segment.id for segment in segments]
-        tables.delete_tombstones(db, removed)
-        tables.delete_accesses(db, removed)
+        tables.delete_tombstones(db, removed, old)
+        if space.row.id == HOME:
+            tables.delete_accesses(db, removed)
+            delete_attachments(db, removed)
         if new is not None:
             _name_instead(db, new, segments)
         tables.delete_segments(db, old)
@@ -157,9 +163,7 @@ def _name_instead(db: sqlite3.Connection, new: SegmentRow, old: Sequence[Segment
     if all(segment.indexed for segment in old):
         tables.mark_indexed(db, [new_id])
     # What was forgotten while the file was written lies in the new segment.
-    old_ids = {segment.id for segment in old}
-    late = [id_ for id_, segment in tables.tombstones(db) if segment in old_ids]
-    tables.move_tombstones(db, late, new_id)
+    tables.move_tombstones(db, [segment.id for segment in old], new_id)
 
 
 def _batches(sources: Sequence[_Source], batch_rows: int) -> Iterator[Rows]:

@@ -12,20 +12,41 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from arrowmind.errors import InvalidArgumentError
-from arrowmind.memory.rows import NO_CATEGORY
-from arrowmind.memory.tables import NewRecord
+from arrowmind.memory.media import check_media
+from arrowmind.memory.spaces import TEXT
+from arrowmind.memory.tables import NewRecord, SpaceVectors
 from arrowmind.memory.times import NEVER, Moment, now_microseconds, to_microseconds
+from arrowmind.memory.traits import (
+    DEFAULT_NAMESPACE,
+    MODALITIES,
+    NO_CATEGORY,
+    ORIGINS,
+    Traits,
+    origin_number,
+    trust_number,
+)
 from arrowmind.memory.vectors import pack_vectors, quantise
 
 if TYPE_CHECKING:
     from arrowmind.memory.encoder import FloatArray
+    from arrowmind.memory.media import Media
 
-__all__ = ["Draft", "check_ids", "check_text", "check_top_k", "clean_text", "make_drafts", "make_records"]
+__all__ = [
+    "Draft",
+    "Numbers",
+    "check_ids",
+    "check_text",
+    "check_top_k",
+    "clean_text",
+    "make_drafts",
+    "make_records",
+]
 
 _MAX_TEXT_CHARACTERS = 16 << 20
 _MAX_METADATA_BYTES = 1 << 20
-_MAX_CATEGORY_CHARACTERS = 256
+_MAX_NAME_CHARACTERS = 256
 _MAX_TOP_K = 100_000
+_SINGLE = (str, bytes, bytearray, memoryview, Mapping)
 
 
 @dataclass(frozen=True)
@@ -37,35 +58,86 @@ class Draft:
     metadata: bytes
     timestamp: int
     expires: int
+    namespace: str
+    origin: int
+    trust: int
+    media: tuple[Media, ...]
+
+    @property
+    def presence(self) -> int:
+        """Bits of what it holds."""
+        kinds = {item.kind for item in self.media} | ({"text"} if self.text else set())
+        return sum(MODALITIES[kind] for kind in kinds)
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Numbers of what callers name: categories, namespaces and spaces of vectors."""
+
+    categories: Mapping[str, int]
+    namespaces: Mapping[str, int]
+    spaces: Mapping[str, int]
 
 
 def make_records(
-    drafts: Sequence[Draft], vectors: Sequence[FloatArray], categories: Mapping[str, int]
+    drafts: Sequence[Draft], vectors: Mapping[str, Sequence[FloatArray | None]], numbers: Numbers
 ) -> list[NewRecord]:
     """The rows to store.
 
     Args:
         drafts: the memories.
-        vectors: of each, float32 [windows, dimension].
-        categories: numbers by name.
+        vectors: by name of their space, those of each memory, float32 [windows, dimension]; all memories have
+            some in that of texts.
+        numbers: of what the drafts name.
     """
-    codes, scales = quantise(np.concatenate(vectors))
-    records, start = [], 0
-    for draft, part in zip(drafts, vectors, strict=True):
-        end = start + len(part)
+    packed = {name: _pack(parts) for name, parts in vectors.items()}
+    homes = packed.pop(TEXT)
+    records = []
+    for place, draft in enumerate(drafts):
+        home = homes[place]
+        if home is None:
+            raise InvalidArgumentError(
+                f"text {place} has no vector; give one, or open the store with an engine"
+            )
+        others = [(numbers.spaces[name], parts[place]) for name, parts in packed.items()]
         records.append(
             NewRecord(
                 text=draft.text.encode(),
-                category=categories[draft.category] if draft.category is not None else NO_CATEGORY,
+                traits=_traits(draft, numbers),
                 metadata=draft.metadata,
                 timestamp=draft.timestamp,
                 expires=draft.expires,
-                windows=len(part),
-                vectors=pack_vectors(codes[start:end], scales[start:end]),
+                windows=home[0],
+                vectors=home[1],
+                others=tuple(SpaceVectors(space, *part) for space, part in others if part is not None),
+                attachments=tuple(item.attachment for item in draft.media),
             )
         )
-        start = end
     return records
+
+
+def _traits(draft: Draft, numbers: Numbers) -> Traits:
+    return Traits(
+        category=numbers.categories[draft.category] if draft.category is not None else NO_CATEGORY,
+        namespace=numbers.namespaces[draft.namespace],
+        origin=draft.origin,
+        trust=draft.trust,
+        presence=draft.presence,
+    )
+
+
+def _pack(parts: Sequence[FloatArray | None]) -> list[tuple[int, bytes] | None]:
+    """(windows, packed vectors) of each memory that has some."""
+    present = [part for part in parts if part is not None]
+    codes, scales = quantise(np.concatenate(present))
+    packed: list[tuple[int, bytes] | None] = []
+    end = 0
+    for part in parts:
+        start, end = end, end + (0 if part is None else len(part))
+        packed.append(
+            None if part is None else (len(part), pack_vectors(codes[start:end], scales[start:end]))
+        )
+    return packed
 
 
 def clean_text(text: str) -> str:
@@ -118,43 +190,57 @@ def check_ids(ids: object) -> list[int]:
     return [number for number in dict.fromkeys(numbers) if 0 < number < 2**63]
 
 
-def make_drafts(
-    texts: object, category: object, metadata: object, timestamp: object, expires: object
-) -> list[Draft]:
-    """Checks the arguments of `remember_many`; all but `texts` are one value for all or one per text.
+def make_drafts(texts: object, columns: Mapping[str, object]) -> list[Draft]:
+    """Checks the arguments of `remember_many`.
+
+    Args:
+        texts: one per memory; None or an empty one where an image or a sound speaks for itself.
+        columns: the other arguments by name, each one value for all or one per text.
 
     Raises:
         InvalidArgumentError: any of them cannot be used; nothing has been stored then.
     """
     if isinstance(texts, str) or not isinstance(texts, Iterable):
         raise InvalidArgumentError(f"texts is {type(texts).__name__}; give a list of strings")
-    checked = [check_text(text, f"texts[{i}]") for i, text in enumerate(texts)]
-    count, now = len(checked), now_microseconds()
-    columns = zip(
-        checked,
-        [_category(value) for value in _spread(category, count, "category")],
-        [_metadata(value) for value in _spread(metadata, count, "metadata")],
-        [_timestamp(value, now) for value in _spread(timestamp, count, "timestamp")],
-        [_expiry(value, now) for value in _spread(expires, count, "expires")],
-        strict=True,
+    texts, now = list(texts), now_microseconds()
+    spread = {name: _spread(value, len(texts), name) for name, value in columns.items()}
+    rows = (dict(zip(spread, values, strict=True)) for values in zip(*spread.values(), strict=True))
+    return [_draft(i, text, row, now) for i, (text, row) in enumerate(zip(texts, rows, strict=True))]
+
+
+def _draft(place: int, text: object, row: Mapping[str, Any], now: int) -> Draft:
+    found = [check_media(row[kind], kind, f"{kind} of text {place}") for kind in ("image", "audio")]
+    media = tuple(item for item in found if item is not None)
+    wordless = media and (text is None or (isinstance(text, str) and not text.strip()))
+    origin = origin_number(row["origin"])
+    return Draft(
+        text="" if wordless else check_text(text, f"texts[{place}]"),
+        category=_name(row["category"], "category"),
+        metadata=_metadata(row["metadata"]),
+        timestamp=_timestamp(row["timestamp"], now),
+        expires=_expiry(row["expires"], now),
+        namespace=_name(row["namespace"], "namespace") or DEFAULT_NAMESPACE,
+        origin=origin,
+        trust=trust_number(row["trust"], ORIGINS[origin]),
+        media=media,
     )
-    return [Draft(*values) for values in columns]
 
 
 def _spread(value: object, count: int, name: str) -> Sequence[Any]:
-    if isinstance(value, str | Mapping) or not isinstance(value, Sequence):
+    if isinstance(value, _SINGLE) or not isinstance(value, Sequence):
         return [value] * count
     if len(value) != count:
         raise InvalidArgumentError(f"{name} has {len(value)} values for {count} texts; give one or one each")
     return value
 
 
-def _category(value: object) -> str | None:
+def _name(value: object, what: str) -> str | None:
+    """A category or a namespace."""
     if value is None:
         return None
-    if not isinstance(value, str) or not value.strip() or len(value) > _MAX_CATEGORY_CHARACTERS:
+    if not isinstance(value, str) or not value.strip() or len(value) > _MAX_NAME_CHARACTERS:
         raise InvalidArgumentError(
-            f"category={value!r:.80}: give a string of 1 to {_MAX_CATEGORY_CHARACTERS} characters"
+            f"{what}={value!r:.80}: give a string of 1 to {_MAX_NAME_CHARACTERS} characters"
         )
     return clean_text(value)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from arrowmind.errors import InvalidArgumentError
+from arrowmind.memory.spaces import AUDIO, IMAGE, TEXT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,7 +17,16 @@ if TYPE_CHECKING:
 
     FloatArray = npt.NDArray[np.float32]
 
-__all__ = ["EXTERNAL", "WINDOW_TOKENS", "TextEncoder", "check_vectors", "embed_texts"]
+__all__ = [
+    "EXTERNAL",
+    "WINDOW_TOKENS",
+    "AudioEncoder",
+    "Encoders",
+    "ImageEncoder",
+    "TextEncoder",
+    "check_vectors",
+    "embed_texts",
+]
 
 WINDOW_TOKENS = 256
 """Tokens of one window: sentence encoders of the MiniLM class read no further."""
@@ -40,6 +51,53 @@ class TextEncoder(Protocol):
 
     def windows(self, text: str, max_tokens: int = WINDOW_TOKENS) -> list[str]:
         """The text cut into pieces of at most ``max_tokens`` tokens; at least one piece."""
+
+
+class ImageEncoder(Protocol):
+    """An encoder of images such as an `arrowmind.ArrowEngine` of a CLIP model."""
+
+    @property
+    def dimension(self) -> int:
+        """Values per vector."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells encoders apart whose vectors must not be mixed."""
+
+    def encode_image(self, images: list[bytes]) -> FloatArray:
+        """Vectors float32 [len(images), dimension] of the bytes of image files."""
+
+    def encode(self, texts: list[str]) -> FloatArray:
+        """Vectors float32 [len(texts), dimension] of texts, in the space of the images."""
+
+
+class AudioEncoder(Protocol):
+    """An encoder of sounds such as an `arrowmind.ArrowEngine` of a Whisper model."""
+
+    @property
+    def dimension(self) -> int:
+        """Values per vector."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells encoders apart whose vectors must not be mixed."""
+
+    def encode_audio(self, audio: list[bytes]) -> FloatArray:
+        """Vectors float32 [len(audio), dimension] of the bytes of sound files."""
+
+
+@dataclass(frozen=True)
+class Encoders:
+    """What makes vectors of what is remembered; each may be missing."""
+
+    text: TextEncoder | None = None
+    image: ImageEncoder | None = None
+    audio: AudioEncoder | None = None
+
+    def fingerprint(self, space: str) -> str:
+        """Of the encoder of a space; `EXTERNAL` where callers give the vectors."""
+        encoder = {TEXT: self.text, IMAGE: self.image, AUDIO: self.audio}.get(space)
+        return encoder.fingerprint if encoder else EXTERNAL
 
 
 def embed_texts(encoder: TextEncoder, texts: Sequence[str]) -> list[FloatArray]:

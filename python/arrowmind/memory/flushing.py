@@ -9,34 +9,41 @@ import numpy as np
 
 from arrowmind.memory import tables
 from arrowmind.memory.rows import concatenate, rows_of_pending
+from arrowmind.memory.spaces import HOME
 from arrowmind.memory.steps import reached
 from arrowmind.memory.tables import PendingRow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    import sqlite3
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from arrowmind.memory.catalogue import Catalogue
     from arrowmind.memory.rows import Rows
     from arrowmind.memory.segment import SegmentWriter
     from arrowmind.memory.snapshot import Snapshot
-    from arrowmind.memory.tables import NewRecord
+    from arrowmind.memory.spaces import SpaceRow
+    from arrowmind.memory.tables import NewRecord, SegmentRow
+
+    Also = Callable[[sqlite3.Connection, list[int]], None]
+    Writers = Callable[[SpaceRow], SegmentWriter]
 
 __all__ = ["flush_pending", "split_rows", "write_batch"]
 
 _BATCH_TEXT_BYTES = 256 << 20
 
 
-def flush_pending(catalogue: Catalogue, writer: SegmentWriter, snapshot: Snapshot, batch_rows: int) -> None:
-    """Makes a segment of everything that waits, which must be something."""
+def flush_pending(catalogue: Catalogue, writers: Writers, snapshot: Snapshot, batch_rows: int) -> None:
+    """Makes a segment of everything that waits in each space; something must wait in that of texts."""
+    waiting = [(space.row, space.pending.rows) for space in snapshot.spaces]
+    written = _write_all(writers, waiting, batch_rows)
     rows = snapshot.pending.rows
-    segment = writer.write(split_rows(rows, batch_rows))
     with catalogue.writing() as db:
-        written = {int(rows.ids[row]): rows.window_count(row) for row in rows.first_rows.tolist()}
-        moved = set(tables.delete_pending(db, written))
-        segment_id = tables.insert_segment(db, segment)
-        # Forgotten while the file was written: its bytes are in the segment now.
-        gone = ((id_, segment_id, windows) for id_, windows in written.items() if id_ not in moved)
-        tables.insert_tombstones(db, gone)
+        ids = rows.ids[rows.first_rows].tolist()
+        gone = set(ids) - set(tables.delete_pending(db, ids))
+        for segment, vectors in written:
+            number = tables.insert_segment(db, segment)
+            # Forgotten while the files were written: its bytes are in the segments now.
+            tables.insert_tombstones(db, _marks(vectors, gone, number))
         tables.touch_layout(db)
         reached("flush.before_commit")
     reached("flush.committed")
@@ -44,22 +51,61 @@ def flush_pending(catalogue: Catalogue, writer: SegmentWriter, snapshot: Snapsho
 
 def write_batch(
     catalogue: Catalogue,
-    writer: SegmentWriter,
+    writers: Writers,
+    spaces: Sequence[SpaceRow],
     records: Sequence[NewRecord],
     batch_rows: int,
+    also: Also,
 ) -> list[int]:
-    """Stores many memories as a segment of their own, past the catalogue; returns their ids."""
+    """Stores many memories as segments of their own, past the catalogue; returns their ids.
+
+    What ``also`` writes about these ids becomes true together with them.
+    """
     with catalogue.writing() as db:
         ids = tables.take_ids(db, len(records))
-    numbered = [PendingRow(**vars(record), id=id_) for id_, record in zip(ids, records, strict=True)]
-    rows = rows_of_pending(numbered, writer.dimension, "a batch")
-    segment = writer.write(split_rows(rows, batch_rows))
+    waiting = [
+        (space, rows_of_pending(_numbered(ids, records, space), space.dimension, "a batch"))
+        for space in spaces
+    ]
+    written = _write_all(writers, waiting, batch_rows)
     with catalogue.writing() as db:
-        tables.insert_segment(db, segment)
+        for segment, _ in written:
+            tables.insert_segment(db, segment)
+        also(db, list(ids))
         tables.touch_layout(db)
         reached("batch.before_commit")
     reached("batch.committed")
     return list(ids)
+
+
+def _write_all(
+    writers: Writers, waiting: Sequence[tuple[SpaceRow, Rows]], batch_rows: int
+) -> list[tuple[SegmentRow, Rows]]:
+    return [
+        (writers(space).write(split_rows(rows, batch_rows)), rows) for space, rows in waiting if len(rows)
+    ]
+
+
+def _marks(rows: Rows, gone: set[int], segment: int) -> Iterator[tuple[int, int, int]]:
+    """Tombstones for those of some memories that lie in a segment."""
+    for id_ in gone:
+        row = rows.find(id_)
+        if row is not None:
+            yield id_, segment, rows.window_count(row)
+
+
+def _numbered(ids: Iterable[int], records: Sequence[NewRecord], space: SpaceRow) -> list[PendingRow]:
+    """What records hold in one space."""
+    found = []
+    for id_, record in zip(ids, records, strict=True):
+        shared = (record.traits, record.metadata, record.timestamp, record.expires)
+        if space.id == HOME:
+            found.append(PendingRow(id_, record.text, *shared, record.windows, record.vectors))
+        for other in record.others:
+            if other.space == space.id:
+                bare = (record.traits, b"", record.timestamp, record.expires)
+                found.append(PendingRow(id_, b"", *bare, other.windows, other.vectors))
+    return found
 
 
 def split_rows(rows: Rows, batch_rows: int) -> Iterator[Rows]:

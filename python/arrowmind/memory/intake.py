@@ -1,49 +1,46 @@
-"""Stores new memories: a few in the catalogue, many at once as a segment."""
+"""Stores new memories: a few in the catalogue, many at once as segments."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from arrowmind.errors import InvalidArgumentError
 from arrowmind.memory import tables
-from arrowmind.memory.drafts import make_records
-from arrowmind.memory.encoder import check_vectors, embed_texts
-from arrowmind.memory.opening import settle_encoder
+from arrowmind.memory.attachments import insert_attachments
+from arrowmind.memory.blobs import ensure_blobs
+from arrowmind.memory.drafts import Numbers, make_records
+from arrowmind.memory.embedding import Embedder, check_embeddings, fill
+from arrowmind.memory.opening import settle_home, settle_space
+from arrowmind.memory.spaces import TEXT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    import sqlite3
+    from collections.abc import Iterator, Mapping
 
     from arrowmind.memory.catalogue import Catalogue
     from arrowmind.memory.drafts import Draft
-    from arrowmind.memory.encoder import FloatArray, TextEncoder
+    from arrowmind.memory.encoder import Encoders, FloatArray
     from arrowmind.memory.keeper import Keeper
+    from arrowmind.memory.paths import StorePaths
     from arrowmind.memory.tables import NewRecord
 
 __all__ = ["Intake"]
 
-# Texts encoded and committed together: what a killed process loses of a long batch at most.
-_CHUNK_TEXTS = 256
-_CHUNK_VECTORS = 16_384
+# Memories encoded and committed together: what a killed process loses of a long batch at most.
+_CHUNK_ENCODED = 256
+_CHUNK_GIVEN = 16_384
 
 
 class Intake:
     """The way into a store."""
 
     def __init__(
-        self,
-        catalogue: Catalogue,
-        keeper: Keeper,
-        encoder: TextEncoder | None,
-        root: Path,
-        flush_rows: int,
+        self, catalogue: Catalogue, keeper: Keeper, encoders: Encoders, paths: StorePaths, flush_rows: int
     ) -> None:
         self._catalogue = catalogue
         self._keeper = keeper
-        self._encoder = encoder
-        self._root = root
+        self._encoders = encoders
+        self._embedder = Embedder(encoders, str(paths.root))
+        self._paths = paths
         self._flush_rows = flush_rows
 
     def store(self, drafts: list[Draft], embeddings: Any) -> Iterator[list[int]]:
@@ -51,59 +48,71 @@ class Intake:
 
         Args:
             drafts: the memories.
-            embeddings: their vectors float32 [len(drafts), dimension], or None to encode the texts.
+            embeddings: vectors that are there already, see `check_embeddings`.
         """
-        if embeddings is None:
-            for start in range(0, len(drafts), _CHUNK_TEXTS):
-                part = drafts[start : start + _CHUNK_TEXTS]
-                yield self._store(part, self._encode(part))
-            return
-        vectors = check_vectors(embeddings, "embeddings") if drafts else np.empty((0, 1), np.float32)
-        if len(vectors) != len(drafts):
-            raise InvalidArgumentError(
-                f"embeddings has {len(vectors)} rows for {len(drafts)} texts; give one each"
-            )
-        for start in range(0, len(drafts), _CHUNK_VECTORS):
-            chosen = slice(start, start + _CHUNK_VECTORS)
-            yield self._store(drafts[chosen], list(vectors[chosen, None]))
+        given = check_embeddings(embeddings, len(drafts))
+        step = _CHUNK_GIVEN if TEXT in given and not any(d.media for d in drafts) else _CHUNK_ENCODED
+        for start in range(0, len(drafts), step):
+            chosen = slice(start, start + step)
+            part = drafts[chosen]
+            vectors = self._embedder.embed(part, {name: parts[chosen] for name, parts in given.items()})
+            yield self._store(part, vectors)
 
-    def _encode(self, drafts: list[Draft]) -> list[FloatArray]:
-        if self._encoder is None:
-            raise InvalidArgumentError(
-                f"{self._root}: was opened without an engine; open it with one or give embeddings"
-            )
-        return embed_texts(self._encoder, [draft.text for draft in drafts])
-
-    def _store(self, drafts: list[Draft], vectors: list[FloatArray]) -> list[int]:
-        dimension = vectors[0].shape[1]
-        if sum(map(len, vectors)) >= self._flush_rows:
-            return self._store_many(drafts, vectors, dimension)
+    def _store(self, drafts: list[Draft], vectors: Mapping[str, list[FloatArray | None]]) -> list[int]:
+        ensure_blobs(self._paths.blobs, (item for draft in drafts for item in draft.media))
+        count = sum(len(part) for part in vectors[TEXT] if part is not None)
+        if count >= self._flush_rows:
+            return self._store_many(drafts, vectors)
         with self._catalogue.writing() as db:
-            settle_encoder(db, self._encoder, dimension, self._root)
-            records = make_records(drafts, vectors, tables.category_ids(db, _categories(drafts)))
-            ids = list(tables.take_ids(db, len(records)))
-            tables.insert_pending(db, ids, records)
+            records = self._records(db, drafts, vectors)
+            ids = self._insert(db, records, drafts)
             is_due = tables.pending_vectors(db) >= self._flush_rows
         if is_due:
             self._keeper.tidy()
         return ids
 
-    def _store_many(self, drafts: list[Draft], vectors: list[FloatArray], dimension: int) -> list[int]:
+    def _store_many(self, drafts: list[Draft], vectors: Mapping[str, list[FloatArray | None]]) -> list[int]:
         """Past the catalogue, unless another process is writing segments."""
         with self._catalogue.writing() as db:
-            settle_encoder(db, self._encoder, dimension, self._root)
-            numbers = tables.category_ids(db, _categories(drafts))
-        records = make_records(drafts, vectors, numbers)
-        ids = self._keeper.store_batch(records) or self._store_pending(records)
+            records = self._records(db, drafts, vectors)
+
+        def also(db: sqlite3.Connection, ids: list[int]) -> None:
+            self._attach(db, ids, records, drafts)
+
+        ids = self._keeper.store_batch(records, also) or self._store_pending(records, drafts)
         self._keeper.tidy()
         return ids
 
-    def _store_pending(self, records: list[NewRecord]) -> list[int]:
+    def _store_pending(self, records: list[NewRecord], drafts: list[Draft]) -> list[int]:
         with self._catalogue.writing() as db:
-            ids = list(tables.take_ids(db, len(records)))
-            tables.insert_pending(db, ids, records)
+            return self._insert(db, records, drafts)
+
+    def _records(
+        self, db: sqlite3.Connection, drafts: list[Draft], vectors: Mapping[str, list[FloatArray | None]]
+    ) -> list[NewRecord]:
+        """The rows to store, with all that they name in the catalogue."""
+        home = settle_home(db, self._encoders, vectors[TEXT], self._paths.root)
+        others = {name: parts for name, parts in vectors.items() if name != TEXT}
+        numbers = Numbers(
+            tables.category_ids(db, {d.category for d in drafts if d.category is not None}),
+            tables.namespace_ids(db, {d.namespace for d in drafts}),
+            {
+                name: settle_space(db, self._encoders, name, parts, self._paths.root)
+                for name, parts in others.items()
+            },
+        )
+        return make_records(drafts, {TEXT: fill(vectors[TEXT], home), **others}, numbers)
+
+    def _insert(self, db: sqlite3.Connection, records: list[NewRecord], drafts: list[Draft]) -> list[int]:
+        ids = list(tables.take_ids(db, len(records)))
+        tables.insert_pending(db, ids, records)
+        self._attach(db, ids, records, drafts)
         return ids
 
-
-def _categories(drafts: list[Draft]) -> set[str]:
-    return {draft.category for draft in drafts if draft.category is not None}
+    def _attach(
+        self, db: sqlite3.Connection, ids: list[int], records: list[NewRecord], drafts: list[Draft]
+    ) -> None:
+        # Another process may have removed a blob since it was seen, as nothing named it then.
+        ensure_blobs(self._paths.blobs, (item for draft in drafts for item in draft.media))
+        for id_, record in zip(ids, records, strict=True):
+            insert_attachments(db, id_, record.attachments)

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 from arrowmind.columnar import sweep_temporary
 from arrowmind.errors import OptimizationError
 from arrowmind.memory import tables
+from arrowmind.memory.attachments import delete_attachments
+from arrowmind.memory.blobs import remove_blobs
 from arrowmind.memory.compaction import (
     crowded_segments,
     erase_leftovers,
     remove_orphans,
     rewrite,
+    segments_of,
     small_segments,
     spoilt_segments,
     wasteful_segments,
@@ -23,11 +26,13 @@ from arrowmind.memory.paths import size_of
 from arrowmind.memory.records import CompactionReport
 from arrowmind.memory.segment import SegmentWriter
 from arrowmind.memory.snapshot import Filter
+from arrowmind.memory.spaces import HOME
 from arrowmind.memory.text_index import IndexDamagedError, TextIndex, remove_generations
 from arrowmind.memory.times import now_microseconds
 from arrowmind.observe import get_logger
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
@@ -36,7 +41,10 @@ if TYPE_CHECKING:
     from arrowmind.memory.session import SessionHolder
     from arrowmind.memory.settings import StoreSettings
     from arrowmind.memory.snapshot import Snapshot
+    from arrowmind.memory.spaces import SpaceRow
     from arrowmind.memory.tables import NewRecord, SegmentRow
+
+    Also = Callable[[sqlite3.Connection, list[int]], None]
 
 __all__ = ["Keeper"]
 
@@ -54,12 +62,20 @@ class Keeper:
         self._sessions = sessions
         self._settings = settings
 
-    def store_batch(self, records: Sequence[NewRecord]) -> list[int] | None:
-        """Stores many memories as a segment of their own; None if another process holds the lock."""
+    def store_batch(self, records: Sequence[NewRecord], also: Also) -> list[int] | None:
+        """Stores many memories as segments of their own; None if another process holds the lock.
+
+        Args:
+            records: the memories.
+            also: writes what belongs to them, given their ids, in the transaction that names them.
+        """
         with try_lock(self._paths.lock) as taken:
             if not taken:
                 return None
-            return write_batch(self._catalogue, self._writer(), records, self._settings.batch_rows)
+            spaces = [space.row for space in self._snapshot().spaces]
+            return write_batch(
+                self._catalogue, self._writers(), spaces, records, self._settings.batch_rows, also
+            )
 
     def tidy(self) -> None:
         """Flushes, indexes and merges as far as it is due; does nothing while another process does it."""
@@ -81,11 +97,14 @@ class Keeper:
     def _tidy(self) -> None:
         self._flush_if_due()
         self._update_index()
-        while group := crowded_segments(self._snapshot(), self._settings):
-            self._rewrite(group)
+        for number in range(len(self._snapshot().spaces)):
+            while group := crowded_segments(self._snapshot().spaces[number], self._settings):
+                self._rewrite(group)
 
     def _reclaim(self) -> None:
-        wasteful = wasteful_segments(self._snapshot(), _now(), self._settings)
+        remove_blobs(self._catalogue, self._paths.blobs, self._settings.orphan_seconds)
+        spaces = self._snapshot().spaces
+        wasteful = [s for space in spaces for s in wasteful_segments(space, _now(), self._settings)]
         removed = [id_ for segment in wasteful for id_ in self._rewrite([segment])]
         if removed:
             self._forget_in_index(removed)
@@ -108,6 +127,7 @@ class Keeper:
             if stale_records(snapshot) or missing:
                 rebuild_index(self._catalogue, self._paths.index, snapshot)
             self._sweep_files(older_than_seconds=self._settings.orphan_seconds)
+            remove_blobs(self._catalogue, self._paths.blobs, self._settings.orphan_seconds)
             erase_leftovers(self._catalogue, self._settings.busy_seconds)
             after = size_of(self._paths.root)
         return CompactionReport(len(removed) + expired, sum(map(len, groups)), before, after)
@@ -141,12 +161,10 @@ class Keeper:
     def _snapshot(self) -> Snapshot:
         return self._sessions.current.snapshot()
 
-    def _writer(self) -> SegmentWriter:
+    def _writers(self) -> Callable[[SpaceRow], SegmentWriter]:
         with self._catalogue.reading() as db:
-            settings = tables.settings(db)
-        return SegmentWriter(
-            self._paths.segments, str(settings["store"]), str(settings["encoder"]), int(settings["dimension"])
-        )
+            store = str(tables.settings(db)["store"])
+        return lambda space: SegmentWriter(self._paths.segments, store, space)
 
     def _flush_if_due(self) -> None:
         with self._catalogue.reading() as db:
@@ -157,12 +175,15 @@ class Keeper:
     def _flush(self) -> None:
         snapshot = self._snapshot()
         if len(snapshot.pending.rows):
-            flush_pending(self._catalogue, self._writer(), snapshot, self._settings.batch_rows)
+            flush_pending(self._catalogue, self._writers(), snapshot, self._settings.batch_rows)
 
     def _rewrite(self, segments: Sequence[SegmentRow]) -> list[int]:
-        return rewrite(
-            self._catalogue, self._writer(), self._snapshot(), segments, _now(), self._settings.batch_rows
-        )
+        """Puts one segment in the place of several of a space; returns the memories that are gone."""
+        number = segments[0].space
+        space = next(space for space in self._snapshot().spaces if space.row.id == number)
+        writer = self._writers()(space.row)
+        removed = rewrite(self._catalogue, writer, space, segments, _now(), self._settings.batch_rows)
+        return removed if number == HOME else []
 
     def _update_index(self) -> None:
         update_index(self._catalogue, self._paths.index, self._snapshot())
@@ -178,16 +199,19 @@ class Keeper:
 
     def _compaction_groups(self) -> list[list[SegmentRow]]:
         """Small segments together, and each larger one that holds anything forgotten."""
-        snapshot = self._snapshot()
-        spoilt = spoilt_segments(snapshot, _now())
-        small = small_segments(snapshot, self._settings)
-        large = [[segment] for segment in spoilt if segment.vectors >= self._settings.batch_rows]
-        return [*(group for group in small if len(group) > 1 or group[0] in spoilt), *large]
+        groups = []
+        for space in self._snapshot().spaces:
+            spoilt = spoilt_segments(space, _now())
+            small = small_segments(space, self._settings)
+            groups += [group for group in small if len(group) > 1 or group[0] in spoilt]
+            groups += [[segment] for segment in spoilt if segment.vectors >= self._settings.batch_rows]
+        return groups
 
     def _drop_expired_pending(self) -> int:
         with self._catalogue.writing() as db:
             expired = tables.delete_pending(db, tables.expired_pending(db, now_microseconds()))
             tables.delete_accesses(db, expired)
+            delete_attachments(db, expired)
             if expired:
                 tables.touch_layout(db)
         return len(expired)
@@ -201,7 +225,7 @@ class Keeper:
 
     def _sweep_files(self, older_than_seconds: float) -> None:
         snapshot = self._snapshot()
-        named = {block.segment.name for block in snapshot.blocks if block.segment}
+        named = {s.name for space in snapshot.spaces for s in segments_of(space)}
         sweep_temporary(self._paths.segments)
         remove_orphans(self._paths.segments, named, older_than_seconds)
         remove_generations(self._paths.index, snapshot.text_index.generation if snapshot.text_index else None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from arrowmind.errors import InvalidArgumentError, MemoryStoreError
@@ -11,15 +12,19 @@ from arrowmind.memory.encoder import EXTERNAL
 from arrowmind.memory.forking import fork_gate
 from arrowmind.memory.lock import hold_lock
 from arrowmind.memory.schema import create_tables, explained, is_created
+from arrowmind.memory.spaces import TEXT, all_spaces, insert_space
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from arrowmind.memory.encoder import TextEncoder
+    from arrowmind.memory.encoder import Encoders, FloatArray, TextEncoder
     from arrowmind.memory.paths import StorePaths
 
-__all__ = ["check_encoder", "open_catalogue", "settle_encoder"]
+__all__ = ["check_encoder", "open_catalogue", "settle_home", "settle_space"]
+
+_SPACE_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
 
 def open_catalogue(paths: StorePaths, busy_seconds: float, *, create: bool) -> Catalogue:
@@ -66,21 +71,65 @@ def check_encoder(facts: dict[str, str | int], encoder: TextEncoder | None, root
         )
 
 
-def settle_encoder(db: sqlite3.Connection, encoder: TextEncoder | None, dimension: int, root: Path) -> None:
-    """Fixes encoder and dimension with the first vector; later ones must agree.
+def settle_home(
+    db: sqlite3.Connection, encoders: Encoders, vectors: Sequence[FloatArray | None], root: Path
+) -> int:
+    """Fixes encoder and dimension of texts with the first memory; later ones must agree.
+
+    Returns:
+        The dimension.
 
     Raises:
-        InvalidArgumentError: the vectors have another dimension.
+        InvalidArgumentError: the vectors have another dimension, or there is nothing to tell it.
         MemoryStoreError: another encoder was fixed meanwhile.
     """
     facts = tables.settings(db)
+    given = next((part.shape[1] for part in vectors if part is not None), None)
+    dimension = given or (encoders.text.dimension if encoders.text else facts.get("dimension"))
+    if dimension is None:
+        raise InvalidArgumentError(
+            f"{root}: an empty store, and no engine of texts; open it with one, or give embeddings of texts"
+        )
     if "dimension" not in facts:
         tables.put_setting(db, "dimension", dimension)
-        tables.put_setting(db, "encoder", encoder.fingerprint if encoder else EXTERNAL)
-        return
-    check_encoder(facts, encoder, root)
+        tables.put_setting(db, "encoder", encoders.fingerprint(TEXT))
+        tables.touch_layout(db)
+        return int(dimension)
+    check_encoder(facts, encoders.text, root)
     if facts["dimension"] != dimension:
-        raise InvalidArgumentError(
-            f"{root}: has vectors of dimension {facts['dimension']}, these have {dimension}; use the encoder "
-            "the store was made with, or another store"
+        raise _other_dimension(root, TEXT, int(facts["dimension"]), int(dimension))
+    return int(dimension)
+
+
+def settle_space(
+    db: sqlite3.Connection, encoders: Encoders, name: str, vectors: Sequence[FloatArray | None], root: Path
+) -> int:
+    """Number of a space; its first vector fixes encoder and dimension.
+
+    Raises:
+        InvalidArgumentError: the vectors have another dimension, or the name cannot be one.
+        MemoryStoreError: the space was made with another encoder.
+    """
+    if not _SPACE_NAME.fullmatch(name):
+        raise InvalidArgumentError(f"embeddings of {name!r}: name a space by up to 32 of a-z, 0-9 and _")
+    dimension = next(part.shape[1] for part in vectors if part is not None)
+    fingerprint = encoders.fingerprint(name)
+    space = next((space for space in all_spaces(db) if space.name == name), None)
+    if space is None:
+        tables.touch_layout(db)
+        return insert_space(db, name, dimension, fingerprint)
+    if space.dimension != dimension:
+        raise _other_dimension(root, name, space.dimension, dimension)
+    if EXTERNAL not in (space.encoder, fingerprint) and space.encoder != fingerprint:
+        raise MemoryStoreError(
+            f"{root}: its space {name!r} was made with encoder {space.encoder}, not {fingerprint}: their "
+            "vectors cannot be compared; open it with that encoder"
         )
+    return space.id
+
+
+def _other_dimension(root: Path, name: str, dimension: int, given: int) -> InvalidArgumentError:
+    return InvalidArgumentError(
+        f"{root}: has vectors of dimension {dimension} in its space {name!r}, these have {given}; use the "
+        "encoder the store was made with, or another store"
+    )

@@ -31,6 +31,11 @@ class StorePaths:
         return self.root / "segments"
 
     @property
+    def blobs(self) -> Path:
+        """Bytes of images and sounds, one file each, named by their SHA-256."""
+        return self.root / "blobs"
+
+    @property
     def index(self) -> Path:
         """The text index, one folder per generation."""
         return self.root / "index"
@@ -48,7 +53,7 @@ class StorePaths:
         """
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            known = {self.catalogue.name, self.segments.name, self.index.name, self.lock.name}
+            known = {path.name for path in (self.catalogue, self.segments, self.index, self.blobs, self.lock)}
             foreign = {e.name for e in self.root.iterdir() if not e.name.startswith("catalogue.")}
             if not self.catalogue.exists() and not foreign <= known:
                 raise MemoryStoreError(
@@ -63,6 +68,7 @@ class StorePaths:
         try:
             self.segments.mkdir(exist_ok=True)
             self.index.mkdir(exist_ok=True)
+            self.blobs.mkdir(exist_ok=True)
         except OSError as error:
             raise MemoryStoreError(f"{self.root}: cannot be used as a store: {error.strerror}") from error
 

@@ -9,13 +9,15 @@ import numpy as np
 
 from arrowmind.errors import InvalidArgumentError, MemoryStoreError
 from arrowmind.memory import tables
+from arrowmind.memory.attachments import attachments_of
 from arrowmind.memory.drafts import clean_text
 from arrowmind.memory.encoder import check_vectors
-from arrowmind.memory.retrieval import Question, make_record, rank, to_hits
+from arrowmind.memory.retrieval import Detail, Question, make_record, rank, to_hits
 from arrowmind.memory.snapshot import Filter
 from arrowmind.memory.terms import query_terms
 from arrowmind.memory.text_index import IndexDamagedError
 from arrowmind.memory.times import now_microseconds, to_microseconds
+from arrowmind.memory.traits import presence_of
 from arrowmind.observe import get_logger, record_fallback
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["Limits", "Recaller"]
 
 _log = get_logger(__name__)
+_UNKNOWN = -1
 
 
 @dataclass(frozen=True)
@@ -44,20 +47,33 @@ class Limits:
     category: str | None = None
     since: Moment | None = None
     until: Moment | None = None
+    namespace: str | None = None
+    modality: str | None = None
 
     def filter(self, snapshot: Snapshot) -> Filter | None:
         """The same in the terms of the store; None when nothing can match."""
-        number = None
-        if self.category is not None:
-            if not isinstance(self.category, str):
-                raise InvalidArgumentError(f"category={self.category!r}: give a string")
-            numbers = {name: number for number, name in snapshot.categories.items()}
-            number = numbers.get(clean_text(self.category))
+        category = _number(self.category, "category", snapshot.categories)
+        namespace = self.namespace_in(snapshot)
         since = None if self.since is None else to_microseconds(self.since, "since")
         until = None if self.until is None else to_microseconds(self.until, "until")
-        if self.category is not None and number is None:
+        presence = 0 if self.modality is None else presence_of(self.modality)
+        if _UNKNOWN in (category, namespace):
             return None
-        return Filter(now_microseconds(), number, since, until)
+        return Filter(now_microseconds(), category, since, until, namespace, presence)
+
+    def namespace_in(self, snapshot: Snapshot) -> int | None:
+        """Number of the namespace; None stands for any, and that of an unknown one is none's."""
+        return _number(self.namespace, "namespace", snapshot.namespaces)
+
+
+def _number(name: object, what: str, names: dict[int, str]) -> int | None:
+    """Number of a category or a namespace, `_UNKNOWN` if there is none; None stands for any."""
+    if name is None:
+        return None
+    if not isinstance(name, str):
+        raise InvalidArgumentError(f"{what}={name!r}: give a string")
+    numbers = {known: number for number, known in names.items()}
+    return numbers.get(clean_text(name), _UNKNOWN)
 
 
 class Recaller:
@@ -91,22 +107,21 @@ class Recaller:
         question = Question(vector, query_terms(query), top_k, wanted)
         snapshot, ranked = self._rank(session, snapshot, question)
         with self._catalogue.reading() as db:
-            hits = to_hits(snapshot, ranked, question, lambda id_: _access(session, db, id_))
+            hits = to_hits(snapshot, ranked, question, lambda id_: _detail(session, db, id_))
         session.accesses.note([hit.id for hit in hits], wanted.now)
         return hits
 
-    def get(self, id_: int) -> Record | None:
-        """One memory, unless it is forgotten or has expired."""
+    def get(self, id_: int, limits: Limits) -> Record | None:
+        """One memory, unless it is forgotten, has expired or is none of those looked for."""
         session = self._sessions.current
         snapshot = session.snapshot()
-        if not snapshot.admitted([id_], Filter(now_microseconds())):
-            return None
+        wanted = limits.filter(snapshot)
         place = snapshot.find(id_)
-        if place is None:
+        if wanted is None or place is None or not snapshot.admitted([id_], wanted):
             return None
         with self._catalogue.reading() as db:
-            access = _access(session, db, id_)
-        return make_record(place[0].rows.content(place[1]), snapshot, access)
+            detail = _detail(session, db, id_)
+        return make_record(place[0].rows.content(place[1]), snapshot, detail)
 
     def _query_vector(self, query: str, embedding: Any, dimension: int) -> FloatArray | None:
         if embedding is not None:
@@ -147,10 +162,10 @@ class Recaller:
         return snapshot, rank(snapshot, question, _no_words, self._settings)
 
 
-def _access(session: Session, db: sqlite3.Connection, id_: int) -> tuple[int, int]:
+def _detail(session: Session, db: sqlite3.Connection, id_: int) -> Detail:
     count, last = tables.access_of(db, id_)
     waiting, later = session.accesses.waiting(id_)
-    return count + waiting, max(last, later)
+    return Detail(count + waiting, max(last, later), attachments_of(db, id_))
 
 
 def _no_words(

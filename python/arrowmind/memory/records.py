@@ -6,8 +6,12 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from arrowmind.memory.traits import DEFAULT_NAMESPACE, ORIGINS
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from arrowmind.memory.attachments import Attachment
 
 __all__ = [
     "CompactionReport",
@@ -34,6 +38,11 @@ class Record:
         expires: when it is forgotten by itself, in UTC, if ever.
         access_count: how often it was recalled.
         last_access: when it was recalled last, in UTC.
+        namespace: where it belongs.
+        origin: who says it: `user`, `agent`, `tool`, `web` or `derived`.
+        trust: how far to believe it, 0 to 1.
+        modalities: what it holds: `text`, `image`, `audio`.
+        attachments: its images and sounds; `MemoryStore.attachment` gives the bytes.
     """
 
     id: int
@@ -44,6 +53,11 @@ class Record:
     expires: datetime | None = None
     access_count: int = 0
     last_access: datetime | None = None
+    namespace: str = DEFAULT_NAMESPACE
+    origin: str = ORIGINS[0]
+    trust: float = 1.0
+    modalities: tuple[str, ...] = ("text",)
+    attachments: tuple[Attachment, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The record as JSON values; moments in ISO 8601."""
@@ -130,8 +144,11 @@ class StoreStats:
         indexed: memories in the text index; the others are searched in memory.
         dimension: of the vectors; None while the store is empty.
         encoder: fingerprint of the encoder that makes them.
-        bytes: total size on disk, by part: ``catalogue``, ``segments``, ``index``.
+        bytes: total size on disk, by part: ``catalogue``, ``segments``, ``index``, ``blobs``.
         categories: memories per category.
+        namespaces: memories per namespace.
+        modalities: memories that hold a text, an image, a sound.
+        spaces: vectors per space; that of texts is ``text``.
     """
 
     path: str
@@ -145,6 +162,9 @@ class StoreStats:
     encoder: str | None
     bytes: Mapping[str, int]
     categories: Mapping[str, int]
+    namespaces: Mapping[str, int]
+    modalities: Mapping[str, int]
+    spaces: Mapping[str, int]
 
     def to_dict(self) -> dict[str, Any]:
         """The figures as JSON values."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from arrowmind.memory.bm25 import matched_words
 from arrowmind.memory.fusion import Candidate, Fused, fuse
 from arrowmind.memory.records import Explanation, Hit, Record, TextMatch, VectorMatch
 from arrowmind.memory.times import from_microseconds, from_optional
+from arrowmind.memory.traits import DEFAULT_NAMESPACE, HAS_TEXT, ORIGINS, modalities_of
 from arrowmind.memory.vector_search import cosines_of, nearest
 
 if TYPE_CHECKING:
@@ -17,15 +18,16 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from arrowmind.memory.attachments import Attachment
     from arrowmind.memory.rows import Content
     from arrowmind.memory.settings import RecallSettings
     from arrowmind.memory.snapshot import Filter, Snapshot
 
     FloatArray = npt.NDArray[np.float32]
-    Accesses = Callable[[int], tuple[int, int]]
+    Details = Callable[[int], "Detail"]
     TextLeg = Callable[[Snapshot, list[str], int, Filter], list[tuple[int, float]]]
 
-__all__ = ["Question", "make_record", "rank", "to_hits"]
+__all__ = ["Detail", "Question", "make_record", "rank", "to_hits"]
 
 # Beyond this many characters the terms of a hit are not looked up for its explanation.
 _EXPLAINED_CHARACTERS = 100_000
@@ -53,7 +55,7 @@ def rank(snapshot: Snapshot, question: Question, text_leg: TextLeg, settings: Re
     depth = max(settings.depth, 4 * question.top_k)
     candidates: dict[int, Candidate] = {}
     if question.vector is not None and settings.vector_weight > 0:
-        found = nearest(snapshot, question.vector, depth, question.wanted, settings)
+        found = nearest(snapshot.home, question.vector, depth, with_text(question.wanted), settings)
         for place, item in enumerate(found, start=1):
             candidates[item.id] = Candidate(item.id, item.cosine, item.window, place)
     if question.terms and settings.text_weight > 0:
@@ -66,14 +68,34 @@ def rank(snapshot: Snapshot, question: Question, text_leg: TextLeg, settings: Re
     return fuse(candidates.values(), settings)[: question.top_k]
 
 
+def with_text(wanted: Filter) -> Filter:
+    """The same, of memories that hold a text: the vectors of others say nothing in that space."""
+    return replace(wanted, presence=wanted.presence | HAS_TEXT)
+
+
 def _complete(snapshot: Snapshot, vector: FloatArray, candidates: dict[int, Candidate]) -> None:
     """Cosines of candidates that only the text leg found."""
     missing = [id_ for id_, candidate in candidates.items() if candidate.cosine is None]
-    for id_, item in cosines_of(snapshot, vector, missing).items():
+    for id_, item in cosines_of(snapshot.home, vector, missing).items():
         candidates[id_].cosine, candidates[id_].window = item.cosine, item.window
 
 
-def to_hits(snapshot: Snapshot, ranked: list[Fused], question: Question, accesses: Accesses) -> list[Hit]:
+@dataclass(frozen=True)
+class Detail:
+    """What the catalogue adds to a memory.
+
+    Attributes:
+        count: how often it was recalled.
+        last: when last, microseconds.
+        attachments: its images and sounds.
+    """
+
+    count: int
+    last: int
+    attachments: tuple[Attachment, ...]
+
+
+def to_hits(snapshot: Snapshot, ranked: list[Fused], question: Question, details: Details) -> list[Hit]:
     """Hits with their memories.
 
     Raises:
@@ -85,24 +107,29 @@ def to_hits(snapshot: Snapshot, ranked: list[Fused], question: Question, accesse
         if place is None:
             continue
         content = place[0].rows.content(place[1])
-        record = make_record(content, snapshot, accesses(content.id))
+        record = make_record(content, snapshot, details(content.id))
         explanation = _explain(fused, content.text, question)
         hits.append(Hit(record.id, record.text, fused.score, record, explanation))
     return hits
 
 
-def make_record(content: Content, snapshot: Snapshot, access: tuple[int, int]) -> Record:
+def make_record(content: Content, snapshot: Snapshot, detail: Detail) -> Record:
     """A memory as it is given to the caller."""
-    count, last = access
+    traits = content.traits
     return Record(
         id=content.id,
         text=content.text,
-        category=snapshot.categories.get(content.category),
+        category=snapshot.categories.get(traits.category),
         metadata=content.metadata,
         timestamp=from_microseconds(content.timestamp),
         expires=from_optional(content.expires),
-        access_count=count,
-        last_access=from_optional(last),
+        access_count=detail.count,
+        last_access=from_optional(detail.last),
+        namespace=snapshot.namespaces.get(traits.namespace, DEFAULT_NAMESPACE),
+        origin=ORIGINS[traits.origin],
+        trust=traits.trust / 100,
+        modalities=modalities_of(traits.presence),
+        attachments=detail.attachments,
     )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from arrowmind.columnar import crc32c
 from arrowmind.errors import MemoryStoreError
 from arrowmind.memory.times import NEVER
+from arrowmind.memory.traits import Traits
 from arrowmind.memory.vectors import row_bytes, sign_codes, unpack_vectors
 
 if TYPE_CHECKING:
@@ -22,10 +23,16 @@ if TYPE_CHECKING:
 
     from arrowmind.memory.tables import PendingRow
 
-__all__ = ["NO_CATEGORY", "Bytes", "Content", "Rows", "concatenate", "record_checksum", "rows_of_pending"]
+__all__ = ["TRAITS", "Bytes", "Content", "Rows", "concatenate", "record_checksum", "rows_of_pending"]
 
-NO_CATEGORY = 0
-"""Stands for "no category" in the columns of a store."""
+TRAITS = {
+    "categories": np.int32,
+    "namespaces": np.int32,
+    "origins": np.uint8,
+    "trusts": np.uint8,
+    "presences": np.uint8,
+}
+"""Columns of `Traits`, in their order."""
 
 
 class Bytes(Protocol):
@@ -42,7 +49,7 @@ class Content:
 
     id: int
     text: str
-    category: int
+    traits: Traits
     metadata: dict[str, Any]
     timestamp: int
     expires: int
@@ -58,6 +65,10 @@ class Rows:
         ids: int64 [n].
         windows: int32 [n], number of the window in its memory.
         categories: int32 [n], numbers of the table ``category`` of the catalogue.
+        namespaces: int32 [n], numbers of the table ``namespace``.
+        origins: uint8 [n], see `Traits`; so are trusts and presences.
+        trusts: uint8 [n].
+        presences: uint8 [n].
         timestamps: int64 [n], microseconds.
         expires: int64 [n], microseconds, `NEVER` for none.
         texts: UTF-8 [n].
@@ -67,11 +78,16 @@ class Rows:
         scales: float32 [n].
         signs: uint8 [n, bytes], one-bit codes; None where there are too few rows to need them.
         name: where the rows come from, for errors.
+        version: of the format; in version 1 checksums do not cover traits.
     """
 
     ids: npt.NDArray[np.int64]
     windows: npt.NDArray[np.int32]
     categories: npt.NDArray[np.int32]
+    namespaces: npt.NDArray[np.int32]
+    origins: npt.NDArray[np.uint8]
+    trusts: npt.NDArray[np.uint8]
+    presences: npt.NDArray[np.uint8]
     timestamps: npt.NDArray[np.int64]
     expires: npt.NDArray[np.int64]
     texts: Bytes
@@ -81,6 +97,7 @@ class Rows:
     scales: npt.NDArray[np.float32]
     signs: npt.NDArray[np.uint8] | None
     name: str
+    version: int = 2
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -95,6 +112,11 @@ class Rows:
         """The earliest moment at which one of the memories expires, `NEVER` if none does."""
         set_ = self.expires[self.expires != NEVER]
         return int(set_.min()) if set_.size else NEVER
+
+    @cached_property
+    def presence_of_all(self) -> int:
+        """Bits of what every one of the memories holds."""
+        return int(np.bitwise_and.reduce(self.presences)) if len(self) else 0xFF
 
     def find(self, id_: int) -> int | None:
         """The first row of a memory, if it is here."""
@@ -116,18 +138,39 @@ class Rows:
             MemoryStoreError: its bytes are not those that were written.
         """
         text, metadata = bytes(self.texts[row]), bytes(self.metadata[row])
-        id_, category = int(self.ids[row]), int(self.categories[row])
+        id_, traits = int(self.ids[row]), self.traits(row)
         timestamp, expires = int(self.timestamps[row]), int(self.expires[row])
-        if record_checksum(id_, text, metadata, timestamp, expires) != int(self.checksums[row]):
+        checksum = record_checksum(id_, text, metadata, timestamp, expires)
+        if self.version > 1:
+            checksum = _with_traits(checksum, traits)
+        if checksum != int(self.checksums[row]):
             raise MemoryStoreError(
                 f"{self.name}: memory {id_} is damaged (checksum mismatch); restore the file from a backup"
             )
-        return Content(id_, text.decode(), category, json.loads(metadata or b"{}"), timestamp, expires)
+        return Content(id_, text.decode(), traits, json.loads(metadata or b"{}"), timestamp, expires)
+
+    def traits(self, row: int) -> Traits:
+        """Traits of the memory of a row, unchecked."""
+        return Traits(*(int(getattr(self, name)[row]) for name in TRAITS))
+
+    def present(self) -> Rows:
+        """The same rows in the present version of the format."""
+        if self.version > 1:
+            return self
+        checksums = np.array(self.checksums)
+        for row in self.first_rows.tolist():
+            checksums[row] = _with_traits(int(checksums[row]), self.traits(row))
+        return replace(self, checksums=checksums, version=2)
 
 
 def record_checksum(id_: int, text: bytes, metadata: bytes, timestamp: int, expires: int) -> int:
     """CRC-32C of id, timestamp, expires, length of the text (int64 each), text and metadata."""
     return crc32c(metadata, crc32c(text, crc32c(struct.pack("<4q", id_, timestamp, expires, len(text)))))
+
+
+def _with_traits(checksum: int, traits: Traits) -> int:
+    """Such a CRC, continued over the traits (int64 each)."""
+    return crc32c(struct.pack("<5q", *traits.numbers), checksum)
 
 
 def rows_of_pending(pending: Sequence[PendingRow], dimension: int, name: str) -> Rows:
@@ -141,7 +184,6 @@ def rows_of_pending(pending: Sequence[PendingRow], dimension: int, name: str) ->
     rows = Rows(
         ids=np.repeat(np.array([row.id for row in pending], dtype=np.int64), counts),
         windows=(np.arange(total) - np.repeat(firsts, counts)).astype(np.int32),
-        categories=np.repeat(np.array([row.category for row in pending], dtype=np.int32), counts),
         timestamps=np.repeat(np.array([row.timestamp for row in pending], dtype=np.int64), counts),
         expires=np.repeat(np.array([row.expires for row in pending], dtype=np.int64), counts),
         texts=empty,
@@ -151,15 +193,25 @@ def rows_of_pending(pending: Sequence[PendingRow], dimension: int, name: str) ->
         scales=np.concatenate([np.empty(0, np.float32), *(scales for _, scales in unpacked)]),
         signs=None,
         name=name,
+        **_repeated([row.traits for row in pending], counts),
     )
     for first, row in zip(firsts.tolist(), pending, strict=True):
         _set(rows, first, row)
     return rows
 
 
+def _repeated(traits: Sequence[Traits], counts: npt.NDArray[np.int64]) -> dict[str, Any]:
+    """Columns of traits, with one row per vector."""
+    table = np.array([t.numbers for t in traits], dtype=np.int64).reshape(-1, len(TRAITS))
+    return {
+        name: np.repeat(table[:, column].astype(dtype), counts)
+        for column, (name, dtype) in enumerate(TRAITS.items())
+    }
+
+
 def _set(rows: Rows, first: int, row: PendingRow) -> None:
     checksum = record_checksum(row.id, row.text, row.metadata, row.timestamp, row.expires)
-    rows.checksums[first] = checksum
+    rows.checksums[first] = _with_traits(checksum, row.traits)
     for column, value in ((rows.texts, row.text), (rows.metadata, row.metadata)):
         if isinstance(column, list):
             column[first] = value
@@ -173,19 +225,20 @@ def concatenate(parts: Sequence[tuple[Rows, npt.NDArray[np.bool_] | None]], *, s
         signs: whether the result has one-bit codes; they are made where they are missing.
     """
     chosen = [
-        (rows, np.flatnonzero(keep) if keep is not None else np.arange(len(rows))) for rows, keep in parts
+        (rows.present(), np.flatnonzero(keep) if keep is not None else np.arange(len(rows)))
+        for rows, keep in parts
     ]
     ids = np.concatenate([rows.ids[index] for rows, index in chosen])
     order = np.argsort(ids, kind="stable")
 
-    def column(name: str) -> npt.NDArray[Any]:
+    def column(name: str) -> Any:
         return np.concatenate([getattr(rows, name)[index] for rows, index in chosen])[order]
 
     def values(name: str) -> list[bytes]:
         flat = [bytes(getattr(rows, name)[i]) for rows, index in chosen for i in index.tolist()]
         return [flat[i] for i in order.tolist()]
 
-    arrays = ("windows", "categories", "timestamps", "expires", "checksums", "codes", "scales")
+    arrays = ("windows", *TRAITS, "timestamps", "expires", "checksums", "codes", "scales")
     joined = Rows(
         ids=ids[order],
         texts=values("texts"),

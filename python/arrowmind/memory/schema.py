@@ -9,7 +9,9 @@ import sqlite3
 from typing import TYPE_CHECKING
 
 from arrowmind.errors import MemoryStoreError, StoreVersionError
+from arrowmind.memory.steps import reached
 from arrowmind.memory.times import now_microseconds
+from arrowmind.observe import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,11 +19,14 @@ if TYPE_CHECKING:
 
 __all__ = ["APPLICATION_ID", "SCHEMA_VERSION", "connect", "create_tables", "explained", "is_created"]
 
-SCHEMA_VERSION = 1
+_log = get_logger(__name__)
+SCHEMA_VERSION = 2
 APPLICATION_ID = 0x41524D4D
 """Says in the head of the SQLite file that it is a catalogue of memories."""
 
-_TABLES = """
+# Tables of version 1, and what each later version changed: a new store takes all steps, an old one the rest.
+_STEPS = (
+    """
 CREATE TABLE setting (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE category (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
@@ -37,7 +42,38 @@ CREATE TABLE segment (
 CREATE TABLE tombstone (id INTEGER PRIMARY KEY, segment INTEGER NOT NULL, vectors INTEGER NOT NULL);
 CREATE TABLE text_index (generation TEXT PRIMARY KEY, records INTEGER NOT NULL, terms INTEGER NOT NULL);
 CREATE TABLE access (id INTEGER PRIMARY KEY, count INTEGER NOT NULL, last INTEGER NOT NULL);
-"""
+INSERT INTO counter VALUES ('next_id', 1), ('layout', 1), ('pending_vectors', 0);
+""",
+    """
+CREATE TABLE space (
+    id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, dimension INTEGER NOT NULL, encoder TEXT NOT NULL
+);
+CREATE TABLE namespace (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+INSERT INTO namespace VALUES (0, 'default');
+ALTER TABLE pending ADD COLUMN namespace INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE pending ADD COLUMN origin INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE pending ADD COLUMN trust INTEGER NOT NULL DEFAULT 100;
+ALTER TABLE pending ADD COLUMN presence INTEGER NOT NULL DEFAULT 1;
+CREATE TABLE pending_space (
+    id INTEGER NOT NULL, space INTEGER NOT NULL, windows INTEGER NOT NULL, vectors BLOB NOT NULL,
+    PRIMARY KEY (space, id)
+) WITHOUT ROWID;
+CREATE TABLE attachment (
+    id INTEGER NOT NULL, position INTEGER NOT NULL, kind TEXT NOT NULL, sha256 BLOB NOT NULL,
+    bytes INTEGER NOT NULL, media_type TEXT NOT NULL, PRIMARY KEY (id, position)
+) WITHOUT ROWID;
+CREATE INDEX attachment_blob ON attachment (sha256);
+CREATE TABLE released_blob (sha256 BLOB PRIMARY KEY) WITHOUT ROWID;
+ALTER TABLE segment ADD COLUMN space INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE tombstone RENAME TO tombstone1;
+CREATE TABLE tombstone (
+    id INTEGER NOT NULL, segment INTEGER NOT NULL, vectors INTEGER NOT NULL, PRIMARY KEY (id, segment)
+) WITHOUT ROWID;
+INSERT INTO tombstone SELECT id, segment, vectors FROM tombstone1;
+DROP TABLE tombstone1;
+UPDATE counter SET value = value + 1 WHERE name = 'layout';
+""",
+)
 
 
 def connect(
@@ -68,44 +104,59 @@ def connect(
 
 
 def is_created(db: sqlite3.Connection, path: Path) -> bool:
-    """Whether the tables are there. The caller holds a transaction or the lock of the store.
+    """Whether the tables of this version are there. The caller holds a transaction or the lock of the store.
 
     Raises:
         StoreVersionError: a newer version made them.
         MemoryStoreError: the file is no catalogue.
     """
+    return _version(db, path) == SCHEMA_VERSION
+
+
+def _version(db: sqlite3.Connection, path: Path) -> int:
+    """Version of the tables; 0 where there are none."""
     application = db.execute("PRAGMA application_id").fetchone()[0]
-    version = db.execute("PRAGMA user_version").fetchone()[0]
+    version = int(db.execute("PRAGMA user_version").fetchone()[0])
     tables = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
     if application == 0 and version == 0 and tables == 0:
-        return False
-    if application != APPLICATION_ID:
+        return 0
+    if application != APPLICATION_ID or version < 1:
         raise MemoryStoreError(f"{path}: is an SQLite database of something else; choose another folder")
     if version > SCHEMA_VERSION:
         raise StoreVersionError(
             f"{path}: the store has schema version {version}, this package reads up to {SCHEMA_VERSION}; "
             "upgrade arrowmind"
         )
-    return True
+    return version
 
 
 def create_tables(path: Path, busy_seconds: float) -> None:
-    """Makes the catalogue, durably, or completes a half-made one. The caller holds the lock of the store."""
+    """Makes the catalogue, durably, or brings one of an older version or a half-made one up to this version.
+
+    The change of version is one transaction: it is made whole or not at all. The caller holds the lock of the
+    store.
+    """
     with contextlib.closing(connect(path, busy_seconds, create=True)) as db:
-        if is_created(db, path):
+        version = _version(db, path)
+        if version == SCHEMA_VERSION:
             return
-        # Both need an empty database: pages can be given back later, and readers do not wait for a writer.
-        db.execute("PRAGMA auto_vacuum = INCREMENTAL")
-        db.execute("PRAGMA journal_mode = WAL")
+        if version == 0:
+            # Both need an empty database: pages can be given back, and readers do not wait for a writer.
+            db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+            db.execute("PRAGMA journal_mode = WAL")
         db.execute("BEGIN IMMEDIATE")
-        for statement in filter(str.strip, _TABLES.split(";")):
-            db.execute(statement)
-        db.execute("INSERT INTO counter VALUES ('next_id', 1), ('layout', 1), ('pending_vectors', 0)")
-        made = [("store", secrets.token_hex(16)), ("created", now_microseconds())]
-        db.executemany("INSERT INTO setting VALUES (?, ?)", made)
-        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        for step in _STEPS[version:]:
+            for statement in filter(str.strip, step.split(";")):
+                db.execute(statement)
+        if version == 0:
+            made = [("store", secrets.token_hex(16)), ("created", now_microseconds())]
+            db.executemany("INSERT INTO setting VALUES (?, ?)", made)
+            db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        reached("schema.before_commit")
         db.execute("COMMIT")
+    if version:
+        _log.info("store_upgraded", catalogue=str(path), version=version, to=SCHEMA_VERSION)
     for folder in (path.parent, path.parent.parent):
         _sync_folder(folder)
 

@@ -7,30 +7,55 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from arrowmind.columnar import ArrowFile, ArrowWriter, Field, crc32c, publish
 from arrowmind.errors import MemoryStoreError, OptimizationError, StorageError
-from arrowmind.memory.rows import Rows
+from arrowmind.memory.rows import TRAITS, Rows
 from arrowmind.memory.steps import reached
 from arrowmind.memory.tables import SegmentRow
+from arrowmind.memory.traits import Traits
 from arrowmind.memory.vectors import ROTATION_SEED, row_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    import numpy.typing as npt
+
     from arrowmind.columnar import Batch
+    from arrowmind.memory.spaces import SpaceRow
 
 __all__ = ["FORMAT", "FORMAT_VERSION", "SUFFIX", "SegmentWriter", "file_checksum", "open_segment"]
 
 FORMAT = "arrowmind.memory-segment"
-FORMAT_VERSION = "1"
+FORMAT_VERSION = "2"
+_FIRST_VERSION = "1"
 SUFFIX = ".arrow"
 _READ_BYTES = 4 << 20
 
 
-def _fields(dimension: int) -> list[Field]:
+# Column of each array of `TRAITS`.
+_TRAIT_COLUMNS = dict(zip(TRAITS, ("category", "namespace", "origin", "trust", "presence"), strict=True))
+# What memories of version 1 are, whose files lack these columns.
+_BEFORE = Traits()
+
+
+def _fields(dimension: int, version: str = FORMAT_VERSION) -> list[Field]:
+    fields = _first_fields(dimension)
+    if version == _FIRST_VERSION:
+        return fields
+    traits = [
+        Field("namespace", "int32"),
+        *(Field(name, "uint8") for name in ("origin", "trust", "presence")),
+    ]
+    return [*fields, *traits]
+
+
+def _first_fields(dimension: int) -> list[Field]:
+    """Columns of version 1."""
     return [
         Field("id", "int64"),
         Field("window", "int32"),
@@ -53,14 +78,12 @@ class SegmentWriter:
     Attributes:
         folder: where segments live.
         store: id of the store, noted in each file.
-        encoder: fingerprint of the encoder, noted in each file.
-        dimension: of the vectors.
+        space: what the vectors are of; its name and encoder are noted in each file.
     """
 
     folder: Path
     store: str
-    encoder: str
-    dimension: int
+    space: SpaceRow
 
     def write(self, batches: Iterable[Rows]) -> SegmentRow:
         """Publishes a segment; it becomes part of the store when the catalogue names it.
@@ -79,7 +102,7 @@ class SegmentWriter:
         try:
             with (
                 publish(path) as file,
-                ArrowWriter(file, _fields(self.dimension), self._metadata()) as writer,
+                ArrowWriter(file, _fields(self.space.dimension), self._metadata()) as writer,
             ):
                 for rows in batches:
                     writer.write_batch(_columns(rows))
@@ -92,14 +115,15 @@ class SegmentWriter:
             size, checksum = path.stat().st_size, file_checksum(path)
         except (StorageError, OSError) as error:
             raise MemoryStoreError(f"segment {path} cannot be written: {error}") from error
-        return SegmentRow(0, path.name, records, vectors, first_id, last_id, size, checksum, 0)
+        return SegmentRow(0, path.name, records, vectors, first_id, last_id, size, checksum, 0, self.space.id)
 
     def _metadata(self) -> dict[str, str]:
         return {
             "arrowmind.format": FORMAT,
             "arrowmind.version": FORMAT_VERSION,
             "arrowmind.store": self.store,
-            "arrowmind.encoder": self.encoder,
+            "arrowmind.encoder": self.space.encoder,
+            "arrowmind.space": self.space.name,
             "arrowmind.rotation_seed": str(ROTATION_SEED),
         }
 
@@ -109,7 +133,6 @@ def _columns(rows: Rows) -> dict[str, object]:
         "id": rows.ids,
         "window": rows.windows,
         "text": [bytes(rows.texts[i]).decode() for i in range(len(rows))],
-        "category": rows.categories,
         "metadata": [bytes(rows.metadata[i]).decode() for i in range(len(rows))],
         "timestamp": rows.timestamps,
         "expires": rows.expires,
@@ -117,6 +140,7 @@ def _columns(rows: Rows) -> dict[str, object]:
         "vector": rows.codes,
         "scale": rows.scales,
         "signs": rows.signs,
+        **{column: getattr(rows, name) for name, column in _TRAIT_COLUMNS.items()},
     }
 
 
@@ -141,11 +165,11 @@ def open_segment(path: Path, expected: SegmentRow, dimension: int) -> list[Rows]
         if size != expected.bytes:
             raise MemoryStoreError(f"has {size} bytes, the catalogue says {expected.bytes}")
         file = ArrowFile.open(path)
-        version = file.metadata.get("arrowmind.version")
-        if file.metadata.get("arrowmind.format") != FORMAT or version != FORMAT_VERSION:
+        version = file.metadata.get("arrowmind.version", "")
+        if file.metadata.get("arrowmind.format") != FORMAT or version not in (_FIRST_VERSION, FORMAT_VERSION):
             raise MemoryStoreError(f"is no memory segment of version {FORMAT_VERSION} (has {version!r})")
-        _check_fields(file, dimension)
-        batches = [_rows(file.batch(i), path.name) for i in range(file.num_batches)]
+        _check_fields(file, dimension, version)
+        batches = [_rows(file.batch(i), path.name, int(version)) for i in range(file.num_batches)]
         rows = sum(map(len, batches))
         if rows != expected.vectors:
             raise MemoryStoreError(f"has {rows} rows, the catalogue says {expected.vectors}")
@@ -158,21 +182,21 @@ def open_segment(path: Path, expected: SegmentRow, dimension: int) -> list[Rows]
     return batches
 
 
-def _check_fields(file: ArrowFile, dimension: int) -> None:
+def _check_fields(file: ArrowFile, dimension: int, version: str) -> None:
     """Other columns than ours are allowed: a later version may add some."""
     present = {field.name: field.type for field in file.fields}
-    for field in _fields(dimension):
+    for field in _fields(dimension, version):
         if present.get(field.name) != field.type:
             raise MemoryStoreError(
                 f"column {field.name!r} has type {present.get(field.name)}, not {field.type}"
             )
 
 
-def _rows(batch: Batch, name: str) -> Rows:
+def _rows(batch: Batch, name: str, version: int) -> Rows:
+    ids = batch.numbers("id")
     return Rows(
-        ids=batch.numbers("id"),
+        ids=ids,
         windows=batch.numbers("window"),
-        categories=batch.numbers("category"),
         timestamps=batch.numbers("timestamp"),
         expires=batch.numbers("expires"),
         texts=batch.binary("text"),
@@ -182,4 +206,14 @@ def _rows(batch: Batch, name: str) -> Rows:
         scales=batch.numbers("scale"),
         signs=batch.numbers("signs"),
         name=name,
+        version=version,
+        **_traits(batch, len(ids), version),
     )
+
+
+def _traits(batch: Batch, count: int, version: int) -> dict[str, npt.NDArray[Any]]:
+    if version > 1:
+        return {name: batch.numbers(column) for name, column in _TRAIT_COLUMNS.items()}
+    same = dict(zip(TRAITS, _BEFORE.numbers, strict=True))
+    columns = {name: np.broadcast_to(dtype(same[name]), count) for name, dtype in TRAITS.items()}
+    return {**columns, "categories": batch.numbers("category")}

@@ -14,11 +14,12 @@ from arrowmind.errors import MemoryStoreError
 from arrowmind.memory import tables
 from arrowmind.memory.rows import Rows, concatenate, rows_of_pending
 from arrowmind.memory.segment import open_segment
+from arrowmind.memory.spaces import HOME, TEXT, SpaceRow, all_spaces
 from arrowmind.memory.times import NEVER
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
@@ -26,10 +27,11 @@ if TYPE_CHECKING:
     from arrowmind.memory.catalogue import Catalogue
     from arrowmind.memory.tables import IndexRow, SegmentRow
 
-__all__ = ["Block", "Filter", "Snapshot", "SnapshotReader"]
+__all__ = ["Block", "Filter", "Snapshot", "SnapshotReader", "Space"]
 
 _PENDING = "the catalogue"
 _ATTEMPTS = 5
+_NO_SPACE = SpaceRow(HOME, TEXT, 0, "")
 
 
 @dataclass(frozen=True)
@@ -41,12 +43,16 @@ class Filter:
         category: only this one, if given.
         since: only memories from then on, microseconds, if given.
         until: only memories before then, microseconds, if given.
+        namespace: only of this one, if given.
+        presence: bits of what a memory must hold.
     """
 
     now: int
     category: int | None = None
     since: int | None = None
     until: int | None = None
+    namespace: int | None = None
+    presence: int = 0
 
     def excluded(self, rows: Rows) -> npt.NDArray[np.bool_] | None:
         """Which rows are left out; None when none is."""
@@ -59,6 +65,10 @@ class Filter:
             masks.append(rows.timestamps < self.since)
         if self.until is not None:
             masks.append(rows.timestamps >= self.until)
+        if self.namespace is not None:
+            masks.append(rows.namespaces != self.namespace)
+        if self.presence & ~rows.presence_of_all:
+            masks.append((rows.presences & self.presence) != self.presence)
         return np.logical_or.reduce(masks) if masks else None
 
     def admits(self, rows: Rows, chosen: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.bool_]:
@@ -71,6 +81,10 @@ class Filter:
             admitted &= timestamps >= self.since
         if self.until is not None:
             admitted &= timestamps < self.until
+        if self.namespace is not None:
+            admitted &= rows.namespaces[chosen] == self.namespace
+        if self.presence:
+            admitted &= (rows.presences[chosen] & self.presence) == self.presence
         return admitted
 
 
@@ -112,24 +126,16 @@ class Block:
 
 
 @dataclass(frozen=True)
-class Snapshot:
-    """One consistent state of the store.
+class Space:
+    """All vectors of one space.
 
     Attributes:
-        layout: changes with everything but new pending rows.
+        row: number, name, dimension and encoder.
         blocks: all rows; the last block is the catalogue's.
-        last_pending: highest id in the catalogue.
-        categories: names by number.
-        text_index: the index in use.
-        dimension: of the vectors; 0 while there are none.
     """
 
-    layout: int
+    row: SpaceRow
     blocks: tuple[Block, ...]
-    last_pending: int
-    categories: dict[int, str]
-    text_index: IndexRow | None
-    dimension: int
 
     @property
     def pending(self) -> Block:
@@ -141,13 +147,66 @@ class Snapshot:
         """Rows of all blocks, forgotten ones too."""
         return sum(len(block.rows) for block in self.blocks)
 
-    def find(self, id_: int) -> tuple[Block, int] | None:
-        """Block and first row of a memory that is not forgotten."""
+    def places(self, id_: int) -> Iterator[tuple[Block, int]]:
+        """Block and first row of each of its parts that holds a memory that is not forgotten."""
         for block in self.blocks:
             row = block.rows.find(id_)
             if row is not None and block.is_live(row):
-                return block, row
-        return None
+                yield block, row
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One consistent state of the store.
+
+    Attributes:
+        layout: changes with everything but new pending rows.
+        spaces: all vectors, those of texts first; the rows of that space carry the texts.
+        last_pending: highest id in the catalogue.
+        categories: names by number.
+        namespaces: names by number.
+        text_index: the index in use.
+    """
+
+    layout: int
+    spaces: tuple[Space, ...]
+    last_pending: int
+    categories: dict[int, str]
+    namespaces: dict[int, str]
+    text_index: IndexRow | None
+
+    @property
+    def home(self) -> Space:
+        """The space of texts."""
+        return self.spaces[0]
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """The rows that carry the texts; the last block is the catalogue's."""
+        return self.home.blocks
+
+    @property
+    def pending(self) -> Block:
+        """The rows in the catalogue."""
+        return self.home.pending
+
+    @property
+    def dimension(self) -> int:
+        """Of the vectors of texts; 0 while there are none."""
+        return self.home.row.dimension
+
+    @property
+    def vectors(self) -> int:
+        """Vectors of texts, forgotten ones too."""
+        return self.home.vectors
+
+    def space(self, name: str) -> Space | None:
+        """The space of this name, if it has ever had a vector."""
+        return next((space for space in self.spaces if space.row.name == name), None)
+
+    def find(self, id_: int) -> tuple[Block, int] | None:
+        """Block and first row of a memory that is not forgotten."""
+        return next(self.home.places(id_), None)
 
     def admitted(self, ids: Sequence[int], wanted: Filter) -> set[int]:
         """Those of the memories that are neither forgotten nor left out."""
@@ -214,41 +273,71 @@ class SnapshotReader:
         return self._with_new_pending(db, last)
 
     def _with_new_pending(self, db: sqlite3.Connection, last: Snapshot) -> Snapshot:
-        dimension = last.dimension or int(tables.settings(db).get("dimension", 0))
-        new = rows_of_pending(tables.pending_after(db, last.last_pending), dimension, _PENDING)
-        known = [last.pending.rows] if len(last.pending.rows) else []
-        joined = concatenate([(rows, None) for rows in [*known, new]], signs=False)
-        blocks = (*last.blocks[:-1], Block(joined, None, None))
-        last_pending = int(joined.ids[-1])
-        categories = tables.categories(db)
+        rows = all_spaces(db)
+        if [space.row for space in last.spaces] != rows:
+            return self._read_all(db, last.layout)
+        spaces = tuple(_extended(db, space, last.last_pending) for space in last.spaces)
         return replace(
-            last, blocks=blocks, last_pending=last_pending, categories=categories, dimension=dimension
+            last,
+            spaces=spaces,
+            last_pending=int(spaces[0].pending.rows.ids[-1]),
+            categories=tables.categories(db),
+            namespaces=tables.namespaces(db),
         )
 
     def _read_all(self, db: sqlite3.Connection, layout: int) -> Snapshot:
-        dimension = int(tables.settings(db).get("dimension", 0))
+        rows = all_spaces(db) or [_NO_SPACE]
         segments = tables.segments(db)
-        self._map(segments, dimension)
+        self._map(segments, {row.id: row.dimension for row in rows})
         dead = defaultdict(list)
         for id_, segment in tables.tombstones(db):
             dead[segment].append(id_)
-        blocks = [
-            Block(rows, _mark(rows, dead[segment.id]), segment)
-            for segment in segments
-            for rows in self._mapped[segment.name]
-        ]
-        pending = rows_of_pending(tables.pending_after(db, 0), dimension, _PENDING)
-        blocks.append(Block(pending, None, None))
-        last_pending = int(pending.ids[-1]) if len(pending) else 0
-        categories = tables.categories(db)
-        return Snapshot(layout, tuple(blocks), last_pending, categories, tables.text_index(db), dimension)
+        spaces = []
+        for row in rows:
+            blocks = [
+                Block(part, _mark(part, dead[segment.id]), segment)
+                for segment in segments
+                if segment.space == row.id
+                for part in self._mapped[segment.name]
+            ]
+            pending = Block(_pending(db, row, 0), None, None)
+            spaces.append(Space(row, (*blocks, pending)))
+        waiting = spaces[0].pending.rows
+        return Snapshot(
+            layout=layout,
+            spaces=tuple(spaces),
+            last_pending=int(waiting.ids[-1]) if len(waiting) else 0,
+            categories=tables.categories(db),
+            namespaces=tables.namespaces(db),
+            text_index=tables.text_index(db),
+        )
 
-    def _map(self, segments: list[SegmentRow], dimension: int) -> None:
+    def _map(self, segments: list[SegmentRow], dimensions: dict[int, int]) -> None:
         mapped = {}
         for segment in segments:
             known = self._mapped.get(segment.name)
-            mapped[segment.name] = known or open_segment(self._folder / segment.name, segment, dimension)
+            path, dimension = self._folder / segment.name, dimensions.get(segment.space, 0)
+            mapped[segment.name] = known or open_segment(path, segment, dimension)
         self._mapped = mapped
+
+
+def _pending(db: sqlite3.Connection, space: SpaceRow, last_id: int) -> Rows:
+    """What waits in the catalogue with a higher id."""
+    if space.id == HOME:
+        waiting = tables.pending_after(db, last_id)
+    else:
+        waiting = tables.pending_in_space(db, space.id, last_id)
+    return rows_of_pending(waiting, space.dimension, _PENDING)
+
+
+def _extended(db: sqlite3.Connection, space: Space, last_id: int) -> Space:
+    """The space with what came to wait in the catalogue."""
+    new = _pending(db, space.row, last_id)
+    if not len(new):
+        return space
+    known = [space.pending.rows] if len(space.pending.rows) else []
+    joined = concatenate([(rows, None) for rows in [*known, new]], signs=False)
+    return replace(space, blocks=(*space.blocks[:-1], Block(joined, None, None)))
 
 
 def _mark(rows: Rows, dead_ids: list[int]) -> npt.NDArray[np.bool_] | None:

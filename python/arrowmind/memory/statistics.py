@@ -11,13 +11,16 @@ from arrowmind.memory.paths import size_of
 from arrowmind.memory.records import StoreStats
 from arrowmind.memory.snapshot import Filter
 from arrowmind.memory.times import now_microseconds
+from arrowmind.memory.traits import MODALITIES
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from arrowmind.memory.catalogue import Catalogue
     from arrowmind.memory.paths import StorePaths
-    from arrowmind.memory.snapshot import Block, Snapshot
+    from arrowmind.memory.snapshot import Block, Snapshot, Space
+
+    Mask = npt.NDArray[np.bool_]
 
 __all__ = ["collect_stats"]
 
@@ -26,14 +29,9 @@ def collect_stats(paths: StorePaths, catalogue: Catalogue, snapshot: Snapshot) -
     """Counts what the snapshot holds."""
     with catalogue.reading() as db:
         facts = tables.settings(db)
-        forgotten = len(tables.tombstones(db))
+        forgotten = len({id_ for id_, _ in tables.tombstones(db)})
     live = [_live_rows(block) for block in snapshot.blocks]
     firsts = [(block.rows.windows == 0) & mask for block, mask in zip(snapshot.blocks, live, strict=True)]
-    categories = np.concatenate(
-        [block.rows.categories[mask] for block, mask in zip(snapshot.blocks, firsts, strict=True)]
-    )
-    numbers, counts = np.unique(categories, return_counts=True)
-    named = {snapshot.categories.get(n): c for n, c in zip(numbers.tolist(), counts.tolist(), strict=True)}
     catalogue_files = [paths.catalogue.with_name(paths.catalogue.name + end) for end in ("", "-wal", "-shm")]
     return StoreStats(
         path=str(paths.root),
@@ -49,9 +47,32 @@ def collect_stats(paths: StorePaths, catalogue: Catalogue, snapshot: Snapshot) -
             "catalogue": sum(map(size_of, catalogue_files)),
             "segments": size_of(paths.segments),
             "index": size_of(paths.index),
+            "blobs": size_of(paths.blobs),
         },
-        categories={name: count for name, count in named.items() if name is not None},
+        categories=_named(snapshot, firsts, "categories", snapshot.categories),
+        namespaces=_named(snapshot, firsts, "namespaces", snapshot.namespaces),
+        modalities=_modalities(snapshot, firsts),
+        spaces={space.row.name: _live_vectors(space) for space in snapshot.spaces if space.row.dimension},
     )
+
+
+def _named(snapshot: Snapshot, firsts: list[Mask], column: str, names: dict[int, str]) -> dict[str, int]:
+    """Memories by the name of a number in their rows; those without a name are left out."""
+    values = np.concatenate(
+        [getattr(b.rows, column)[m] for b, m in zip(snapshot.blocks, firsts, strict=True)]
+    )
+    numbers, counts = np.unique(values, return_counts=True)
+    pairs = zip(numbers.tolist(), counts.tolist(), strict=True)
+    return {names[number]: count for number, count in pairs if number in names}
+
+
+def _modalities(snapshot: Snapshot, firsts: list[Mask]) -> dict[str, int]:
+    values = np.concatenate([b.rows.presences[m] for b, m in zip(snapshot.blocks, firsts, strict=True)])
+    return {name: int(((values & bit) > 0).sum()) for name, bit in MODALITIES.items()}
+
+
+def _live_vectors(space: Space) -> int:
+    return sum(int(_live_rows(block).sum()) for block in space.blocks)
 
 
 def _live_rows(block: Block) -> npt.NDArray[np.bool_]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from arrowmind.config import default_config
 from arrowmind.errors import InvalidArgumentError, MemoryStoreError
 from arrowmind.memory import tables
+from arrowmind.memory.blobs import read_blob
 from arrowmind.memory.drafts import check_ids, check_top_k, clean_text, make_drafts
+from arrowmind.memory.encoder import Encoders
+from arrowmind.memory.forgetting import forget
 from arrowmind.memory.intake import Intake
 from arrowmind.memory.keeper import Keeper
 from arrowmind.memory.opening import check_encoder, open_catalogue
@@ -17,6 +21,7 @@ from arrowmind.memory.recaller import Limits, Recaller
 from arrowmind.memory.session import SessionHolder
 from arrowmind.memory.settings import configured_recall_settings, configured_store_settings
 from arrowmind.memory.statistics import collect_stats
+from arrowmind.memory.traits import ORIGINS
 from arrowmind.memory.verification import verify_store
 from arrowmind.observe import metrics, no_progress
 
@@ -25,13 +30,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import timedelta
     from types import TracebackType
+    from typing import TypeAlias, TypeVar
 
     from arrowmind.config import Config
-    from arrowmind.memory.encoder import TextEncoder
+    from arrowmind.memory.attachments import Attachment
+    from arrowmind.memory.encoder import AudioEncoder, ImageEncoder, TextEncoder
     from arrowmind.memory.records import CompactionReport, Hit, Record, StoreStats, VerifyReport
     from arrowmind.memory.settings import RecallSettings, StoreSettings
     from arrowmind.memory.times import Moment
     from arrowmind.observe import Progress
+
+    T = TypeVar("T")
+    OneOrEach: TypeAlias = T | Sequence[T]
+    MediaLike: TypeAlias = bytes | str | os.PathLike[str]
 
 __all__ = ["MemoryStore"]
 
@@ -53,6 +64,9 @@ class MemoryStore:
         path: str | os.PathLike[str] | None = None,
         engine: TextEncoder | None = None,
         *,
+        image_engine: ImageEncoder | None = None,
+        audio_engine: AudioEncoder | None = None,
+        namespace: str | None = None,
         create: bool = True,
         settings: StoreSettings | None = None,
         recall_settings: RecallSettings | None = None,
@@ -66,6 +80,9 @@ class MemoryStore:
             path: its folder; None takes `memory.path`.
             engine: makes vectors of texts. Without one, recall goes by words only, and remembering needs
                 vectors from the caller.
+            image_engine: makes vectors of images, and of texts to find images by.
+            audio_engine: makes vectors of sounds.
+            namespace: confines all that is done through this object to one namespace.
             create: whether to make a new store where there is none.
             settings: when it moves data between its files; None takes `memory.flush_rows`.
             recall_settings: how it ranks; None takes `memory.vector_weight` and `memory.text_weight`.
@@ -87,7 +104,9 @@ class MemoryStore:
         self._sessions = SessionHolder(self._catalogue, self._paths)
         self._keeper = Keeper(self._catalogue, self._paths, self._sessions, settings)
         root = self._paths.root
-        self._intake = Intake(self._catalogue, self._keeper, engine, root, settings.flush_rows)
+        encoders = Encoders(engine, image_engine, audio_engine)
+        self._namespace = namespace
+        self._intake = Intake(self._catalogue, self._keeper, encoders, self._paths, settings.flush_rows)
         self._recaller = Recaller(
             self._catalogue, self._sessions, self._keeper, engine, recall_settings, root
         )
@@ -103,21 +122,34 @@ class MemoryStore:
 
     def remember(
         self,
-        text: str,
+        text: str | None = None,
         *,
+        embeddings: Any = None,
+        image: MediaLike | None = None,
+        audio: MediaLike | None = None,
         category: str | None = None,
         metadata: dict[str, Any] | None = None,
         timestamp: Moment | None = None,
         expires: Moment | timedelta | None = None,
+        namespace: str | None = None,
+        origin: str = ORIGINS[0],
+        trust: float | None = None,
     ) -> int:
-        """Stores one text, verbatim. When it returns, the text is on disk.
+        """Stores one memory, verbatim. When it returns, all of it is on disk.
 
         Args:
-            text: what to remember; lone surrogates become U+FFFD.
+            text: what to remember; lone surrogates become U+FFFD. None beside an image or a sound.
+            embeddings: vectors that are there already: float32 [dimension] of the text, or such by the names
+                of their spaces.
+            image: see `remember_many`, as for all that follows.
+            audio: bytes of a sound file, or its path.
             category: a label to filter by.
             metadata: JSON values that come back with it.
             timestamp: when it happened; now if not given.
             expires: when it is forgotten by itself: a moment, or a time from now.
+            namespace: where it belongs.
+            origin: who says it.
+            trust: how far to believe it.
 
         Returns:
             Its id.
@@ -126,34 +158,60 @@ class MemoryStore:
             InvalidArgumentError: an argument cannot be used.
             MemoryStoreError: it could not be stored.
         """
+        if isinstance(embeddings, Mapping):
+            given: Any = {name: [vector] for name, vector in embeddings.items() if vector is not None}
+        else:
+            given = None if embeddings is None else [embeddings]
         return self.remember_many(
-            [text], category=category, metadata=metadata, timestamp=timestamp, expires=expires
+            [text],
+            given,
+            image=image,
+            audio=audio,
+            category=category,
+            metadata=metadata,
+            timestamp=timestamp,
+            expires=expires,
+            namespace=namespace,
+            origin=origin,
+            trust=trust,
         )[0]
 
     def remember_many(
         self,
-        texts: Sequence[str],
+        texts: Sequence[str | None],
         embeddings: Any = None,
         *,
-        category: str | Sequence[str | None] | None = None,
-        metadata: dict[str, Any] | Sequence[dict[str, Any] | None] | None = None,
-        timestamp: Moment | Sequence[Moment | None] | None = None,
-        expires: Moment | timedelta | Sequence[Moment | timedelta | None] | None = None,
+        image: OneOrEach[MediaLike | None] = None,
+        audio: OneOrEach[MediaLike | None] = None,
+        category: OneOrEach[str | None] = None,
+        metadata: OneOrEach[dict[str, Any] | None] = None,
+        timestamp: OneOrEach[Moment | None] = None,
+        expires: OneOrEach[Moment | timedelta | None] = None,
+        namespace: OneOrEach[str | None] = None,
+        origin: OneOrEach[str] = ORIGINS[0],
+        trust: OneOrEach[float | None] = None,
         progress: Progress = no_progress,
     ) -> list[int]:
-        """Stores many texts. Nothing is stored if any argument cannot be used.
+        """Stores many memories. Nothing is stored if any argument cannot be used.
 
-        The work is committed in parts: after an error or a kill, the first texts may be stored already, in
-        order and without gaps.
+        The work is committed in parts: after an error or a kill, the first memories may be stored already, in
+        order and without gaps. Of all arguments but the first two, give one value for all or a list with one
+        each.
 
         Args:
-            texts: what to remember.
-            embeddings: vectors float32 [len(texts), dimension] if they are there already.
-            category: one for all, or one per text; so are metadata, timestamp and expires.
-            metadata: see `remember`.
-            timestamp: see `remember`.
-            expires: see `remember`.
-            progress: called with (texts on disk, all texts, "memories").
+            texts: what to remember; None beside an image or a sound that speaks for itself.
+            embeddings: vectors float32 [len(texts), dimension] of the texts if they are there already, or
+                sequences of vectors by the names of their spaces, with None for those without.
+            image: bytes of an image file, or its path; kept as it is, once however often it is remembered.
+            audio: the same of a sound.
+            category: a label to filter by.
+            metadata: JSON values that come back with it.
+            timestamp: when it happened; now if not given.
+            expires: when it is forgotten by itself: a moment, or a time from now.
+            namespace: where it belongs.
+            origin: who says it: ``user``, ``agent``, ``tool``, ``web`` or ``derived``.
+            trust: how far to believe it, 0 to 1; by default what its origin is trusted.
+            progress: called with (memories on disk, all memories, "memories").
 
         Returns:
             Their ids, in order.
@@ -163,12 +221,25 @@ class MemoryStore:
             MemoryStoreError: they could not be stored.
         """
         self._check_open()
-        drafts = make_drafts(texts, category, metadata, timestamp, expires)
+        columns = {
+            **{"image": image, "audio": audio, "category": category, "metadata": metadata},
+            **{"timestamp": timestamp, "expires": expires, "origin": origin, "trust": trust},
+            "namespace": self._confined(namespace),
+        }
+        drafts = make_drafts(texts, columns)
         ids: list[int] = []
         for part in self._intake.store(drafts, embeddings):
             ids += part
             progress(len(ids), len(drafts), "memories")
         return ids
+
+    def _confined(self, namespace: Any) -> Any:
+        """The namespace to use: that of this object, if it is confined to one."""
+        if self._namespace is None or namespace in (None, self._namespace):
+            return self._namespace or namespace
+        raise InvalidArgumentError(
+            f"namespace={namespace!r}: the store was opened for {self._namespace!r} alone; open another"
+        )
 
     # Recalling.
 
@@ -180,6 +251,8 @@ class MemoryStore:
         category: str | None = None,
         since: Moment | None = None,
         until: Moment | None = None,
+        namespace: str | None = None,
+        modality: str | None = None,
         embedding: Any = None,
     ) -> list[Hit]:
         """Finds memories by meaning and by words.
@@ -190,6 +263,8 @@ class MemoryStore:
             category: only those of this category.
             since: only those from then on.
             until: only those before then.
+            namespace: only those of this namespace.
+            modality: only those that hold a ``text``, an ``image``, or ``audio``.
             embedding: vector float32 [dimension] of the query, if it is there already.
 
         Returns:
@@ -203,8 +278,9 @@ class MemoryStore:
         if not isinstance(query, str):
             raise InvalidArgumentError(f"query is {type(query).__name__}; give a string")
         number = check_top_k(self._top_k if top_k is None else top_k)
+        limits = Limits(category, since, until, self._confined(namespace), modality)
         with metrics.recall_seconds.time():
-            return self._recaller.recall(clean_text(query), number, Limits(category, since, until), embedding)
+            return self._recaller.recall(clean_text(query), number, limits, embedding)
 
     def get(self, id: int) -> Record | None:  # noqa: A002  the documented name
         """The memory with this id; None if there is none, or it was forgotten.
@@ -215,8 +291,17 @@ class MemoryStore:
         """
         self._check_open()
         for number in check_ids([id]):
-            return self._recaller.get(number)
+            return self._recaller.get(number, Limits(namespace=self._namespace))
         return None
+
+    def attachment(self, attachment: Attachment) -> bytes:
+        """The bytes of an image or a sound of a record.
+
+        Raises:
+            MemoryStoreError: they are gone, as after a compaction once forgotten, or damaged.
+        """
+        self._check_open()
+        return read_blob(self._paths.blobs, attachment)
 
     # Forgetting.
 
@@ -232,27 +317,12 @@ class MemoryStore:
             How many memories were forgotten.
         """
         self._check_open()
-        numbers = check_ids(ids)
-        session = self._sessions.current
-        with self._catalogue.writing() as db:
-            snapshot = session.snapshot_in(db)
-            places = {id_: place for id_ in numbers if (place := snapshot.find(id_)) is not None}
-            tables.delete_pending(db, [id_ for id_, (block, _) in places.items() if block.segment is None])
-            tables.insert_tombstones(
-                db,
-                [
-                    (id_, block.segment.id, block.rows.window_count(row))
-                    for id_, (block, row) in places.items()
-                    if block.segment is not None
-                ],
-            )
-            tables.delete_accesses(db, places)
-            if places:
-                tables.touch_layout(db)
-        session.accesses.drop(places)
-        if places:
+        gone = forget(
+            self._catalogue, self._sessions.current, check_ids(ids), Limits(namespace=self._namespace)
+        )
+        if gone:
             self._keeper.reclaim()
-        return len(places)
+        return len(gone)
 
     def compact(self) -> CompactionReport:
         """Removes every byte of what was forgotten or has expired from all files, and merges small segments.

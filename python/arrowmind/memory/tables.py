@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from arrowmind.memory.spaces import HOME
+from arrowmind.memory.traits import Traits
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Sequence
 
-__all__ = ["IndexRow", "NewRecord", "PendingRow", "SegmentRow"]
+    from arrowmind.memory.attachments import Attachment
+
+__all__ = ["IndexRow", "NewRecord", "PendingRow", "SegmentRow", "SpaceVectors"]
+
+_PENDING = "id, text, metadata, timestamp, expires, category, namespace, origin, trust, presence"
+
+
+@dataclass(frozen=True)
+class SpaceVectors:
+    """Vectors of a memory in a space other than that of texts, packed (`pack_vectors`)."""
+
+    space: int
+    windows: int
+    vectors: bytes
 
 
 @dataclass(frozen=True)
@@ -17,19 +33,28 @@ class NewRecord:
     """A memory on its way into the store; moments in microseconds, `text` and `metadata` as UTF-8."""
 
     text: bytes
-    category: int
+    traits: Traits
     metadata: bytes
     timestamp: int
     expires: int
     windows: int
     vectors: bytes
+    others: tuple[SpaceVectors, ...] = ()
+    attachments: tuple[Attachment, ...] = ()
 
 
 @dataclass(frozen=True)
-class PendingRow(NewRecord):
-    """A memory that waits in the catalogue."""
+class PendingRow:
+    """Vectors of a memory that waits in the catalogue, in one space; the text goes with those of texts."""
 
     id: int
+    text: bytes
+    traits: Traits
+    metadata: bytes
+    timestamp: int
+    expires: int
+    windows: int
+    vectors: bytes
 
 
 @dataclass(frozen=True)
@@ -45,6 +70,7 @@ class SegmentRow:
     bytes: int
     checksum: int
     indexed: int
+    space: int = HOME
 
 
 @dataclass(frozen=True)
@@ -99,14 +125,35 @@ def categories(db: sqlite3.Connection) -> dict[int, str]:
     return dict(db.execute("SELECT id, name FROM category"))
 
 
+def namespace_id(db: sqlite3.Connection, name: str) -> int:
+    """Number of a namespace, made if new."""
+    db.execute("INSERT INTO namespace (name) VALUES (?) ON CONFLICT DO NOTHING", (name,))
+    return int(db.execute("SELECT id FROM namespace WHERE name = ?", (name,)).fetchone()[0])
+
+
+def namespace_ids(db: sqlite3.Connection, names: Iterable[str]) -> dict[str, int]:
+    """Numbers of namespaces by their name."""
+    return {name: namespace_id(db, name) for name in sorted(names)}
+
+
+def namespaces(db: sqlite3.Connection) -> dict[int, str]:
+    """Names of namespaces by their number."""
+    return dict(db.execute("SELECT id, name FROM namespace"))
+
+
 def insert_pending(db: sqlite3.Connection, ids: Iterable[int], records: Sequence[NewRecord]) -> None:
     """Adds rows that wait for a segment."""
+    numbered = list(zip(ids, records, strict=True))
     db.executemany(
-        "INSERT INTO pending VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        f"INSERT INTO pending ({_PENDING}, windows, vectors) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
-            (id_, r.text, r.category, r.metadata, r.timestamp, r.expires, r.windows, r.vectors)
-            for id_, r in zip(ids, records, strict=True)
+            (id_, r.text, r.metadata, r.timestamp, r.expires, *r.traits.numbers, r.windows, r.vectors)
+            for id_, r in numbered
         ),
+    )
+    db.executemany(
+        "INSERT INTO pending_space VALUES (?, ?, ?, ?)",
+        ((id_, v.space, v.windows, v.vectors) for id_, r in numbered for v in r.others),
     )
     _count_pending(db, sum(record.windows for record in records))
 
@@ -118,11 +165,24 @@ def _count_pending(db: sqlite3.Connection, change: int) -> None:
 def pending_after(db: sqlite3.Connection, last_id: int) -> list[PendingRow]:
     """Waiting rows with a higher id, in order."""
     rows = db.execute(
-        "SELECT text, category, metadata, timestamp, expires, windows, vectors, id FROM pending "
-        "WHERE id > ? ORDER BY id",
-        (last_id,),
+        f"SELECT {_PENDING}, windows, vectors FROM pending WHERE id > ? ORDER BY id", (last_id,)
     )
-    return [PendingRow(*row) for row in rows]
+    return [_pending_row(row) for row in rows]
+
+
+def pending_in_space(db: sqlite3.Connection, space: int, last_id: int) -> list[PendingRow]:
+    """The same in another space than that of texts; without texts and metadata."""
+    rows = db.execute(
+        "SELECT id, x'', x'', timestamp, expires, category, namespace, origin, trust, presence, s.windows, "
+        "s.vectors FROM pending_space s JOIN pending USING (id) WHERE s.space = ? AND id > ? ORDER BY id",
+        (space, last_id),
+    )
+    return [_pending_row(row) for row in rows]
+
+
+def _pending_row(row: tuple[Any, ...]) -> PendingRow:
+    id_, text, metadata, timestamp, expires, *traits, windows, vectors = row
+    return PendingRow(id_, text, Traits(*traits), metadata, timestamp, expires, windows, vectors)
 
 
 def pending_vectors(db: sqlite3.Connection) -> int:
@@ -142,6 +202,7 @@ def delete_pending(db: sqlite3.Connection, ids: Iterable[int]) -> list[int]:
         row = db.execute("SELECT windows FROM pending WHERE id = ?", (id_,)).fetchone()
         if row:
             db.execute("DELETE FROM pending WHERE id = ?", (id_,))
+            db.execute("DELETE FROM pending_space WHERE id = ?", (id_,))
             removed.append(id_)
             vectors += int(row[0])
     _count_pending(db, -vectors)
@@ -157,8 +218,8 @@ def expired_pending(db: sqlite3.Connection, now: int) -> list[int]:
 def segments(db: sqlite3.Connection) -> list[SegmentRow]:
     """All segments, oldest first."""
     rows = db.execute(
-        "SELECT id, name, records, vectors, first_id, last_id, bytes, checksum, indexed "
-        "FROM segment ORDER BY id"
+        "SELECT id, name, records, vectors, first_id, last_id, bytes, checksum, indexed, "
+        "space FROM segment ORDER BY id"
     )
     return [SegmentRow(*row) for row in rows]
 
@@ -166,9 +227,12 @@ def segments(db: sqlite3.Connection) -> list[SegmentRow]:
 def insert_segment(db: sqlite3.Connection, row: SegmentRow) -> int:
     """Names a segment file; returns its id (``row.id`` is not used)."""
     cursor = db.execute(
-        "INSERT INTO segment (name, records, vectors, first_id, last_id, bytes, checksum, indexed) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        (row.name, row.records, row.vectors, row.first_id, row.last_id, row.bytes, row.checksum, row.indexed),
+        "INSERT INTO segment (name, records, vectors, first_id, last_id, bytes, checksum, indexed, "
+        "space) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            *(row.name, row.records, row.vectors, row.first_id, row.last_id),
+            *(row.bytes, row.checksum, row.indexed, row.space),
+        ),
     )
     return int(cursor.lastrowid or 0)
 
@@ -184,22 +248,24 @@ def mark_indexed(db: sqlite3.Connection, ids: Iterable[int]) -> None:
 
 
 def insert_tombstones(db: sqlite3.Connection, rows: Iterable[tuple[int, int, int]]) -> None:
-    """Forgets memories that lie in segments; each row is (id, segment, vectors)."""
+    """Forgets memories in segments that hold their vectors; each row is (id, segment, vectors)."""
     db.executemany("INSERT INTO tombstone VALUES (?, ?, ?) ON CONFLICT DO NOTHING", rows)
 
 
-def move_tombstones(db: sqlite3.Connection, ids: Iterable[int], segment: int) -> None:
-    """Notes that forgotten memories lie in another segment now."""
-    db.executemany("UPDATE tombstone SET segment = ? WHERE id = ?", ((segment, id_) for id_ in ids))
+def move_tombstones(db: sqlite3.Connection, old: Iterable[int], new: int) -> None:
+    """Notes that what is forgotten of old segments lies in a new one."""
+    db.executemany("UPDATE tombstone SET segment = ? WHERE segment = ?", ((new, id_) for id_ in old))
 
 
-def delete_tombstones(db: sqlite3.Connection, ids: Iterable[int]) -> None:
-    """Drops the marks of memories whose bytes are gone."""
-    db.executemany("DELETE FROM tombstone WHERE id = ?", ((id_,) for id_ in ids))
+def delete_tombstones(db: sqlite3.Connection, ids: Iterable[int], segments: Iterable[int]) -> None:
+    """Drops the marks of memories whose bytes are gone from these segments."""
+    segments = list(segments)
+    pairs = ((id_, segment) for id_ in ids for segment in segments)
+    db.executemany("DELETE FROM tombstone WHERE id = ? AND segment = ?", pairs)
 
 
 def tombstones(db: sqlite3.Connection) -> list[tuple[int, int]]:
-    """(id, segment) of forgotten memories that still lie in segments, by id."""
+    """(id, segment) of forgotten memories that still lie in segments, by id; one for each of its segments."""
     return db.execute("SELECT id, segment FROM tombstone ORDER BY id").fetchall()
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from arrowmind.memory.rows import Rows
     from arrowmind.memory.settings import RecallSettings
-    from arrowmind.memory.snapshot import Block, Filter, Snapshot
+    from arrowmind.memory.snapshot import Block, Filter, Space
 
     FloatArray = npt.NDArray[np.float32]
 
@@ -48,33 +48,33 @@ class _Found:
 
 
 def nearest(
-    snapshot: Snapshot, query: FloatArray, depth: int, wanted: Filter, settings: RecallSettings
+    space: Space, query: FloatArray, depth: int, wanted: Filter, settings: RecallSettings
 ) -> list[Nearest]:
     """The ``depth`` memories with the highest cosine (of their best window), highest first.
 
     Args:
-        snapshot: where to look.
+        space: where to look.
         query: float32 [dimension], of length 1.
         depth: how many.
         wanted: which memories are looked for.
         settings: how.
     """
-    search = _scan_all if snapshot.vectors <= settings.full_scan_rows else _scan_codes
+    search = _scan_all if space.vectors <= settings.full_scan_rows else _scan_codes
     count = depth
     while True:
-        found = search(snapshot, query, count, wanted, settings)
+        found = search(space, query, count, wanted, settings)
         best = _best_windows(found)
         # A long text may fill many rows: then ask for more of them.
-        if len(best) >= depth or len(found.ids) < count or count >= snapshot.vectors:
+        if len(best) >= depth or len(found.ids) < count or count >= space.vectors:
             return best[:depth]
         count *= 4
 
 
-def cosines_of(snapshot: Snapshot, query: FloatArray, ids: Sequence[int]) -> dict[int, Nearest]:
+def cosines_of(space: Space, query: FloatArray, ids: Sequence[int]) -> dict[int, Nearest]:
     """Cosine and window of given memories, as far as they are found."""
     wanted = np.array(sorted(ids), dtype=np.int64)
     found: dict[int, Nearest] = {}
-    for block in snapshot.blocks:
+    for block in space.blocks:
         rows = block.rows
         first = np.searchsorted(rows.ids, wanted, side="left")
         count = np.searchsorted(rows.ids, wanted, side="right") - first
@@ -88,36 +88,34 @@ def cosines_of(snapshot: Snapshot, query: FloatArray, ids: Sequence[int]) -> dic
 
 
 def _scan_all(
-    snapshot: Snapshot, query: FloatArray, count: int, wanted: Filter, settings: RecallSettings
+    space: Space, query: FloatArray, count: int, wanted: Filter, settings: RecallSettings
 ) -> _Found:
     """Every row in INT8."""
-    parts = [_scan_block(block, query, count, wanted, settings) for block in snapshot.blocks]
+    parts = [_scan_block(block, query, count, wanted, settings) for block in space.blocks]
     return _sorted(_join(parts), count)
 
 
 def _scan_codes(
-    snapshot: Snapshot, query: FloatArray, count: int, wanted: Filter, settings: RecallSettings
+    space: Space, query: FloatArray, count: int, wanted: Filter, settings: RecallSettings
 ) -> _Found:
     """One-bit codes choose ``oversample * count`` rows, INT8 ranks them. Rows without signs: all in INT8."""
     parts = []
-    for number, chosen in _closest(
-        snapshot, query_bits(query), settings.oversample * count, wanted, settings
-    ):
-        rows = snapshot.blocks[number].rows
+    for number, chosen in _closest(space, query_bits(query), settings.oversample * count, wanted, settings):
+        rows = space.blocks[number].rows
         parts.append(_Found.of(rows, chosen, _native.scan_dot(rows.codes, rows.scales, query, chosen)))
-    for block in snapshot.blocks:
+    for block in space.blocks:
         if block.rows.signs is None:
             parts.append(_scan_block(block, query, count, wanted, settings))
     return _sorted(_join(parts), count)
 
 
 def _closest(
-    snapshot: Snapshot, bits: npt.NDArray[np.uint8], count: int, wanted: Filter, settings: RecallSettings
+    space: Space, bits: npt.NDArray[np.uint8], count: int, wanted: Filter, settings: RecallSettings
 ) -> list[tuple[int, npt.NDArray[np.uint32]]]:
     """The rows with the smallest distances of all blocks with signs: (block, ascending rows)."""
     blocks, rows = np.empty(0, np.int64), np.empty(0, np.uint32)
     distances, limit = np.empty(0, np.int32), None
-    for number, block in enumerate(snapshot.blocks):
+    for number, block in enumerate(space.blocks):
         if block.rows.signs is None:
             continue
         # What the blocks before have found bounds what this one still has to look at.

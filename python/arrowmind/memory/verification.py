@@ -8,9 +8,12 @@ import numpy as np
 
 from arrowmind.errors import MemoryStoreError
 from arrowmind.memory import tables
+from arrowmind.memory.attachments import all_blobs
+from arrowmind.memory.blobs import blob_problem
 from arrowmind.memory.records import VerifyReport
 from arrowmind.memory.rows import rows_of_pending
 from arrowmind.memory.segment import file_checksum, open_segment
+from arrowmind.memory.spaces import HOME, all_spaces
 from arrowmind.memory.text_index import IndexDamagedError, TextIndex
 from arrowmind.memory.vectors import sign_codes
 
@@ -34,22 +37,24 @@ def verify_store(paths: StorePaths, catalogue: Catalogue) -> VerifyReport:
     # One read transaction: nothing that the catalogue names can vanish from its view, though files may.
     with catalogue.reading() as db:
         problems += _check_tables(db)
-        dimension = int(tables.settings(db).get("dimension", 0))
+        dimensions = {space.id: space.dimension for space in all_spaces(db)}
         segments = tables.segments(db)
         for segment in segments:
             try:
-                found = _check_segment(paths, segment, dimension, problems)
+                found = _check_segment(paths, segment, dimensions.get(segment.space, 0), problems)
             except FileNotFoundError:
                 # Another process may have compacted since this view of the catalogue was taken.
                 if _is_named(catalogue, segment):
                     problems.append(f"segment {segment.name} is missing")
                 continue
-            if found is not None:
+            if found is not None and segment.space == HOME:
                 ids.append(found)
-        pending = rows_of_pending(tables.pending_after(db, 0), dimension, "the catalogue")
+        pending = rows_of_pending(tables.pending_after(db, 0), dimensions.get(HOME, 0), "the catalogue")
         ids.append(pending.ids[pending.first_rows])
         problems += _check_ids(db, np.concatenate(ids))
         problems += _check_index(db, paths)
+        blobs = all_blobs(db)
+        problems += filter(None, (blob_problem(paths.blobs, name, size) for name, size in blobs.items()))
     return VerifyReport(sum(map(len, ids)), len(segments), problems)
 
 

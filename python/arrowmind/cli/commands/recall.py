@@ -36,10 +36,10 @@ def run(
 ) -> None:
     text = " ".join(query)
     number = session.config.memory.top_k if top_k is None else top_k
-    limits = {"since": parse_moment(since, "--since"), "until": parse_moment(until, "--until")}
+    begin, end = parse_moment(since, "--since"), parse_moment(until, "--until")
     engine = None if words_only else _engine(session, model)
     with open_store(session, store, engine, words_only=words_only) as opened:
-        hits = opened.recall(text, number, category=category, **limits)
+        hits = opened.recall(text, number, category=category, since=begin, until=end)
     session.show(
         {"query": text, "hits": [hit.to_dict() for hit in hits]},
         lambda: _print(hits, full=full),

@@ -91,7 +91,7 @@ def _remember(
     try:
         while part := list(itertools.islice(rows, _PART)):
             before = len(ids)
-            columns = {key: [row.get(key) for row in part] for key in _KEYS[2:]}
+            columns: dict[str, Any] = {key: [row.get(key) for row in part] for key in _KEYS[2:]}
             categories = [row.get("category", category) for row in part]
             texts = [row["text"] for row in part]
             ids += store.remember_many(texts, category=categories, progress=advance, **columns)
