@@ -12,6 +12,7 @@
     targets             the numbers we hold ourselves to
     report, comparison  tables; is one result worse than another?
     language/           language models, and llama.cpp
+    memory/             what recall finds of conversations
     command             `arrowmind bench`
 """
 

@@ -1,4 +1,7 @@
-"""`arrowmind bench`: measure, print, keep as JSON; `compare` judges two results, `llm` is for decoders."""
+"""`arrowmind bench`: measure, print, keep as JSON.
+
+`compare` judges two results, `llm` is for decoders, `memory` for what recall finds.
+"""
 
 from __future__ import annotations
 
@@ -47,6 +50,10 @@ def main(words: Sequence[str]) -> int:
         from arrowmind.bench.language.command import main as language  # noqa: PLC0415  needed here alone
 
         return language(words[1:])
+    if words[:1] == ["memory"]:
+        from arrowmind.bench.memory.command import main as memory  # noqa: PLC0415
+
+        return memory(words[1:])
     configure_logging("warning")
     if "compare" in words:
         return _compare(_compare_parser().parse_args([word for word in words if word != "compare"]))

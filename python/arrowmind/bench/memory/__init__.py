@@ -1,0 +1,13 @@
+"""Whether the memory finds what it was told: conversations with questions whose answers are known.
+
+::
+
+    conversations   LoCoMo: turns, sessions, questions, and the turns that answer them
+    telling         a conversation as a store remembers it
+    measures        found or not, of one question; their means
+    asking          every question to the store
+    tuning          weights learned on the other conversations
+    report          tables
+    targets         the numbers we hold ourselves to
+    command         `arrowmind bench memory`
+"""

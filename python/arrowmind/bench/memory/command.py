@@ -1,0 +1,134 @@
+"""`arrowmind bench memory`: what the memory finds of long conversations; measure, print, keep as JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from contextlib import closing
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from arrowmind.bench.lines import progress_or_lines
+from arrowmind.bench.results import write_result
+from arrowmind.observe import configure_logging
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from arrowmind.bench.memory.conversations import Conversation
+    from arrowmind.memory import TextEncoder
+    from arrowmind.observe import Progress
+
+__all__ = ["FORMAT", "main", "measure_memory"]
+
+FORMAT, VERSION = "arrowmind.bench.memory", 1
+
+
+def main(words: Sequence[str]) -> int:
+    """Run the command.
+
+    Args:
+        words: The command line behind `arrowmind bench memory`.
+
+    Returns:
+        0, or 1 when `--check` finds an unreached target.
+    """
+    configure_logging("warning")
+    return _run(_parser().parse_args(list(words)))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="arrowmind bench memory", description=__doc__)
+    add = parser.add_argument
+    add("--locomo", type=Path, required=True, help="folder or file of LoCoMo conversations")
+    add("--model", type=Path, help="model folder of the encoder (default: all-MiniLM-L6-v2 in INT8)")
+    add("--source", type=Path, help="Hugging Face folder to make it from")
+    add("--cache", type=Path, default=Path("results/cache"), help="where that is kept")
+    add("--out", type=Path, help="JSON to write (default: results/bench-memory-<time>.json)")
+    add("--json", action="store_true", help="print the JSON instead of tables")
+    add("--check", action="store_true", help="exit with 1 when a target is not reached")
+    return parser
+
+
+def _run(options: argparse.Namespace) -> int:
+    from arrowmind import ArrowEngine  # noqa: PLC0415  not needed for --help
+    from arrowmind.bench.memory.conversations import read_conversations  # noqa: PLC0415
+    from arrowmind.bench.memory.report import print_memory_result  # noqa: PLC0415
+    from arrowmind.bench.memory.targets import judge_memory  # noqa: PLC0415
+
+    started, clock = datetime.now(timezone.utc), time.monotonic()
+    conversations = read_conversations(options.locomo)
+    engine = ArrowEngine(options.model or _prepared(options.source, options.cache.resolve()))
+    with progress_or_lines() as progress:
+        measured = measure_memory(conversations, engine, progress)
+    verdicts = judge_memory(measured.get("held_out", measured["shipped"]))
+    result = {**_head(started, conversations, engine), **measured}
+    result["targets"] = [verdict.to_dict() for verdict in verdicts]
+    result["seconds"] = time.monotonic() - clock
+    path = write_result(result, options.out, "bench-memory")
+    if options.json:
+        print(json.dumps(result))
+    else:
+        print_memory_result(result, verdicts)
+        print(f"written: {path}")
+    return int(options.check and any(verdict.reached is False for verdict in verdicts))
+
+
+def measure_memory(
+    conversations: Sequence[Conversation], encoder: TextEncoder, progress: Progress
+) -> dict[str, Any]:
+    """Tells each conversation to a store of its own and asks its questions.
+
+    Returns:
+        JSON values: ``shipped``, the means by category, and ``recall``, how long one took.
+    """
+    from arrowmind.bench.memory.asking import ask  # noqa: PLC0415
+    from arrowmind.bench.memory.measures import means  # noqa: PLC0415
+    from arrowmind.bench.memory.telling import tell  # noqa: PLC0415
+    from arrowmind.bench.statistics import latency  # noqa: PLC0415
+
+    answers = []
+    for number, conversation in enumerate(conversations, start=1):
+        with tempfile.TemporaryDirectory(prefix="arrowmind-") as folder:
+            store, places = tell(conversation, Path(folder) / "memory", encoder)
+            with closing(store):
+                answers.append(ask(store, places, conversation))
+        progress(number, len(conversations), "conversations")
+    return {
+        "shipped": means(item for each in answers for item in each.found),
+        "recall": latency([seconds for each in answers for seconds in each.seconds]),
+    }
+
+
+def _prepared(source: Path | None, cache: Path) -> Path:
+    """The folder of the INT8 encoder, made if it is not there yet."""
+    from arrowmind.bench.contenders import contender  # noqa: PLC0415
+    from arrowmind.bench.contenders.base import Job  # noqa: PLC0415
+    from arrowmind.bench.source import find_source  # noqa: PLC0415
+
+    name = "arrowmind-int8"
+    job = Job(name, find_source(source), cache / name, threads=2)
+    folder = job.cache / name
+    if not (folder / "weights.arrow").is_file():
+        contender(name).load().prepare(job)
+    return folder
+
+
+def _head(started: datetime, conversations: Sequence[Conversation], encoder: TextEncoder) -> dict[str, Any]:
+    from arrowmind.bench.hardware import hardware_record  # noqa: PLC0415
+
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "started": started.isoformat(timespec="seconds"),
+        "hardware": hardware_record(),
+        "workload": {
+            "conversations": len(conversations),
+            "turns": sum(len(each.turns) for each in conversations),
+            "questions": sum(len(each.questions) for each in conversations),
+            "encoder": encoder.fingerprint,
+        },
+    }

@@ -1,0 +1,65 @@
+"""Tables for people."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from arrowmind.bench.report import target_table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from arrowmind.bench.memory.measures import Means
+    from arrowmind.bench.targets import Verdict
+
+__all__ = ["means_table", "print_memory_result"]
+
+_WIDTH = 124  # of what is not a terminal
+_COLUMNS = {
+    "turn_any1": "turn\nany@1",
+    "turn_any5": "turn\nany@5",
+    "turn_any10": "turn\nany@10",
+    "turn_fraction10": "turn\nfraction@10",
+    "session_any5": "session\nany@5",
+    "session_fraction5": "session\nfraction@5",
+    "session_fraction10": "session\nfraction@10",
+}
+
+
+def print_memory_result(
+    result: Mapping[str, Any], verdicts: Sequence[Verdict], console: Console | None = None
+) -> None:
+    """Print everything a run measured."""
+    shown = console or Console(width=None if sys.stdout.isatty() else _WIDTH)
+    hardware, workload = result["hardware"], result["workload"]
+    shown.print(
+        f"{hardware['cpu']}, {hardware['cpus']} processors; {workload['conversations']} conversations, "
+        f"{workload['turns']} turns, {workload['questions']} questions"
+    )
+    for name, title in (
+        ("held_out", "weights learned on the other conversations"),
+        ("shipped", "weights shipped"),
+    ):
+        if name in result:
+            shown.print(means_table(result[name], title))
+    for fold in result.get("folds", ()):
+        shown.print(means_table({fold["conversation"]: fold["means"]["all"]}, "held out"))
+    recall = result["recall"]
+    shown.print(f"one recall: p50 {recall['p50_ms']:.1f} ms, p99 {recall['p99_ms']:.1f} ms")
+    shown.print(target_table(verdicts))
+
+
+def means_table(rows: Means, title: str) -> Table:
+    """Percent of each measure, by category."""
+    table = Table(title=title)
+    table.add_column("questions", no_wrap=True)
+    table.add_column("number", justify="right")
+    for name in _COLUMNS.values():
+        table.add_column(name, justify="right")
+    for category, row in rows.items():
+        table.add_row(category, f"{row['questions']:.0f}", *(f"{row[name]:.1f}" for name in _COLUMNS))
+    return table
