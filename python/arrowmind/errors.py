@@ -117,12 +117,16 @@ class ProviderError(ConsolidationError):
 
     Attributes:
         is_passing: whether the same request may work later.
+        is_answer: whether a model answered, in a way that cannot be used.
         after: seconds to wait before, where the other side told them.
     """
 
-    def __init__(self, message: str, *, is_passing: bool = False, after: float | None = None) -> None:
+    def __init__(
+        self, message: str, *, is_passing: bool = False, is_answer: bool = False, after: float | None = None
+    ) -> None:
         super().__init__(message)
         self.is_passing = is_passing
+        self.is_answer = is_answer
         self.after = after
 
 

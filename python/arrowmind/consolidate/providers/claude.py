@@ -72,14 +72,16 @@ class Claude:
         if schema is None:
             return Completion("".join(self._texts(answer)), None, *tokens)
         if answer.get("stop_reason") == "max_tokens":
-            raise ProviderError(f"{self.name}: {max_tokens} tokens cut the answer off; allow more")
+            raise ProviderError(
+                f"{self.name}: {max_tokens} tokens cut the answer off; allow more", is_answer=True
+            )
         data = self._called(answer)
         return Completion(json.dumps(data, ensure_ascii=False), data, *tokens)
 
     def _parts(self, answer: dict[str, Any]) -> list[dict[str, Any]]:
         content = answer.get("content")
         if not isinstance(content, list) or not all(isinstance(part, dict) for part in content):
-            raise ProviderError(f"{self.name}: the answer has no content", is_passing=True)
+            raise ProviderError(f"{self.name}: the answer has no content", is_passing=True, is_answer=True)
         return content
 
     def _texts(self, answer: dict[str, Any]) -> list[str]:
@@ -90,4 +92,6 @@ class Claude:
             if part.get("type") == "tool_use" and isinstance(part.get("input"), dict):
                 called: dict[str, Any] = part["input"]
                 return called
-        raise ProviderError(f"{self.name}: the model did not call the tool it was given", is_passing=True)
+        raise ProviderError(
+            f"{self.name}: the model did not call the tool it was given", is_passing=True, is_answer=True
+        )

@@ -75,6 +75,8 @@ class Engine:
         except OptimizationError as error:
             raise ProviderError(f"{self.name}: {error}") from error
         if schema is not None and found.finish_reason == "length":
-            raise ProviderError(f"{self.name}: {max_tokens} tokens cut the answer off; allow more")
+            raise ProviderError(
+                f"{self.name}: {max_tokens} tokens cut the answer off; allow more", is_answer=True
+            )
         data = None if schema is None else answered_object(found.text, self.name)
         return Completion(found.text, data, found.timings.prompt_tokens, found.timings.tokens)

@@ -62,7 +62,9 @@ class Ollama:
             body["format"] = schema
         answer = decoded(post(self.address, "/api/chat", body, timeout), self.name)
         if answer.get("done_reason") == "length" and schema is not None:
-            raise ProviderError(f"{self.name}: {max_tokens} tokens cut the answer off; allow more")
+            raise ProviderError(
+                f"{self.name}: {max_tokens} tokens cut the answer off; allow more", is_answer=True
+            )
         text = text_at(answer, self.name, "message", "content")
         data = None if schema is None else answered_object(text, self.name)
         return Completion(text, data, count(answer, "prompt_eval_count"), count(answer, "eval_count"))

@@ -69,7 +69,9 @@ class OpenAI:
         answer = decoded(post(self.address, "/chat/completions", body, timeout), self.name)
         text = text_at(answer, self.name, "choices", 0, "message", "content")
         if schema is not None and answer["choices"][0].get("finish_reason") == "length":
-            raise ProviderError(f"{self.name}: {max_tokens} tokens cut the answer off; allow more")
+            raise ProviderError(
+                f"{self.name}: {max_tokens} tokens cut the answer off; allow more", is_answer=True
+            )
         data = None if schema is None else answered_object(text, self.name)
         tokens = count(answer, "usage", "prompt_tokens"), count(answer, "usage", "completion_tokens")
         return Completion(text, data, *tokens)

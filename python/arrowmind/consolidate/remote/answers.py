@@ -24,7 +24,9 @@ def decoded(answer: Answer, origin: str) -> dict[str, Any]:
     try:
         text = answer.body.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise ProviderError(f"{origin}: answered with bytes that are no UTF-8", is_passing=True) from error
+        raise ProviderError(
+            f"{origin}: answered with bytes that are no UTF-8", is_passing=True, is_answer=True
+        ) from error
     return _object(text, origin)
 
 
@@ -48,9 +50,12 @@ def _object(text: str, origin: str) -> dict[str, Any]:
             f"{origin}: answered with something that is no JSON ({error}); is the model able to follow a "
             "schema?",
             is_passing=True,
+            is_answer=True,
         ) from error
     if not isinstance(value, dict):
-        raise ProviderError(f"{origin}: answered with {type(value).__name__}, not an object", is_passing=True)
+        raise ProviderError(
+            f"{origin}: answered with {type(value).__name__}, not an object", is_passing=True, is_answer=True
+        )
     return value
 
 
@@ -69,10 +74,12 @@ def text_at(value: Any, origin: str, *path: str | int) -> str:
             value = value[step]
         except (KeyError, IndexError, TypeError) as error:
             where = ".".join(map(str, path))
-            raise ProviderError(f"{origin}: the answer has no {where}", is_passing=True) from error
+            raise ProviderError(
+                f"{origin}: the answer has no {where}", is_passing=True, is_answer=True
+            ) from error
     if not isinstance(value, str):
         where = ".".join(map(str, path))
-        raise ProviderError(f"{origin}: {where} of the answer is no text", is_passing=True)
+        raise ProviderError(f"{origin}: {where} of the answer is no text", is_passing=True, is_answer=True)
     return value
 
 
