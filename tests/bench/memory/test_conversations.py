@@ -37,7 +37,7 @@ def test_questions_without_a_turn_are_left_out(tmp_path):
 def test_another_file_is_refused_by_name(tmp_path, raw):
     file = tmp_path / "other.json"
     file.write_text(raw, encoding="utf-8")
-    with pytest.raises(ConfigurationError, match="other.json"):
+    with pytest.raises(ConfigurationError, match=r"other\.json"):
         read_conversations(file)
 
 
@@ -50,5 +50,5 @@ def test_a_question_of_an_unknown_category_is_refused(tmp_path):
     file = tmp_path / "odd.json"
     changed = {**FRIENDS, "qa": [{"question": "?", "evidence": ["D1:1"], "category": 9}]}
     file.write_text(json.dumps([changed]), encoding="utf-8")
-    with pytest.raises(ConfigurationError, match="odd.json"):
+    with pytest.raises(ConfigurationError, match=r"odd\.json"):
         read_conversations(file)

@@ -20,7 +20,7 @@ _TARGETS = (
 
 
 def judge_memory(held_out: Means) -> list[Verdict]:
-    """Hold the means of questions, each ranked by weights that never saw its conversation, against the numbers."""
+    """Hold means against the numbers; the weights never saw the conversation of the question they rank."""
     row = held_out[ALL]
     return [
         Verdict(what, f">= {least:g} %", f"{row[name]:.1f} %", row[name] >= least)
