@@ -15,6 +15,7 @@ from arrowmind.bench.comparison import Limits
 from arrowmind.bench.language.command import _parser as _language_parser
 from arrowmind.bench.language.race import LanguageOptions
 from arrowmind.bench.language.targets import judge_language
+from arrowmind.bench.memory.command import _parser as _memory_parser
 from arrowmind.bench.race import RaceOptions
 from arrowmind.bench.targets import judge
 
@@ -44,7 +45,7 @@ def test_the_numbers_of_rounds():
 
 
 def test_every_option_exists():
-    parsers = (_run_parser(), _compare_parser(), _language_parser())
+    parsers = (_run_parser(), _compare_parser(), _language_parser(), _memory_parser())
     known = {name for parser in parsers for name in parser._option_string_actions}
     other = {"--op", "--filter", "--shape", "--ram", "--format"}  # of other programs and commands
     assert set(re.findall(r"--[a-z][a-z-]+", TEXT)) <= known | other
