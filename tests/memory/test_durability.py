@@ -82,7 +82,8 @@ def test_death_between_two_steps(tmp_path, step):
 
 def test_every_step_is_in_the_list():
     source = "".join(path.read_text() for path in Path(steps.__file__).parent.glob("*.py"))
-    upgrade = {"schema.before_commit"}  # see test_migration.py
+    # See test_migration.py and test_lifecycle.py.
+    upgrade = {"schema.before_commit", "change.before_commit", "change.committed", "undo.before_commit"}
     assert set(re.findall(r'reached\("([^"]+)"\)', source)) == set(STEPS) | upgrade
 
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from arrowmind.memory import tables
-from arrowmind.memory.attachments import delete_attachments
 from arrowmind.memory.rows import concatenate
 from arrowmind.memory.spaces import HOME
 from arrowmind.memory.steps import reached
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from arrowmind.memory.rows import Rows
     from arrowmind.memory.segment import SegmentWriter
     from arrowmind.memory.settings import StoreSettings
-    from arrowmind.memory.snapshot import Block, Filter, Space
+    from arrowmind.memory.snapshot import Block, Space
     from arrowmind.memory.tables import SegmentRow
 
 __all__ = [
@@ -88,18 +87,18 @@ def _prefix(segments: list[SegmentRow], most: int) -> list[SegmentRow]:
     return segments[:count]
 
 
-def wasteful_segments(space: Space, wanted: Filter, settings: StoreSettings) -> list[SegmentRow]:
-    """Segments in which more than the allowed share is forgotten or expired."""
+def wasteful_segments(space: Space, settings: StoreSettings) -> list[SegmentRow]:
+    """Segments in which more than the allowed share is forgotten."""
     return [
         segment
         for segment in segments_of(space)
-        if _gone(space, segment, wanted) > settings.dead_share * segment.vectors
+        if _gone(space, segment) > settings.dead_share * segment.vectors
     ]
 
 
-def spoilt_segments(space: Space, wanted: Filter) -> list[SegmentRow]:
-    """Segments in which anything is forgotten or expired."""
-    return [segment for segment in segments_of(space) if _gone(space, segment, wanted)]
+def spoilt_segments(space: Space) -> list[SegmentRow]:
+    """Segments in which anything is forgotten."""
+    return [segment for segment in segments_of(space) if _gone(space, segment)]
 
 
 def segments_of(space: Space) -> list[SegmentRow]:
@@ -108,9 +107,9 @@ def segments_of(space: Space) -> list[SegmentRow]:
     return list(unique.values())
 
 
-def _gone(space: Space, segment: SegmentRow, wanted: Filter) -> int:
-    """Vectors of a segment that are forgotten or expired."""
-    masks = [block.excluded(wanted) for block in _blocks(space, [segment])]
+def _gone(space: Space, segment: SegmentRow) -> int:
+    """Vectors of a segment that are forgotten."""
+    masks = [block.dead for block in _blocks(space, [segment])]
     return sum(int(mask.sum()) for mask in masks if mask is not None)
 
 
@@ -124,17 +123,16 @@ def rewrite(
     writer: SegmentWriter,
     space: Space,
     segments: Sequence[SegmentRow],
-    wanted: Filter,
     batch_rows: int,
 ) -> list[int]:
-    """Puts one new segment in the place of several of a space, without forgotten and expired memories.
+    """Puts one new segment in the place of several of a space, without forgotten memories.
 
     Returns:
         Ids of the memories whose bytes are gone with the old files.
     """
     sources, removed = [], []
     for block in _blocks(space, segments):
-        gone = block.excluded(wanted)
+        gone = block.dead
         sources.append(_Source(block.rows, None if gone is None else ~gone))
         if gone is not None:
             removed.extend(np.unique(block.rows.ids[gone]).tolist())
@@ -145,7 +143,6 @@ def rewrite(
         tables.delete_tombstones(db, removed, old)
         if space.row.id == HOME:
             tables.delete_accesses(db, removed)
-            delete_attachments(db, removed)
         if new is not None:
             _name_instead(db, new, segments)
         tables.delete_segments(db, old)

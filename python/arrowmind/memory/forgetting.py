@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING
 
 from arrowmind.memory import tables
 from arrowmind.memory.attachments import delete_attachments
+from arrowmind.memory.lifecycle_tables import delete_lifecycle, derived_from
+from arrowmind.memory.times import NEVER
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Sequence
 
     from arrowmind.memory.catalogue import Catalogue
@@ -15,25 +18,48 @@ if TYPE_CHECKING:
     from arrowmind.memory.session import Session
     from arrowmind.memory.snapshot import Snapshot
 
-__all__ = ["forget"]
+__all__ = ["expired_ids", "forget", "forget_in"]
 
 
 def forget(catalogue: Catalogue, session: Session, ids: Sequence[int], limits: Limits) -> list[int]:
-    """Forgets those of the memories that are there and within the limits; returns which they were.
+    """Forgets those of the memories that are there and within the limits, and all that was derived from them.
 
     Their bytes stay in segments until those are rewritten.
+
+    Returns:
+        Ids of what was forgotten.
     """
     with catalogue.writing() as db:
         snapshot = session.snapshot_in(db)
-        gone = _present(snapshot, ids, limits)
-        tables.delete_pending(db, gone)
-        tables.insert_tombstones(db, _marks(snapshot, gone))
-        tables.delete_accesses(db, gone)
-        delete_attachments(db, gone)
+        chosen = _present(snapshot, ids, limits)
+        gone = [*chosen, *(id_ for id_ in derived_from(db, chosen) if id_ not in set(chosen))]
+        forget_in(db, snapshot, gone)
         if gone:
             tables.touch_layout(db)
     session.accesses.drop(gone)
     return gone
+
+
+def expired_ids(snapshot: Snapshot, now: int) -> list[int]:
+    """Memories that are not forgotten and have expired by then."""
+    found: list[int] = []
+    for block in snapshot.blocks:
+        rows = block.rows
+        if rows.first_expiry == NEVER or rows.first_expiry > now:
+            continue
+        first = rows.first_rows
+        gone = first[(rows.expires[first] != NEVER) & (rows.expires[first] <= now)]
+        found += [int(rows.ids[row]) for row in gone.tolist() if block.is_live(row)]
+    return found
+
+
+def forget_in(db: sqlite3.Connection, snapshot: Snapshot, ids: Sequence[int]) -> None:
+    """Forgets memories in a transaction of the caller."""
+    tables.insert_tombstones(db, _marks(snapshot, ids))
+    tables.delete_pending(db, ids)
+    tables.delete_accesses(db, ids)
+    delete_attachments(db, ids)
+    delete_lifecycle(db, ids)
 
 
 def _present(snapshot: Snapshot, ids: Sequence[int], limits: Limits) -> list[int]:

@@ -14,7 +14,7 @@ from arrowmind.memory.spaces import TEXT
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from arrowmind.memory.catalogue import Catalogue
     from arrowmind.memory.drafts import Draft
@@ -57,6 +57,12 @@ class Intake:
             part = drafts[chosen]
             vectors = self._embedder.embed(part, {name: parts[chosen] for name, parts in given.items()})
             yield self._store(part, vectors)
+
+    def prepare(self, drafts: list[Draft], embeddings: Any) -> Callable[[sqlite3.Connection], list[int]]:
+        """Makes vectors of a few memories; the result stores them in a transaction of the caller."""
+        vectors = self._embedder.embed(drafts, check_embeddings(embeddings, len(drafts)))
+        ensure_blobs(self._paths.blobs, (item for draft in drafts for item in draft.media))
+        return lambda db: self._insert(db, self._records(db, drafts, vectors), drafts)
 
     def _store(self, drafts: list[Draft], vectors: Mapping[str, list[FloatArray | None]]) -> list[int]:
         ensure_blobs(self._paths.blobs, (item for draft in drafts for item in draft.media))

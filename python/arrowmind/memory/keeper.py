@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from arrowmind.columnar import sweep_temporary
 from arrowmind.errors import OptimizationError
 from arrowmind.memory import tables
-from arrowmind.memory.attachments import delete_attachments
 from arrowmind.memory.blobs import remove_blobs
 from arrowmind.memory.compaction import (
     crowded_segments,
@@ -20,12 +19,13 @@ from arrowmind.memory.compaction import (
     wasteful_segments,
 )
 from arrowmind.memory.flushing import flush_pending, write_batch
+from arrowmind.memory.forgetting import expired_ids, forget_in
 from arrowmind.memory.indexing import rebuild_index, stale_records, update_index
+from arrowmind.memory.lifecycle_tables import derived_from
 from arrowmind.memory.lock import hold_lock, try_lock
 from arrowmind.memory.paths import size_of
 from arrowmind.memory.records import CompactionReport
 from arrowmind.memory.segment import SegmentWriter
-from arrowmind.memory.snapshot import Filter
 from arrowmind.memory.spaces import HOME
 from arrowmind.memory.text_index import IndexDamagedError, TextIndex, remove_generations
 from arrowmind.memory.times import now_microseconds
@@ -103,8 +103,9 @@ class Keeper:
 
     def _reclaim(self) -> None:
         remove_blobs(self._catalogue, self._paths.blobs, self._settings.orphan_seconds)
+        self._forget_expired()
         spaces = self._snapshot().spaces
-        wasteful = [s for space in spaces for s in wasteful_segments(space, _now(), self._settings)]
+        wasteful = [s for space in spaces for s in wasteful_segments(space, self._settings)]
         removed = [id_ for segment in wasteful for id_ in self._rewrite([segment])]
         if removed:
             self._forget_in_index(removed)
@@ -119,7 +120,7 @@ class Keeper:
         """Removes every byte of what was forgotten or has expired, and merges small segments."""
         with self._locked():
             before = size_of(self._paths.root)
-            expired = self._drop_expired_pending()
+            expired = self._forget_expired()
             groups = self._compaction_groups()
             removed = [id_ for group in groups for id_ in self._rewrite(group)]
             snapshot = self._snapshot()
@@ -182,7 +183,7 @@ class Keeper:
         number = segments[0].space
         space = next(space for space in self._snapshot().spaces if space.row.id == number)
         writer = self._writers()(space.row)
-        removed = rewrite(self._catalogue, writer, space, segments, _now(), self._settings.batch_rows)
+        removed = rewrite(self._catalogue, writer, space, segments, self._settings.batch_rows)
         return removed if number == HOME else []
 
     def _update_index(self) -> None:
@@ -201,20 +202,23 @@ class Keeper:
         """Small segments together, and each larger one that holds anything forgotten."""
         groups = []
         for space in self._snapshot().spaces:
-            spoilt = spoilt_segments(space, _now())
+            spoilt = spoilt_segments(space)
             small = small_segments(space, self._settings)
             groups += [group for group in small if len(group) > 1 or group[0] in spoilt]
             groups += [[segment] for segment in spoilt if segment.vectors >= self._settings.batch_rows]
         return groups
 
-    def _drop_expired_pending(self) -> int:
+    def _forget_expired(self) -> int:
+        """Forgets what has expired, and what was derived from it; returns how much of it waited."""
+        session, now = self._sessions.current, now_microseconds()
+        expired = expired_ids(session.snapshot(), now)
+        if not expired:
+            return 0
         with self._catalogue.writing() as db:
-            expired = tables.delete_pending(db, tables.expired_pending(db, now_microseconds()))
-            tables.delete_accesses(db, expired)
-            delete_attachments(db, expired)
-            if expired:
-                tables.touch_layout(db)
-        return len(expired)
+            waiting = tables.last_pending(db) and len(tables.expired_pending(db, now))
+            forget_in(db, session.snapshot_in(db), [*expired, *derived_from(db, expired)])
+            tables.touch_layout(db)
+        return waiting
 
     def _is_index_sound(self, snapshot: Snapshot) -> bool:
         row = snapshot.text_index
@@ -229,7 +233,3 @@ class Keeper:
         sweep_temporary(self._paths.segments)
         remove_orphans(self._paths.segments, named, older_than_seconds)
         remove_generations(self._paths.index, snapshot.text_index.generation if snapshot.text_index else None)
-
-
-def _now() -> Filter:
-    return Filter(now_microseconds())

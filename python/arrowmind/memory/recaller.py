@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from arrowmind.memory import tables
 from arrowmind.memory.attachments import attachments_of
 from arrowmind.memory.drafts import clean_text
 from arrowmind.memory.encoder import check_vectors
+from arrowmind.memory.lifecycle_tables import derivation_of, tier_of
 from arrowmind.memory.retrieval import Detail, Question, make_record, rank, to_hits
 from arrowmind.memory.snapshot import Filter
 from arrowmind.memory.terms import query_terms
@@ -117,7 +118,9 @@ class Recaller:
         snapshot = session.snapshot()
         wanted = limits.filter(snapshot)
         place = snapshot.find(id_)
-        if wanted is None or place is None or not snapshot.admitted([id_], wanted):
+        if wanted is None or place is None:
+            return None
+        if not snapshot.admitted([id_], replace(wanted, archived=True)):
             return None
         with self._catalogue.reading() as db:
             detail = _detail(session, db, id_)
@@ -165,7 +168,13 @@ class Recaller:
 def _detail(session: Session, db: sqlite3.Connection, id_: int) -> Detail:
     count, last = tables.access_of(db, id_)
     waiting, later = session.accesses.waiting(id_)
-    return Detail(count + waiting, max(last, later), attachments_of(db, id_))
+    return Detail(
+        count=count + waiting,
+        last=max(last, later),
+        attachments=attachments_of(db, id_),
+        tier=tier_of(db, id_),
+        derivation=derivation_of(db, id_),
+    )
 
 
 def _no_words(

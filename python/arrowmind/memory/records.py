@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from arrowmind.memory.attachments import Attachment
+    from arrowmind.memory.lifecycle_tables import Derivation
 
 __all__ = [
     "CompactionReport",
@@ -43,6 +44,8 @@ class Record:
         trust: how far to believe it, 0 to 1.
         modalities: what it holds: `text`, `image`, `audio`.
         attachments: its images and sounds; `MemoryStore.attachment` gives the bytes.
+        tier: how close at hand it is kept: `hot`, `warm`, `cold` or `archived`.
+        derivation: what it rests on, if it was derived from other memories.
     """
 
     id: int
@@ -58,6 +61,8 @@ class Record:
     trust: float = 1.0
     modalities: tuple[str, ...] = ("text",)
     attachments: tuple[Attachment, ...] = ()
+    tier: str = "hot"
+    derivation: Derivation | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The record as JSON values; moments in ISO 8601."""

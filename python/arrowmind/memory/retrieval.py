@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from arrowmind.memory.bm25 import matched_words
 from arrowmind.memory.fusion import Candidate, Fused, fuse
+from arrowmind.memory.lifecycle_tables import TIERS
 from arrowmind.memory.records import Explanation, Hit, Record, TextMatch, VectorMatch
 from arrowmind.memory.times import from_microseconds, from_optional
 from arrowmind.memory.traits import DEFAULT_NAMESPACE, HAS_TEXT, ORIGINS, modalities_of
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from arrowmind.memory.attachments import Attachment
+    from arrowmind.memory.lifecycle_tables import Derivation
     from arrowmind.memory.rows import Content
     from arrowmind.memory.settings import RecallSettings
     from arrowmind.memory.snapshot import Filter, Snapshot
@@ -88,11 +90,15 @@ class Detail:
         count: how often it was recalled.
         last: when last, microseconds.
         attachments: its images and sounds.
+        tier: number of where it is kept.
+        derivation: what it rests on, if it is derived.
     """
 
     count: int
     last: int
     attachments: tuple[Attachment, ...]
+    tier: int
+    derivation: Derivation | None
 
 
 def to_hits(snapshot: Snapshot, ranked: list[Fused], question: Question, details: Details) -> list[Hit]:
@@ -130,6 +136,8 @@ def make_record(content: Content, snapshot: Snapshot, detail: Detail) -> Record:
         trust=traits.trust / 100,
         modalities=modalities_of(traits.presence),
         attachments=detail.attachments,
+        tier=TIERS[detail.tier],
+        derivation=detail.derivation,
     )
 
 

@@ -63,6 +63,25 @@ CREATE TABLE attachment (
     bytes INTEGER NOT NULL, media_type TEXT NOT NULL, PRIMARY KEY (id, position)
 ) WITHOUT ROWID;
 CREATE INDEX attachment_blob ON attachment (sha256);
+CREATE TABLE change (key TEXT PRIMARY KEY, run TEXT NOT NULL, made INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE derivation (
+    id INTEGER PRIMARY KEY, change TEXT NOT NULL, valid_from INTEGER NOT NULL, valid_to INTEGER NOT NULL,
+    made_by TEXT NOT NULL
+);
+CREATE INDEX derivation_change ON derivation (change);
+CREATE TABLE quote (
+    id INTEGER NOT NULL, position INTEGER NOT NULL, source INTEGER NOT NULL, text TEXT NOT NULL,
+    PRIMARY KEY (id, position)
+) WITHOUT ROWID;
+CREATE INDEX quote_source ON quote (source);
+CREATE TABLE closing (
+    id INTEGER NOT NULL, change TEXT NOT NULL, previous INTEGER NOT NULL, replaced_by INTEGER NOT NULL,
+    PRIMARY KEY (change, id)
+) WITHOUT ROWID;
+CREATE TABLE tier (id INTEGER PRIMARY KEY, tier INTEGER NOT NULL);
+CREATE TABLE tier_move (
+    id INTEGER NOT NULL, change TEXT NOT NULL, previous INTEGER NOT NULL, PRIMARY KEY (change, id)
+) WITHOUT ROWID;
 CREATE TABLE released_blob (sha256 BLOB PRIMARY KEY) WITHOUT ROWID;
 ALTER TABLE segment ADD COLUMN space INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE tombstone RENAME TO tombstone1;

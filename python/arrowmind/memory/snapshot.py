@@ -12,6 +12,7 @@ import numpy as np
 
 from arrowmind.errors import MemoryStoreError
 from arrowmind.memory import tables
+from arrowmind.memory.lifecycle_tables import archived_ids
 from arrowmind.memory.rows import Rows, concatenate, rows_of_pending
 from arrowmind.memory.segment import open_segment
 from arrowmind.memory.spaces import HOME, TEXT, SpaceRow, all_spaces
@@ -45,6 +46,7 @@ class Filter:
         until: only memories before then, microseconds, if given.
         namespace: only of this one, if given.
         presence: bits of what a memory must hold.
+        archived: whether memories are looked for that no search finds.
     """
 
     now: int
@@ -53,6 +55,7 @@ class Filter:
     until: int | None = None
     namespace: int | None = None
     presence: int = 0
+    archived: bool = False
 
     def excluded(self, rows: Rows) -> npt.NDArray[np.bool_] | None:
         """Which rows are left out; None when none is."""
@@ -96,11 +99,13 @@ class Block:
         rows: the rows.
         dead: bool [n], or None when none is forgotten.
         segment: where they lie; None for the catalogue.
+        archived: bool [n], what no search finds; None when nothing is.
     """
 
     rows: Rows
     dead: npt.NDArray[np.bool_] | None
     segment: SegmentRow | None
+    archived: npt.NDArray[np.bool_] | None = None
 
     def excluded(self, wanted: Filter) -> npt.NDArray[np.bool_] | None:
         """Which rows a search leaves out; None when none is."""
@@ -111,14 +116,21 @@ class Block:
 
     def bitmap(self, wanted: Filter) -> npt.NDArray[np.uint8] | None:
         """The same for the scan kernels, one bit per row."""
-        if wanted.excluded(self.rows) is None:
-            return self._dead_bitmap
-        excluded = self.excluded(wanted)
-        return None if excluded is None else np.packbits(excluded, bitorder="little")
+        filtered = wanted.excluded(self.rows)
+        if filtered is None:
+            return self._hidden_bitmap
+        hidden = self._hidden
+        return np.packbits(filtered if hidden is None else filtered | hidden, bitorder="little")
 
     @cached_property
-    def _dead_bitmap(self) -> npt.NDArray[np.uint8] | None:
-        return None if self.dead is None else np.packbits(self.dead, bitorder="little")
+    def _hidden(self) -> npt.NDArray[np.bool_] | None:
+        """What no search finds: forgotten or archived."""
+        masks = [mask for mask in (self.dead, self.archived) if mask is not None]
+        return np.logical_or.reduce(masks) if masks else None
+
+    @cached_property
+    def _hidden_bitmap(self) -> npt.NDArray[np.uint8] | None:
+        return None if self._hidden is None else np.packbits(self._hidden, bitorder="little")
 
     def is_live(self, row: int) -> bool:
         """Whether the memory of this row is not forgotten."""
@@ -220,6 +232,8 @@ class Snapshot:
             live = wanted.admits(block.rows, rows)
             if block.dead is not None:
                 live &= ~block.dead[rows]
+            if block.archived is not None and not wanted.archived:
+                live &= ~block.archived[rows]
             found.update(block.rows.ids[rows[live]].tolist())
         return found
 
@@ -292,15 +306,16 @@ class SnapshotReader:
         dead = defaultdict(list)
         for id_, segment in tables.tombstones(db):
             dead[segment].append(id_)
-        spaces = []
+        archived, spaces = archived_ids(db), []
         for row in rows:
             blocks = [
-                Block(part, _mark(part, dead[segment.id]), segment)
+                Block(part, _mark(part, dead[segment.id]), segment, _mark(part, archived))
                 for segment in segments
                 if segment.space == row.id
                 for part in self._mapped[segment.name]
             ]
-            pending = Block(_pending(db, row, 0), None, None)
+            waiting = _pending(db, row, 0)
+            pending = Block(waiting, None, None, _mark(waiting, archived))
             spaces.append(Space(row, (*blocks, pending)))
         waiting = spaces[0].pending.rows
         return Snapshot(
@@ -337,7 +352,10 @@ def _extended(db: sqlite3.Connection, space: Space, last_id: int) -> Space:
         return space
     known = [space.pending.rows] if len(space.pending.rows) else []
     joined = concatenate([(rows, None) for rows in [*known, new]], signs=False)
-    return replace(space, blocks=(*space.blocks[:-1], Block(joined, None, None)))
+    # What is new is not archived.
+    hidden = space.pending.archived
+    archived = None if hidden is None else np.append(hidden, np.zeros(len(new), dtype=np.bool_))
+    return replace(space, blocks=(*space.blocks[:-1], Block(joined, None, None, archived)))
 
 
 def _mark(rows: Rows, dead_ids: list[int]) -> npt.NDArray[np.bool_] | None:

@@ -15,6 +15,7 @@ from arrowmind.memory.encoder import Encoders
 from arrowmind.memory.forgetting import forget
 from arrowmind.memory.intake import Intake
 from arrowmind.memory.keeper import Keeper
+from arrowmind.memory.lifecycle import Lifecycle
 from arrowmind.memory.opening import check_encoder, open_catalogue
 from arrowmind.memory.paths import StorePaths
 from arrowmind.memory.recaller import Limits, Recaller
@@ -306,7 +307,7 @@ class MemoryStore:
     # Forgetting.
 
     def forget(self, ids: int | Iterable[int]) -> int:
-        """Forgets memories: from now on they are never returned again.
+        """Forgets memories, and what was derived from them: from now on they are never returned again.
 
         Their bytes stay in the files until the segment is rewritten by itself, or `compact` is called.
 
@@ -314,7 +315,7 @@ class MemoryStore:
             ids: one id or several; unknown ones are passed over.
 
         Returns:
-            How many memories were forgotten.
+            How many memories were forgotten, derived ones included.
         """
         self._check_open()
         gone = forget(
@@ -323,6 +324,12 @@ class MemoryStore:
         if gone:
             self._keeper.reclaim()
         return len(gone)
+
+    @property
+    def lifecycle(self) -> Lifecycle:
+        """Derives memories from others and moves them between tiers, for consolidation."""
+        self._check_open()
+        return Lifecycle(self._catalogue, self._sessions, self._intake, self._keeper)
 
     def compact(self) -> CompactionReport:
         """Removes every byte of what was forgotten or has expired from all files, and merges small segments.
