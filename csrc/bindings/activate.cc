@@ -8,7 +8,7 @@ namespace {
 void run(const std::string& name, int kind, const Matrix<const float>& x,
          const std::optional<Matrix<const float>>& up, float cap, const Matrix<float>& out) {
   const activate::Row& row = kernel_by_name(activate::rows(), name);
-  require("activate", kind >= 0 && kind <= static_cast<int>(activate::Kind::kCap), "unknown kind");
+  require("activate", kind >= 0 && kind <= static_cast<int>(activate::Kind::kQuickGelu), "unknown kind");
   require("activate", extent(out, 0) == extent(x, 0) && extent(out, 1) == extent(x, 1),
           "x and out differ in shape");
   require("activate", !up || (extent(*up, 0) == extent(x, 0) && extent(*up, 1) == extent(x, 1)),

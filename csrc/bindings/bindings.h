@@ -16,6 +16,7 @@ void bind_qmatmul(nb::module_& m);
 void bind_activate(nb::module_& m);
 void bind_attention(nb::module_& m);
 void bind_cached_attention(nb::module_& m);
+void bind_cross_attention(nb::module_& m);
 void bind_embed(nb::module_& m);
 void bind_norm(nb::module_& m);
 void bind_pool(nb::module_& m);

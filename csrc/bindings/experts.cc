@@ -28,7 +28,8 @@ activate::Kind activation_kind(const std::string& name) {
   if (name == "gelu") return activate::Kind::kGelu;
   if (name == "gelu-tanh") return activate::Kind::kGeluTanh;
   if (name == "cap") return activate::Kind::kCap;
-  fail(ErrorKind::kInvalidArgument, "activation '", name, "'; use silu, gelu, gelu-tanh or cap");
+  if (name == "quick-gelu") return activate::Kind::kQuickGelu;
+  fail(ErrorKind::kInvalidArgument, "activation '", name, "'; use silu, gelu, gelu-tanh, quick-gelu or cap");
 }
 
 namespace {

@@ -36,6 +36,7 @@ NB_MODULE(_native, m) {
   arrowmind::bindings::bind_activate(m);
   arrowmind::bindings::bind_attention(m);
   arrowmind::bindings::bind_cached_attention(m);
+  arrowmind::bindings::bind_cross_attention(m);
   arrowmind::bindings::bind_embed(m);
   arrowmind::bindings::bind_norm(m);
   arrowmind::bindings::bind_pool(m);

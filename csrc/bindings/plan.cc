@@ -15,6 +15,7 @@
 #include "bindings/hash_tree.h"
 #include "bindings/keepalive.h"
 #include "bindings/linear.h"
+#include "bindings/senses.h"
 #include "runtime/cache/kv_cache.h"
 #include "runtime/ops/activate.h"
 #include "runtime/ops/add.h"
@@ -275,21 +276,28 @@ nb::ndarray<nb::numpy, float> result_of(Plan& plan, const runtime::Batch& batch,
 
 nb::ndarray<nb::numpy, float> run(Plan& plan, const Vector<int32_t>& token_ids,
                                   const Vector<int32_t>& offsets, ThreadPool& threads, bool normalise,
-                                  int64_t micro_tokens) {
+                                  int64_t micro_tokens, const std::optional<FloatRows>& memory,
+                                  const std::optional<Vector<int32_t>>& memory_offsets) {
   if (offsets.size() < 1)
     fail(ErrorKind::kInvalidArgument, "offsets is empty; it needs sequences + 1 values");
   const int64_t sequences = static_cast<int64_t>(offsets.size()) - 1;
   const runtime::Batch batch{token_ids.data(), offsets.data(), sequences};
   runtime::validate(batch, static_cast<int64_t>(token_ids.size()), plan.limits().max_length,
                     plan.limits().vocabulary);
-  return result_of(plan, batch, {.micro_tokens = micro_tokens, .normalise = normalise}, threads);
+  const std::optional<runtime::Memory> looked_at = memory_of(memory, memory_offsets, sequences);
+  return result_of(
+      plan, batch,
+      {.micro_tokens = micro_tokens, .normalise = normalise, .memory = looked_at ? &*looked_at : nullptr},
+      threads);
 }
 
 // Sequences that a cache holds gain their tokens; nothing is gained when it fails.
 nb::ndarray<nb::numpy, float> run_cached(Plan& plan, runtime::KvCache& cache,
                                          const std::vector<int64_t>& sequences,
                                          const Vector<int32_t>& token_ids, const Vector<int32_t>& offsets,
-                                         ThreadPool& threads, int64_t micro_tokens) {
+                                         ThreadPool& threads, int64_t micro_tokens,
+                                         const std::optional<FloatRows>& memory,
+                                         const std::optional<Vector<int32_t>>& memory_offsets) {
   if (offsets.size() != sequences.size() + 1) {
     fail(ErrorKind::kInvalidArgument, offsets.size(), " offsets for ", sequences.size(),
          " sequences; one more than sequences is needed");
@@ -297,6 +305,8 @@ nb::ndarray<nb::numpy, float> run_cached(Plan& plan, runtime::KvCache& cache,
   const runtime::Batch batch{token_ids.data(), offsets.data(), static_cast<int64_t>(sequences.size())};
   runtime::validate(batch, static_cast<int64_t>(token_ids.size()), plan.limits().max_length,
                     plan.limits().vocabulary);
+  const std::optional<runtime::Memory> looked_at =
+      memory_of(memory, memory_offsets, static_cast<int64_t>(sequences.size()));
   std::vector<runtime::Growth> growth;
   for (size_t s = 0; s < sequences.size(); ++s) {
     growth.push_back({sequences[s], offsets.data()[s + 1] - offsets.data()[s]});
@@ -309,24 +319,32 @@ nb::ndarray<nb::numpy, float> run_cached(Plan& plan, runtime::KvCache& cache,
   cache.prepare(growth);
   runtime::CacheRun run{&cache, {}};
   for (const int64_t sequence : sequences) run.sequences.push_back(&cache.sequence(sequence));
-  nb::ndarray<nb::numpy, float> result =
-      result_of(plan, batch, {.micro_tokens = micro_tokens, .cache = &run}, threads);
+  nb::ndarray<nb::numpy, float> result = result_of(
+      plan, batch, {.micro_tokens = micro_tokens, .cache = &run, .memory = looked_at ? &*looked_at : nullptr},
+      threads);
   cache.commit(growth);
   return result;
 }
 
-using FloatRows = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
-
-nb::ndarray<nb::numpy, float> run_rows(Plan& plan, const FloatRows& rows, ThreadPool& threads) {
+nb::ndarray<nb::numpy, float> run_rows(Plan& plan, const FloatRows& rows, ThreadPool& threads,
+                                       const std::optional<Vector<int32_t>>& offsets, bool normalise,
+                                       int64_t micro_tokens) {
   if (plan.source() < 0 || static_cast<int64_t>(rows.shape(1)) != plan.columns(plan.source())) {
     fail(ErrorKind::kInvalidArgument, "rows of ", rows.shape(1), " columns; ",
          plan.source() < 0 ? 0 : plan.columns(plan.source()), " are needed");
   }
   if (rows.shape(0) > INT32_MAX)
     fail(ErrorKind::kInvalidArgument, rows.shape(0), " rows; run fewer at a time");
-  const int32_t offsets[] = {0, static_cast<int32_t>(rows.shape(0))};
-  const runtime::Batch batch{nullptr, offsets, rows.shape(0) > 0 ? 1 : 0};
-  return result_of(plan, batch, {.rows = rows.data()}, threads);
+  const int32_t whole[] = {0, static_cast<int32_t>(rows.shape(0))};
+  runtime::Batch batch{nullptr, whole, rows.shape(0) > 0 ? 1 : 0};
+  if (offsets) {
+    if (offsets->size() < 1)
+      fail(ErrorKind::kInvalidArgument, "offsets is empty; it needs sequences + 1 values");
+    batch = {nullptr, offsets->data(), static_cast<int64_t>(offsets->size()) - 1};
+    runtime::validate_offsets(batch, static_cast<int64_t>(rows.shape(0)), plan.limits().max_length);
+  }
+  return result_of(plan, batch, {.micro_tokens = micro_tokens, .normalise = normalise, .rows = rows.data()},
+                   threads);
 }
 
 Plan* make_plan(int64_t vocabulary, int64_t max_length, int64_t output_columns) {
@@ -339,6 +357,7 @@ void bind_plan(nb::module_& m) {
   nb::class_<Plan> plan_class(m, "Plan",
                               "A forward as a flat list of operators over buffers; see csrc/runtime/plan.h.");
   bind_plan_experts(plan_class);
+  bind_plan_senses(plan_class);
   plan_class
       .def(nb::new_(&make_plan), nb::arg("vocabulary"), nb::arg("max_length"), nb::arg("output_columns"))
       .def(
@@ -383,14 +402,18 @@ void bind_plan(nb::module_& m) {
       .def("kernels", &Plan::kernels)
       .def_prop_ro("scratch_bytes_per_token", &Plan::scratch_bytes_per_token)
       .def("run", &run, nb::arg("token_ids"), nb::arg("offsets"), nb::arg("threads"), nb::arg("normalise"),
-           nb::arg("micro_tokens") = 128,
+           nb::arg("micro_tokens") = 128, nb::arg("memory") = nb::none(),
+           nb::arg("memory_offsets") = nb::none(),
            "Runs the forward over packed sequences without the GIL -> float32 [sequences or tokens, "
            "output_columns].")
       .def("run_cached", &run_cached, nb::arg("cache"), nb::arg("sequences"), nb::arg("token_ids"),
            nb::arg("offsets"), nb::arg("threads"), nb::arg("micro_tokens") = 128,
+           nb::arg("memory") = nb::none(), nb::arg("memory_offsets") = nb::none(),
            "Appends tokens to sequences of a cache without the GIL -> float32 [tokens, output_columns].")
-      .def("run_rows", &run_rows, nb::arg("rows"), nb::arg("threads"),
-           "Runs the forward over rows of floats without the GIL -> float32 [rows, output_columns].");
+      .def("run_rows", &run_rows, nb::arg("rows"), nb::arg("threads"), nb::arg("offsets") = nb::none(),
+           nb::arg("normalise") = false, nb::arg("micro_tokens") = 128,
+           "Runs the forward over rows of floats without the GIL -> float32 [rows or sequences, "
+           "output_columns].");
 }
 
 }  // namespace arrowmind::bindings

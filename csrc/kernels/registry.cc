@@ -7,6 +7,7 @@
 #include "kernels/activate/activate.h"
 #include "kernels/attention/attention.h"
 #include "kernels/cached_attention/cached_attention.h"
+#include "kernels/cross_attention/cross_attention.h"
 #include "kernels/embed/embed.h"
 #include "kernels/norm/norm.h"
 #include "kernels/pool/pool.h"
@@ -61,6 +62,7 @@ std::vector<KernelRow> all_kernels() {
   append(all, qmatmul::rows());
   append(all, attention::rows());
   append(all, cached_attention::rows());
+  append(all, cross_attention::rows());
   append(all, activate::rows());
   append(all, embed::rows());
   append(all, norm::rows());

@@ -16,12 +16,16 @@ void validate_sequence(const Batch& batch, int64_t sequence, int64_t max_length)
 
 }  // namespace
 
-void validate(const Batch& batch, int64_t tokens, int64_t max_length, int64_t vocabulary) {
+void validate_offsets(const Batch& batch, int64_t tokens, int64_t max_length) {
   if (batch.offsets[0] != 0 || batch.offsets[batch.sequences] != tokens) {
     fail(ErrorKind::kInvalidArgument, "offsets must run from 0 to the number of tokens, ", tokens,
          "; they run from ", batch.offsets[0], " to ", batch.offsets[batch.sequences]);
   }
   for (int64_t s = 0; s < batch.sequences; ++s) validate_sequence(batch, s, max_length);
+}
+
+void validate(const Batch& batch, int64_t tokens, int64_t max_length, int64_t vocabulary) {
+  validate_offsets(batch, tokens, max_length);
   for (int64_t t = 0; t < tokens; ++t) {
     if (batch.token_ids[t] < 0 || batch.token_ids[t] >= vocabulary) {
       fail(ErrorKind::kInvalidArgument, "token id ", batch.token_ids[t], " at position ", t,

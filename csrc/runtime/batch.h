@@ -15,7 +15,10 @@ struct Batch {
 };
 
 // Throws Error(kInvalidArgument) unless offsets start at 0, end at `tokens`, and every sequence has 1 to
-// `max_length` tokens with ids in [0, vocabulary).
+// `max_length` tokens.
+void validate_offsets(const Batch& batch, int64_t tokens, int64_t max_length);
+
+// The same, and that all ids are in [0, vocabulary).
 void validate(const Batch& batch, int64_t tokens, int64_t max_length, int64_t vocabulary);
 
 // Sequences [begin, end) of a batch.

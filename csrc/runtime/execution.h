@@ -32,6 +32,13 @@ struct Slot {
   float* f32() const { return static_cast<float*>(data); }
 };
 
+// What a caller gives beside tokens or rows: for each sequence some rows that it looks at, of one width.
+struct Memory {
+  const float* rows = nullptr;  // [rows, columns]
+  int64_t columns = 0;
+  const int32_t* offsets = nullptr;  // [sequences + 1]; sequence s looks at rows [offsets[s], offsets[s + 1])
+};
+
 // One forward of one micro-batch: the batch, its buffers, scratch memory, and how its work is spread.
 class Execution {
  public:
@@ -40,6 +47,7 @@ class Execution {
   const Batch& batch;
   const int32_t* positions = nullptr;  // [tokens] place of each token in its sequence
   const CacheRun* cache = nullptr;     // what the sequences continue, from `first_sequence` on; or null
+  const Memory* memory = nullptr;      // what the sequences look at, from `first_sequence` on; or null
   int64_t first_sequence = 0;
   std::vector<Slot> slots;         // by buffer id
   float* output = nullptr;         // [sequences or tokens, columns of the result]

@@ -190,6 +190,7 @@ void Plan::run_micro_batch(const Batch& batch, Range range, const RunOptions& op
   Execution execution(part, pool);
   execution.positions = scratch->positions.data();
   execution.cache = options.cache;
+  execution.memory = options.memory;
   execution.first_sequence = range.begin;
   execution.slots = slots(*scratch, part.tokens());
   execution.output = output + (gives_tokens() ? first : range.begin) * limits_.output_columns;

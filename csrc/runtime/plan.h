@@ -24,6 +24,7 @@ struct RunOptions {
   const float* rows = nullptr;  // [tokens, columns of the source], for plans that read rows
   // The tokens continue these sequences, which have pages for them; null: each begins with its tokens.
   const CacheRun* cache = nullptr;
+  const Memory* memory = nullptr;  // what cross attention looks at, for each sequence
 };
 
 // A forward as a flat list of operators over buffers. Built once; run() is safe from several threads at once.

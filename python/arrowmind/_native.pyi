@@ -396,8 +396,20 @@ class Plan:
     def clear(self, output: int, width: int, count: int = 1, to: int = 0, to_step: int = 0) -> None:
         """Zeros in pieces of columns."""
 
+    def positions(self, buffer: int, table: npt.NDArray[np.float32]) -> None:
+        """Adds row i of `table` to the row at place i of each sequence."""
+
+    def previous(self, input: int, output: int, width: int, first: int = 0, to: int = 0) -> None:  # noqa: A002
+        """Copies columns of the row before; zeros at the first row of a sequence."""
+
+    def cross_attention(self, input: int, output: int, heads: int, keys: int, values: int) -> None:  # noqa: A002
+        """To keys and values from these columns on of the `memory` that a run is given."""
+
     def activate(self, input: int, output: int, kind: str, cap: float = 0.0) -> None:  # noqa: A002
-        """`silu`, `gelu`, `gelu-tanh`, `cap`; gated where the input is twice as wide as the output."""
+        """`silu`, `gelu`, `gelu-tanh`, `quick-gelu`, `cap`.
+
+        Gated where the input is twice as wide as the output.
+        """
 
     def need(self, residency: Residency, blocks: list[int], ahead: list[int]) -> None: ...
     def add(self, input: int, output: int) -> None: ...  # noqa: A002
@@ -503,6 +515,8 @@ class Plan:
         threads: ThreadPool,
         normalise: bool,
         micro_tokens: int = 128,
+        memory: npt.NDArray[np.float32] | None = None,
+        memory_offsets: npt.NDArray[np.int32] | None = None,
     ) -> npt.NDArray[np.float32]:
         """Runs the forward over packed sequences without the GIL.
 
@@ -517,8 +531,20 @@ class Plan:
         offsets: npt.NDArray[np.int32],
         threads: ThreadPool,
         micro_tokens: int = 128,
+        memory: npt.NDArray[np.float32] | None = None,
+        memory_offsets: npt.NDArray[np.int32] | None = None,
     ) -> npt.NDArray[np.float32]:
         """Appends tokens to sequences of a cache without the GIL -> float32 [tokens, output_columns]."""
 
-    def run_rows(self, rows: npt.NDArray[np.float32], threads: ThreadPool) -> npt.NDArray[np.float32]:
-        """Runs the forward over rows of floats without the GIL -> float32 [rows, output_columns]."""
+    def run_rows(
+        self,
+        rows: npt.NDArray[np.float32],
+        threads: ThreadPool,
+        offsets: npt.NDArray[np.int32] | None = None,
+        normalise: bool = False,
+        micro_tokens: int = 128,
+    ) -> npt.NDArray[np.float32]:
+        """Runs the forward over rows of floats without the GIL.
+
+        Returns float32 [rows or sequences, output_columns]; without offsets all rows are one sequence.
+        """

@@ -73,6 +73,7 @@ void run_all(Report& report, uint64_t seed, bool natural_tiles) {
   test_scan(report, seed);
   test_attention(report, seed);
   test_cached_attention(report, seed);
+  test_cross_attention(report, seed);
   test_amx_model(report);
   test_qmatmul(report, seed, natural_tiles);
   test_dispatch(report);

@@ -8,6 +8,7 @@ namespace arrowmind::isa_test {
 void test_activate(Report& report, uint64_t seed);
 void test_attention(Report& report, uint64_t seed);
 void test_cached_attention(Report& report, uint64_t seed);
+void test_cross_attention(Report& report, uint64_t seed);
 void test_embed(Report& report, uint64_t seed);
 void test_norm(Report& report, uint64_t seed);
 void test_pool(Report& report, uint64_t seed);

@@ -41,8 +41,8 @@ Outcome run(const activate::Row& row, const Case& one) {
 
 void test_activate(Report& report, uint64_t seed) {
   std::vector<Case> cases;
-  for (const activate::Kind kind :
-       {activate::Kind::kSilu, activate::Kind::kGelu, activate::Kind::kGeluTanh, activate::Kind::kCap}) {
+  for (const activate::Kind kind : {activate::Kind::kSilu, activate::Kind::kGelu, activate::Kind::kGeluTanh,
+                                    activate::Kind::kCap, activate::Kind::kQuickGelu}) {
     for (const int64_t width : {1, 15, 16, 17, 65}) {
       cases.push_back({kind, 3, width, width % 2 == 1, width == 65, ++seed});
     }

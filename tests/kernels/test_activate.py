@@ -41,7 +41,11 @@ def cap(x):
     return CAP * np.tanh(x / CAP), np.full_like(x, 1e-6 * CAP)
 
 
-KINDS = [silu, gelu, gelu_tanh, cap]  # in the order of activate::Kind
+def quick_gelu(x):
+    return x / (1 + np.exp(-1.702 * x)), 1e-6 * np.maximum(1, np.abs(x))
+
+
+KINDS = [silu, gelu, gelu_tanh, cap, quick_gelu]  # in the order of activate::Kind
 
 
 def run(name: str, kind: int, x: np.ndarray, up: np.ndarray | None) -> np.ndarray:
@@ -83,7 +87,7 @@ def test_same_bits_as_scalar(name, kind, width):
 
 
 @pytest.mark.parametrize("name", named("activate"))
-@pytest.mark.parametrize(("kind", "low", "high"), [(0, 0, 500), (1, 0, 500), (2, 0, 500), (3, -CAP, CAP)])
+@pytest.mark.parametrize(("kind", "low", "high"), [(0, 0, 500), (1, 0, 500), (2, 0, 500), (3, -CAP, CAP), (4, 0, 500)])
 def test_far_values_end_where_the_function_does(name, kind, low, high):
     found = run(name, kind, np.array([[-500, 500]], np.float32), None)[0]
     assert (np.abs(found - [low, high]) <= 5e-7 * 500).all()

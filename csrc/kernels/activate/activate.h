@@ -10,8 +10,9 @@ namespace arrowmind::activate {
 // out[k] = f(x[k]) * up[k], or f(x[k]) without `up`; f as in kernels/simd/f32x16.h:
 //   kSilu      x / (1 + e^-x)             kGelu   x * Phi(x)
 //   kGeluTanh  its approximation by tanh  kCap    cap * tanh(x / cap)
+//   kQuickGelu x / (1 + e^-1.702x)
 
-enum class Kind : uint8_t { kSilu, kGelu, kGeluTanh, kCap };
+enum class Kind : uint8_t { kSilu, kGelu, kGeluTanh, kCap, kQuickGelu };
 
 struct Params {
   Kind kind = Kind::kSilu;

@@ -38,6 +38,8 @@ inline void activate_rows(const activate::Params& p) {
       return activate_all(p, [](F32x16 x) { return gelu_tanh(x); });
     case activate::Kind::kCap:
       return activate_all(p, [&](F32x16 x) { return soft_cap(x, cap); });
+    case activate::Kind::kQuickGelu:
+      return activate_all(p, [](F32x16 x) { return quick_gelu(x); });
   }
 }
 

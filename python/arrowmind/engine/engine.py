@@ -1,4 +1,4 @@
-"""The engine: a model folder that turns text into vectors, or foretells it."""
+"""The engine: a model folder that turns text, images or sound into vectors, or foretells text."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from arrowmind.engine.device import resolve_device
 from arrowmind.engine.folder import ModelFolder
 from arrowmind.engine.generating import GeneratesText
 from arrowmind.engine.layers import Options
+from arrowmind.engine.perceiving import Perceives
 from arrowmind.engine.perplexity import Perplexity, measure
 from arrowmind.engine.tokenizer import TextTokenizer, check_ids, check_texts, read_text
 from arrowmind.errors import InvalidArgumentError
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from arrowmind.engine.overseeing import Overseer
     from arrowmind.engine.reader_options import ReaderOptions
     from arrowmind.engine.reading import TextReader
+    from arrowmind.engine.senses import Senses
+    from arrowmind.engine.transcribing import Transcriber
     from arrowmind.observe import Progress
 
 __all__ = ["ArrowEngine"]
@@ -55,7 +58,7 @@ _SAMPLE_TOKENS = 768
 _PAGEWISE_FORMATS = ("k4v4", "k4v3")
 
 
-class ArrowEngine(GeneratesText):
+class ArrowEngine(GeneratesText, Perceives):
     """A model folder, memory-mapped: an encoder that makes embeddings, or a language model that writes.
 
     Opening maps the weights and reads those it multiplies by. Methods may be called from several threads at
@@ -106,7 +109,8 @@ class ArrowEngine(GeneratesText):
             MemoryBudgetError: The model cannot run in `ram`; the message says how much it needs.
         """
         started = time.perf_counter()
-        super().__init__()
+        GeneratesText.__init__(self)
+        Perceives.__init__(self)
         self._config = config = with_profile(default_config(config))
         self.device = resolve_device(
             config.device.name if device is None else device, fallback=config.device.fallback == "cpu"
@@ -120,6 +124,7 @@ class ArrowEngine(GeneratesText):
         self._tokenizer = TextTokenizer(self._folder.tokenizer_path, self._folder.max_tokens)
         self._plan: _native.Plan | None = None
         self._language: LanguageModel | None = None
+        self._senses: Senses | None = None
         self._overseer: Overseer | None = None
         self._end_overseeing: weakref.finalize[..., ArrowEngine] | None = None
         self._compile(config.residency.ram if ram is None else ram, on_progress)
@@ -143,6 +148,12 @@ class ArrowEngine(GeneratesText):
             self._language = open_language(folder, self._threads, options, self._config, ram=budget)
             self._overseer.follow(self._language)
             self._end_overseeing = weakref.finalize(self, self._overseer.close)
+        elif folder.has_senses:
+            from arrowmind.engine.senses import Senses  # noqa: PLC0415  an encoder of text starts faster without
+
+            folder.weights.touch(self._threads, progress)
+            options = Options(self._optimize)
+            self._senses = Senses(folder.senses, folder.weights, self._threads, options)
         else:
             folder.weights.touch(self._threads, progress)
             self._plan = compile_plan(
@@ -202,8 +213,26 @@ class ArrowEngine(GeneratesText):
         ids = self.tokenise("\n\n".join(CALIBRATION_TEXTS))
         return ids[: min(_SAMPLE_TOKENS, self.max_tokens)]
 
+    @property
+    def _perception(self) -> Senses:
+        if self._senses is None:
+            _ = self._folder.senses
+            raise InvalidArgumentError(f"{self._folder.path} reads text alone")
+        return self._senses
+
+    def _make_transcriber(self) -> Transcriber:
+        from arrowmind.engine.prompts import generation_settings  # noqa: PLC0415  needed for transcripts alone
+        from arrowmind.engine.transcribing import Transcriber  # noqa: PLC0415  needed for transcripts alone
+
+        settings = {**self._folder.config, **generation_settings(self._folder)}
+        return Transcriber(self._perception, self._tokenizer, settings)
+
+    @property
+    def _compiled(self) -> LanguageModel | Senses | _native.Plan:
+        return self._language or self._senses or self._encoder
+
     def _kernels(self) -> list[str]:
-        return self._encoder.kernels() if self._language is None else self._language.kernels()
+        return self._compiled.kernels()
 
     @property
     def _encoder(self) -> _native.Plan:
@@ -262,7 +291,7 @@ class ArrowEngine(GeneratesText):
             InvalidArgumentError: `texts` is not a string or list of strings, or `batch_size` is below 1.
         """
         listed = check_texts(texts)
-        _ = self._encoder
+        _ = self._encoder if self._senses is None else self._senses.plan("text")
         if batch_size is not None and batch_size < 1:
             raise InvalidArgumentError(
                 f"batch_size={batch_size}; use 1 or more, or None to let the engine choose"
@@ -371,7 +400,7 @@ class ArrowEngine(GeneratesText):
             "optimize": self._optimize,
             "threads": self._threads.threads,
             "kernels": self._kernels(),
-            "scratch_bytes_per_thread": (self._language or self._encoder).scratch_bytes_per_token
+            "scratch_bytes_per_thread": self._compiled.scratch_bytes_per_token
             * max(_MICRO_TOKENS, self.max_tokens),
             "load_seconds": self._load_seconds,
             **({} if (counters := self.residency()) is None else {"residency": counters}),
@@ -406,10 +435,12 @@ class ArrowEngine(GeneratesText):
                 yield part, sequences
 
     def _forward(self, sequences: list[list[int]], *, normalize: bool) -> NDArray[np.float32]:
+        metrics.sentences.add(len(sequences))
+        metrics.tokens.add(sum(map(len, sequences)))
+        if self._senses is not None:
+            return self._senses.texts(sequences, normalize=normalize)
         batch = pack(sequences)
         packed = self._encoder.run(batch.token_ids, batch.offsets, self._threads, normalize, _MICRO_TOKENS)
-        metrics.sentences.add(len(sequences))
-        metrics.tokens.add(int(batch.offsets[-1]))
         result = np.empty_like(packed)
         result[batch.order] = packed
         return result

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from arrowmind.errors import InvalidArgumentError, WeightError
 from arrowmind.models.registry import build_model
 from arrowmind.models.spec import ModelSpec, Pooling
+from arrowmind.models.tower_spec import SenseSpec
 from arrowmind.weights import WeightSource, open_weights
 from arrowmind.weights.configuration import KEY, read_configuration
 
@@ -38,6 +39,11 @@ class ModelFolder:
         Raises:
             InvalidArgumentError: it is a language model.
         """
+        if isinstance(self.spec, SenseSpec):
+            raise InvalidArgumentError(
+                f"{self.path} is a model of several senses ({self.spec.family}); an encoder of text alone, "
+                "for instance a BERT, is needed here"
+            )
         if not isinstance(self.spec, ModelSpec):
             raise InvalidArgumentError(
                 f"{self.path} is a language model ({self.spec.family}): it gives logits and perplexity; "
@@ -52,7 +58,7 @@ class ModelFolder:
         Raises:
             InvalidArgumentError: it is an encoder.
         """
-        if isinstance(self.spec, ModelSpec):
+        if isinstance(self.spec, ModelSpec | SenseSpec):
             raise InvalidArgumentError(
                 f"{self.path} is an encoder ({self.spec.family}): it gives embeddings; logits and perplexity "
                 "take a language model, for instance a Llama"
@@ -60,9 +66,28 @@ class ModelFolder:
         return self.spec
 
     @property
+    def senses(self) -> SenseSpec:
+        """The model of images or sound.
+
+        Raises:
+            InvalidArgumentError: it reads text alone.
+        """
+        if not isinstance(self.spec, SenseSpec):
+            raise InvalidArgumentError(
+                f"{self.path} reads text alone ({self.spec.family}); images take a CLIP model, sound takes a "
+                "Whisper"
+            )
+        return self.spec
+
+    @property
+    def has_senses(self) -> bool:
+        """Whether it sees images or hears sound."""
+        return isinstance(self.spec, SenseSpec)
+
+    @property
     def is_decoder(self) -> bool:
         """Whether it is a language model."""
-        return not isinstance(self.spec, ModelSpec)
+        return not isinstance(self.spec, ModelSpec | SenseSpec)
 
     @property
     def max_tokens(self) -> int:
@@ -101,6 +126,8 @@ class ModelFolder:
     def _own_facts(self) -> dict[str, Any]:
         if isinstance(self.spec, ModelSpec):
             return {"pooling": self.spec.pooling.kind}
+        if isinstance(self.spec, SenseSpec):
+            return {"towers": [tower.kind for tower in self.spec.towers]}
         return {"vocabulary": self.spec.vocabulary}
 
     def _own(self) -> dict[str, Any]:

@@ -77,12 +77,16 @@ class LayerBuilder:
         residual: int = -1,
         gelu: bool = False,
         watched: bool = True,
+        column: int = -1,
     ) -> None:
-        """Layers over one input, their outputs side by side; not `watched` ones are no one's to quantise."""
+        """Layers over one input, their outputs side by side; not `watched` ones are no one's to quantise.
+
+        From `column` on; -1: they fill the output.
+        """
         tensors = [self.tensor(layer.weight) for layer in layers]
         if watched:
             self.watch(tuple(layer.weight for layer in layers), source)
-        self._place(layers, tensors, source, output, residual=residual, gelu=gelu)
+        self._place(layers, tensors, source, output, residual=residual, gelu=gelu, first=column)
 
     def gated(self, feed_forward: GatedFeedForward, source: int) -> int:
         """A gated feed-forward up to the buffer that its last matrix reads."""
@@ -131,11 +135,12 @@ class LayerBuilder:
         *,
         residual: int,
         gelu: bool,
+        first: int = -1,
     ) -> None:
         scale = self._input_scale(layers)
         pairs = zip(layers, tensors, strict=True)
         forms = [(form, list(group)) for form, group in groupby(pairs, _forms(tensors))]
-        column = 0
+        column = max(first, 0)
         for form, group in forms:
             self.plan.linear(
                 [self.described(layer, tensor) for layer, tensor in group],
@@ -143,7 +148,7 @@ class LayerBuilder:
                 output,
                 residual=residual,
                 gelu=gelu,
-                column=column if len(forms) > 1 else -1,
+                column=column if len(forms) > 1 else first,
             )
             column += sum(tensor.spec.shape[0] for _, tensor in group)
 

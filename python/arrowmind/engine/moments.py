@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from arrowmind.models.decoder_spec import DecoderSpec
     from arrowmind.models.spec import ModelSpec
+    from arrowmind.models.tower_spec import SenseSpec
     from arrowmind.observe import Progress
     from arrowmind.quantize import HasValues
 
@@ -60,7 +61,7 @@ class MomentObserver:
         self.groups = self._find_groups()
 
     @property
-    def model(self) -> ModelSpec | DecoderSpec:
+    def model(self) -> ModelSpec | DecoderSpec | SenseSpec:
         """What the model computes."""
         return self._folder.spec
 

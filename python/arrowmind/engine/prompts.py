@@ -48,7 +48,7 @@ def end_tokens(folder: ModelFolder) -> tuple[int, ...]:
         WeightError: They are no token ids, or the file is no JSON.
     """
     for name, settings in (
-        ("generation_config.json", _read(folder)),
+        ("generation_config.json", generation_settings(folder)),
         ("config.json", folder.config),
     ):
         value = settings.get("eos_token_id")
@@ -125,7 +125,12 @@ def _is_id(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
-def _read(folder: ModelFolder) -> dict[str, Any]:
+def generation_settings(folder: ModelFolder) -> dict[str, Any]:
+    """What generation_config.json of a model folder says; empty where there is none.
+
+    Raises:
+        WeightError: it is damaged.
+    """
     path = folder.path / "generation_config.json"
     if not path.is_file():
         return {}

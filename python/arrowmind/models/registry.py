@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from arrowmind.models.decoder_spec import DecoderSpec
     from arrowmind.models.spec import ModelSpec, Pooling
+    from arrowmind.models.tower_spec import SenseSpec
 
 __all__ = ["build_model", "families"]
 
@@ -24,7 +25,7 @@ class _Family(Protocol):
 
     def build(
         self, config: ModelConfig, names: Collection[str], pooling: Pooling
-    ) -> ModelSpec | DecoderSpec: ...
+    ) -> ModelSpec | DecoderSpec | SenseSpec: ...
 
 
 def families() -> dict[str, _Family]:
@@ -51,7 +52,7 @@ def _find(family: str) -> _Family | None:
 
 def build_model(
     values: Mapping[str, Any], names: Collection[str], pooling: Pooling
-) -> ModelSpec | DecoderSpec:
+) -> ModelSpec | DecoderSpec | SenseSpec:
     """The model that a config.json describes.
 
     Args:
@@ -60,7 +61,7 @@ def build_model(
         pooling: How token vectors of an encoder become one vector.
 
     Returns:
-        An encoder or a decoder.
+        An encoder, a decoder, or a model of several senses.
 
     Raises:
         WeightError: The family is unknown, or the configuration does not fit.

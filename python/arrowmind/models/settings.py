@@ -89,6 +89,17 @@ class ModelConfig:
             raise WeightError(f"{self._prefix}{key} is {value!r}; a list of whole numbers is needed")
         return value
 
+    def numbers(self, key: str) -> list[float] | None:
+        """The list of finite numbers at `key`; None where there is none."""
+        value = self._get(key, None)
+        if value is None:
+            return None
+        if not isinstance(value, list) or not all(
+            type(one) in (int, float) and abs(one) < float("inf") for one in value
+        ):
+            raise WeightError(f"{self._prefix}{key} is {value!r}; a list of numbers is needed")
+        return [float(one) for one in value]
+
     def _get(self, key: str, default: Any) -> Any:
         value = self._values.get(key)
         return default if value is None else value

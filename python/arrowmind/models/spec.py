@@ -56,7 +56,7 @@ class FeedForward:
 
     up: Linear
     down: Linear
-    activation: Literal["gelu"]
+    activation: Literal["gelu", "quick-gelu"]
 
 
 @dataclass(frozen=True)

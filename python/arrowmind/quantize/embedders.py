@@ -17,6 +17,7 @@ from arrowmind.quantize.smoothing import InputStatistics
 if TYPE_CHECKING:
     from arrowmind.models.decoder_spec import DecoderSpec
     from arrowmind.models.spec import ModelSpec
+    from arrowmind.models.tower_spec import SenseSpec
     from arrowmind.observe import Progress
     from arrowmind.quantize.overlay import HasValues
 
@@ -64,7 +65,7 @@ class Calibrator(Protocol):
     """Reads a model, and runs it over calibration texts with some of its tensors replaced."""
 
     @property
-    def model(self) -> ModelSpec | DecoderSpec:
+    def model(self) -> ModelSpec | DecoderSpec | SenseSpec:
         """What the model computes."""
 
     @property

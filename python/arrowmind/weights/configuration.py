@@ -4,6 +4,8 @@
 
     {..., "hidden_size": 384, ...,
      "arrowmind": {"pooling": "mean", "normalize": true, "max_tokens": 256}}
+
+An encoder of images has ``image`` there, how images are prepared (:mod:`arrowmind.weights.preprocessing`).
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from arrowmind.errors import WeightError
 from arrowmind.observe import get_logger
 from arrowmind.weights.documents import read_json, read_json_object
+from arrowmind.weights.preprocessing import read_preprocessing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,6 +45,7 @@ def read_configuration(folder: Path) -> dict[str, Any]:
         "normalize": "Normalize" in modules,
         "max_tokens": _max_tokens(folder, config),
     }
+    own |= read_preprocessing(folder)
     return {**config, KEY: {key: value for key, value in own.items() if value is not None}}
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from arrowmind.errors import WeightError
 from arrowmind.observe import get_logger
 from arrowmind.weights.configuration import read_configuration
+from arrowmind.weights.convolutions import as_matrix, matrix_shape
 from arrowmind.weights.experts import unstacked
 from arrowmind.weights.formats import float_values, number_type
 from arrowmind.weights.roles import role_of, storage_order
@@ -43,7 +44,7 @@ class HuggingFaceModel(WeightSource):
         if skipped:
             _log.info("integer buffers are not weights and are left out", path=str(path), names=skipped)
         kept = sorted(set(names) - set(skipped))
-        parts = unstacked((name, self._shards.shape(name)) for name in kept)
+        parts = unstacked((name, matrix_shape(name, self._shards.shape(name))) for name in kept)
         self._parts = {name: parts[name] for name in sorted(parts, key=storage_order)}
 
     @classmethod
@@ -87,7 +88,7 @@ class HuggingFaceModel(WeightSource):
         if name not in self._parts:
             raise self.missing(name)
         part = self._parts[name]
-        values = self._shards.values(part.stored)
+        values = as_matrix(part.stored, self._shards.values(part.stored))
         if part.expert is not None:
             values = values[part.expert, part.rows]
         if values.dtype == np.uint16 and self.spec(name).quant_type == "fp32":

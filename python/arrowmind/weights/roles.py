@@ -23,6 +23,7 @@ INPUT_SCALE = "input_scale"
 """Weight name of a vector [n_in] that multiplies what enters a linear layer: y = W (x * input_scale) + b."""
 
 _TABLE = re.compile(r"embed|\bwte\b|\bwpe\b")
+_PATCHES = re.compile(r"(^|\.)patch_embedding\.weight$")  # multiplied, not looked up
 _HEAD = re.compile(r"(^|\.)lm_head\.weight$")
 _ROUTER = re.compile(r"(^|\.)((mlp|block_sparse_moe)\.gate|shared_expert_gate)\.weight$")
 _EXPERT = "experts"
@@ -41,7 +42,7 @@ def role_of(name: str, shape: tuple[int, ...]) -> Role:
     """
     if len(shape) != 2 or not name.endswith("weight"):
         return "vector"
-    return "table" if _TABLE.search(name) else "linear"
+    return "table" if _TABLE.search(name) and not _PATCHES.search(name) else "linear"
 
 
 def is_like_a_table(name: str, shape: tuple[int, ...]) -> bool:

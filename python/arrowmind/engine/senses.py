@@ -1,0 +1,151 @@
+"""A model of several senses, compiled: text, images and sound to vectors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from arrowmind.engine.batching import pack
+from arrowmind.engine.layers import Options
+from arrowmind.engine.tower_compiler import compile_tower
+from arrowmind.engine.windows import Window, frames_of, windows_of
+from arrowmind.errors import InvalidArgumentError, TokenizerError
+from arrowmind.media import log_mel, open_image, prepare_image
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from arrowmind import _native
+    from arrowmind.media.images import ImageSource
+    from arrowmind.models.tower_spec import ImageStem, SenseSpec, SoundStem, Tower, TowerKind
+    from arrowmind.weights import WeightSource
+
+__all__ = ["Senses", "cut_at_end", "patches_of"]
+
+# Rows of a micro-batch.
+_MICRO_ROWS = 256
+_CHANNELS = 3
+
+
+def patches_of(pixels: NDArray[np.float32], patch: int) -> NDArray[np.float32]:
+    """Rows of a tower of images: float32 [3, n, n] -> [1 + patches, 3 * patch * patch], zeros first."""
+    edge = pixels.shape[1] // patch
+    rows = np.zeros((1 + edge * edge, _CHANNELS * patch * patch), dtype=np.float32)
+    blocks = pixels.reshape(_CHANNELS, edge, patch, edge, patch).transpose(1, 3, 0, 2, 4)
+    rows[1:].reshape(blocks.shape)[:] = blocks
+    return rows
+
+
+def cut_at_end(ids: list[int]) -> list[int]:
+    """Token ids up to the first token that ends a text: the tower's last row stands for the text."""
+    return ids[: ids.index(ids[-1]) + 1]
+
+
+class Senses:
+    """The towers of a model. Results do not depend on batch composition or thread count."""
+
+    def __init__(
+        self,
+        model: SenseSpec,
+        weights: WeightSource,
+        threads: _native.ThreadPool,
+        options: Options | None = None,
+    ) -> None:
+        """Compiles the towers of `model` over `weights`.
+
+        Raises:
+            WeightError: A tensor is missing or has another shape than the model needs.
+        """
+        self.model, self.weights = model, weights
+        self.threads, self.options = threads, options or Options()
+        self._plans = {tower.kind: compile_tower(tower, weights, self.options) for tower in model.towers}
+
+    def kernels(self) -> list[str]:
+        """Names of the kernels that it runs."""
+        return list(dict.fromkeys(name for plan in self._plans.values() for name in plan.kernels()))
+
+    @property
+    def scratch_bytes_per_token(self) -> int:
+        """Memory of a forward beside weights and results, of the tower that needs most."""
+        return max(plan.scratch_bytes_per_token for plan in self._plans.values())
+
+    def tower(self, kind: TowerKind) -> Tower:
+        """The tower of this kind.
+
+        Raises:
+            InvalidArgumentError: the model has none.
+        """
+        found = self.model.tower(kind)
+        if found is None:
+            has = ", ".join(tower.kind for tower in self.model.towers)
+            raise InvalidArgumentError(
+                f"a {self.model.family} model has no tower of {kind}; it has {has}: open a model that has one"
+            )
+        return found
+
+    def plan(self, kind: TowerKind) -> _native.Plan:
+        """The plan of a tower; raises like `tower`."""
+        self.tower(kind)
+        return self._plans[kind]
+
+    def texts(self, sequences: Sequence[list[int]], *, normalize: bool) -> NDArray[np.float32]:
+        """Vectors of texts, [texts, columns].
+
+        Raises:
+            TokenizerError: a text has no tokens, not even one that ends it.
+        """
+        if not all(sequences):
+            raise TokenizerError(
+                "the tokenizer gives a text no token that ends it; convert the model again with the "
+                "tokenizer.json it was trained with"
+            )
+        batch = pack([cut_at_end(ids) for ids in sequences])
+        packed = self.plan("text").run(batch.token_ids, batch.offsets, self.threads, normalize, _MICRO_ROWS)
+        result = np.empty_like(packed)
+        result[batch.order] = packed
+        return result
+
+    def pixels(self, source: ImageSource) -> NDArray[np.float32]:
+        """What the tower of images reads of an image, [3, size, size].
+
+        Raises:
+            InvalidArgumentError: it cannot be read, or there is no such tower.
+        """
+        stem = cast("ImageStem", self.tower("image").stem)
+        return prepare_image(open_image(source), stem.resize, stem.size, stem.mean, stem.deviation)
+
+    def images(self, pixels: Sequence[NDArray[np.float32]], *, normalize: bool) -> NDArray[np.float32]:
+        """Vectors of prepared images, [images, columns]."""
+        tower = self.tower("image")
+        patch = cast("ImageStem", tower.stem).patch
+        rows = np.concatenate([patches_of(one, patch) for one in pixels])
+        offsets = np.arange(len(pixels) + 1, dtype=np.int32) * tower.rows
+        return self.plan("image").run_rows(rows, self.threads, offsets, normalize, _MICRO_ROWS)
+
+    def windows(self, samples: NDArray[np.float32], margin: float) -> list[Window]:
+        """The pieces in which the tower of sound reads a sound, in order."""
+        return windows_of(samples, self.tower("sound").rows, margin)
+
+    def sound_states(self, windows: Sequence[Window]) -> list[NDArray[np.float32]]:
+        """What the tower of sound makes of each piece, [rows, columns]; its last rows are margin."""
+        tower = self.tower("sound")
+        bands = cast("SoundStem", tower.stem).mels
+        frames = [frames_of(log_mel(one.samples, bands, 2 * one.rows, one.longest)) for one in windows]
+        offsets = np.zeros(len(windows) + 1, dtype=np.int32)
+        np.cumsum([one.rows for one in windows], out=offsets[1:])
+        states = self.plan("sound").run_rows(
+            np.concatenate(frames), self.threads, offsets, False, _MICRO_ROWS
+        )
+        return np.split(states, offsets[1:-1])
+
+    def sound(self, samples: NDArray[np.float32], margin: float) -> NDArray[np.float32]:
+        """The mean of what the tower makes of each 20 ms of a sound, [columns]."""
+        total, rows = np.zeros(self.tower("sound").columns), 0
+        for window in self.windows(samples, margin):  # one by one: a long sound needs no more memory
+            states = self.sound_states([window])[0][: window.heard]
+            total += states.sum(axis=0, dtype=np.float64)
+            rows += window.heard
+        return (total / rows).astype(np.float32)
