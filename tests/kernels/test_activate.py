@@ -87,7 +87,9 @@ def test_same_bits_as_scalar(name, kind, width):
 
 
 @pytest.mark.parametrize("name", named("activate"))
-@pytest.mark.parametrize(("kind", "low", "high"), [(0, 0, 500), (1, 0, 500), (2, 0, 500), (3, -CAP, CAP), (4, 0, 500)])
+@pytest.mark.parametrize(
+    ("kind", "low", "high"), [(0, 0, 500), (1, 0, 500), (2, 0, 500), (3, -CAP, CAP), (4, 0, 500)]
+)
 def test_far_values_end_where_the_function_does(name, kind, low, high):
     found = run(name, kind, np.array([[-500, 500]], np.float32), None)[0]
     assert (np.abs(found - [low, high]) <= 5e-7 * 500).all()

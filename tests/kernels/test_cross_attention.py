@@ -29,9 +29,7 @@ def run(name: str, q: np.ndarray, k: np.ndarray, v: np.ndarray, heads: int) -> n
 
 def case(keys: int, dim: int, heads: int = 2, queries: int = 3) -> list[np.ndarray]:
     rng = np.random.default_rng(SEED + 100 * keys + dim)
-    return [
-        rng.standard_normal((rows, heads * dim)).astype(np.float32) for rows in (queries, keys, keys)
-    ]
+    return [rng.standard_normal((rows, heads * dim)).astype(np.float32) for rows in (queries, keys, keys)]
 
 
 def expected(q: np.ndarray, k: np.ndarray, v: np.ndarray, heads: int) -> np.ndarray:

@@ -90,6 +90,7 @@ class _Tower:
         self._norm(tower.norm, self._stream, self._normed)
         result = self._normed
         if tower.projection is not None:
+            self._check_projection(tower.projection.weight)
             result = self._plan.buffer("fp32", tower.columns)
             self._layers.linear((tower.projection,), self._normed, result)
         if tower.pooling == "rows":
@@ -98,6 +99,11 @@ class _Tower:
             self._plan.pool(result, kind="cls" if tower.pooling == "first" else "last")
         self._plan.finish()
         return self._plan
+
+    def _check_projection(self, name: str) -> None:
+        shape, needed = self._layers.tensor(name).spec.shape, (self._tower.columns, self._tower.hidden)
+        if shape != needed:
+            raise WeightError(f"{name} has shape {list(shape)}; the configuration needs {list(needed)}")
 
     def _stem(self) -> None:
         stem = self._tower.stem

@@ -1,6 +1,6 @@
 """Another rate of samples: a windowed sinc, evaluated where the new samples are.
 
-The low-pass has its edge at 0.94 of half the lower rate and is down by more than 90 dB from half that rate
+The low-pass has its edge at 0.94 of half the lower rate and is down by more than 85 dB from half that rate
 on, so that nothing folds back; what is below 0.88 of it passes within 0.001 dB.
 """
 

@@ -71,7 +71,8 @@ def _samples(data: bytes, form: _Format) -> NDArray[np.float32]:
     count = len(data) // (width * form.channels)
     raw = np.frombuffer(data, np.uint8, count * width * form.channels)
     if form.kind == _FLOAT:
-        values = raw.view("<f4" if width == 4 else "<f8").astype(np.float32)
+        with np.errstate(over="ignore"):  # infinities are for the caller to refuse
+            values = raw.view("<f4" if width == 4 else "<f8").astype(np.float32)
     elif width == 1:
         values = (raw.astype(np.float32) - 128) / np.float32(128)
     elif width == 3:  # in the upper bytes of 32 bits
