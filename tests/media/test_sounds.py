@@ -128,7 +128,7 @@ def test_rates_that_cannot_be(rate):
 
 
 def test_limits():
-    with pytest.raises(InvalidArgumentError, match="at most 0.1 s"):
+    with pytest.raises(InvalidArgumentError, match=r"at most 0.1 s"):
         read_sound(noise(), limits=SoundLimits(seconds=0.1))
     with pytest.raises(InvalidArgumentError, match="larger than 50 bytes"):
         read_sound(riff(form(3, 1, RATE, 32), noise().tobytes()), limits=SoundLimits(bytes=50))
