@@ -15,7 +15,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["append_bytes", "held", "make_private_folder", "open_private", "sync_folder", "write_failed"]
+__all__ = [
+    "append_bytes",
+    "held",
+    "make_private_folder",
+    "open_private",
+    "publish_private",
+    "sync_folder",
+    "write_failed",
+]
 
 _open_here: set[int] = set()
 
@@ -98,6 +106,25 @@ def append_bytes(descriptor: int, path: Path, data: bytes) -> None:
         with contextlib.suppress(OSError):
             os.ftruncate(descriptor, size)
         raise write_failed(path, error) from error
+
+
+def publish_private(path: Path, data: bytes) -> None:
+    """Makes or replaces a small file whole; at no time may anybody else read it.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(8).hex()}.tmp")
+    descriptor = open_private(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+    try:
+        append_bytes(descriptor, temporary, data)
+        temporary.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise write_failed(path, error) from error
+    finally:
+        os.close(descriptor)
+        temporary.unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:

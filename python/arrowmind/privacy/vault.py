@@ -26,10 +26,16 @@ from typing import TYPE_CHECKING, Any
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from arrowmind.columnar.publication import publish_bytes
 from arrowmind.errors import IntegrityError, StorageError
 from arrowmind.observe import get_logger
-from arrowmind.privacy.journal import append_bytes, held, make_private_folder, open_private, sync_folder
+from arrowmind.privacy.journal import (
+    append_bytes,
+    held,
+    make_private_folder,
+    open_private,
+    publish_private,
+    sync_folder,
+)
 from arrowmind.weights.encryption.cipher import Keys
 from arrowmind.weights.encryption.file import open_chunks, read_header, seal_chunks
 from arrowmind.weights.encryption.header import COST_LOG2, FILE
@@ -165,7 +171,7 @@ class Vault:
         header, chunks = Keys.fresh(secret, cost_log2).create(FILE)
         sealed = io.BytesIO()
         seal_chunks(io.BytesIO(secrets.token_bytes(_KEY_BYTES)), sealed, header, chunks, lambda _count: None)
-        _publish_private(self._master_path, sealed.getvalue())
+        publish_private(self._master_path, sealed.getvalue())
 
     def _open(self, secret: Secret) -> bytes:
         path = self._master_path
@@ -195,7 +201,7 @@ class Vault:
         sealed = path.read_bytes() if path.exists() else b""
         if not sealed and make:
             sealed = _seal(AESGCM(self._master), secrets.token_bytes(_KEY_BYTES), path.name)
-            _publish_private(path, sealed)
+            publish_private(path, sealed)
         space = self._spaces.get(namespace)
         if space is None or space.sealed_key != sealed:
             key = _unseal(AESGCM(self._master), sealed, path.name, path) if sealed else None
@@ -348,8 +354,3 @@ def _unseal(cipher: AESGCM, sealed: bytes, aad: str, path: Path) -> bytes:
         return cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], aad.encode())
     except (InvalidTag, ValueError) as error:
         raise IntegrityError(f"{path}: is damaged or of another vault; put the right file back") from error
-
-
-def _publish_private(path: Path, data: bytes) -> None:
-    publish_bytes(path, data)
-    path.chmod(0o600)
