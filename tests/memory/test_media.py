@@ -49,7 +49,7 @@ def test_an_image_may_speak_for_itself(store, flushed):
     assert store.get(lone).text == ""
     assert store.get(lone).modalities == ("image",)
     # Without words it has no vector among texts, so that a text cannot be near it.
-    assert [hit.id for hit in store.recall("a dog")] == [worded]
+    assert [hit.id for hit in store.recall("a dog", modality="text")] == [worded]
     assert store.verify().ok
 
 

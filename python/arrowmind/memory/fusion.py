@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from arrowmind.memory.spaces import TEXT
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from arrowmind.memory.records import SpaceMatch
     from arrowmind.memory.settings import RecallSettings
 
 __all__ = ["Candidate", "Fused", "fuse"]
@@ -24,6 +27,7 @@ class Candidate:
         vector_rank: place by cosine, from 1; None if the vector leg did not propose it.
         bm25: score of its words; 0 if the text leg did not propose it.
         text_rank: place by BM25, from 1; None if the text leg did not propose it.
+        others: what other spaces and other parts of the query than its text say, by part and space.
     """
 
     id: int
@@ -32,6 +36,18 @@ class Candidate:
     vector_rank: int | None = None
     bm25: float = 0.0
     text_rank: int | None = None
+    others: dict[tuple[str, str], SpaceMatch] = field(default_factory=dict)
+
+    def part(self, name: str) -> float:
+        """How well the memory answers a part of the query, 0 to 1: by the space that says it best."""
+        own = max(self.cosine or 0.0, 0.0) if name == TEXT else 0.0
+        return max([own, *(match.share for (part, _), match in self.others.items() if part == name)])
+
+    def rank(self, name: str) -> int | None:
+        """The best place that a space gives it for a part of the query."""
+        own = [self.vector_rank] if name == TEXT else []
+        ranks = [*own, *(match.rank for (part, _), match in self.others.items() if part == name)]
+        return min((rank for rank in ranks if rank is not None), default=None)
 
 
 @dataclass(frozen=True)
@@ -48,8 +64,16 @@ class Fused:
         return self.vector_share + self.text_share
 
 
-def fuse(candidates: Iterable[Candidate], settings: RecallSettings) -> list[Fused]:
-    """Candidates with their scores, best first; equal ones by cosine, then lower id first."""
+def fuse(
+    candidates: Iterable[Candidate], settings: RecallSettings, parts: Sequence[str] = (TEXT,)
+) -> list[Fused]:
+    """Candidates with their scores, best first; equal ones by cosine, then lower id first.
+
+    Args:
+        candidates: what the legs proposed.
+        settings: how.
+        parts: of the query, of equal weight.
+    """
     listed = list(candidates)
     total = settings.vector_weight + settings.text_weight
     vector_weight, text_weight = settings.vector_weight / total, settings.text_weight / total
@@ -57,7 +81,7 @@ def fuse(candidates: Iterable[Candidate], settings: RecallSettings) -> list[Fuse
     fused = [
         Fused(
             candidate,
-            vector_weight * _vector_part(candidate, settings),
+            vector_weight * _vector_part(candidate, settings, parts),
             text_weight * _text_part(candidate, settings, best_bm25),
         )
         for candidate in listed
@@ -65,10 +89,12 @@ def fuse(candidates: Iterable[Candidate], settings: RecallSettings) -> list[Fuse
     return sorted(fused, key=lambda item: (-item.score, -(item.candidate.cosine or 0.0), item.candidate.id))
 
 
-def _vector_part(candidate: Candidate, settings: RecallSettings) -> float:
+def _vector_part(candidate: Candidate, settings: RecallSettings, parts: Sequence[str]) -> float:
     if settings.fusion == "rank":
-        return _reciprocal(candidate.vector_rank, settings.rank_offset)
-    return max(candidate.cosine or 0.0, 0.0)
+        found = [_reciprocal(candidate.rank(part), settings.rank_offset) for part in parts]
+    else:
+        found = [candidate.part(part) for part in parts]
+    return sum(found) / len(found) if found else 0.0
 
 
 def _text_part(candidate: Candidate, settings: RecallSettings, best: float) -> float:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from arrowmind.errors import InvalidArgumentError, MemoryStoreError
 from arrowmind.memory import tables
 from arrowmind.memory.attachments import attachments_of
 from arrowmind.memory.drafts import clean_text
-from arrowmind.memory.encoder import check_vectors
 from arrowmind.memory.lifecycle_tables import derivation_of, tier_of
+from arrowmind.memory.questions import Asker
 from arrowmind.memory.retrieval import Detail, Question, make_record, rank, to_hits
 from arrowmind.memory.snapshot import Filter
 from arrowmind.memory.terms import query_terms
@@ -26,9 +24,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from arrowmind.memory.catalogue import Catalogue
-    from arrowmind.memory.encoder import FloatArray, TextEncoder
+    from arrowmind.memory.encoder import Encoders
     from arrowmind.memory.fusion import Fused
     from arrowmind.memory.keeper import Keeper
+    from arrowmind.memory.questions import Asked
     from arrowmind.memory.records import Hit, Record
     from arrowmind.memory.session import Session, SessionHolder
     from arrowmind.memory.settings import RecallSettings
@@ -85,27 +84,30 @@ class Recaller:
         catalogue: Catalogue,
         sessions: SessionHolder,
         keeper: Keeper,
-        encoder: TextEncoder | None,
+        encoders: Encoders,
         settings: RecallSettings,
         root: Path,
     ) -> None:
         self._catalogue = catalogue
         self._sessions = sessions
         self._keeper = keeper
-        self._encoder = encoder
+        self._asker = Asker(encoders, str(root))
         self._settings = settings
         self._root = root
+        self._has_encoder = encoders.text is not None
         self._said_words_only = False
 
-    def recall(self, query: str, top_k: int, limits: Limits, embedding: Any) -> list[Hit]:
+    def recall(self, asked: Asked, top_k: int, limits: Limits) -> list[Hit]:
         """The best memories for a query, counted as accessed; see `MemoryStore.recall`."""
         session = self._sessions.current
         snapshot = session.snapshot()
         wanted = limits.filter(snapshot)
-        if snapshot.vectors == 0 or wanted is None or not (query.strip() or embedding is not None):
+        if snapshot.vectors == 0 or wanted is None or asked.is_empty:
             return []
-        vector = self._query_vector(query, embedding, snapshot.dimension)
-        question = Question(vector, query_terms(query), top_k, wanted)
+        parts = self._asker.parts(asked, snapshot, by_meaning=self._settings.vector_weight > 0)
+        if not parts and not self._has_encoder:
+            self._say_words_only()
+        question = Question(parts, query_terms(asked.text), top_k, wanted)
         snapshot, ranked = self._rank(session, snapshot, question)
         with self._catalogue.reading() as db:
             hits = to_hits(snapshot, ranked, question, lambda id_: _detail(session, db, id_))
@@ -125,23 +127,6 @@ class Recaller:
         with self._catalogue.reading() as db:
             detail = _detail(session, db, id_)
         return make_record(place[0].rows.content(place[1]), snapshot, detail)
-
-    def _query_vector(self, query: str, embedding: Any, dimension: int) -> FloatArray | None:
-        if embedding is not None:
-            vector = check_vectors(np.atleast_2d(np.asarray(embedding)), "embedding")
-        elif self._encoder is not None:
-            vector = check_vectors(self._encoder.encode([query]), "the encoder's result")
-        else:
-            self._say_words_only()
-            return None
-        if vector.shape != (1, dimension):
-            raise InvalidArgumentError(
-                f"the vector of the query has shape {vector.shape}, the store needs [1, {dimension}]"
-            )
-        # In float64: the square of a float32 may overflow.
-        wide = vector[0].astype(np.float64)
-        length = float(np.linalg.norm(wide))
-        return (wide / length).astype(np.float32) if length > 0 else None
 
     def _say_words_only(self) -> None:
         wanted = self._settings.vector_weight > 0

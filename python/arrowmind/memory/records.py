@@ -19,6 +19,7 @@ __all__ = [
     "Explanation",
     "Hit",
     "Record",
+    "SpaceMatch",
     "StoreStats",
     "TextMatch",
     "VectorMatch",
@@ -100,13 +101,41 @@ class TextMatch:
 
 
 @dataclass(frozen=True)
+class SpaceMatch:
+    """What one space says of a memory and a part of the query.
+
+    Attributes:
+        part: of the query: `text`, `image`, `audio`, or the name of a caller's space.
+        space: where both were compared.
+        cosine: of part and memory, -1 to 1; comparable within its space only.
+        share: how far it stands out among any rows of the space, 0 to 1.
+        rank: place among all memories by cosine, from 1; None below the depth of the search.
+    """
+
+    part: str
+    space: str
+    cosine: float
+    share: float
+    rank: int | None
+
+
+@dataclass(frozen=True)
 class Explanation:
-    """Where the score of a hit comes from: ``score = vector_share + text_share``."""
+    """Where the score of a hit comes from: ``score = vector_share + text_share``.
+
+    Attributes:
+        vector: what the text of the memory says, by meaning.
+        text: what its words say.
+        vector_share: what meaning gave, over all parts of the query and all spaces.
+        text_share: what words gave.
+        spaces: what other spaces and other parts of the query than its text said.
+    """
 
     vector: VectorMatch | None
     text: TextMatch | None
     vector_share: float
     text_share: float
+    spaces: tuple[SpaceMatch, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,17 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from arrowmind.memory.bm25 import matched_words
+from arrowmind.memory.calibration import baseline
 from arrowmind.memory.fusion import Candidate, Fused, fuse
 from arrowmind.memory.lifecycle_tables import TIERS
-from arrowmind.memory.records import Explanation, Hit, Record, TextMatch, VectorMatch
+from arrowmind.memory.records import Explanation, Hit, Record, SpaceMatch, TextMatch, VectorMatch
+from arrowmind.memory.spaces import TEXT
 from arrowmind.memory.times import from_microseconds, from_optional
 from arrowmind.memory.traits import DEFAULT_NAMESPACE, HAS_TEXT, ORIGINS, modalities_of
 from arrowmind.memory.vector_search import cosines_of, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     import numpy as np
     import numpy.typing as npt
@@ -40,16 +42,32 @@ class Question:
     """What is asked of a store.
 
     Attributes:
-        vector: float32 [dimension] of length 1; None leaves meaning out.
+        parts: vectors float32 [dimension] of length 1 by part of the query and space; none leaves meaning
+            out.
         terms: distinct terms, each with the word of the query it comes from; empty leaves words out.
         top_k: how many hits.
         wanted: which memories.
     """
 
-    vector: FloatArray | None
+    parts: Mapping[str, Mapping[str, FloatArray]]
     terms: dict[str, str]
     top_k: int
     wanted: Filter
+
+    @property
+    def vector(self) -> FloatArray | None:
+        """The text of the query among the texts of memories."""
+        return self.parts.get(TEXT, {}).get(TEXT)
+
+    @property
+    def others(self) -> list[tuple[str, str, FloatArray]]:
+        """All other (part, space, vector)."""
+        return [
+            (part, space, vector)
+            for part, vectors in self.parts.items()
+            for space, vector in vectors.items()
+            if (part, space) != (TEXT, TEXT)
+        ]
 
 
 def rank(snapshot: Snapshot, question: Question, text_leg: TextLeg, settings: RecallSettings) -> list[Fused]:
@@ -65,9 +83,37 @@ def rank(snapshot: Snapshot, question: Question, text_leg: TextLeg, settings: Re
         for place, (id_, bm25) in enumerate(scored, start=1):
             candidate = candidates.setdefault(id_, Candidate(id_))
             candidate.bm25, candidate.text_rank = bm25, place
+    if settings.vector_weight > 0:
+        for part, name, vector in question.others:
+            _search_space(snapshot, (part, name, vector), depth, question.wanted, settings, candidates)
     if question.vector is not None:
         _complete(snapshot, question.vector, candidates)
-    return fuse(candidates.values(), settings)[: question.top_k]
+    parts = tuple(question.parts) or (TEXT,)
+    return fuse(candidates.values(), settings, parts)[: question.top_k]
+
+
+def _search_space(
+    snapshot: Snapshot,
+    asked: tuple[str, str, FloatArray],
+    depth: int,
+    wanted: Filter,
+    settings: RecallSettings,
+    candidates: dict[int, Candidate],
+) -> None:
+    """Adds what one other space proposes, and what it says of all candidates."""
+    part, name, vector = asked
+    space = snapshot.space(name)
+    if space is None:
+        return
+    wanted = with_text(wanted) if name == TEXT else wanted
+    ranks = {item.id: place for place, item in enumerate(nearest(space, vector, depth, wanted, settings), 1)}
+    for id_ in ranks:
+        candidates.setdefault(id_, Candidate(id_))
+    calibrated = baseline(space, vector)
+    for id_, item in cosines_of(space, vector, list(candidates)).items():
+        share = calibrated.share(item.cosine)
+        match = SpaceMatch(part, name, item.cosine, share, ranks.get(id_))
+        candidates[id_].others[part, name] = match
 
 
 def with_text(wanted: Filter) -> Filter:
@@ -149,4 +195,5 @@ def _explain(fused: Fused, text: str, question: Question) -> Explanation:
     if candidate.text_rank is not None:
         matched = matched_words(text[:_EXPLAINED_CHARACTERS], question.terms)
         words = TextMatch(candidate.bm25, candidate.text_rank, matched)
-    return Explanation(vector, words, fused.vector_share, fused.text_share)
+    others = tuple(candidate.others.values())
+    return Explanation(vector, words, fused.vector_share, fused.text_share, others)

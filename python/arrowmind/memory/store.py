@@ -18,6 +18,7 @@ from arrowmind.memory.keeper import Keeper
 from arrowmind.memory.lifecycle import Lifecycle
 from arrowmind.memory.opening import check_encoder, open_catalogue
 from arrowmind.memory.paths import StorePaths
+from arrowmind.memory.questions import Asked
 from arrowmind.memory.recaller import Limits, Recaller
 from arrowmind.memory.session import SessionHolder
 from arrowmind.memory.settings import configured_recall_settings, configured_store_settings
@@ -109,7 +110,7 @@ class MemoryStore:
         self._namespace = namespace
         self._intake = Intake(self._catalogue, self._keeper, encoders, self._paths, settings.flush_rows)
         self._recaller = Recaller(
-            self._catalogue, self._sessions, self._keeper, engine, recall_settings, root
+            self._catalogue, self._sessions, self._keeper, encoders, recall_settings, root
         )
         try:
             with self._catalogue.reading() as db:
@@ -246,9 +247,11 @@ class MemoryStore:
 
     def recall(
         self,
-        query: str,
+        text: str | None = None,
         top_k: int | None = None,
         *,
+        image: MediaLike | None = None,
+        audio: MediaLike | None = None,
         category: str | None = None,
         since: Moment | None = None,
         until: Moment | None = None,
@@ -256,17 +259,20 @@ class MemoryStore:
         modality: str | None = None,
         embedding: Any = None,
     ) -> list[Hit]:
-        """Finds memories by meaning and by words.
+        """Finds memories by meaning and by words, by an image, by a sound, or by all of them.
 
         Args:
-            query: any text. An empty one finds nothing; signs such as quotes or AND have no special meaning.
+            text: any text. An empty one finds nothing; signs such as quotes or AND have no special meaning.
+            image: bytes of an image, or its path: finds images like it and what was remembered with them.
+            audio: the same of a sound.
             top_k: how many memories at most; None takes `memory.top_k`, by default 10.
             category: only those of this category.
             since: only those from then on.
             until: only those before then.
             namespace: only those of this namespace.
             modality: only those that hold a ``text``, an ``image``, or ``audio``.
-            embedding: vector float32 [dimension] of the query, if it is there already.
+            embedding: vector float32 [dimension] of the text, or vectors by the names of their spaces, if
+                they are there already.
 
         Returns:
             The best first; fewer than ``top_k`` if the store has no more.
@@ -276,12 +282,15 @@ class MemoryStore:
             MemoryStoreError: the store is damaged.
         """
         self._check_open()
-        if not isinstance(query, str):
-            raise InvalidArgumentError(f"query is {type(query).__name__}; give a string")
+        if not isinstance(text, str | None):
+            raise InvalidArgumentError(f"text is {type(text).__name__}; give a string")
+        if all(part is None for part in (text, image, audio, embedding)):
+            raise InvalidArgumentError("nothing to recall by; give a text, an image, a sound or an embedding")
+        asked = Asked(clean_text(text or ""), image, audio, embedding)
         number = check_top_k(self._top_k if top_k is None else top_k)
         limits = Limits(category, since, until, self._confined(namespace), modality)
         with metrics.recall_seconds.time():
-            return self._recaller.recall(clean_text(query), number, limits, embedding)
+            return self._recaller.recall(asked, number, limits)
 
     def get(self, id: int) -> Record | None:  # noqa: A002  the documented name
         """The memory with this id; None if there is none, or it was forgotten.

@@ -1,0 +1,102 @@
+"""Recall by images and sounds, and of images by words."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tests.memory.fake_encoder import FakeEncoder, FakeImages, FakeSounds, picture, sound
+
+from arrowmind.errors import InvalidArgumentError
+from arrowmind.memory import MemoryStore, RecallSettings, StoreSettings
+from arrowmind.memory.calibration import Baseline
+
+ANIMALS = ["dog", "cat", "horse", "crow", "whale", "newt", "hen", "bee", "fox", "owl", "yak", "eel"]
+ENGINES = {"image_engine": FakeImages(), "audio_engine": FakeSounds()}
+
+
+@pytest.fixture(params=[0, 4, 10**6], ids=["segments", "both", "waiting"])
+def store(tmp_path, request):
+    """Each animal with its picture and voice; the words do not name it."""
+    settings = StoreSettings(flush_rows=max(request.param, 1))
+    with MemoryStore(tmp_path / "s", FakeEncoder(), settings=settings, **ENGINES) as opened:
+        for number, animal in enumerate(ANIMALS):
+            voice = sound(f"voice of a {animal}")
+            opened.remember(f"seen on day{number}", image=picture(f"one {animal}"), audio=voice)
+        yield opened
+
+
+@pytest.mark.parametrize("number", range(len(ANIMALS)))
+def test_an_image_finds_what_was_stored_with_it(store, number):
+    hit = store.recall(image=picture(f"one {ANIMALS[number]}"), top_k=3)[0]
+    assert hit.text == f"seen on day{number}"
+    assert store.attachment(hit.record.attachments[1]) == sound(f"voice of a {ANIMALS[number]}")
+    hit = store.recall(audio=sound(f"voice of a {ANIMALS[number]}"), top_k=3)[0]
+    assert hit.text == f"seen on day{number}"
+
+
+def test_words_find_images_in_the_space_of_images(store):
+    best = store.recall("whale")[0]
+    assert best.text == "seen on day4"
+    (match,) = best.explain.spaces
+    assert (match.part, match.space, match.rank) == ("text", "image", 1)
+    assert best.score == best.explain.vector_share + best.explain.text_share
+    assert 0 < match.share <= 1
+
+
+def test_all_parts_of_a_query_count(store):
+    ids = store.remember_many(["a red house", "a red house"], image=[picture("one boat"), picture("one car")])
+    hits = store.recall("a red house", image=picture("one car"))
+    assert [hit.id for hit in hits[:2]] == [ids[1], ids[0]]
+    assert {match.part for match in hits[0].explain.spaces} == {"text", "image"}
+
+
+def test_only_of_a_modality(store):
+    lone = store.remember("a dog without a picture")
+    assert store.recall("a dog without", 1)[0].id == lone
+    hits = store.recall("dog", modality="image")
+    assert lone not in [hit.id for hit in hits]
+    assert hits[0].text == "seen on day0"
+
+
+def test_ranks_instead_of_scores(store, tmp_path):
+    settings = RecallSettings(fusion="rank")
+    with MemoryStore(tmp_path / "s", FakeEncoder(), recall_settings=settings, **ENGINES) as ranked:
+        assert ranked.recall(image=picture("one fox"))[0].text == "seen on day8"
+
+
+def test_forgotten_images_are_found_no_more(store):
+    best = store.recall(image=picture("one bee"))[0]
+    store.forget(best.id)
+    assert best.id not in [hit.id for hit in store.recall(image=picture("one bee"), top_k=20)]
+
+
+def test_vectors_of_a_space_of_the_caller(store):
+    chance = np.random.default_rng(5)
+    places = chance.standard_normal((20, 6)).astype(np.float32)
+    ids = store.remember_many([f"p{i}" for i in range(20)], {"text": np.eye(20, 64), "place": places})
+    found = [store.recall(embedding={"place": place}, top_k=1)[0].id for place in places]
+    assert found == ids
+    with pytest.raises(InvalidArgumentError, match="shape"):
+        store.recall(embedding={"place": np.ones(5)})
+    # There is no such space: nothing can be near.
+    assert store.recall(embedding={"smell": np.ones(5)}) == []
+
+
+def test_without_an_encoder_of_images(tmp_path):
+    with MemoryStore(tmp_path / "s", FakeEncoder()) as plain:
+        plain.remember("a", image=picture("a"))
+        with pytest.raises(
+            InvalidArgumentError, match="without an encoder of image; open it with image_engine="
+        ):
+            plain.recall(image=picture("a"))
+        with pytest.raises(InvalidArgumentError, match="no image of a known format"):
+            plain.recall(image=b"x")
+        assert plain.recall("a")[0].text == "a"
+
+
+def test_a_share_tells_how_rare_a_cosine_is():
+    among_texts, among_images = Baseline(0.05, 0.09), Baseline(0.2, 0.02)
+    assert among_texts.share(0.05) == 0
+    assert among_images.share(0.1) == 0
+    assert among_images.share(0.3) > among_texts.share(0.45)
+    assert Baseline(0.0, 0.001).share(1.0) == 1
