@@ -64,7 +64,7 @@ def test_images_are_those_of_the_formula(clip):
     path, reference = clip
     engine = ArrowEngine(path)
     given = pictures(5)
-    expected = np.array([reference.image(engine._perception.pixels(one)) for one in given])
+    expected = np.array([reference.image(engine.perception.pixels(one)) for one in given])
     found = engine.encode_image(given, normalize=False)
     assert found.dtype == np.float32
     assert np.abs(found - expected).max() < 2e-5
@@ -88,8 +88,8 @@ def test_sound_is_that_of_the_formula(whisper):
     heard = -(-len(sound) // ROW)
     frames = log_mel(sound, 80, 2 * (heard + 25), 150 * ROW)
     expected = reference.sound(frames.astype(np.float64))
-    (window,) = engine._perception.windows(sound, 0.5)
-    (states,) = engine._perception.sound_states([window])
+    (window,) = engine.perception.windows(sound, 0.5)
+    (states,) = engine.perception.sound_states([window])
     assert np.abs(states - expected).max() < 2e-5
     found = engine.encode_audio(sound, normalize=False, margin=0.5)
     assert np.abs(found[0] - expected[:heard].mean(axis=0)).max() < 2e-5
@@ -119,9 +119,9 @@ def test_a_long_sound_is_cut_where_it_is_quiet():
 def test_a_long_sound_is_the_mean_of_its_windows(whisper):
     engine = ArrowEngine(whisper[0])
     sound = noise(7.0)
-    windows = engine._perception.windows(sound, 0.2)
+    windows = engine.perception.windows(sound, 0.2)
     assert len(windows) > 1
-    states = [engine._perception.sound_states([one])[0][: one.heard] for one in windows]
+    states = [engine.perception.sound_states([one])[0][: one.heard] for one in windows]
     expected = np.concatenate(states).mean(axis=0, dtype=np.float64)
     assert np.abs(engine.encode_audio(sound, normalize=False, margin=0.2) - expected).max() < 1e-6
 
@@ -129,9 +129,9 @@ def test_a_long_sound_is_the_mean_of_its_windows(whisper):
 def test_transcripts_are_those_of_the_formula(whisper):
     path, reference = whisper
     engine = ArrowEngine(path)
-    writer = engine._make_transcriber()
-    windows = engine._perception.windows(noise(0.6, 3), 0.5)
-    states = engine._perception.sound_states(windows)[0]
+    writer = engine.transcriber
+    windows = engine.perception.windows(noise(0.6, 3), 0.5)
+    states = engine.perception.sound_states(windows)[0]
     prompt = [257, 258, 261, 262]
     found = writer.ids(writer.memory(states), prompt, 20)
     ids = list(prompt)

@@ -99,7 +99,7 @@ def test_images(clip):
     model, path = clip
     engine = ArrowEngine(path)
     given = pictures(6)
-    pixels = np.stack([engine._perception.pixels(one) for one in given])
+    pixels = np.stack([engine.perception.pixels(one) for one in given])
     with torch.no_grad():
         expected = features(model.get_image_features(pixel_values=torch.from_numpy(pixels)))
     assert report("images", engine.encode_image(given, normalize=False), expected) >= 0.9999
@@ -148,8 +148,8 @@ def test_thirty_seconds(whisper):
     frames = log_mel(sound, 80, 3000, 480_000)
     with torch.no_grad():
         expected = model.model.encoder(torch.from_numpy(frames.T[None].copy())).last_hidden_state[0].numpy()
-    (window,) = engine._perception.windows(sound, 30.0)
-    (states,) = engine._perception.sound_states([window])
+    (window,) = engine.perception.windows(sound, 30.0)
+    (states,) = engine.perception.sound_states([window])
     assert report("sound, 30 s", states, expected) >= 0.9999
 
 
@@ -158,7 +158,7 @@ def test_only_the_frames_that_are_there(whisper):
     model, path = whisper
     engine = ArrowEngine(path)
     for sound in sounds(3):
-        (window,) = engine._perception.windows(sound, 1.0)
+        (window,) = engine.perception.windows(sound, 1.0)
         config = transformers.WhisperConfig(**{**WHISPER_TINY, "max_source_positions": window.rows})
         shorter = transformers.models.whisper.modeling_whisper.WhisperEncoder(config).eval()
         state = model.model.encoder.state_dict()
@@ -174,9 +174,9 @@ def test_only_the_frames_that_are_there(whisper):
 def test_transcripts(whisper):
     model, path = whisper
     engine = ArrowEngine(path)
-    writer = engine._make_transcriber()
-    (window,) = engine._perception.windows(sounds(1)[0], 30.0)
-    (states,) = engine._perception.sound_states([window])
+    writer = engine.transcriber
+    (window,) = engine.perception.windows(sounds(1)[0], 30.0)
+    (states,) = engine.perception.sound_states([window])
     prompt = [50258, 50259, 50359, 50363]
     found = writer.ids(writer.memory(states), prompt, 12)
     ids = list(prompt)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from arrowmind.engine import ArrowEngine
 from arrowmind.engine.calibration import observe_inputs
 from arrowmind.engine.device import resolve_device
-from arrowmind.engine.moments import MomentObserver
+from arrowmind.engine.quantizing import open_calibrator, open_embedder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,14 +61,14 @@ def embedder(session: Session) -> EmbedderFactory:
 
     def opened(path: Path) -> Embedder | Foreteller:
         engine = open_engine(session, path, judge=False)
-        return engine if getattr(engine, "is_decoder", False) else engine.encode
+        return open_embedder(engine)
 
     return opened
 
 
 def calibrator() -> CalibratorFactory:
     """What methods that follow a model's inputs run it with."""
-    return MomentObserver
+    return open_calibrator
 
 
 def observer() -> Observer:

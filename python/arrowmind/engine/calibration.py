@@ -10,6 +10,7 @@ from arrowmind import _native
 from arrowmind.engine.batching import pack, slices
 from arrowmind.engine.folder import ModelFolder
 from arrowmind.engine.recording import recording_of
+from arrowmind.engine.sense_quantising import sense_statistics
 from arrowmind.engine.tokenizer import TextTokenizer, check_texts
 from arrowmind.errors import InvalidArgumentError
 from arrowmind.quantize import InputStatistics
@@ -44,6 +45,8 @@ def observe_inputs(path: Path, texts: Sequence[str]) -> list[InputStatistics]:
     if not listed:
         raise InvalidArgumentError("no texts to calibrate on; give at least one")
     folder = ModelFolder(path)
+    if folder.has_senses:
+        return sense_statistics(folder, listed)
     groups: dict[tuple[str, ...], NDArray[np.float64]] = {}
 
     def observe(names: tuple[str, ...], columns: int) -> NDArray[np.float64]:

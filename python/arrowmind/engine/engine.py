@@ -214,7 +214,7 @@ class ArrowEngine(GeneratesText, Perceives):
         return ids[: min(_SAMPLE_TOKENS, self.max_tokens)]
 
     @property
-    def _perception(self) -> Senses:
+    def perception(self) -> Senses:  # noqa: D102
         if self._senses is None:
             _ = self._folder.senses
             raise InvalidArgumentError(f"{self._folder.path} reads text alone")
@@ -225,7 +225,7 @@ class ArrowEngine(GeneratesText, Perceives):
         from arrowmind.engine.transcribing import Transcriber  # noqa: PLC0415  needed for transcripts alone
 
         settings = {**self._folder.config, **generation_settings(self._folder)}
-        return Transcriber(self._perception, self._tokenizer, settings)
+        return Transcriber(self.perception, self._tokenizer, settings)
 
     @property
     def _compiled(self) -> LanguageModel | Senses | _native.Plan:
@@ -253,6 +253,11 @@ class ArrowEngine(GeneratesText, Perceives):
     def is_decoder(self) -> bool:
         """Whether the model is a language model, which writes; else it is an encoder."""
         return self._folder.is_decoder
+
+    @property
+    def has_senses(self) -> bool:
+        """Whether the model sees images or hears sound."""
+        return self._folder.has_senses
 
     @property
     def dimension(self) -> int:

@@ -37,11 +37,30 @@ class Perceives:
         self._made_transcriber: Transcriber | None = None
 
     @property
-    def _perception(self) -> Senses:
+    def perception(self) -> Senses:
+        """The towers of the model.
+
+        Raises:
+            InvalidArgumentError: It reads text alone.
+        """
         raise NotImplementedError
 
     def _make_transcriber(self) -> Transcriber:
         raise NotImplementedError
+
+    @property
+    def transcriber(self) -> Transcriber:
+        """What writes transcripts, made when it is first asked for.
+
+        Raises:
+            InvalidArgumentError: The model writes none.
+            TokenizerError: Its tokenizer lacks the tokens that begin and end a transcript.
+        """
+        self.perception.tower("transcript")
+        with self._transcriber_lock:
+            if self._made_transcriber is None:
+                self._made_transcriber = self._make_transcriber()
+            return self._made_transcriber
 
     def encode_image(
         self,
@@ -64,7 +83,7 @@ class Perceives:
         Raises:
             InvalidArgumentError: The model sees no images, or one is damaged, too large or of another kind.
         """
-        senses = self._perception
+        senses = self.perception
         tower, listed = senses.tower("image"), _listed(images, 3)
         result = np.empty((len(listed), tower.columns), dtype=np.float32)
         with progress_bar(enabled=show_progress) as progress:
@@ -101,7 +120,7 @@ class Perceives:
         """
         from arrowmind.media import read_sound  # noqa: PLC0415  most models hear nothing
 
-        senses = self._perception
+        senses = self.perception
         tower, listed, margin = senses.tower("sound"), _listed(audio, 2), _margin(margin)
         result = np.empty((len(listed), tower.columns), dtype=np.float32)
         with progress_bar(enabled=show_progress) as progress:
@@ -139,14 +158,11 @@ class Perceives:
         """
         from arrowmind.media import read_sound  # noqa: PLC0415  most models hear nothing
 
-        self._perception.tower("transcript")
-        with self._transcriber_lock:
-            if self._made_transcriber is None:
-                self._made_transcriber = self._make_transcriber()
+        self.perception.tower("transcript")
         sounds = _listed(audio, 2)
         if len(sounds) != 1:
             raise InvalidArgumentError(f"transcribe was given {len(sounds)} sounds; give one at a time")
-        return self._made_transcriber.transcribe(
+        return self.transcriber.transcribe(
             read_sound(sounds[0], rate), language=language, task=task, margin=_margin(margin)
         )
 

@@ -119,11 +119,14 @@ class Senses:
 
     def images(self, pixels: Sequence[NDArray[np.float32]], *, normalize: bool) -> NDArray[np.float32]:
         """Vectors of prepared images, [images, columns]."""
-        tower = self.tower("image")
-        patch = cast("ImageStem", tower.stem).patch
-        rows = np.concatenate([patches_of(one, patch) for one in pixels])
-        offsets = np.arange(len(pixels) + 1, dtype=np.int32) * tower.rows
+        offsets = np.arange(len(pixels) + 1, dtype=np.int32) * self.tower("image").rows
+        rows = self.image_rows(pixels)
         return self.plan("image").run_rows(rows, self.threads, offsets, normalize, _MICRO_ROWS)
+
+    def image_rows(self, pixels: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Rows that the tower of images reads, those of all images."""
+        patch = cast("ImageStem", self.tower("image").stem).patch
+        return np.concatenate([patches_of(one, patch) for one in pixels])
 
     def windows(self, samples: NDArray[np.float32], margin: float) -> list[Window]:
         """The pieces in which the tower of sound reads a sound, in order."""
@@ -131,15 +134,17 @@ class Senses:
 
     def sound_states(self, windows: Sequence[Window]) -> list[NDArray[np.float32]]:
         """What the tower of sound makes of each piece, [rows, columns]; its last rows are margin."""
-        tower = self.tower("sound")
-        bands = cast("SoundStem", tower.stem).mels
+        rows, offsets = self.sound_rows(windows)
+        states = self.plan("sound").run_rows(rows, self.threads, offsets, micro_tokens=_MICRO_ROWS)
+        return np.split(states, offsets[1:-1])
+
+    def sound_rows(self, windows: Sequence[Window]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+        """Rows that the tower of sound reads, of all pieces, and where each begins and the last ends."""
+        bands = cast("SoundStem", self.tower("sound").stem).mels
         frames = [frames_of(log_mel(one.samples, bands, 2 * one.rows, one.longest)) for one in windows]
         offsets = np.zeros(len(windows) + 1, dtype=np.int32)
         np.cumsum([one.rows for one in windows], out=offsets[1:])
-        states = self.plan("sound").run_rows(
-            np.concatenate(frames), self.threads, offsets, False, _MICRO_ROWS
-        )
-        return np.split(states, offsets[1:-1])
+        return np.concatenate(frames), offsets
 
     def sound(self, samples: NDArray[np.float32], margin: float) -> NDArray[np.float32]:
         """The mean of what the tower makes of each 20 ms of a sound, [columns]."""

@@ -25,6 +25,7 @@ __all__ = ["Transcriber"]
 _LANGUAGE = re.compile(r"<\|([a-z]{2,3})\|>")
 _TASKS = ("transcribe", "translate")
 _PAGE = 64
+_MARGIN = 1.0
 
 
 class _Tokens(NamedTuple):
@@ -84,6 +85,12 @@ class Transcriber:
         """The likeliest tokens after `prompt` with nothing suppressed; for tests against a reference."""
         return self._write(memory, prompt, most=most, free=True)
 
+    def states(self, samples: NDArray[np.float32], ids: list[int]) -> NDArray[np.float32]:
+        """What the tower leaves of each of `ids` over the first window of a sound, [tokens, columns]."""
+        window = self._senses.windows(samples, _MARGIN)[0]
+        memory = self.memory(self._senses.sound_states([window])[0])
+        return self._run(memory, ids)
+
     def memory(self, states: NDArray[np.float32]) -> NDArray[np.float32]:
         """Keys and values that the writer looks at."""
         return self._memory.run_rows(states, self._senses.threads)
@@ -110,18 +117,20 @@ class Transcriber:
 
     def _language(self, memory: NDArray[np.float32]) -> str:
         """The likeliest language of a window."""
-        offsets = np.array([0, 1], dtype=np.int32)
-        looked_at = np.array([0, len(memory)], dtype=np.int32)
-        states = self._senses.plan("transcript").run(
-            np.array([self._tokens.start], dtype=np.int32),
-            offsets,
+        states = self._run(memory, [self._tokens.start])
+        logits = self._output.run_rows(states, self._senses.threads)[0]
+        return max(self._tokens.languages, key=lambda name: float(logits[self._tokens.languages[name]]))
+
+    def _run(self, memory: NDArray[np.float32], ids: list[int]) -> NDArray[np.float32]:
+        """What the tower leaves of tokens that nothing was written before."""
+        return self._senses.plan("transcript").run(
+            np.asarray(ids, dtype=np.int32),
+            np.array([0, len(ids)], dtype=np.int32),
             self._senses.threads,
             False,
             memory=memory,
-            memory_offsets=looked_at,
+            memory_offsets=np.array([0, len(memory)], dtype=np.int32),
         )
-        logits = self._output.run_rows(states, self._senses.threads)[0]
-        return max(self._tokens.languages, key=lambda name: float(logits[self._tokens.languages[name]]))
 
     def _write(
         self, memory: NDArray[np.float32], prompt: list[int], *, most: int | None = None, free: bool = False

@@ -92,7 +92,9 @@ def _check_embeddings(
     vectors = Vectors(left, right, len(texts))
     for measure in EMBEDDING:
         setattr(report, measure.name, measure.find(vectors))
-    report.worst_text = texts[int(cosines(vectors).argmin())][:80]
+    worst = int(cosines(vectors).argmin())
+    describe = getattr(reference, "describe", None)  # of models that see or hear, texts stand for samples
+    report.worst_text = (texts[worst] if describe is None else describe(worst, texts[worst]))[:80]
 
 
 def _check_foretelling(

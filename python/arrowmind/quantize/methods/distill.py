@@ -80,6 +80,10 @@ def run(job: Job) -> Outcome:
 
 
 def _refuse_untrainable(calibrator: Calibrator) -> None:
+    if hasattr(calibrator.model, "towers"):
+        raise QuantizationError(
+            f"distill trains models of text alone, not {calibrator.model.family}; use calibration 'gptq'"
+        )
     if calibrator.is_decoder and (what := untrainable(cast("DecoderSpec", calibrator.model))):
         raise QuantizationError(f"distill does not train models with {what}; use calibration 'gptq'")
 
