@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from tests.reference import senses
 
-from arrowmind import ArrowEngine
+from arrowmind import ArrowEngine, ArrowQuantizer
 from arrowmind.media import log_mel, open_image, prepare_image
 from arrowmind.weights import convert_model
 
@@ -187,3 +187,18 @@ def test_transcripts(whisper):
             logits = model(encoder_outputs=seen, decoder_input_ids=torch.tensor([ids])).logits[0, -1]
             ids.append(int(logits.argmax()))
     assert found == ids[4:]
+
+
+@pytest.mark.parametrize("name", ["clip", "whisper"])
+def test_int8(name, request, tmp_path):
+    """Below the thresholds of the precision check nothing is written; here against the reference's model."""
+    _, path = request.getfixturevalue(name)
+    ArrowQuantizer().quantize(path, tmp_path / "int8")
+    exact, engine = ArrowEngine(path), ArrowEngine(tmp_path / "int8")
+    if name == "whisper":
+        given = sounds(6)
+        assert report("sound, int8", engine.encode_audio(given), exact.encode_audio(given)) >= 0.999
+        return
+    given, texts = pictures(8), ["a photo of a cat", "x", "", "words " * 40]
+    assert report("images, int8", engine.encode_image(given), exact.encode_image(given)) >= 0.999
+    assert report("texts, int8", engine.encode(texts), exact.encode(texts)) >= 0.999
