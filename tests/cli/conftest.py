@@ -47,6 +47,7 @@ class WordEngine:
     opened: ClassVar[list[WordEngine]] = []
     dimension = 64
     fingerprint = "words"
+    is_decoder = has_senses = False
 
     def __init__(
         self, path, device="auto", threads=None, config=None, judge=True, ram=None, on_progress=None
