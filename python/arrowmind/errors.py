@@ -19,6 +19,7 @@
     │   └── OverloadError                        more requests than may wait, or nobody there to serve them
     ├── ConsolidationError                       a run of the consolidation; no memory is lost
     │   └── ProviderError                        a language model that is down, slow or answers rubbish
+    ├── PermissionDeniedError                    no rule allows what was asked for
     └── MemoryStoreError
         └── StoreVersionError                    a store written by a newer version
 """
@@ -37,6 +38,7 @@ __all__ = [
     "MemoryStoreError",
     "OptimizationError",
     "OverloadError",
+    "PermissionDeniedError",
     "PrecisionError",
     "ProviderError",
     "QuantizationError",
@@ -128,6 +130,10 @@ class ProviderError(ConsolidationError):
         self.is_passing = is_passing
         self.is_answer = is_answer
         self.after = after
+
+
+class PermissionDeniedError(OptimizationError):
+    """No rule allows this principal to do this here."""
 
 
 class MemoryStoreError(OptimizationError):

@@ -19,6 +19,7 @@ __all__ = [
     "MemorySettings",
     "ModelSettings",
     "PrecisionSettings",
+    "PrivacySettings",
     "QuantizationSettings",
     "ResidencySettings",
     "ServerSettings",
@@ -277,6 +278,47 @@ class MemorySettings:
 
 
 @dataclass(frozen=True)
+class PrivacySettings:
+    """What is taken out of memories, who may do what, and what is logged of it."""
+
+    redact: tuple[str, ...] = setting(
+        ("card", "iban", "resident_id", "secret", "ssn"),
+        "Kinds of private data that are taken out of texts before anything is written; `all`, or `none`.",
+        refuse=True,
+    )
+    redact_mode: str = setting(
+        "mask",
+        "What takes its place: the kind, a pseudonym that the vault can reveal, or nothing.",
+        choices=("mask", "pseudonym", "remove"),
+        refuse=True,
+    )
+    vault: str = setting("", "Folder of the pseudonyms; empty: inside the store.")
+    vault_key: str = setting(
+        "",
+        "Key of the vault: file:PATH, passphrase:PATH or keyring:NAME; empty: the variable ARROWMIND_KEY.",
+    )
+    access_log: str = setting(
+        "batch",
+        "Log who did what: off, written together within a second, or each on disk before the call returns.",
+        choices=("off", "batch", "each"),
+        refuse=True,
+    )
+    access_log_bytes: int = setting(
+        16_777_216, "Bytes of a file of the log, after which the next begins.", low=4096, high=1 << 40
+    )
+    access_log_files: int = setting(
+        0, "Files of the log that are kept, at least 2; 0 keeps all.", low=0, high=1_000_000
+    )
+    roles: tuple[str, ...] = setting(
+        (),
+        "Rules `PRINCIPAL ROLE NAMESPACE`, with `*`; roles are reader, writer, operator, auditor and admin. "
+        "With any rule, what none allows is refused.",
+        refuse=True,
+    )
+    principal: str = setting("", "Who this process acts as; empty: the user of the system.")
+
+
+@dataclass(frozen=True)
 class LogSettings:
     """What is logged, and how it looks."""
 
@@ -308,6 +350,7 @@ class Config:
     streaming: StreamingSettings = field(default_factory=StreamingSettings)
     server: ServerSettings = field(default_factory=ServerSettings)
     memory: MemorySettings = field(default_factory=MemorySettings)
+    privacy: PrivacySettings = field(default_factory=PrivacySettings)
     log: LogSettings = field(default_factory=LogSettings)
     origins: dict[str, Origin] = field(default_factory=dict, compare=False)
     problems: tuple[Problem, ...] = field(default=(), compare=False)
