@@ -153,3 +153,25 @@ def test_the_settings_have_the_defaults_of_the_store():
     ours, recall = MemorySettings(), RecallSettings()
     assert (ours.vector_weight, ours.text_weight) == (recall.vector_weight, recall.text_weight)
     assert ours.flush_rows == StoreSettings().flush_rows
+
+
+def test_copies(call, filled):
+    assert call("memory", "backup", "copy", "--json").json["bytes"] > 0
+    assert call("recall", "key", "--store", "copy", "--json").json["hits"][0]["text"] == filled[0]
+    assert call("memory", "export", "out", "--json").json["memories"] == 3
+    assert call("memory", "import", "out", "--store", "second", "--json").json["count"] == 3
+    assert call("memory", "import", "out", "--store", "third", "--model", "mine").code == 0
+    assert call("stats", "--store", "second", "--json").json["records"] == 3
+    again = call("memory", "export", "out")
+    assert again.code == 1
+    assert "is there already" in again.stderr
+    assert call("memory", "import", "nowhere", "--store", "second").code == 1
+
+
+def test_upkeep(call, filled):
+    call("forget", "1")
+    assert call("memory", "compact", "--json").json["removed"] in (0, 1)
+    assert call("memory", "verify").stdout == "undamaged (2 memories, 0 segments)\n"
+    assert call("memory", "stats", "--json").json["records"] == 2
+    blob = Path("memory/catalogue.sqlite").read_bytes()
+    assert b"blue pot" not in blob

@@ -98,7 +98,7 @@ def test_a_category_that_is_no_text(store):
 
 @pytest.mark.parametrize("query", [None, b"bytes", 5, ["a"]])
 def test_queries_that_are_no_text(store, query):
-    with pytest.raises(InvalidArgumentError, match="give a (string|text)"):
+    with pytest.raises(InvalidArgumentError, match=r"give a (string|text)"):
         store.recall(query)
 
 

@@ -14,14 +14,17 @@ from arrowmind.memory.spaces import TEXT
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from arrowmind.memory.catalogue import Catalogue
     from arrowmind.memory.drafts import Draft
-    from arrowmind.memory.encoder import Encoders, FloatArray
+    from arrowmind.memory.embedding import Vectors
+    from arrowmind.memory.encoder import Encoders
     from arrowmind.memory.keeper import Keeper
     from arrowmind.memory.paths import StorePaths
     from arrowmind.memory.tables import NewRecord
+
+    Note = Callable[[sqlite3.Connection, list[int]], None]
 
 __all__ = ["Intake"]
 
@@ -50,13 +53,22 @@ class Intake:
             drafts: the memories.
             embeddings: vectors that are there already, see `check_embeddings`.
         """
-        given = check_embeddings(embeddings, len(drafts))
+        yield from self.store_vectors(drafts, check_embeddings(embeddings, len(drafts)), _nothing)
+
+    def store_vectors(self, drafts: list[Draft], given: Vectors, note: Note) -> Iterator[list[int]]:
+        """The same with vectors float32 [windows, dimension] by space, and a note of each part.
+
+        Args:
+            drafts: the memories.
+            given: vectors that are there already; None for a memory without.
+            note: writes what belongs to the memories of a part, given their ids, in their transaction.
+        """
         step = _CHUNK_GIVEN if TEXT in given and not any(d.media for d in drafts) else _CHUNK_ENCODED
         for start in range(0, len(drafts), step):
             chosen = slice(start, start + step)
             part = drafts[chosen]
             vectors = self._embedder.embed(part, {name: parts[chosen] for name, parts in given.items()})
-            yield self._store(part, vectors)
+            yield self._store(part, vectors, note)
 
     def prepare(self, drafts: list[Draft], embeddings: Any) -> Callable[[sqlite3.Connection], list[int]]:
         """Makes vectors of a few memories; the result stores them in a transaction of the caller."""
@@ -64,38 +76,40 @@ class Intake:
         ensure_blobs(self._paths.blobs, (item for draft in drafts for item in draft.media))
         return lambda db: self._insert(db, self._records(db, drafts, vectors), drafts)
 
-    def _store(self, drafts: list[Draft], vectors: Mapping[str, list[FloatArray | None]]) -> list[int]:
+    def _store(self, drafts: list[Draft], vectors: Vectors, note: Note) -> list[int]:
         ensure_blobs(self._paths.blobs, (item for draft in drafts for item in draft.media))
         count = sum(len(part) for part in vectors[TEXT] if part is not None)
         if count >= self._flush_rows:
-            return self._store_many(drafts, vectors)
+            return self._store_many(drafts, vectors, note)
         with self._catalogue.writing() as db:
             records = self._records(db, drafts, vectors)
             ids = self._insert(db, records, drafts)
+            note(db, ids)
             is_due = tables.pending_vectors(db) >= self._flush_rows
         if is_due:
             self._keeper.tidy()
         return ids
 
-    def _store_many(self, drafts: list[Draft], vectors: Mapping[str, list[FloatArray | None]]) -> list[int]:
+    def _store_many(self, drafts: list[Draft], vectors: Vectors, note: Note) -> list[int]:
         """Past the catalogue, unless another process is writing segments."""
         with self._catalogue.writing() as db:
             records = self._records(db, drafts, vectors)
 
         def also(db: sqlite3.Connection, ids: list[int]) -> None:
             self._attach(db, ids, records, drafts)
+            note(db, ids)
 
-        ids = self._keeper.store_batch(records, also) or self._store_pending(records, drafts)
+        ids = self._keeper.store_batch(records, also) or self._store_pending(records, drafts, note)
         self._keeper.tidy()
         return ids
 
-    def _store_pending(self, records: list[NewRecord], drafts: list[Draft]) -> list[int]:
+    def _store_pending(self, records: list[NewRecord], drafts: list[Draft], note: Note) -> list[int]:
         with self._catalogue.writing() as db:
-            return self._insert(db, records, drafts)
+            ids = self._insert(db, records, drafts)
+            note(db, ids)
+        return ids
 
-    def _records(
-        self, db: sqlite3.Connection, drafts: list[Draft], vectors: Mapping[str, list[FloatArray | None]]
-    ) -> list[NewRecord]:
+    def _records(self, db: sqlite3.Connection, drafts: list[Draft], vectors: Vectors) -> list[NewRecord]:
         """The rows to store, with all that they name in the catalogue."""
         home = settle_home(db, self._encoders, vectors[TEXT], self._paths.root)
         others = {name: parts for name, parts in vectors.items() if name != TEXT}
@@ -122,3 +136,7 @@ class Intake:
         ensure_blobs(self._paths.blobs, (item for draft in drafts for item in draft.media))
         for id_, record in zip(ids, records, strict=True):
             insert_attachments(db, id_, record.attachments)
+
+
+def _nothing(_db: sqlite3.Connection, _ids: list[int]) -> None:
+    """Notes nothing."""

@@ -29,6 +29,7 @@ __all__ = [
     "open_facts",
     "restore_closings",
     "restore_tiers",
+    "set_tier",
     "tier_of",
     "tiers",
 ]
@@ -175,18 +176,19 @@ def move_tiers(db: sqlite3.Connection, key: str, wanted: Mapping[int, int]) -> N
     for id_, tier in wanted.items():
         statement = "INSERT INTO tier_move VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
         db.execute(statement, (id_, key, tier_of(db, id_)))
-        _set_tier(db, id_, tier)
+        set_tier(db, id_, tier)
 
 
 def restore_tiers(db: sqlite3.Connection, key: str) -> None:
     """Undoes `move_tiers` for a change."""
     rows = db.execute("SELECT id, previous FROM tier_move WHERE change = ?", (key,)).fetchall()
     for id_, tier in rows:
-        _set_tier(db, id_, tier)
+        set_tier(db, id_, tier)
     db.execute("DELETE FROM tier_move WHERE change = ?", (key,))
 
 
-def _set_tier(db: sqlite3.Connection, id_: int, tier: int) -> None:
+def set_tier(db: sqlite3.Connection, id_: int, tier: int) -> None:
+    """Keeps a memory elsewhere."""
     db.execute("DELETE FROM tier WHERE id = ?", (id_,))
     if tier != HOT:
         db.execute("INSERT INTO tier VALUES (?, ?)", (id_, tier))

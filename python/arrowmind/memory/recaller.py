@@ -34,10 +34,11 @@ if TYPE_CHECKING:
     from arrowmind.memory.snapshot import Snapshot
     from arrowmind.memory.times import Moment
 
-__all__ = ["Limits", "Recaller"]
+__all__ = ["UNKNOWN", "Limits", "Recaller"]
 
 _log = get_logger(__name__)
-_UNKNOWN = -1
+UNKNOWN = -1
+"""Number of a category or a namespace that there is not."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Limits:
         since = None if self.since is None else to_microseconds(self.since, "since")
         until = None if self.until is None else to_microseconds(self.until, "until")
         presence = 0 if self.modality is None else presence_of(self.modality)
-        if _UNKNOWN in (category, namespace):
+        if UNKNOWN in (category, namespace):
             return None
         return Filter(now_microseconds(), category, since, until, namespace, presence)
 
@@ -67,13 +68,13 @@ class Limits:
 
 
 def _number(name: object, what: str, names: dict[int, str]) -> int | None:
-    """Number of a category or a namespace, `_UNKNOWN` if there is none; None stands for any."""
+    """Number of a category or a namespace, `UNKNOWN` if there is none; None stands for any."""
     if name is None:
         return None
     if not isinstance(name, str):
         raise InvalidArgumentError(f"{what}={name!r}: give a string")
     numbers = {known: number for number, known in names.items()}
-    return numbers.get(clean_text(name), _UNKNOWN)
+    return numbers.get(clean_text(name), UNKNOWN)
 
 
 class Recaller:

@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from arrowmind.config import default_config
 from arrowmind.errors import InvalidArgumentError, MemoryStoreError
 from arrowmind.memory import tables
+from arrowmind.memory.backup import back_up
 from arrowmind.memory.blobs import read_blob
 from arrowmind.memory.drafts import check_ids, check_top_k, clean_text, make_drafts
 from arrowmind.memory.encoder import Encoders
 from arrowmind.memory.forgetting import forget
+from arrowmind.memory.importing import import_export
 from arrowmind.memory.intake import Intake
 from arrowmind.memory.keeper import Keeper
 from arrowmind.memory.lifecycle import Lifecycle
 from arrowmind.memory.opening import check_encoder, open_catalogue
 from arrowmind.memory.paths import StorePaths
 from arrowmind.memory.questions import Asked
-from arrowmind.memory.recaller import Limits, Recaller
+from arrowmind.memory.recaller import UNKNOWN, Limits, Recaller
 from arrowmind.memory.session import SessionHolder
 from arrowmind.memory.settings import configured_recall_settings, configured_store_settings
+from arrowmind.memory.snapshot import Filter
 from arrowmind.memory.statistics import collect_stats
 from arrowmind.memory.traits import ORIGINS
+from arrowmind.memory.transfer import export_store
 from arrowmind.memory.verification import verify_store
 from arrowmind.observe import metrics, no_progress
 
@@ -40,6 +45,7 @@ if TYPE_CHECKING:
     from arrowmind.memory.records import CompactionReport, Hit, Record, StoreStats, VerifyReport
     from arrowmind.memory.settings import RecallSettings, StoreSettings
     from arrowmind.memory.times import Moment
+    from arrowmind.memory.transfer import Exported
     from arrowmind.observe import Progress
 
     T = TypeVar("T")
@@ -108,7 +114,8 @@ class MemoryStore:
         root = self._paths.root
         encoders = Encoders(engine, image_engine, audio_engine)
         self._namespace = namespace
-        self._intake = Intake(self._catalogue, self._keeper, encoders, self._paths, settings.flush_rows)
+        self._encoders, self._settings = encoders, settings
+        self._intake = self._open_intake(encoders)
         self._recaller = Recaller(
             self._catalogue, self._sessions, self._keeper, encoders, recall_settings, root
         )
@@ -355,6 +362,71 @@ class MemoryStore:
         """Moves what waits in the catalogue into a segment and indexes it, which also happens by itself."""
         self._check_open()
         self._keeper.flush()
+
+    # Copies.
+
+    def backup(self, target: str | os.PathLike[str], progress: Progress = no_progress) -> int:
+        """Copies the store to a new folder, as it is now; it goes on being used meanwhile.
+
+        Args:
+            target: a folder that is not there yet.
+            progress: called with (bytes copied, all, "bytes").
+
+        Returns:
+            Bytes of the copy.
+
+        Raises:
+            MemoryStoreError: the target is there already or cannot be written.
+        """
+        self._check_open()
+        if self._namespace is not None:
+            raise InvalidArgumentError(
+                f"backup: the store was opened for {self._namespace!r} alone; open the whole, or export"
+            )
+        return back_up(self._catalogue, self._paths, Path(target), self._settings.busy_seconds, progress)
+
+    def export(self, target: str | os.PathLike[str], progress: Progress = no_progress) -> Exported:
+        """Writes all memories, vectors, images and sounds as Parquet files and blobs to a new folder.
+
+        Args:
+            target: a folder that is not there yet.
+            progress: called with (memories written, all, "memories").
+
+        Raises:
+            MemoryStoreError: the target is there already or cannot be written, or a memory is damaged.
+        """
+        self._check_open()
+        snapshot, limits = self._sessions.current.snapshot(), Limits(namespace=self._namespace)
+        with self._catalogue.reading() as db:
+            name = str(tables.settings(db)["store"])
+        wanted = limits.filter(snapshot) or Filter(0, namespace=UNKNOWN)
+
+        def describe(id_: int) -> Record | None:
+            return self._recaller.get(id_, limits)
+
+        where = (self._paths.blobs, Path(target))
+        return export_store(snapshot, replace(wanted, archived=True), describe, *where, name, progress)
+
+    def import_from(self, source: str | os.PathLike[str], progress: Progress = no_progress) -> int:
+        """Takes in the memories of an export, under new ids. Cut off, it goes on where it stopped.
+
+        Args:
+            source: the folder of the export.
+            progress: called with (memories on disk, all, "memories").
+
+        Returns:
+            How many came.
+
+        Raises:
+            InvalidArgumentError: the folder holds no export, or vectors that cannot be compared with the
+                store's while no engine is there to make others.
+            MemoryStoreError: the export is damaged, or the store cannot be written.
+        """
+        self._check_open()
+        return import_export(Path(source), self._catalogue, self._encoders, self._open_intake, progress)
+
+    def _open_intake(self, encoders: Encoders) -> Intake:
+        return Intake(self._catalogue, self._keeper, encoders, self._paths, self._settings.flush_rows)
 
     # Everything else.
 

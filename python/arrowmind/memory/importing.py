@@ -1,0 +1,158 @@
+"""Takes the memories of an export into a store.
+
+Each part is one transaction that also notes which memories came by it, so that an import that was cut off
+goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from arrowmind.errors import InvalidArgumentError, MemoryStoreError
+from arrowmind.memory import lifecycle_tables, tables
+from arrowmind.memory.drafts import make_drafts
+from arrowmind.memory.encoder import EXTERNAL, Encoders
+from arrowmind.memory.lifecycle_tables import TIERS, Derivation, Quote
+from arrowmind.memory.spaces import all_spaces
+from arrowmind.memory.transfer import read_export, read_manifest
+from arrowmind.observe import get_logger
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from arrowmind.memory.catalogue import Catalogue
+    from arrowmind.memory.intake import Intake
+    from arrowmind.memory.transfer import Manifest
+    from arrowmind.observe import Progress
+
+__all__ = ["ExportedEncoders", "import_export"]
+
+_log = get_logger(__name__)
+_PLAIN = ("category", "namespace", "origin", "timestamp", "expires")
+
+
+@dataclass(frozen=True)
+class ExportedEncoders(Encoders):
+    """The encoders of a store that takes vectors which others have made."""
+
+    known: Mapping[str, str] = field(default_factory=dict)
+
+    def fingerprint(self, space: str) -> str:
+        """That of the export, where it has vectors."""
+        return self.known.get(space) or super().fingerprint(space)
+
+
+def import_export(
+    source: Path,
+    catalogue: Catalogue,
+    encoders: Encoders,
+    open_intake: Callable[[Encoders], Intake],
+    progress: Progress,
+) -> int:
+    """Stores the memories of an export under new ids; returns how many came.
+
+    Args:
+        source: the folder of the export.
+        catalogue: of the store.
+        encoders: those there are; vectors of other encoders than the store's are made again by them.
+        open_intake: the way into the store with given encoders.
+        progress: called with (memories on disk, all, "memories").
+
+    Raises:
+        InvalidArgumentError: it is no export, or its vectors are of other encoders and none is there to make
+            new ones.
+        MemoryStoreError: it is damaged, or the store cannot be written.
+    """
+    manifest = read_manifest(source)
+    kept = _comparable(manifest, catalogue, encoders)
+    known = {name: manifest.encoders[name] for name in kept}
+    intake = open_intake(ExportedEncoders(encoders.text, encoders.image, encoders.audio, known=known))
+    with catalogue.reading() as db:
+        done = _imported(db, manifest.key)
+    count, lasting = len(done), []
+    for rows, vectors in read_export(source, manifest):
+        new = [place for place, row in enumerate(rows) if row["id"] not in done]
+        lasting += [row for row in rows if row["derivation"] or row["tier"] != TIERS[0]]
+        chosen = _chosen(vectors, kept, new)
+        for ids in _store(intake, [rows[i] for i in new], chosen, source, manifest.key):
+            count += len(ids)
+            progress(count, manifest.memories, "memories")
+    with catalogue.writing() as db:
+        _finish(db, manifest.key, lasting)
+    return count
+
+
+def _comparable(manifest: Manifest, catalogue: Catalogue, encoders: Encoders) -> list[str]:
+    """Spaces of an export whose vectors the store can take as they are."""
+    with catalogue.reading() as db:
+        there = {space.name: space.encoder for space in all_spaces(db)}
+    kept = []
+    for name, exported in manifest.encoders.items():
+        own = encoders.fingerprint(name)
+        expected = there.get(name) or (own if own != EXTERNAL else exported)
+        if EXTERNAL in (expected, exported) or expected == exported:
+            kept.append(name)
+        elif own == expected:
+            _log.warning("vectors_made_again", space=name, exported=exported, store=expected)
+        else:
+            raise InvalidArgumentError(
+                f"vectors of {name!r} in the export are of encoder {exported}, those of the store of "
+                f"{expected}; open the store with that encoder, so that new ones can be made"
+            )
+    return kept
+
+
+def _chosen(vectors: Mapping[str, list[Any]], kept: list[str], places: list[int]) -> dict[str, list[Any]]:
+    return {name: [vectors[name][place] for place in places] for name in kept}
+
+
+def _store(
+    intake: Intake, rows: list[dict[str, Any]], vectors: dict[str, list[Any]], source: Path, key: str
+) -> Any:
+    columns: dict[str, Any] = {name: [row[name] for row in rows] for name in _PLAIN}
+    columns["metadata"] = [json.loads(row["metadata"]) for row in rows]
+    columns["trust"] = [round(row["trust"], 2) for row in rows]
+    for kind in ("image", "audio"):
+        columns[kind] = [_blob(source, row, kind) for row in rows]
+    drafts = make_drafts([row["text"] for row in rows], columns)
+    old = iter([int(row["id"]) for row in rows])
+
+    def note(db: sqlite3.Connection, ids: list[int]) -> None:
+        pairs = [(key, next(old), id_) for id_ in ids]
+        db.executemany("INSERT INTO imported VALUES (?, ?, ?)", pairs)
+
+    return intake.store_vectors(drafts, vectors, note)
+
+
+def _blob(source: Path, row: dict[str, Any], kind: str) -> Path | None:
+    names = [attachment["sha256"] for attachment in row["attachments"] if attachment["kind"] == kind]
+    if not names:
+        return None
+    name = str(names[0])
+    if len(name) != 64 or not set(name) <= set("0123456789abcdef"):
+        raise MemoryStoreError(f"{source}: names a blob {name!r:.80}; the export is damaged")
+    return source / "blobs" / name
+
+
+def _imported(db: sqlite3.Connection, key: str) -> dict[int, int]:
+    return dict(db.execute("SELECT old, new FROM imported WHERE source = ?", (key,)))
+
+
+def _finish(db: sqlite3.Connection, key: str, rows: list[dict[str, Any]]) -> None:
+    """What memories say of each other, by their new ids; and no trace of the import."""
+    new = _imported(db, key)
+    change = f"import:{key[:16]}:{min(new.values(), default=0)}"
+    for row in rows:
+        id_, derivation = new[row["id"]], row["derivation"]
+        if derivation:
+            quotes = [Quote(new[q["source"]], q["text"]) for q in derivation["quotes"] if q["source"] in new]
+            about = (derivation["valid_from"], derivation["valid_to"], derivation["made_by"])
+            lifecycle_tables.insert_derivation(db, id_, Derivation(change, tuple(quotes), *about))
+        if row["tier"] in TIERS[1:]:
+            lifecycle_tables.set_tier(db, id_, TIERS.index(row["tier"]))
+    db.execute("DELETE FROM imported WHERE source = ?", (key,))
+    tables.touch_layout(db)
