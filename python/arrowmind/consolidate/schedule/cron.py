@@ -2,8 +2,8 @@
 
 A field is ``*``, a number, a name (jan to dec, sun to sat), a range ``a-b``, a list ``a,b`` of these, each
 with a step ``/n``. Sunday is 0 or 7. As in cron, a day fits when day of month or day of week does, if both
-are given. Times are local. A time that the clock skips when summer begins comes right after the gap; one that it
-shows twice when summer ends comes once.
+are given. Times are local. A time that the clock skips when summer begins comes right after the gap; one
+that it shows twice when summer ends comes once.
 """
 
 from __future__ import annotations
