@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 __all__ = ["DETECTORS"]
 
 _TOKEN = re.compile(r"[A-Za-z0-9+/_=-]{24,}")
+_PART = re.compile(r"[^/]{24,}")
+_BEFORE_PATHS = tuple("./:~")
+"""Behind these a token is the rest of a path or URL, and its parts are looked at one by one."""
+
+_UUID = re.compile(r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}")
 _MAX_CHARACTERS = 512
 """Longer ones are data, not keys: pictures in base64."""
 
@@ -30,8 +35,11 @@ _PIECE = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
 
 def _find(text: str) -> Iterator[Span]:
     for match in _TOKEN.finditer(text):
-        if match.end() - match.start() <= _MAX_CHARACTERS and _is_random(match[0]):
-            yield Span(match.start(), match.end(), "secret", 0.6)
+        is_path = text[max(0, match.start() - 1) : match.start()] in _BEFORE_PATHS
+        for part in _PART.finditer(match[0]) if is_path else [match]:
+            start = part.start() + (match.start() if is_path else 0)
+            if len(part[0]) <= _MAX_CHARACTERS and _is_random(_UUID.sub("", part[0])):
+                yield Span(start, start + len(part[0]), "secret", 0.6)
 
 
 def _is_random(token: str) -> bool:

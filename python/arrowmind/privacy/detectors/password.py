@@ -32,6 +32,7 @@ _VALUE = re.compile(
 _BARE = 3  # group of a value without quotes
 _MIN_CHARACTERS = 4
 _WORD_AND_GAP = 20
+_NAMES = re.compile(r"_\w+|[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")  # of programs: os.environ, self.token
 _PLACEHOLDERS = re.compile(
     r"(?i)none|null|true|false|str|string|bytes|int|optional|required|undefined|\*+|x{3,}|\.{3,}|[$%<{].*"
 )
@@ -62,6 +63,8 @@ def _value(text: str, sign: re.Match[str]) -> Span | None:
     group = value.lastindex or 0
     held = value[group] if group < _BARE else value[group].rstrip(".:!?")
     if len(held) < _MIN_CHARACTERS or _PLACEHOLDERS.fullmatch(held) or before.endswith(held.lower()):
+        return None
+    if group == _BARE and (_NAMES.fullmatch(held) or text[value.end() : value.end() + 1] == "("):
         return None
     is_strong = before.endswith(_STRONG)
     if group == _BARE and not (is_strong and "=" in sign[0]) and not _looks_secret(held, is_strong=is_strong):
