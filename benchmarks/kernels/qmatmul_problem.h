@@ -144,17 +144,15 @@ class Problem {
   }
 
   void sum_activations(int64_t groups) {
-    for (AlignedBuffer* buffer : {&a_scales_, &a_sums_, &a_weighted_}) buffer->resize(shape_.m * groups * 4);
+    for (AlignedBuffer* buffer : {&a_scales_, &a_sums_}) buffer->resize(shape_.m * groups * 4);
     for (int64_t i = 0; i < shape_.m * groups; ++i) {
       int32_t sum = 0;
       for (int64_t j = 0; j < group_; ++j) sum += a_.as<int8_t>()[i * group_ + j];
       a_scales_.as<float>()[i] = 0.001f;
       a_sums_.as<int32_t>()[i] = sum;
-      a_weighted_.as<float>()[i] = 0.001f * static_cast<float>(sum);
     }
     p.a_scale = a_scales_.as<float>();
     p.a_sum = a_sums_.as<int32_t>();
-    p.a_weighted = a_weighted_.as<float>();
   }
 
   void fill_weights() {
@@ -213,8 +211,7 @@ class Problem {
   std::minstd_rand random_{1};
   int64_t group_ = 0;
   int64_t copy_bytes_ = 0, copy_scales_ = 0;
-  AlignedBuffer a_, w_, c_, scales_, sums_, grid_scales_, grid_zeros_, outer_, a_scales_, a_sums_,
-      a_weighted_;
+  AlignedBuffer a_, w_, c_, scales_, sums_, grid_scales_, grid_zeros_, outer_, a_scales_, a_sums_;
 };
 
 // The scalar row of the same types.

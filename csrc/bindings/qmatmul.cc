@@ -142,8 +142,7 @@ void run(const std::string& name, AnyMatrix a, int64_t k, Bytes w, Matrix<float>
 // Runs one named row of a grid form on this thread: for tests.
 void run_grid(const std::string& name, AnyMatrix a, int64_t k, Bytes w, Matrix<float> c, const nb::dict& grid,
               std::optional<Matrix<const float>> a_scale, std::optional<Matrix<const int32_t>> a_sum,
-              std::optional<Matrix<const float>> a_weighted, int64_t n_begin, std::optional<int64_t> n_end,
-              const std::string& a_type) {
+              int64_t n_begin, std::optional<int64_t> n_end, const std::string& a_type) {
   const qmatmul::Row& row = kernel_by_name(qmatmul::rows(), name);
   qmatmul::Params p;
   p.m = static_cast<int64_t>(c.shape(0));
@@ -168,14 +167,12 @@ void run_grid(const std::string& name, AnyMatrix a, int64_t k, Bytes w, Matrix<f
           "packed weights: wrong size");
   require(!integer || (holds(a_scale, width / qmatmul::block_of(p.grid.group)) && holds(a_sum, parts)),
           "a_scale is [m, blocks], a_sum [m, parts]");
-  require(!integer || p.grid.zeros == nullptr || holds(a_weighted, parts), "zero points need a_weighted");
   require(n_begin % qmatmul::kPanel == 0 && 0 <= n_begin && n_end.value_or(p.n) <= p.n,
           "n_begin and n_end must lie within the outputs");
   p.a = a.data();
   p.a_stride = static_cast<int64_t>(a.shape(1));
   p.a_scale = a_scale ? a_scale->data() : nullptr;
   p.a_sum = a_sum ? a_sum->data() : nullptr;
-  p.a_weighted = a_weighted ? a_weighted->data() : nullptr;
   p.w = w.data();
   p.c = c.data();
   p.c_stride = p.n;
@@ -209,8 +206,8 @@ void bind_qmatmul(nb::module_& m) {
         "Runs the named kernel row on this thread, for outputs [n_begin, n_end): for tests.");
   m.def("qmatmul_run_grid", &run_grid, nb::arg("name"), nb::arg("a"), nb::arg("k"), nb::arg("w"),
         nb::arg("c"), nb::arg("grid"), nb::arg("a_scale") = nb::none(), nb::arg("a_sum") = nb::none(),
-        nb::arg("a_weighted") = nb::none(), nb::arg("n_begin") = 0, nb::arg("n_end") = nb::none(),
-        nb::arg("a_type") = "fp32", "Runs the named row over weights of a grid on this thread: for tests.");
+        nb::arg("n_begin") = 0, nb::arg("n_end") = nb::none(), nb::arg("a_type") = "fp32",
+        "Runs the named row over weights of a grid on this thread: for tests.");
   m.def("qmatmul_select", &select, nb::arg("activation"), nb::arg("weight"), nb::arg("m"),
         nb::arg("group") = nb::none(),
         "Name of the row that serves these types and number of rows on this machine.");

@@ -41,8 +41,7 @@ void run(const std::string& name, Matrix<const float> x,
 }
 
 void run_blocks(const std::string& name, Matrix<const float> x, Matrix<int8_t> codes, Matrix<float> scale,
-                Matrix<int32_t> sum, Matrix<float> weighted, int64_t group,
-                std::optional<Vector<const float>> multiplier) {
+                Matrix<int32_t> sum, int64_t group, std::optional<Vector<const float>> multiplier) {
   const quantise::Row& row = kernel_by_name(quantise::rows(), name);
   quantise::Params p;
   p.x = x.data();
@@ -56,8 +55,7 @@ void run_blocks(const std::string& name, Matrix<const float> x, Matrix<int8_t> c
   };
   check(row.code == quantise::Code::kI8Block, "this row does not quantise in blocks");
   check(shaped(codes, blocks * block) && shaped(scale, blocks), "codes or scales have another shape");
-  check(shaped(sum, blocks * block / part) && shaped(weighted, blocks * block / part),
-        "sums have another shape");
+  check(shaped(sum, blocks * block / part), "sums have another shape");
   check(!multiplier || extent(*multiplier, 0) == p.width, "multiplier has another length than a row");
   p.multiplier = multiplier ? multiplier->data() : nullptr;
   p.out = {.codes = codes.data(),
@@ -65,8 +63,7 @@ void run_blocks(const std::string& name, Matrix<const float> x, Matrix<int8_t> c
            .scale = scale.data(),
            .sum = sum.data(),
            .block = block,
-           .part = part,
-           .weighted = weighted.data()};
+           .part = part};
   nb::gil_scoped_release release;
   row.run(p);
 }
@@ -79,7 +76,7 @@ void bind_quantise(nb::module_& m) {
         nb::arg("limit") = 32767, nb::arg("repeat") = 1,
         "Runs the named kernel row over all rows on this thread; for tests and benchmarks.");
   m.def("quantise_run_blocks", &run_blocks, nb::arg("name"), nb::arg("x"), nb::arg("codes"), nb::arg("scale"),
-        nb::arg("sum"), nb::arg("weighted"), nb::arg("group"), nb::arg("multiplier") = nb::none(),
+        nb::arg("sum"), nb::arg("group"), nb::arg("multiplier") = nb::none(),
         "Runs the named row that quantises in blocks over all rows on this thread; for tests.");
 }
 

@@ -51,14 +51,13 @@ class Form {
   Slot codes(const float* x, int64_t rows) const {
     thread_local AlignedBuffer memory;
     const int64_t data = round_up(rows * stride_ * bytes_of(layer_.activation), AlignedBuffer::kAlignment);
-    memory.resize(data + 4 * rows * (scales_ + 2 * sums_));
+    memory.resize(data + 4 * rows * (scales_ + sums_ + 1));
     char* place = memory.as<char>();
     Slot slot{.data = place, .stride = stride_};
     slot.scale = reinterpret_cast<float*>(place += data);
     slot.sum = reinterpret_cast<int32_t*>(place += 4 * rows * scales_);
     place += 4 * rows * sums_;
     if (layer_.activation == BufferType::kI8) slot.zero = reinterpret_cast<int32_t*>(place);
-    if (layer_.activation == BufferType::kI8Block) slot.weighted = reinterpret_cast<float*>(place);
     quantise::Params p;
     p.x = x;
     p.x_stride = p.width = width_;
@@ -71,7 +70,6 @@ class Form {
              .zero = slot.zero,
              .block = grid::block_of(layer_.weights.grid.group),
              .part = grid::part_of(layer_.weights.grid.group),
-             .weighted = slot.weighted,
              .limit = qmatmul::activation_limit(width_)};
     quantise::select(code_of(layer_.activation)).run(p);
     return slot;
@@ -109,7 +107,6 @@ void run_part(const qmatmul::Row& kernel, qmatmul::Params p, const Slot& in, flo
   p.a_scale = in.scale;
   p.a_zero = in.zero;
   p.a_sum = in.sum;
-  p.a_weighted = in.weighted;
   p.c = out;
   p.n_begin = outputs.begin;
   p.n_end = std::min(p.n, outputs.end);

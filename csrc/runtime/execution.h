@@ -26,8 +26,7 @@ struct Slot {
   float* scale = nullptr;  // [tokens], codes only; [tokens, blocks] of codes in blocks
   int32_t* sum =
       nullptr;  // [tokens], codes only: sum of the codes less their zero; [tokens, parts] in blocks
-  int32_t* zero = nullptr;    // [tokens], int8 only: the code of 0
-  float* weighted = nullptr;  // [tokens, parts], in blocks only: sum * scale
+  int32_t* zero = nullptr;  // [tokens], int8 only: the code of 0
 
   float* f32() const { return static_cast<float*>(data); }
 };
@@ -38,6 +37,24 @@ struct Memory {
   int64_t columns = 0;
   const int32_t* offsets = nullptr;  // [sequences + 1]; sequence s looks at rows [offsets[s], offsets[s + 1])
 };
+
+// Into how many parts threads divide so many items: as many for each thread, so that none is left waiting
+// while others take one more. Several for each, as a thread may be held up; more of them where there is much
+// to do.
+constexpr int64_t parts_of(int64_t items, int64_t grain, int64_t threads) {
+  const int64_t grains = items / grain;
+  if (grains <= threads || threads == 1) return threads == 1 ? 1 : grains;
+  if (items <= 8 * threads) return items;
+  const int64_t most = std::clamp(grains / 16, 4 * threads, 16 * threads);
+  int64_t best = threads, longest = items;
+  for (int64_t parts = threads; parts <= most; parts += threads) {
+    const int64_t of_a_thread = ceil_div(items, parts) * (parts / threads);
+    if (of_a_thread > longest) continue;
+    longest = of_a_thread;
+    best = parts;
+  }
+  return best;
+}
 
 // One forward of one micro-batch: the batch, its buffers, scratch memory, and how its work is spread.
 class Execution {
@@ -60,7 +77,7 @@ class Execution {
   // each part is worth a barrier: at least `grain` items.
   template <typename Body>
   void spread(int64_t items, int64_t grain, const Body& body) const {
-    const int64_t parts = std::min<int64_t>(items / std::max<int64_t>(grain, 1), 4 * threads());
+    const int64_t parts = parts_of(items, std::max<int64_t>(grain, 1), threads());
     if (pool_ == nullptr || parts <= 1) {
       if (items > 0) body(0, items, 0);
       return;

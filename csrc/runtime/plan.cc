@@ -43,7 +43,7 @@ int Plan::add_buffer(BufferType type, int64_t columns, int64_t group) {
     buffer.stride = round_up(columns, grid::block_of(group));
     buffer.scales = buffer.stride / grid::block_of(group);
     buffer.sums = buffer.stride / grid::part_of(group);
-    values = buffer.scales + 2 * buffer.sums;
+    values = buffer.scales + buffer.sums;
   } else {
     buffer.stride = round_up(columns, 4);
     buffer.scales = buffer.sums = 1;
@@ -144,7 +144,6 @@ std::vector<Slot> Plan::slots(Scratch& scratch, int64_t tokens) const {
       slot.sum = reinterpret_cast<int32_t*>(after);
       after += rows * buffer.sums * kValueBytes;
       if (buffer.type == BufferType::kI8) slot.zero = reinterpret_cast<int32_t*>(after);
-      if (buffer.type == BufferType::kI8Block) slot.weighted = reinterpret_cast<float*>(after);
     }
     result.push_back(slot);
   }

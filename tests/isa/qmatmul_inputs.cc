@@ -80,15 +80,12 @@ void set_blocks(Random& random, const MatmulCase& one, MatmulInputs& in) {
   const int64_t blocks = ceil_div(one.k, block), parts = blocks * (block / part);
   in.a_scale = filled<float>(one.m * blocks, [&] { return 0.001f + 0.01f * random.real(); });
   in.a_sum = Buffer<int32_t>(one.m * parts);
-  in.a_weighted = Buffer<float>(one.m * parts);
   for (int64_t i = 0; i < one.m * parts; ++i) {
     const int64_t m = i / parts, first = i % parts * part;
     for (int64_t k = first; k < first + part; ++k) in.a_sum[i] += in.a_byte[m * p.a_stride + k];
-    in.a_weighted[i] = static_cast<float>(in.a_sum[i]) * in.a_scale[m * blocks + first / block];
   }
   p.a_scale = in.a_scale.data();
   p.a_sum = in.a_sum.data();
-  p.a_weighted = in.a_weighted.data();
 }
 
 // Any bits, or moderate numbers: of bfloat16, the upper half of a float.

@@ -28,7 +28,7 @@ struct MatmulCase {
 // The parameters of one call, and everything they point to.
 struct MatmulInputs {
   qmatmul::Params params;
-  Buffer<float> a_float, a_scale, a_weighted, w_scale, w_zero, bias, residual, c;
+  Buffer<float> a_float, a_scale, w_scale, w_zero, bias, residual, c;
   Buffer<int8_t> a_byte;
   Buffer<int16_t> a_word;
   Buffer<uint16_t> a_half;

@@ -69,7 +69,6 @@ Outcome run_blocks(const quantise::Row& row, const Case& one) {
   Buffer<int8_t> codes = filled<int8_t>(one.rows * padded, [] { return 77; });
   Buffer<float> scale = filled<float>(one.rows * padded / block, [] { return -7.0f; });
   Buffer<int32_t> sum = filled<int32_t>(one.rows * padded / part, [] { return -7; });
-  Buffer<float> weighted = filled<float>(one.rows * padded / part, [] { return -7.0f; });
   quantise::Params p;
   p.x = x.data();
   p.x_stride = stride;
@@ -82,10 +81,8 @@ Outcome run_blocks(const quantise::Row& row, const Case& one) {
   p.out.sum = sum.data();
   p.out.block = block;
   p.out.part = part;
-  p.out.weighted = weighted.data();
   row.run(p);
   Outcome out{{scale.begin(), scale.end()}, {codes.begin(), codes.end()}};
-  out.floats.insert(out.floats.end(), weighted.begin(), weighted.end());
   out.codes.insert(out.codes.end(), sum.begin(), sum.end());
   return out;
 }

@@ -25,9 +25,8 @@ def run(name: str, x: np.ndarray, group: int, multiplier: np.ndarray | None = No
     codes = np.full((rows, padded), 77, np.int8)
     scales = np.full((rows, padded // block), 77, np.float32)
     sums = np.full((rows, padded // part), 77, np.int32)
-    weighted = np.full((rows, padded // part), 77, np.float32)
-    _native.quantise_run_blocks(name, x, codes, scales, sums, weighted, group, multiplier)
-    return codes, scales, sums, weighted
+    _native.quantise_run_blocks(name, x, codes, scales, sums, group, multiplier)
+    return codes, scales, sums
 
 
 def expected(x: np.ndarray, group: int, multiplier: np.ndarray | None = None) -> tuple:
@@ -43,8 +42,7 @@ def expected(x: np.ndarray, group: int, multiplier: np.ndarray | None = None) ->
     codes = np.where(alive, np.rint(np.where(alive, blocks, 0) * (np.float32(127) / safe)), 0)
     scales = np.where(alive, largest / np.float32(127), np.where(finite, 0, np.nan)).astype(np.float32)
     sums = codes.reshape(len(x), -1, part).sum(axis=2)
-    weighted = np.repeat(scales[:, :, 0], block // part, axis=1) * sums.astype(np.float32)
-    return codes.reshape(len(x), -1).astype(np.int8), scales[:, :, 0], sums.astype(np.int32), weighted
+    return codes.reshape(len(x), -1).astype(np.int8), scales[:, :, 0], sums.astype(np.int32)
 
 
 def check(name: str, x: np.ndarray, group: int, multiplier: np.ndarray | None = None) -> None:
@@ -80,10 +78,10 @@ def test_damage_stays_in_its_block(name):
 @pytest.mark.parametrize("name", named("quantise", "quantise_f32_i8b_"))
 def test_wrong_shapes_are_refused(name):
     x = np.ones((2, 40), np.float32)
-    sums, weighted = np.zeros((2, 2), np.int32), np.zeros((2, 2), np.float32)
+    sums = np.zeros((2, 2), np.int32)
     with pytest.raises(InvalidArgumentError, match="codes or scales"):
         scales = np.zeros((2, 2), np.float32)
-        _native.quantise_run_blocks(name, x, np.zeros((2, 40), np.int8), scales, sums, weighted, 32)
+        _native.quantise_run_blocks(name, x, np.zeros((2, 40), np.int8), scales, sums, 32)
     with pytest.raises(InvalidArgumentError, match="sums"):
         codes, scales = np.zeros((2, 64), np.int8), np.zeros((2, 2), np.float32)
-        _native.quantise_run_blocks(name, x, codes, scales, sums[:, :1].copy(), weighted, 32)
+        _native.quantise_run_blocks(name, x, codes, scales, sums[:, :1].copy(), 32)

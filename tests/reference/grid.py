@@ -78,18 +78,13 @@ class GridProblem:
         """int32 [m, parts] sums of the activation codes."""
         return self._rows().reshape(len(self.a), -1, self.part).sum(axis=2, dtype=np.int32)
 
-    def weighted_sums(self) -> np.ndarray:
-        """float32 [m, parts] the same times the scale of their block."""
-        per_part = np.repeat(self.a_scale, self.weights.grid.block // self.part, axis=1)
-        return self.part_sums().astype(np.float32) * per_part
-
     def run(self, name: str, n_begin: int = 0, n_end: int | None = None) -> np.ndarray:
         m, n, k = self.shape
         c = np.full((m, n), np.nan, np.float32)
         described = self.description
         extra = {}
         if self.integer:
-            extra = {"a_scale": self.a_scale, "a_sum": self.part_sums(), "a_weighted": self.weighted_sums()}
+            extra = {"a_scale": self.a_scale, "a_sum": self.part_sums()}
         a = self._rows() if self.integer else self.a
         _native.qmatmul_run_grid(
             name, a, k, described["codes"], c, described, n_begin=n_begin, n_end=n_end, **extra

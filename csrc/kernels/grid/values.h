@@ -26,17 +26,27 @@ constexpr GridTraits kFp4Traits{2, 12.0f, 0.5f, 1.0f};  // decoded to twice the 
 // Twice the magnitudes of E2M1, both signs, + 12; by code.
 alignas(16) constexpr uint8_t kFp4Levels[16] = {12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0};
 
-// Sixteen stored scales from `index` on. Outer scales are the caller's.
+// Sixteen stored scales. Outer scales are the caller's.
 template <Scale type>
-inline F32x16 decode_scales(const Grid& grid, int64_t index) {
-  const auto* bytes = static_cast<const uint8_t*>(grid.scales);
-  if constexpr (type == Scale::kF32) return load(static_cast<const float*>(grid.scales) + index);
-  if constexpr (type == Scale::kF16) return load_f16(static_cast<const uint16_t*>(grid.scales) + index);
-  if constexpr (type == Scale::kU8) return load_u8(bytes + index);
-  if constexpr (type == Scale::kE8M0) return load_bits<23>(bytes + index);
+inline F32x16 scales_at(const void* stored) {
+  const auto* bytes = static_cast<const uint8_t*>(stored);
+  if constexpr (type == Scale::kF32) return load(static_cast<const float*>(stored));
+  if constexpr (type == Scale::kF16) return load_f16(static_cast<const uint16_t*>(stored));
+  if constexpr (type == Scale::kU8) return load_u8(bytes);
+  if constexpr (type == Scale::kE8M0) return load_bits<23>(bytes);
   // Exponent and mantissa lie where a bias of 7 - 127 is missing: 2^120 makes up for it, and turns
   // subnormals of both types into each other exactly.
-  if constexpr (type == Scale::kE4M3) return load_bits<20>(bytes + index) * set1(0x1p120f);
+  if constexpr (type == Scale::kE4M3) return load_bits<20>(bytes) * set1(0x1p120f);
+}
+
+constexpr int64_t scale_bytes(Scale type) {
+  return type == Scale::kF32 ? 4 : type == Scale::kF16 ? 2 : 1;
+}
+
+// The same from `index` on.
+template <Scale type>
+inline F32x16 decode_scales(const Grid& grid, int64_t index) {
+  return scales_at<type>(static_cast<const char*>(grid.scales) + index * scale_bytes(type));
 }
 
 // body.template operator()<type>() for the type of a grid's scales.
@@ -83,37 +93,34 @@ class PanelScales {
   // Zero points in units.
   F32x16 zero_points(int64_t part) const { return load_u8(grid_.zeros + index(part)) * set1(step_); }
 
-  // - zero * scale of that part, given its scale; without zero points the offset is one.
-  F32x16 shift(int64_t part, F32x16 scale) const {
-    if (!has_zeros()) return set1(-offset_) * scale;
-    return load_u8(grid_.zeros + index(part)) * set1(-step_) * scale;
+  // Zero points in steps: what they take off a sum of products is a multiple of steps, too, and exact in
+  // float32.
+  F32x16 zero_steps(int64_t part) const {
+    return has_zeros() ? load_u8(grid_.zeros + index(part)) : set1(offset_ / step_);
   }
 
-  // Scales of `count` parts from `part` on, [count][16]. With kShifts, [count][2][16]: behind each what
-  // becomes its shift by a multiplication with shift_step(), which is a power of two and left to the factor
-  // that shifts have for each row of activations.
-  template <bool kShifts>
+  // Scales of `count` parts from `part` on, [count][16]; with kZeros [count][2][16], zero points in steps
+  // behind each.
+  template <bool kZeros>
   void decode(int64_t part, int64_t count, float* out) const {
     with_scale_type(grid_.scale_type, [&]<Scale type>() {
-      if (kShifts && has_zeros()) {
-        decode_as<type, kShifts, true>(part, count, out);
+      if (kZeros && has_zeros()) {
+        decode_as<type, kZeros, true>(part, count, out);
       } else {
-        decode_as<type, kShifts, false>(part, count, out);
+        decode_as<type, kZeros, false>(part, count, out);
       }
     });
   }
-  static constexpr float shift_step(const GridTraits& traits) { return -traits.zero_step; }
 
  private:
-  template <Scale type, bool kShifts, bool kZeros>
+  template <Scale type, bool kZeros, bool kStored>
   void decode_as(int64_t part, int64_t count, float* out) const {
     const F32x16 outer = outer_, whole = set1(offset_ / step_);
     const Grid grid = grid_;
     const auto put = [&](int64_t at) {
-      const F32x16 scale = decode_scales<type>(grid, at) * outer;
-      store(out, scale);
-      if constexpr (kShifts) store(out + 16, (kZeros ? load_u8(grid.zeros + at) : whole) * scale);
-      out += kShifts ? 32 : 16;
+      store(out, decode_scales<type>(grid, at) * outer);
+      if constexpr (kZeros) store(out + 16, kStored ? load_u8(grid.zeros + at) : whole);
+      out += kZeros ? 32 : 16;
     };
     const int64_t own = groups_ - part < count ? groups_ - part : count;
     for (int64_t i = 0; i < own; ++i) put(index(part) + 16 * i);

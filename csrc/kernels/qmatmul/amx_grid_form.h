@@ -18,7 +18,7 @@ struct AmxGridForm {
   static constexpr int64_t kChunk = 512;  // a multiple of every block
   static constexpr int kPlanes = Codes::kTraits.planes;
   static constexpr int64_t kShortestPart = 16;
-  // A scale and a shift for each part.
+  // A scale and a zero point for each part.
   static constexpr int64_t kValueBytes = 2 * kChunk / kShortestPart * kPanel * sizeof(float);
 
   static int64_t step(const Params& p) { return smaller(part_of(p.grid.group), kTileRowBytes); }
@@ -40,9 +40,8 @@ struct AmxGridForm {
     float* values = reinterpret_cast<float*>(operands + kChunk / kQuad * kTileRowBytes);
     t.values[i] = values;
     for (int64_t j = 0; j < count / part; ++j, values += 2 * kPanel) {
-      const F32x16 scale = scales.scale(first / part + j);
-      store(values, scale);
-      if (!Codes::kSigned) store(values + kPanel, scales.shift(first / part + j, scale));
+      store(values, scales.scale(first / part + j));
+      if (!Codes::kSigned) store(values + kPanel, scales.zero_steps(first / part + j));
     }
   }
 
@@ -101,22 +100,19 @@ struct AmxGridForm {
     const char* acc = t.spill + (2 * i + j) * tile_bytes;
     char* sums = t.sums + (2 * i + j) * tile_bytes;
     const float* values = t.values[j] + block * kParts * 2 * kPanel;
-    F32x16 scale[kParts], shift[kParts];
-    for (int part = 0; part < kParts; ++part) {
-      scale[part] = load(values + 2 * part * kPanel);
-      shift[part] = Codes::kSigned ? zero() : load(values + (2 * part + 1) * kPanel);
-    }
     for (int64_t r = 0; r < t.rows && m + r < p.m; ++r, acc += kTileRowBytes, sums += kTileRowBytes) {
-      F32x16 value = load_i32(reinterpret_cast<const int32_t*>(acc)) * scale[0];
-      if constexpr (kParts > 1) {
-        value = fma(load_i32(reinterpret_cast<const int32_t*>(acc + 4 * tile_bytes)), scale[1], value);
+      F32x16 value;
+      for (int part = 0; part < kParts; ++part) {
+        F32x16 real = load_i32(reinterpret_cast<const int32_t*>(acc + 4 * part * tile_bytes));
+        if constexpr (!Codes::kSigned) {
+          const float sum = static_cast<float>(p.a_sum[((m + r) * blocks + at) * kParts + part]);
+          real = fma(load(values + (2 * part + 1) * kPanel), set1(-Codes::kTraits.zero_step * sum), real);
+        }
+        const F32x16 scale = load(values + 2 * part * kPanel);
+        value = part == 0 ? real * scale : fma(real, scale, value);
       }
       float* out = reinterpret_cast<float*>(sums);
-      F32x16 sum = fma(value, set1(p.a_scale[(m + r) * blocks + at]), load(out));
-      for (int part = 0; part < kParts && !Codes::kSigned; ++part) {
-        sum = fma(shift[part], set1(p.a_weighted[((m + r) * blocks + at) * kParts + part]), sum);
-      }
-      store(out, sum);
+      store(out, fma(value, set1(p.a_scale[(m + r) * blocks + at]), load(out)));
     }
   }
 };

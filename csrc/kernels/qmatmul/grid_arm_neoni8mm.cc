@@ -30,14 +30,14 @@ struct GridSmmlaForm {
   static int64_t unit(const Params& p) { return block_of(p.grid.group) / kQuad; }
   static int64_t quads(const Params& p) { return ceil_of(p.k, block_of(p.grid.group)) * unit(p); }
   static int64_t panel_bytes(const Params& p) { return quads(p) * kQuadBytes; }
-  // A row of bytes for each four of k; a scale and a shift for each part, of four fours at least.
+  // A row of bytes for each four of k; a scale and a zero point for each part, of four fours at least.
   static constexpr int64_t decoded_quad_bytes() { return kRowBytes + 2 * kPanel * sizeof(float) / 4; }
 
   static void pack(const int8_t* in, int64_t quads, int64_t rows, int8_t* out) {
     for (int64_t quad = 0; quad < quads; ++quad) std::memcpy(out + quad * rows * kQuad, in + quad * kQuad, 4);
   }
 
-  // A chunk as operands, [two fours of k][8][16], then the scale and the shift of each part.
+  // A chunk as operands, [two fours of k][8][16], then the scale and the zero point of each part.
   static void decode(const TileArgs<GridSmmlaForm>& t, int64_t /*panels*/, char* chunk) {
     const char* w = t.w;
     char* out = chunk;
@@ -60,9 +60,8 @@ struct GridSmmlaForm {
     const int64_t part_quads = part_of(t.params->grid.group) / kQuad;
     float* values = reinterpret_cast<float*>(out);
     for (int64_t part = 0; part < t.quads / part_quads; ++part, values += 2 * kPanel) {
-      const F32x16 scale = scales.scale(t.quad / part_quads + part);
-      store(values, scale);
-      if (!Codes::kSigned) store(values + kPanel, scales.shift(t.quad / part_quads + part, scale));
+      store(values, scales.scale(t.quad / part_quads + part));
+      if (!Codes::kSigned) store(values + kPanel, scales.zero_steps(t.quad / part_quads + part));
     }
   }
 
@@ -144,6 +143,7 @@ struct GridSmmlaForm {
       for (int64_t line = block * block_quads; line < (block + 1) * block_quads; ++line) {
         if (line < t.next_lines) __builtin_prefetch(t.next + line * 64, 0, 2);
       }
+      const int64_t at = first + block;
       F32x16 value[R];
 #pragma GCC unroll 2
       for (int i = 0; i < kParts; ++i) {
@@ -151,7 +151,11 @@ struct GridSmmlaForm {
         const F32x16 scale = load(values + 2 * i * kPanel);
 #pragma GCC unroll 6
         for (int r = 0; r < R; ++r) {
-          const F32x16 real = row_floats<R>(sums, r);
+          F32x16 real = row_floats<R>(sums, r);
+          if constexpr (!Codes::kSigned) {
+            const float sum = static_cast<float>(p.a_sum[((t.m + r) * all_blocks + at) * kParts + i]);
+            real = fma(load(values + (2 * i + 1) * kPanel), set1(-Codes::kTraits.zero_step * sum), real);
+          }
           value[r] = i == 0 ? real * scale : fma(real, scale, value[r]);
         }
         a += part_quads * R * kQuad;
@@ -159,12 +163,7 @@ struct GridSmmlaForm {
       }
 #pragma GCC unroll 6
       for (int r = 0; r < R; ++r) {
-        const int64_t at = (t.m + r) * all_blocks + first + block;
-        t.sums[r] = fma(value[r], set1(p.a_scale[at]), t.sums[r]);
-        for (int i = 0; i < kParts && !Codes::kSigned; ++i) {
-          const F32x16 shift = load(values + (2 * i + 1) * kPanel);
-          t.sums[r] = fma(shift, set1(p.a_weighted[at * kParts + i]), t.sums[r]);
-        }
+        t.sums[r] = fma(value[r], set1(p.a_scale[(t.m + r) * all_blocks + at]), t.sums[r]);
       }
       values += 2 * kParts * kPanel;
     }

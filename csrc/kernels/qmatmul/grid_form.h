@@ -12,8 +12,8 @@
 //
 // Codes decodes a row of packed codes to rows of bytes, one for each four of k in it.
 
-#include "kernels/grid/values.h"
 #include "kernels/qmatmul/blocking.h"
+#include "kernels/qmatmul/grid_scales.h"
 #include "kernels/qmatmul/tile_table.h"
 #if defined(__x86_64__)
 #include "kernels/qmatmul/pack_codes.h"
@@ -89,8 +89,8 @@ struct GridForm {
   static constexpr int64_t kChunkQuads = 128;
   // Few rows wait for the weights: several panels are as many streams for the prefetchers to follow.
   static constexpr int panels(int64_t rows) { return Ops::panels(rows); }
-  // Whether what unsigned codes are too large by is taken off as - zero * scale for each part.
-  static constexpr bool kShifts = !Codes::kSigned;
+  // Whether zero points, or the codes of level 0, are taken off the sums of each part.
+  static constexpr bool kZeros = !Codes::kSigned;
   static constexpr bool kBiased = Ops::template bias<Codes>() != 0;
   static_assert(!kBiased || Ops::template bias<Codes>() == 128);
 
@@ -100,7 +100,7 @@ struct GridForm {
   }
   static int64_t unit(const Params& p) { return block_of(p.grid.group) / kQuad; }
   static int64_t panel_bytes(const Params& p) { return quads(p) * kQuadBytes; }
-  // A row of bytes for each four of k; a scale and a shift for each part, of four fours at least.
+  // A row of bytes for each four of k; a scale and a zero point for each part, of four fours at least.
   static constexpr int64_t decoded_quad_bytes() { return kRowBytes + 2 * kPanel * sizeof(float) / 4; }
 
 #if defined(__x86_64__)
@@ -124,7 +124,7 @@ struct GridForm {
     }
     const int64_t part_quads = part_of(t.params->grid.group) / kQuad;
     PanelScales(t.params->grid, Codes::kTraits, t.params->k, t.n)
-        .decode<kShifts>(t.quad / part_quads, t.quads / part_quads, reinterpret_cast<float*>(out));
+        .decode<kZeros>(t.quad / part_quads, t.quads / part_quads, reinterpret_cast<float*>(out));
   }
 
   struct Finish {
@@ -139,8 +139,8 @@ struct GridForm {
   }
 
   // What a tile reads of its rows' activations beside the codes, for each block: [rows] scales, then for each
-  // part [rows] factors of its shift and, where codes are biased, [rows] sums (int32).
-  static constexpr int64_t kPartRows = (kShifts ? 1 : 0) + (kBiased ? 1 : 0);
+  // part [rows] factors of its zero points and, where codes are biased, [rows] sums (int32).
+  static constexpr int64_t kPartRows = (kZeros ? 1 : 0) + (kBiased ? 1 : 0);
   static int64_t row_values(const Params& p) {
     const int64_t blocks = quads(p) / unit(p);
     return blocks * (1 + parts_of(p) * kPartRows);
@@ -148,15 +148,16 @@ struct GridForm {
   static void pack_values(const Params& p, int64_t m, int64_t rows, float* out) {
     const int64_t blocks = quads(p) / unit(p), parts = parts_of(p);
     const float* scales = p.a_scale + m * blocks;
-    const float* weighted = p.a_weighted + m * blocks * parts;
-    const auto* sums = reinterpret_cast<const float*>(p.a_sum) + m * blocks * parts;
+    const int32_t* sums = p.a_sum + m * blocks * parts;
     for (int64_t block = 0; block < blocks; ++block) {
       for (int64_t row = 0; row < rows; ++row) *out++ = scales[row * blocks + block];
       for (int64_t part = block * parts; part < (block + 1) * parts; ++part) {
-        for (int64_t row = 0; kShifts && row < rows; ++row) {
-          *out++ = weighted[row * blocks * parts + part] * PanelScales::shift_step(Codes::kTraits);
+        for (int64_t row = 0; kZeros && row < rows; ++row) {
+          *out++ = -Codes::kTraits.zero_step * static_cast<float>(sums[row * blocks * parts + part]);
         }
-        for (int64_t row = 0; kBiased && row < rows; ++row) *out++ = sums[row * blocks * parts + part];
+        for (int64_t row = 0; kBiased && row < rows; ++row) {
+          std::memcpy(out++, &sums[row * blocks * parts + part], sizeof(float));
+        }
       }
     }
   }
@@ -168,27 +169,29 @@ struct GridForm {
       for (int i = 0; i < R * P; ++i) t.sums[i] = zero();
     }
     if (part == 16) return add_blocks<R, P, kDecoded, 2, smaller(kStep, 4), (kStep < 4)>(t);
-    if constexpr (kStep == 8) {
-      if (part == 32) return add_blocks<R, P, kDecoded, 1, kStep, false>(t);
+    if constexpr (kStep >= 8) {
+      if (part == 32) return add_blocks<R, P, kDecoded, 1, 8, false>(t);
+    }
+    if constexpr (kStep == 16) {
+      if (part == 64) return add_blocks<R, P, kDecoded, 1, kStep, false>(t);
     }
     add_blocks<R, P, kDecoded, 1, kStep, true>(t);
   }
 
  private:
-  // Fours of k whose products are added up without a loop: a part of 32 where the accumulators hold its sums.
+  // Fours of k whose products are added up without a loop: a part of 32, of two-bit codes one of 64, where
+  // the accumulators hold its sums.
   static constexpr int64_t kFours = Ops::template fours<Codes>();
-  static constexpr int64_t kStep = kFours >= 8 ? 8 : kFours >= 4 ? 4 : 2;
+  static constexpr int64_t kStep = kFours >= 16 && kPlanes == 4 ? 16 : kFours >= 8 ? 8 : kFours >= 4 ? 4 : 2;
   static_assert(kFours >= kStep && kStep % kPlanes == 0);
-  // Floats that PanelScales::decode writes for a part.
-  static constexpr int64_t kPartScales = kShifts ? 2 * kPanel : kPanel;
   // Scales of packed codes are decoded for this many blocks at a time.
   static constexpr int64_t kRunBlocks = 16;
   // Outputs stay in registers where there are enough of them beside the accumulators, else in memory between
   // blocks.
   template <int kOutputs>
   static constexpr bool kKeeps = Ops::kKeepsOutputs || kOutputs <= 2;
-  // Bytes of codes from where a tile reads to where it has them fetched.
-  static constexpr int64_t kAhead = 2048;
+  // Bytes of codes from where a tile reads to where it has them fetched, of all panels together.
+  static constexpr int64_t kAllAhead = 4096;
 
   // Shifts, as parts are powers of two: a division takes as long as a block of some rows.
   static int64_t parts_in(const TileArgs<GridForm>& t) { return t.quads * kQuad >> part_bits(t); }
@@ -211,9 +214,9 @@ struct GridForm {
   struct Place {
     const Packed* a;
     const char* w;        // of the first panel
-    const float* values;  // of the rows, and
-    const float* scales;  // of the panels, kRunScales apart
+    const float* values;  // of the rows
     int64_t panel_bytes, part_quads;
+    const char* ahead;  // what is fetched while a block of the first panel is read
   };
 
   // kSteps: a part has several times kQuads fours of k.
@@ -226,9 +229,9 @@ struct GridForm {
     F32x16* out = kKeeps<R * P> ? kept : t.sums;
 #pragma GCC unroll 16
     for (int i = 0; i < R * P && kKeeps<R * P>; ++i) kept[i] = t.sums[i];
-    Place at{t.a, t.w, t.values, nullptr, t.panel_bytes, part_quads};
+    Place at{t.a, t.w, t.values, t.panel_bytes, part_quads, t.w};
     if constexpr (kDecoded) {
-      at.scales = reinterpret_cast<const float*>(t.w + t.quads * kRowBytes);
+      DecodedScales<kZeros> scales{reinterpret_cast<const float*>(t.w + t.quads * kRowBytes), 0};
       const char* next = t.next;
       int64_t next_lines = t.next_lines;
       for (int64_t block = 0; block < blocks; ++block) {
@@ -236,21 +239,44 @@ struct GridForm {
         for (int64_t line = 0; line < lines; ++line) __builtin_prefetch(next + line * 64, 0, 2);
         next += lines * 64;
         next_lines -= lines;
-        add_block<R, P, kDecoded, kParts, kQuads, kSteps>(at, out);
+        add_block<R, P, kDecoded, kParts, kQuads, kSteps>(at, scales, out);
       }
     } else {
-      constexpr int64_t kRunScales = kRunBlocks * kParts * kPartScales;
-      alignas(64) float decoded[P * kRunScales];
-      const PackedScales<P> scales(t);
-      int64_t part = first_part(t);
-      for (int64_t block = 0; block < blocks; block += kRunBlocks) {
-        const int64_t run = smaller(kRunBlocks, blocks - block);
-        for (int i = 0; i < P; ++i) {
-          scales.panel[i].template decode<kShifts>(part, run * kParts, decoded + i * kRunScales);
+      constexpr int64_t kAhead = kAllAhead / P;
+      const auto stored = [&](auto scales) __attribute__((always_inline)) {
+        // The last of a panel has the first of the panel fetched that follows it, which is P panels on.
+        const int64_t block_bytes = kParts * part_quads * kQuadBytes;
+        const int64_t near = blocks * block_bytes <= kAhead ? 0 : blocks - kAhead / block_bytes;
+        at.ahead = at.w + kAhead;
+        for (int64_t block = 0; block < near; ++block) {
+          add_block<R, P, kDecoded, kParts, kQuads, kSteps>(at, scales, out);
         }
-        at.scales = decoded;
-        part += run * kParts;
-        for (int64_t j = 0; j < run; ++j) add_block<R, P, kDecoded, kParts, kQuads, kSteps>(at, out);
+        at.ahead += (P - 1) * at.panel_bytes;
+        for (int64_t block = near; block < blocks; ++block) {
+          add_block<R, P, kDecoded, kParts, kQuads, kSteps>(at, scales, out);
+        }
+      };
+      bool done = false;
+      if constexpr (R == 1 && kParts == 1 && kZeros && Codes::kTraits.unit == 1.0f) {
+        const ScalePlace place{quads(*t.params) * kQuad >> part_bits(t), first_part(t), t.n};
+        done = with_stored_scales<Codes, P>(t.params->grid, place, stored);
+      }
+      if (!done) {
+        constexpr int64_t kRunScales = kRunBlocks * kParts * DecodedScales<kZeros>::kPart;
+        alignas(64) float decoded[P * kRunScales];
+        const PackedScales<P> panels(t);
+        int64_t part = first_part(t);
+        at.ahead = at.w + kAhead;
+        for (int64_t block = 0; block < blocks; block += kRunBlocks) {
+          const int64_t run = smaller(kRunBlocks, blocks - block);
+          for (int i = 0; i < P; ++i) {
+            panels.panel[i].template decode<kZeros>(part, run * kParts, decoded + i * kRunScales);
+          }
+          DecodedScales<kZeros> scales{decoded, kRunScales};
+          part += run * kParts;
+          for (int64_t j = 0; j < run; ++j)
+            add_block<R, P, kDecoded, kParts, kQuads, kSteps>(at, scales, out);
+        }
       }
     }
 #pragma GCC unroll 16
@@ -258,18 +284,18 @@ struct GridForm {
   }
 
   // Adds a block to the outputs, panel by panel, and moves behind it.
-  template <int R, int P, bool kDecoded, int kParts, int64_t kQuads, bool kSteps>
-  [[gnu::always_inline]] static void add_block(Place& at, F32x16* out) {
+  template <int R, int P, bool kDecoded, int kParts, int64_t kQuads, bool kSteps, class Scales>
+  [[gnu::always_inline]] static void add_block(Place& at, Scales& scales, F32x16* out) {
     const int64_t part_quads = kSteps ? at.part_quads : kQuads;
     const int64_t part_bytes = part_quads * (kDecoded ? kRowBytes : kQuadBytes);
 #pragma GCC unroll 4
     for (int panel = 0; panel < P; ++panel) {
       const Packed* a = at.a;
       const char* w = at.w + panel * at.panel_bytes;
-      const float* scales = at.scales + panel * kRunBlocks * kParts * kPartScales;
       if constexpr (!kDecoded) {
+        const char* ahead = at.ahead + panel * at.panel_bytes;
 #pragma GCC unroll 8
-        for (int64_t line = 0; line < kParts * part_bytes; line += 64) __builtin_prefetch(w + kAhead + line);
+        for (int64_t line = 0; line < kParts * part_bytes; line += 64) __builtin_prefetch(ahead + line);
       }
       F32x16 value[R];
 #pragma GCC unroll 2
@@ -278,38 +304,31 @@ struct GridForm {
         sum_part<R, kDecoded, kQuads, kSteps>(a, w, part_quads, sums);
         a += part_quads * R * kQuad;
         w += part_bytes;
-        const F32x16 scale = load(scales + i * kPartScales);
-        const float* biased = at.values + R * (1 + i * kPartRows + (kShifts ? 1 : 0));
+        const float* zero_factors = at.values + R * (1 + i * kPartRows);
+        const float* biased = zero_factors + (kZeros ? R : 0);
 #pragma GCC unroll 16
         for (int r = 0; r < R; ++r) {
-          const F32x16 real = Ops::to_float(unbiased(sums[r], biased + r));
+          F32x16 real = Ops::to_float(unbiased(sums[r], biased + r));
+          if constexpr (kZeros) real = fma(scales.zeros(panel, i), set1(zero_factors[r]), real);
+          const F32x16 scale = scales.scale(panel, i);
           value[r] = i == 0 ? real * scale : fma(real, scale, value[r]);
-          if constexpr (kParts == 1) fold<R, kParts>(r, value[r], scales, at.values, out[r * P + panel]);
+          if constexpr (kParts == 1) {
+            out[r * P + panel] = fma(value[r], set1(at.values[r]), out[r * P + panel]);
+          }
         }
       }
 #pragma GCC unroll 16
       for (int r = 0; r < R && kParts > 1; ++r) {
-        fold<R, kParts>(r, value[r], scales, at.values, out[r * P + panel]);
+        out[r * P + panel] = fma(value[r], set1(at.values[r]), out[r * P + panel]);
       }
       // Or the compiler would keep copies of the outputs on the stack.
       if constexpr (!kKeeps<R * P>) __asm__ volatile("" : : : "memory");
     }
     at.a += kParts * part_quads * R * kQuad;
     at.w += kParts * part_bytes;
+    at.ahead += kParts * part_bytes;
     at.values += R * (1 + kParts * kPartRows);
-    at.scales += kParts * kPartScales;
-  }
-
-  // The block's value of row r to its output; and what the codes' offsets or zero points take off.
-  template <int R, int kParts>
-  [[gnu::always_inline]] static void fold(int r, F32x16 value, const float* scales, const float* values,
-                                          F32x16& out) {
-    F32x16 sum = fma(value, set1(values[r]), out);
-#pragma GCC unroll 2
-    for (int i = 0; i < kParts && kShifts; ++i) {
-      sum = fma(load(scales + i * kPartScales + kPanel), set1(values[R * (1 + i * kPartRows) + r]), sum);
-    }
-    out = sum;
+    scales.next(kParts);
   }
 
   // Less what a bias of the codes adds, of signed codes for unsigned instructions: a multiple of the

@@ -55,12 +55,14 @@ void grid_matmul(const Params& p, const GridTraits& traits, bool is_fp4 = false)
             for (int64_t j = 0; j < kPanel; ++j) acc[j] += a[k] * level(k, j);
           }
           const F32x16 scale = scales.scale(b * parts + i);
-          value = i == 0 ? load_i32(acc) * scale : fma(load_i32(acc), scale, value);
+          F32x16 real = load_i32(acc);
+          if (traits.planes > 1) {
+            const float sum = static_cast<float>(p.a_sum[(m * blocks + b) * parts + i]);
+            real = fma(scales.zero_steps(b * parts + i), set1(-traits.zero_step * sum), real);
+          }
+          value = i == 0 ? real * scale : fma(real, scale, value);
         }
         out = fma(value, set1(p.a_scale[m * blocks + b]), out);
-        for (int64_t i = b * parts; i < (b + 1) * parts && traits.planes > 1; ++i) {
-          out = fma(scales.shift(i, scales.scale(i)), set1(p.a_weighted[m * blocks * parts + i]), out);
-        }
       }
       epilogue.finish(m, out);
     }

@@ -24,14 +24,14 @@ using grid::Scale;
 // bfloat16, (int8 - w_zero) * w_scale, or the values of a grid (grid.h). Grid forms: W holds codes of a grid
 // with a scale per group of k, A int8 codes with a scale per block of k:
 //   out = 0; for each block of k, in order:
-//     value = sum over the groups h of the block, in order, of float(acc_h) * scale_h
-//             (from the second on fused)
+//     value = sum over the groups h of the block, in order, of real_h * scale_h   (from the second on fused)
 //     out   = fma(value, a_scale[m][block], out)
-//     for each group h of the block, but for int8: out = fma(-(zero_h * scale_h), a_weighted[m][h], out)
-// where acc_h = sum_k a[m][k] * code(w[n][k]) over the group is exact in int32, |a| <= 127, and zero_h is the
-// zero point, or without zero points the code of level 0; codes as kernels/grid/values.h decodes them.
-// Bfloat16 forms: A and W are bfloat16, k padded with zeros; fma as below, but numbers below 2^-126 are zeros
-// on the way in and out, as the instructions have it:
+// where real_h = sum_k a[m][k] * (code(w[n][k]) - zero_h) over the group, |a| <= 127, and zero_h is the zero
+// point, or without zero points the code of level 0, for int8 0; codes as kernels/grid/values.h decodes them.
+// real_h is exact in float32, as acc_h - zero_h * a_sum[m][h] in whatever order: acc_h = sum_k a * code is
+// exact in int32, and all three are multiples of the step of zero points (1/64 of 2-bit codes, 1/16 of 4-bit
+// ones) below 2^18 of 4-bit codes, 2^16 of 2-bit ones. Bfloat16 forms: A and W are bfloat16, k padded with
+// zeros; fma as below, but numbers below 2^-126 are zeros on the way in and out, as the instructions have it:
 //   kBf16       as vdpbf16ps, k in fours: for each pair i of k, in order:
 //                 out = fma(a[2 i + 1], w[2 i + 1], out); out = fma(a[2 i], w[2 i], out)
 //   kBf16Tile   as tdpbf16ps, k in steps of 32: for each step, in order:
@@ -75,19 +75,18 @@ struct Params {
   FloatType a_type = FloatType::kF32;  // of `a`, float forms
   const void* a = nullptr;  // [m, k]; rows padded with zeros to a multiple of 4, but not of float forms
   int64_t a_stride = 0;     // elements between rows
-  const float* a_scale = nullptr;     // [m], integer forms; [m, blocks of k], grid forms
-  const int32_t* a_zero = nullptr;    // [m] code of 0, or null: 0; needs w_sum
-  const int32_t* a_sum = nullptr;     // [m] sum of a row's codes less their zero; needed when w_zero is set;
-                                      // grid forms: [m, groups of k] sums of the codes of each
-  const float* a_weighted = nullptr;  // [m, groups of k] a_sum * a_scale, grid forms
-  const void* w = nullptr;            // packed, above
-  const float* w_scale = nullptr;     // [n padded to 16], int8 weights
-  const float* w_zero = nullptr;      // [n padded to 16] zero points: whole, at most 2^22; null: symmetric
-  const int32_t* w_sum = nullptr;     // [n padded to 16] sum over k of an output's codes; null only without
-                                      // a_zero, where kernels that bias int8 activations add them up
-  Grid grid;                          // weights of a grid
-  const float* bias = nullptr;        // [n] or null
-  const float* residual = nullptr;    // [m, n] or null; may be c itself
+  const float* a_scale = nullptr;   // [m], integer forms; [m, blocks of k], grid forms
+  const int32_t* a_zero = nullptr;  // [m] code of 0, or null: 0; needs w_sum
+  const int32_t* a_sum = nullptr;   // [m] sum of a row's codes less their zero; needed when w_zero is set;
+                                    // grid forms: [m, groups of k] sums of the codes of each
+  const void* w = nullptr;          // packed, above
+  const float* w_scale = nullptr;   // [n padded to 16], int8 weights
+  const float* w_zero = nullptr;    // [n padded to 16] zero points: whole, at most 2^22; null: symmetric
+  const int32_t* w_sum = nullptr;   // [n padded to 16] sum over k of an output's codes; null only without
+                                    // a_zero, where kernels that bias int8 activations add them up
+  Grid grid;                        // weights of a grid
+  const float* bias = nullptr;      // [n] or null
+  const float* residual = nullptr;  // [m, n] or null; may be c itself
   int64_t residual_stride = 0;
   Nonlinearity nonlinearity = Nonlinearity::kNone;
   float* c = nullptr;  // [m, n]

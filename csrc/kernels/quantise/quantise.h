@@ -16,9 +16,9 @@ namespace arrowmind::quantise {
 //   low, high = min(x', 0), max(x', 0);  span = high - low;  scale = span / 255
 //   zero  = round(-128 - low * (255 / span))           the code of 0
 //   code  = round(clamp(fma(x', 255 / span, zero), -128, 127))
-// int8 in blocks of k, symmetric: scale[block] = max |x'| / 127, code = round(x' * (127 / max |x'|)); the
-// sums of each part of a block, and their products with its scale:
-//   sum[part] = sum_k code, weighted[part] = scale * sum[part]
+// int8 in blocks of k, symmetric: scale[block] = max |x'| / 127, code = round(x' * (127 / max |x'|)); and
+// of each part of a block
+//   sum[part] = sum_k code
 // and for the others
 //   sum   = sum_k (code - zero)                        exact
 // Rounding is to the nearest, ties to even. Rows with max |x'| < kSmallest give scale, codes and zero 0, as
@@ -36,10 +36,8 @@ struct Output {
   float* scale = nullptr;   // [rows]
   int32_t* sum = nullptr;   // [rows] or null
   int32_t* zero = nullptr;  // [rows]; may be null for int16, whose zero is 0
-  // In blocks: scale [rows, blocks], sum and weighted [rows, parts], stride at least the width padded to a
-  // block.
+  // In blocks: scale [rows, blocks], sum [rows, parts], stride at least the width padded to a block.
   int64_t block = 0, part = 0;
-  float* weighted = nullptr;
   // Largest int16 code, qmatmul::activation_limit(width): limit * width must stay below 2^31, the budget of
   // the int32 sum. int8 keeps it for every width up to 8 million.
   int32_t limit = 0;

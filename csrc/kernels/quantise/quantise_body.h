@@ -147,10 +147,10 @@ class RowBlock {
   const int64_t begin_;
 };
 
-// Stores factor * values of a block, its parts' sums, and those times scale.
+// Stores factor * values of a block and its parts' sums.
 template <class Values>
-inline void store_block(const RowBlock<Values>& values, float factor, float scale,
-                        const quantise::Output& out, int8_t* codes, int64_t first_part) {
+inline void store_block(const RowBlock<Values>& values, float factor, const quantise::Output& out,
+                        int8_t* codes, int64_t first_part) {
   const F32x16 factors = set1(factor);
   for (int64_t k = 0, part = first_part; k < out.block; ++part) {
     CodeSum total = zero_codes();
@@ -158,7 +158,6 @@ inline void store_block(const RowBlock<Values>& values, float factor, float scal
       total = store_codes(codes + k, values(k) * factors, total);
     }
     out.sum[part] = sum(total);
-    out.weighted[part] = scale * static_cast<float>(out.sum[part]);
   }
 }
 
@@ -177,14 +176,11 @@ inline void quantise_blocks(const Values& values, const quantise::Output& out, i
     if (!finite || magnitude < quantise::kSmallest) {
       out.scale[at] = finite ? 0.0f : std::numeric_limits<float>::quiet_NaN();
       std::memset(codes, 0, static_cast<size_t>(out.block));
-      for (int64_t i = at * parts; i < (at + 1) * parts; ++i) {
-        out.sum[i] = 0;
-        out.weighted[i] = out.scale[at];
-      }
+      for (int64_t i = at * parts; i < (at + 1) * parts; ++i) out.sum[i] = 0;
       continue;
     }
     out.scale[at] = magnitude / 127.0f;
-    store_block(part, 127.0f / magnitude, out.scale[at], out, codes, at * parts);
+    store_block(part, 127.0f / magnitude, out, codes, at * parts);
   }
 }
 

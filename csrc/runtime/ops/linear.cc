@@ -16,6 +16,8 @@ using qmatmul::Params;
 constexpr int64_t kChoices = 65;
 // Multiply-adds below which a part of a layer is not worth a barrier (about 2 us of one core).
 constexpr int64_t kGrain = 1 << 18;
+// Panels that kernels read side by side when rows are few; parts are whole units where there are enough.
+constexpr int64_t kUnit = 4;
 
 struct Layer {
   Params params;  // everything but the rows
@@ -52,8 +54,11 @@ class Linear : public Op {
       panels += ceil_div(layer.params.n, qmatmul::kPanel);
       work += m * layer.params.n * layer.params.k;
     }
-    const int64_t grain = std::max<int64_t>(1, panels * kGrain / std::max<int64_t>(work, 1));
-    e.spread(panels, grain, [&](int64_t begin, int64_t end, int) { run_panels(e, begin, end); });
+    const int64_t unit = panels >= 4 * kUnit * e.threads() ? kUnit : 1, units = ceil_div(panels, unit);
+    const int64_t grain = std::max<int64_t>(1, units * kGrain / std::max<int64_t>(work, 1));
+    e.spread(units, grain, [&](int64_t begin, int64_t end, int) {
+      run_panels(e, begin * unit, std::min(end * unit, panels));
+    });
   }
 
   std::vector<std::string> kernels() const override {
@@ -85,7 +90,6 @@ class Linear : public Op {
     p.a_scale = in.scale;
     p.a_zero = in.zero;
     p.a_sum = in.sum;
-    p.a_weighted = in.weighted;
     p.c = out.f32() + layer.first_column;
     p.c_stride = out.stride;
     if (residual_ >= 0) {

@@ -41,7 +41,6 @@ class Quantise : public Op {
                .zero = out.zero,
                .block = grid::block_of(group_),
                .part = grid::part_of(group_),
-               .weighted = out.weighted,
                .limit = limit_};
       kernel_.run(p);
     });

@@ -38,7 +38,7 @@ RowForm::RowForm(BufferType form, int64_t columns, int64_t block_group)
     stride = round_up(width, grid::block_of(group));
     scales = stride / grid::block_of(group);
     sums = stride / grid::part_of(group);
-    values = scales + 2 * sums;
+    values = scales + sums;
   } else if (type != BufferType::kF32) {
     stride = round_up(width, qmatmul::kQuad);
     scales = sums = 1;
@@ -56,7 +56,6 @@ Slot RowForm::over(float* memory, int64_t rows) const {
   slot.sum = reinterpret_cast<int32_t*>(after);
   after += rows * sums;
   if (type == BufferType::kI8) slot.zero = reinterpret_cast<int32_t*>(after);
-  if (type == BufferType::kI8Block) slot.weighted = after;
   return slot;
 }
 
@@ -66,7 +65,6 @@ void RowForm::copy(const Slot& source, int64_t from, const Slot& target, int64_t
   copy_values(source.scale, from, target.scale, to, scales);
   copy_values(source.sum, from, target.sum, to, sums);
   copy_values(source.zero, from, target.zero, to, 1);
-  copy_values(source.weighted, from, target.weighted, to, sums);
 }
 
 void RowForm::bind(const Slot& slot, int64_t row, qmatmul::Params& p) const {
@@ -78,7 +76,6 @@ void RowForm::bind(const Slot& slot, int64_t row, qmatmul::Params& p) const {
   p.a_scale = at(slot.scale, scales);
   p.a_zero = at(slot.zero, 1);
   p.a_sum = at(slot.sum, sums);
-  p.a_weighted = at(slot.weighted, sums);
 }
 
 void RowForm::quantise(const float* x, int64_t x_stride, const Slot& slot, int64_t begin, int64_t end) const {
@@ -95,7 +92,6 @@ void RowForm::quantise(const float* x, int64_t x_stride, const Slot& slot, int64
            .zero = slot.zero,
            .block = grid::block_of(group),
            .part = grid::part_of(group),
-           .weighted = slot.weighted,
            .limit = qmatmul::activation_limit(width)};
   coder->run(p);
 }
