@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
+import pytest
 
 from arrowmind import _native
 from arrowmind.weights import Moving, StreamedWeights, WeightFile, write_weights
+from arrowmind.weights.reading_ahead import read_ahead
 from arrowmind.weights.tensor import int8_tensor
 
 CHUNK = 64 << 10
@@ -49,3 +53,30 @@ def test_a_tensor_is_described_once(tmp_path):
         assert streamed.tensor(names[0]) is streamed.tensor(names[0])
         assert streamed.has(names[0])
         assert not streamed.has("layer.9.weight")
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="the system takes no advice on files")
+def test_what_stays_is_asked_for_before_it_is_needed(tmp_path, monkeypatch):
+    path = tmp_path / "weights.arrow"
+    names, asked, threads = write(path), [], []
+    monkeypatch.setattr(os, "posix_fadvise", lambda _, at, size, __: asked.append((at, at + size)))
+    monkeypatch.setattr(
+        "arrowmind.weights.file.read_ahead", lambda *given: threads.append(read_ahead(*given))
+    )
+    with WeightFile.open(path) as file:
+        file.read_ahead(names[:3])
+        threads[0].join()
+        moving = {file.offset(name) for name in names[:3]}
+        starts = {start for start, _ in asked}
+        assert file.offset(names[3]) in starts
+        assert not moving & starts
+        for name in names:  # scales and sums of all
+            for buffer in ("scales", "sums"):
+                at = file.offset(name, buffer)
+                assert any(start <= at and at + 4 * 512 <= end for start, end in asked), (name, buffer)
+
+
+def test_a_file_that_is_gone_is_not_read_ahead(tmp_path):
+    thread = read_ahead(tmp_path / "gone", [(0, 1)])
+    if thread is not None:
+        thread.join()

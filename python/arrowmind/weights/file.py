@@ -13,6 +13,7 @@ from arrowmind.errors import IntegrityError, InvalidArgumentError, WeightError
 from arrowmind.observe import get_logger, no_progress
 from arrowmind.weights.formats import SCALE_TYPES, number_type
 from arrowmind.weights.formats.scales import check_scales
+from arrowmind.weights.reading_ahead import read_ahead
 from arrowmind.weights.roles import join_name, role_of
 from arrowmind.weights.schema import check_format, check_index, decode_documents, fingerprint
 from arrowmind.weights.source import WeightSource
@@ -183,6 +184,20 @@ class WeightFile(WeightSource):
                 self._tree.touch(part, pool)
                 progress(done, total, "reading weights")
                 part, told = [], done
+
+    def read_ahead(self, moving: Container[str]) -> None:
+        """Has the system read what is always needed while the caller goes on; nothing waits for it.
+
+        Args:
+            moving: names of tensors whose codes are read otherwise.
+        """
+        last = len(self._specs) - 1
+        columns = [self._column(name) for name in BUFFERS[1:]]
+        ranges = [(one.offset(0), one.offset(last) + one[last].nbytes - one.offset(0)) for one in columns]
+        ranges += [
+            (self.offset(spec.name), spec.codes_bytes) for spec in self._specs if spec.name not in moving
+        ]
+        read_ahead(self.path, ranges)
 
     def verify(self, progress: Callable[[int], None] | None = None) -> None:
         """Reads every byte: hash tree, checksums of all buffers, and sums against the codes they sum.
