@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import struct
-
 import numpy as np
 import pytest
 from tests.reference import senses
@@ -27,11 +25,8 @@ def place(tmp_path_factory):
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (50, 60, 3)).astype(np.uint8)).save(
         folder / "one.png"
     )
-    sound = (np.random.default_rng(0).normal(0, 3000, 8000)).astype("<i2").tobytes()
-    head = struct.pack(
-        "<4sI4s4sIHHIIHH", b"RIFF", 36 + len(sound), b"WAVE", b"fmt ", 16, 1, 1, 16000, 32000, 2, 16
-    )
-    (folder / "one.wav").write_bytes(head + struct.pack("<4sI", b"data", len(sound)) + sound)
+    sound = np.random.default_rng(0).normal(0, 3000, 8000).astype("<i2").tobytes()
+    senses.write_wave(folder / "one.wav", sound)
     return folder
 
 

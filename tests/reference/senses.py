@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import struct
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -93,6 +94,14 @@ def write(
     return path
 
 
+def write_wave(path: Path, samples: bytes, rate: int = 16000) -> None:
+    """A WAV file of one channel of 16 bits."""
+    head = struct.pack(
+        "<4sI4s4sIHHIIHH", b"RIFF", 36 + len(samples), b"WAVE", b"fmt ", 16, 1, 1, rate, 2 * rate, 2, 16
+    )
+    path.write_bytes(head + struct.pack("<4sI", b"data", len(samples)) + samples)
+
+
 class _Draw:
     """Random weights of a size that keeps activations near one."""
 
@@ -150,7 +159,7 @@ def clip_weights(config: Mapping[str, Any], seed: int) -> dict[str, np.ndarray]:
     draw.norm("vision_model.post_layernorm", size)
     draw.linear("text_projection", columns, text["hidden_size"], bias=False)
     draw.linear("visual_projection", columns, size, bias=False)
-    draw.weights["logit_scale"] = np.array(2.6, dtype=np.float32)
+    draw.weights["logit_scale"] = np.full(1, 2.6, dtype=np.float32)
     return draw.weights
 
 

@@ -7,7 +7,7 @@ that do not overlap, [n_out, channels, height, width], becomes [n_out, channels 
 from __future__ import annotations
 
 import re
-from math import prod
+from math import isqrt, prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,10 +15,12 @@ import numpy as np
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["as_matrix", "matrix_shape"]
+__all__ = ["as_convolution", "as_matrix", "convolution_shape", "matrix_shape"]
 
 _ROWS = re.compile(r"(^|\.)encoder\.conv[12]\.weight$")
 _PATCHES = re.compile(r"(^|\.)embeddings\.patch_embedding\.weight$")
+_WIDTH = 3  # of convolutions over rows, in the families that are known
+_CHANNELS = 3
 
 
 def matrix_shape(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -34,3 +36,25 @@ def as_matrix(name: str, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         return values
     ordered = values.transpose(0, 2, 1) if values.ndim == 3 else values
     return np.ascontiguousarray(ordered).reshape(shape)
+
+
+def convolution_shape(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The inverse of :func:`matrix_shape`: what other tools expect of a matrix of ours."""
+    if len(shape) != 2:
+        return shape
+    n_out, columns = shape
+    if _ROWS.search(name) and columns % _WIDTH == 0:
+        return n_out, columns // _WIDTH, _WIDTH
+    edge = isqrt(columns // _CHANNELS)
+    if _PATCHES.search(name) and _CHANNELS * edge * edge == columns:
+        return n_out, _CHANNELS, edge, edge
+    return shape
+
+
+def as_convolution(name: str, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The inverse of :func:`as_matrix`."""
+    shape = convolution_shape(name, values.shape)
+    if len(shape) == 3 and values.ndim == 2:
+        values = values.reshape(shape[0], shape[2], shape[1]).transpose(0, 2, 1)
+    found: npt.NDArray[Any] = values.reshape(shape)
+    return found

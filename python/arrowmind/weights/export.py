@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from arrowmind.columnar import publish
+from arrowmind.weights.convolutions import as_convolution, convolution_shape
 from arrowmind.weights.roles import INPUT_SCALE, split_name
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def write_safetensors(
             values = tensor.values()
             if tensor.scales is not None or source.input_scale(name) is not None:
                 values = source.real_values(name).astype(_NUMPY[_written_as(source, name)[0]])
-            values = np.ascontiguousarray(values)
+            values = np.ascontiguousarray(as_convolution(name, values))
             file.write(values.reshape(-1).view(np.uint8).data)
             if progress is not None:
                 progress(tensor.spec.codes_bytes)
@@ -63,6 +64,7 @@ def _header(source: WeightSource, names: list[str]) -> bytes:
         spec = source.spec(name)
         dtype, item = _written_as(source, name)
         start, end = end, end + int(np.prod(spec.shape, dtype=np.int64)) * item
-        header[name] = {"dtype": dtype, "shape": list(spec.shape), "data_offsets": [start, end]}
+        shape = convolution_shape(name, spec.shape)
+        header[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [start, end]}
     text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
     return text.ljust(-(-len(text) // 8) * 8)
