@@ -252,7 +252,7 @@ def test_time_is_linear(piece):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("piece", ADVERSE)
+@pytest.mark.parametrize("piece", ["4111 ", "::1 ", "tel 123456 "])  # the slowest
 def test_ten_megabytes_take_seconds(piece):
     size = 10_000_000
     started = time.process_time()

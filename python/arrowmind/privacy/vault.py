@@ -275,13 +275,15 @@ class _Space:
             highest[kind] = highest.get(kind, 0) + 1
             entries.append((kind, highest[kind], value))
         record = _seal(cipher, json.dumps(entries).encode(), self._aad())
+        is_new = not self.path.exists()
         descriptor = open_private(self.path, os.O_RDWR | os.O_CREAT)
         try:
             self._cut(descriptor)
             append_bytes(descriptor, self.path, _framed(record))
         finally:
             os.close(descriptor)
-        sync_folder(self.path.parent)
+        if is_new:
+            sync_folder(self.path.parent)
         self._read_bytes += _HEAD_BYTES + len(record)
         self._records += 1
         for kind, number, value in entries:
