@@ -19,6 +19,7 @@ from arrowmind.config.profiles import overridden, profile_values, with_profile
 from arrowmind.config.settings import (
     PROFILES,
     Config,
+    ConsolidationSettings,
     DeviceSettings,
     GenerationSettings,
     LogSettings,
@@ -39,6 +40,7 @@ __all__ = [
     "KEY_VARIABLE",
     "PROFILES",
     "Config",
+    "ConsolidationSettings",
     "DeviceSettings",
     "GenerationSettings",
     "Key",

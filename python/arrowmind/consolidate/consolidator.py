@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from arrowmind.consolidate.records import SourceMemory
     from arrowmind.consolidate.store import StoreForConsolidation
     from arrowmind.consolidate.summarising import Summariser
+    from arrowmind.consolidate.tiering.planning import TierLimits
+    from arrowmind.consolidate.tiering.policies import Policy
     from arrowmind.observe import Progress
 
 __all__ = ["LOCK_NAME", "Consolidator"]
@@ -39,6 +41,7 @@ class Consolidator:
         summariser: turns groups into few.
         settings: what a run does.
         fallback: takes over where the summariser fails; None leaves such groups for another run.
+        tiering: policy and bounds by which memories get colder after the groups; None moves none.
         clock: seconds that only grow, of the budget; for tests.
     """
 
@@ -49,12 +52,14 @@ class Consolidator:
         settings: RunSettings,
         *,
         fallback: Summariser | None = None,
+        tiering: tuple[Policy, TierLimits] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._summariser = summariser
         self._settings = settings
         self._fallback = fallback
+        self._tiering = tiering
         self._clock = clock
 
     def plan(self) -> RunReport:
@@ -82,7 +87,7 @@ class Consolidator:
         """
         with self._journal() as journal:
             work = Run(self._store, journal, self._settings, self._summariser, self._fallback, self._clock)
-            return work.run(self._groups, progress)
+            return work.run(self._groups, progress, self._tiering)
 
     def undo(self, run: str | None = None) -> RunReport:
         """Takes a run back: what it derived goes, its sources return to their tiers.

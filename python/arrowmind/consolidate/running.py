@@ -16,8 +16,11 @@ from arrowmind.consolidate.payload import change_from_json, change_to_json
 from arrowmind.consolidate.records import Change, Tier
 from arrowmind.consolidate.reports import RunReport
 from arrowmind.consolidate.summarising import Summary, Task
+from arrowmind.consolidate.tiering.columns import columns_of
+from arrowmind.consolidate.tiering.planning import plan_tiers
 from arrowmind.errors import MemoryStoreError, ProviderError
 from arrowmind.memory.steps import reached
+from arrowmind.memory.times import now_microseconds
 from arrowmind.observe import get_logger, record_fallback
 
 if TYPE_CHECKING:
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
     from arrowmind.consolidate.records import DerivedMemory, SourceMemory
     from arrowmind.consolidate.store import KnownFact, StoreForConsolidation
     from arrowmind.consolidate.summarising import Summariser
+    from arrowmind.consolidate.tiering.planning import TierLimits
+    from arrowmind.consolidate.tiering.policies import Policy
     from arrowmind.observe import Progress
 
     FloatArray = npt.NDArray[np.float32]
@@ -90,7 +95,9 @@ class Run:
         self._failures = 0
         self.report = RunReport(run=_run_name(), made_by=summariser.name)
 
-    def run(self, find_groups: FindGroups, progress: Progress) -> RunReport:
+    def run(
+        self, find_groups: FindGroups, progress: Progress, tiering: tuple[Policy, TierLimits] | None
+    ) -> RunReport:
         """Finishes what was begun, then works on new groups; see `Consolidator.run`."""
         self._journal.begin_run(self.report.run, self.report.made_by)
         try:
@@ -104,9 +111,26 @@ class Run:
             self._work(
                 [*resumed, *(task for task in self._journal.unfinished() if task.key not in old)], progress
             )
+            if tiering is not None:
+                self.tier(*tiering)
         finally:
             self._end()
         return self.report
+
+    def tier(self, policy: Policy, limits: TierLimits) -> None:
+        """Moves memories to colder tiers, as one change that undoing the run takes back, too."""
+        if self.report.stopped or not limits.are_set:
+            return
+        moves = plan_tiers(columns_of(self._store.texts), policy, limits, now_microseconds())
+        if not moves:
+            return
+        key = f"tiers-{self.report.run}"
+        # Noted first: to undo a change that was never made does nothing.
+        self._journal.plan(self.report.run, [(key, ())])
+        self._journal.advance(key, self.report.run, "visible")
+        reached("consolidation.tiers_noted")
+        self._store.move(key, moves)
+        self.report.moved = len(moves)
 
     def _end(self) -> None:
         report, budget = self.report, self._budget

@@ -37,6 +37,11 @@ class TierLimits:
     cold_days: float = 0.0
     archive_days: float = 0.0
 
+    @property
+    def are_set(self) -> bool:
+        """Whether there is any bound."""
+        return bool(self.hot_bytes or self.cold_days or self.archive_days)
+
     def __post_init__(self) -> None:
         if not 0 <= self.hot_share <= 1:
             raise ConfigurationError(f"hot_share={self.hot_share}: give a share from 0 to 1")
