@@ -96,7 +96,7 @@ def test_every_change_is_noticed(folder, fill, place):
 
 
 def test_every_flipped_bit_is_noticed(folder, fill):
-    fill(3)
+    fill(2)
     (path,) = files.log_files(folder)
     whole = path.read_bytes()
     for place in range(len(whole)):
@@ -258,7 +258,7 @@ for number in range(10**9):
 
 
 def test_a_kill_loses_nothing_that_was_flushed(tmp_path, folder, key, rng):
-    for _ in range(6):
+    for _ in range(4):
         process = subprocess.Popen(
             [sys.executable, "-c", KILLED, folder, tmp_path / "key"], stdout=subprocess.PIPE
         )

@@ -86,6 +86,24 @@ def test_what_cannot_be_is_refused(arguments, message):
         Redactor(**arguments)
 
 
+def test_metadata():
+    value = {
+        "from": "anna@example.com",
+        "bob@example.com": [1, None, True, {"note": "4111 1111 1111 1111"}],
+        "n": 2.5,
+    }
+    assert Redactor().redact_json(value) == {
+        "from": "<EMAIL>",
+        "<EMAIL>": [1, None, True, {"note": "<CARD>"}],
+        "n": 2.5,
+    }
+    deep = []
+    for _ in range(5000):
+        deep = [deep]
+    with pytest.raises(InvalidArgumentError, match="deeper than 100"):
+        Redactor().redact_json(deep)
+
+
 def test_other_arguments():
     with pytest.raises(InvalidArgumentError, match="give a string"):
         Redactor().redact(b"x")

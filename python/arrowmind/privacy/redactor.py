@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from arrowmind.errors import ConfigurationError, InvalidArgumentError
 from arrowmind.privacy.folding import fold
@@ -22,6 +23,8 @@ __all__ = ["MODES", "Redaction", "Redactor"]
 MODES = ("mask", "pseudonym", "remove")
 PSEUDONYM = re.compile(r"<([A-Z][A-Z0-9_]{0,31})_([1-9][0-9]{0,14})>")
 """A pseudonym: what `Redactor.redact` writes, and `Redactor.reveal` reads."""
+
+_MAX_DEPTH = 100
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,16 @@ class Redactor:
             for text, spans in zip(held, found, strict=True)
         ]
 
+    def redact_json(self, value: Any, namespace: str = "") -> Any:
+        """JSON values, such as the metadata of a memory, with every text and key in them redacted.
+
+        Raises:
+            InvalidArgumentError: they are nested deeper than 100 levels.
+        """
+        texts = list(_texts(value))
+        redacted = {one: two.text for one, two in zip(texts, self.redact_many(texts, namespace), strict=True)}
+        return _rewritten(value, redacted)
+
     def reveal(self, text: str, namespace: str = "") -> str:
         """The text with each pseudonym of this namespace replaced by what it stands for; unknown ones stay.
 
@@ -168,6 +181,33 @@ def reveal(text: str, vault: Vault, namespace: str = "") -> str:
         return match[0] if found is None else found
 
     return PSEUDONYM.sub(value, text)
+
+
+def _texts(value: Any, depth: int = 0) -> Iterator[str]:
+    """Every text and key in JSON values."""
+    if depth > _MAX_DEPTH:
+        raise InvalidArgumentError(
+            f"JSON values are nested deeper than {_MAX_DEPTH} levels; use flatter ones"
+        )
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _texts(key, depth + 1)
+            yield from _texts(item, depth + 1)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _texts(item, depth + 1)
+
+
+def _rewritten(value: Any, redacted: Mapping[str, str]) -> Any:
+    if isinstance(value, str):
+        return redacted[value]
+    if isinstance(value, Mapping):
+        return {_rewritten(key, redacted): _rewritten(item, redacted) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rewritten(item, redacted) for item in value]
+    return value
 
 
 def _replaced(text: str, spans: Sequence[Span], marks: Sequence[str]) -> str:
