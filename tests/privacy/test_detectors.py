@@ -179,7 +179,9 @@ def test_a_private_key_is_found_with_and_without_its_end():
     begin, end = "-----BEGIN OPENSSH PRIVATE KEY-----", "-----END OPENSSH PRIVATE KEY-----"
     whole = f"{begin}\nb3BlbnNzaC1rZXk=\n{end}"
     assert found("secret", f"a\n{whole}\nb") == [whole]
-    assert found("secret", f"a {begin}\nb3BlbnNzaC1rZXk=") == [f"{begin}\nb3BlbnNzaC1rZXk="]
+    lines = "\n".join(["b3BlbnNzaC1rZXk" * 4, "b3BlbnNzaC1rZXk" * 4, "b3Blbg=="])
+    assert found("secret", f"a {begin}\n{lines}\nand so on") == [f"{begin}\n{lines}"]
+    assert found("secret", f"It begins with {begin} and goes on.") == [begin]
 
 
 def test_a_web_token_is_found():

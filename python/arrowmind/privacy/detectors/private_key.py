@@ -17,7 +17,10 @@ __all__ = ["DETECTORS"]
 _BEGIN = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
 _END = re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
 _MAX_BLOCK = 65_536
-_BODY = re.compile(rf"[A-Za-z0-9+/=:,. \r\n\\-]{{0,{_MAX_BLOCK}}}")
+# Without an end: lines of base64, as long as they come. What follows cannot fail and have it tried again.
+_BODY = re.compile(
+    r"(?:(?:\\[rn]|\s)*[A-Za-z0-9+/=]{16,65536}){0,4096}(?:(?:\\[rn]|\s)*[A-Za-z0-9+/]+={1,2})?"
+)
 
 
 def _find(text: str) -> Iterator[Span]:
