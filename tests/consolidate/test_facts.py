@@ -16,6 +16,7 @@ from arrowmind.consolidate.quotes import find_quote, is_supported
 from arrowmind.consolidate.remote import Completion
 from arrowmind.consolidate.summarisers import SummariserSetup, open_summariser
 from arrowmind.consolidate.summarising import Task
+from arrowmind.privacy.redactor import Redactor
 
 PETS = memories("My cat is called Minka.", "She is 3 years old.", "I paint on Sundays.")
 
@@ -250,6 +251,26 @@ class Obedient:
         self.asked.append(messages)
         assert schema is SCHEMA
         return Completion("", {"facts": list(self.facts)}, 100, 20)
+
+
+def test_a_model_is_shown_no_private_data():
+    private = (*PETS, memory(4, "Mail me: minka@example.com, my cat answers."))
+    model = Obedient(
+        fact("The cat is called Minka.", (1, "called Minka")),
+        fact("Mail reaches minka@example.com.", (4, "Mail me: <EMAIL>")),
+        fact("The cat answers mail.", (4, "my cat answers")),
+    )
+    redactor = Redactor()
+    setup = SummariserSetup(lambda _: None, model, redact=lambda text: redactor.redact(text).text)
+    known = (KnownFact(9, "The mail is tom@example.com.", START),)
+    summary = open_summariser("llm", setup).summarise(Task(private, known))
+    assert "example.com" not in model.asked[0][1].text
+    assert "<EMAIL>" in model.asked[0][1].text
+    assert [derived.text for derived in summary.derived] == [
+        "The cat is called Minka.",
+        "The cat answers mail.",
+    ]
+    assert summary.derived[1].quotes[0].text in private[3].text
 
 
 def test_a_model_that_obeys_a_memory_gets_nothing_into_the_store():

@@ -333,6 +333,11 @@ class ConsolidationSettings:
         "", "Environment variable with the API key; empty: ANTHROPIC_API_KEY or OPENAI_API_KEY."
     )
     key_file: str = setting("", "File of mode 600 with the API key, instead of a variable.")
+    redact: tuple[str, ...] = setting(
+        ("all",),
+        "Kinds of private data that are masked in what a model elsewhere is shown; `all`, or `none`.",
+        refuse=True,
+    )
     on_failure: str = setting(
         "extract",
         "When the language model fails: extract sentences instead, or leave the group for another run.",

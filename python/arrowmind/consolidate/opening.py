@@ -15,14 +15,19 @@ from arrowmind.consolidate.schedule import CronSchedule, PressureTrigger
 from arrowmind.consolidate.summarisers import SummariserSetup, open_summariser
 from arrowmind.consolidate.tiering.planning import TierLimits
 from arrowmind.consolidate.tiering.policies import open_policy
+from arrowmind.privacy.redactor import Redactor
+from arrowmind.privacy.registry import NONE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from arrowmind.config import ConsolidationSettings
     from arrowmind.consolidate.store import StoreForConsolidation
 
 __all__ = ["open_consolidator", "pressure_of", "schedule_of"]
 
 _HOUR = 3600.0
+_OWN_ENGINE = "engine"
 _ORIGINALS = {"keep": Tier.HOT, "cold": Tier.COLD, "archived": Tier.ARCHIVED}
 _LOW_SHARE = 0.9
 
@@ -33,7 +38,9 @@ def open_consolidator(settings: ConsolidationSettings, store: StoreForConsolidat
     Raises:
         ConfigurationError: a name is unknown, or a provider lacks its model or key.
     """
-    setup = SummariserSetup(store.embed, _provider(settings), settings.share, settings.max_facts)
+    setup = SummariserSetup(
+        store.embed, _provider(settings), settings.share, settings.max_facts, _redaction(settings)
+    )
     extract = open_summariser("extractive", setup)
     limits = TierLimits(
         hot_bytes=_bytes(settings.hot_bytes, "consolidation.hot_bytes"),
@@ -83,6 +90,14 @@ def _provider(settings: ConsolidationSettings) -> Retrying | None:
     )
     patience = Patience(attempts=settings.attempts, requests_per_minute=settings.requests_per_minute)
     return Retrying(open_provider(settings.provider, asked), patience)
+
+
+def _redaction(settings: ConsolidationSettings) -> Callable[[str], str] | None:
+    """What takes private data out of texts that leave the machine; our own engine sees them as they are."""
+    if settings.provider in ("", _OWN_ENGINE) or tuple(settings.redact) == (NONE,):
+        return None
+    redactor = Redactor(settings.redact)
+    return lambda text: redactor.redact(text).text
 
 
 def _run_settings(settings: ConsolidationSettings) -> RunSettings:

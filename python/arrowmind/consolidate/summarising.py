@@ -66,12 +66,14 @@ class SummariserSetup:
         provider: a language model, for those that need one.
         share: of the signs of its sources that an extract may have.
         max_facts: of one group.
+        redact: takes private data out of what a model is shown; None shows it as it is.
     """
 
     embed: Embed
     provider: Provider | None = None
     share: float = 0.3
     max_facts: int = 12
+    redact: Callable[[str], str] | None = None
 
 
 class Summariser(Protocol):

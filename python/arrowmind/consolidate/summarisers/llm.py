@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from arrowmind.consolidate.facts import check_facts
@@ -11,7 +11,11 @@ from arrowmind.consolidate.summarising import Summary
 from arrowmind.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from arrowmind.consolidate.records import SourceMemory
     from arrowmind.consolidate.remote import Provider
+    from arrowmind.consolidate.store import KnownFact
     from arrowmind.consolidate.summarising import SummariserSetup, Task
 
 __all__ = ["FactWriter", "open_summariser"]
@@ -25,7 +29,7 @@ def open_summariser(setup: SummariserSetup) -> FactWriter:
     """
     if setup.provider is None:
         raise ConfigurationError("facts need a language model; set consolidation.provider")
-    return FactWriter(setup.provider, setup.max_facts)
+    return FactWriter(setup.provider, setup.max_facts, setup.redact)
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,7 @@ class FactWriter:
 
     provider: Provider
     max_facts: int
+    redact: Callable[[str], str] | None = None
     needs_known: bool = True
 
     @property
@@ -43,7 +48,7 @@ class FactWriter:
 
     def summarise(self, task: Task) -> Summary:
         """As `Summariser.summarise`."""
-        messages = questions(task.sources, task.known, self.max_facts)
+        messages = questions(*self._shown(task), self.max_facts)
         answer = self.provider.complete(messages, SCHEMA, max_tokens=task.max_tokens, timeout=task.timeout)
         checked = check_facts(
             answer.data or {}, task.sources, task.known, most=self.max_facts, made_by=self.name
@@ -51,3 +56,10 @@ class FactWriter:
         return Summary(
             checked.derived, checked.closings, checked.dropped, answer.tokens_in, answer.tokens_out
         )
+
+    def _shown(self, task: Task) -> tuple[Sequence[SourceMemory], Sequence[KnownFact]]:
+        """What the model sees. Answers are checked against the texts themselves: no quote holds a mask."""
+        if self.redact is None:
+            return task.sources, task.known
+        sources = [replace(source, text=self.redact(source.text)) for source in task.sources]
+        return sources, [replace(fact, text=self.redact(fact.text)) for fact in task.known]
