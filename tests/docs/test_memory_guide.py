@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import re
 import shlex
 from pathlib import Path
@@ -36,9 +37,19 @@ def run_guide(capsys):
         elif kind == "output":
             assert printed == body
             printed = ""
+        elif kind == "json":
+            check_entry(json.loads(body)["mcpServers"]["memory"], capsys)
         else:
             run_shell(body, capsys)
     assert printed == ""
+
+
+def check_entry(entry, capsys):
+    """The entry for an agent's program names a command and options that there are."""
+    assert entry["command"] == "arrowmind"
+    assert run([entry["args"][0], "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert all(word in shown for word in entry["args"] if word.startswith("--"))
 
 
 def run_shell(commands, capsys):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from arrowmind.memory import MemoryStore, RecallSettings
 
@@ -14,7 +15,41 @@ if TYPE_CHECKING:
     from arrowmind.cli.session import Session
     from arrowmind.memory import TextEncoder
 
-__all__ = ["is_store", "open_store"]
+__all__ = ["Models", "is_store", "open_store"]
+
+
+@dataclass(frozen=True)
+class Models:
+    """Folders of the models that a store is opened with.
+
+    Attributes:
+        text: makes vectors of texts; None takes `model.path`.
+        image: of images; None takes `memory.image_model`.
+        audio: of sounds; None takes `memory.audio_model`.
+        words_only: open none.
+    """
+
+    text: str | None = None
+    image: str | None = None
+    audio: str | None = None
+    words_only: bool = False
+
+    def engines(self, session: Session) -> dict[str, Any]:
+        """Engines by the arguments of `MemoryStore`; a model that does two things is opened once."""
+        if self.words_only:
+            return {}
+        from arrowmind.cli.engines import open_engine  # noqa: PLC0415  not needed for words alone
+
+        memory = session.config.memory
+        folders = {
+            "engine": self.text or session.config.model.path,
+            "image_engine": self.image or memory.image_model,
+            "audio_engine": self.audio or memory.audio_model,
+        }
+        opened = {
+            folder: open_engine(session, folder) for folder in dict.fromkeys(folders.values()) if folder
+        }
+        return {argument: opened[folder] for argument, folder in folders.items() if folder}
 
 
 @contextmanager
@@ -25,6 +60,8 @@ def open_store(
     *,
     create: bool = False,
     words_only: bool = False,
+    models: Models | None = None,
+    namespace: str | None = None,
 ) -> Iterator[MemoryStore]:
     """A store, closed at the end of the block.
 
@@ -34,12 +71,17 @@ def open_store(
         engine: Makes vectors of texts; None for what needs none.
         create: Make the store where there is none.
         words_only: Leave meaning out of recall.
+        models: Opened instead of `engine`.
+        namespace: Confines the store to it.
 
     Raises:
         MemoryStoreError: there is no store there and `create` is off, or it cannot be used.
     """
+    words_only = words_only or (models is not None and models.words_only)
     ranking = RecallSettings(vector_weight=0.0, text_weight=1.0) if words_only else None
-    with MemoryStore(path, engine, create=create, recall_settings=ranking, config=session.config) as store:
+    engines = {"engine": engine} if models is None else models.engines(session)
+    more: dict[str, Any] = {"recall_settings": ranking, "namespace": namespace, "config": session.config}
+    with MemoryStore(path, create=create, **engines, **more) as store:
         yield store
 
 

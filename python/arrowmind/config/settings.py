@@ -260,6 +260,9 @@ class ServerSettings:
     max_choices: int = setting(16, "Most answers to one request, prompts times n.", low=1, high=1024)
     max_body_bytes: int = setting(8_388_608, "Largest request.", low=1024, high=1 << 40)
     max_texts: int = setting(2048, "Most texts of one request for embeddings.", low=1, high=1_000_000)
+    max_memory_requests: int = setting(
+        64, "Requests to the memory at once; more are refused.", low=1, high=100_000
+    )
     grace_seconds: float = setting(
         30.0, "Time that running answers have when the server is told to stop.", low=0, high=86_400
     )
@@ -276,6 +279,8 @@ class MemorySettings:
     flush_rows: int = setting(
         2048, "Vectors that wait in the catalogue before they become a segment.", low=1, high=10_000_000
     )
+    image_model: str = setting("", "Model folder that makes vectors of images; empty: none.")
+    audio_model: str = setting("", "Model folder that makes vectors of sounds; empty: none.")
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from arrowmind.memory import tables
 from arrowmind.memory.attachments import attachments_of
 from arrowmind.memory.drafts import clean_text
 from arrowmind.memory.lifecycle_tables import derivation_of, tier_of
+from arrowmind.memory.listing import newest_ids
 from arrowmind.memory.questions import Asker
 from arrowmind.memory.retrieval import Detail, Question, make_record, rank, to_hits
 from arrowmind.memory.snapshot import Filter
@@ -128,6 +129,22 @@ class Recaller:
         with self._catalogue.reading() as db:
             detail = _detail(session, db, id_)
         return make_record(place[0].rows.content(place[1]), snapshot, detail)
+
+    def newest(self, count: int, before: int | None, limits: Limits) -> list[Record]:
+        """The memories that were remembered last, archived ones too; see `MemoryStore.newest`."""
+        session = self._sessions.current
+        snapshot = session.snapshot()
+        wanted = limits.filter(snapshot)
+        if wanted is None:
+            return []
+        records = []
+        with self._catalogue.reading() as db:
+            for id_ in newest_ids(snapshot, replace(wanted, archived=True), count, before):
+                place = snapshot.find(id_)
+                if place is not None:
+                    content = place[0].rows.content(place[1])
+                    records.append(make_record(content, snapshot, _detail(session, db, id_)))
+        return records
 
     def _say_words_only(self) -> None:
         wanted = self._settings.vector_weight > 0

@@ -311,6 +311,36 @@ class MemoryStore:
             return self._recaller.get(number, Limits(namespace=self._namespace))
         return None
 
+    def newest(
+        self,
+        count: int,
+        *,
+        before: int | None = None,
+        category: str | None = None,
+        since: Moment | None = None,
+        until: Moment | None = None,
+        namespace: str | None = None,
+        modality: str | None = None,
+    ) -> list[Record]:
+        """The memories that were remembered last, the newest first. They do not count as recalled.
+
+        Args:
+            count: how many at most.
+            before: only ids below this one: the last of the page before.
+            category: see `recall`, as for all that follows.
+            since: only those from then on.
+            until: only those before then.
+            namespace: only those of this namespace.
+            modality: only those that hold it.
+
+        Raises:
+            InvalidArgumentError: an argument cannot be used.
+            MemoryStoreError: the store is damaged.
+        """
+        self._check_open()
+        limits = Limits(category, since, until, self._confined(namespace), modality)
+        return self._recaller.newest(check_top_k(count), before, limits)
+
     def attachment(self, attachment: Attachment) -> bytes:
         """The bytes of an image or a sound of a record.
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from arrowmind.cli.moments import parse_moment
 from arrowmind.cli.render import write
 from arrowmind.cli.session import Session
 from arrowmind.cli.stores import open_store
+from arrowmind.faces.moments import parse_moment
 
 if TYPE_CHECKING:
     from arrowmind.memory import Hit, TextEncoder

@@ -15,12 +15,12 @@ import typer
 
 from arrowmind.cli.engines import open_engine
 from arrowmind.cli.failure import complain
-from arrowmind.cli.moments import parse_moment
 from arrowmind.cli.render import write
 from arrowmind.cli.session import Session
 from arrowmind.cli.stores import open_store
 from arrowmind.cli.texts import count_lines, read_json_lines, read_lines
 from arrowmind.errors import InvalidArgumentError, OptimizationError
+from arrowmind.faces.moments import parse_moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
