@@ -36,6 +36,11 @@ class StorePaths:
         return self.root / "blobs"
 
     @property
+    def joint(self) -> Path:
+        """How kinds of content go together: the joint embedding in use."""
+        return self.root / "joint"
+
+    @property
     def index(self) -> Path:
         """The text index, one folder per generation."""
         return self.root / "index"
@@ -53,7 +58,8 @@ class StorePaths:
         """
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            known = {path.name for path in (self.catalogue, self.segments, self.index, self.blobs, self.lock)}
+            parts = (self.catalogue, self.segments, self.index, self.blobs, self.joint, self.lock)
+            known = {path.name for path in parts}
             foreign = {e.name for e in self.root.iterdir() if not e.name.startswith("catalogue.")}
             if not self.catalogue.exists() and not foreign <= known:
                 raise MemoryStoreError(

@@ -16,10 +16,12 @@ from arrowmind.memory.spaces import AUDIO, IMAGE, TEXT
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from arrowmind.joint import Alignment
     from arrowmind.memory.encoder import Encoders, FloatArray
     from arrowmind.memory.snapshot import Snapshot
 
     Parts = dict[str, dict[str, FloatArray]]
+    Believed = dict[tuple[str, str], float]
 
 __all__ = ["Asked", "Asker"]
 
@@ -59,13 +61,19 @@ class Asker:
         self._encoders = encoders
         self._store = store
 
-    def parts(self, asked: Asked, snapshot: Snapshot, *, by_meaning: bool) -> Parts:
+    def parts(
+        self, asked: Asked, snapshot: Snapshot, *, by_meaning: bool, alignment: Alignment
+    ) -> tuple[Parts, Believed]:
         """Vectors of length 1 by part of the query (`text`, `image`, `audio`, or a caller's space) and space.
 
         Args:
             asked: the query.
             snapshot: tells which spaces there are.
             by_meaning: whether a text is to be embedded at all.
+            alignment: places a part also in spaces that no encoder places it in.
+
+        Returns:
+            The vectors, and how far those are to be believed that are mapped.
 
         Raises:
             InvalidArgumentError: a part cannot be used, or no encoder knows its kind.
@@ -78,7 +86,8 @@ class Asker:
         self._ask_media(asked.image, IMAGE, found)
         self._ask_media(asked.audio, AUDIO, found)
         # A part that no memory can be compared with says nothing.
-        return {part: usable for part, spaces in found.items() if (usable := _usable(spaces, snapshot))}
+        parts = {part: usable for part, spaces in found.items() if (usable := _usable(spaces, snapshot))}
+        return parts, _map(parts, snapshot, alignment)
 
     def _ask_text(self, text: str, snapshot: Snapshot, vectors: dict[str, FloatArray]) -> None:
         encoders = self._encoders
@@ -103,6 +112,22 @@ class Asker:
                 f"{self._store}: was opened without an encoder of {kind}; open it with {kind}_engine="
             )
         found.setdefault(kind, {})[kind] = encode([media.data])
+
+
+def _map(parts: Parts, snapshot: Snapshot, alignment: Alignment) -> Believed:
+    """Adds vectors in spaces that a part is mapped to from its own; tells how far they are to be believed."""
+    believed = {}
+    for part, vectors in parts.items():
+        own = vectors.get(part)
+        if own is None:
+            continue
+        for space in snapshot.spaces:
+            name = space.row.name
+            mapped = None if name in vectors else alignment.map(own[None], part, name)
+            if mapped is not None and mapped.any():
+                vectors[name] = mapped[0]
+                believed[part, name] = alignment.reliability(part, name)
+    return believed
 
 
 def _given(embedding: Any) -> dict[str, FloatArray]:

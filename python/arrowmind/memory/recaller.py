@@ -106,10 +106,11 @@ class Recaller:
         wanted = limits.filter(snapshot)
         if snapshot.vectors == 0 or wanted is None or asked.is_empty:
             return []
-        parts = self._asker.parts(asked, snapshot, by_meaning=self._settings.vector_weight > 0)
+        alignment, by_meaning = session.joint(snapshot).alignment, self._settings.vector_weight > 0
+        parts, believed = self._asker.parts(asked, snapshot, by_meaning=by_meaning, alignment=alignment)
         if not parts and not self._has_encoder:
             self._say_words_only()
-        question = Question(parts, query_terms(asked.text), top_k, wanted)
+        question = Question(parts, query_terms(asked.text), top_k, wanted, believed)
         snapshot, ranked = self._rank(session, snapshot, question)
         with self._catalogue.reading() as db:
             hits = to_hits(snapshot, ranked, question, lambda id_: _detail(session, db, id_))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from arrowmind.memory.bm25 import matched_words
@@ -47,12 +47,14 @@ class Question:
         terms: distinct terms, each with the word of the query it comes from; empty leaves words out.
         top_k: how many hits.
         wanted: which memories.
+        believed: how far vectors are to be believed, by part and space; others fully.
     """
 
     parts: Mapping[str, Mapping[str, FloatArray]]
     terms: dict[str, str]
     top_k: int
     wanted: Filter
+    believed: Mapping[tuple[str, str], float] = field(default_factory=dict)
 
     @property
     def vector(self) -> FloatArray | None:
@@ -85,7 +87,7 @@ def rank(snapshot: Snapshot, question: Question, text_leg: TextLeg, settings: Re
             candidate.bm25, candidate.text_rank = bm25, place
     if settings.vector_weight > 0:
         for part, name, vector in question.others:
-            _search_space(snapshot, (part, name, vector), depth, question.wanted, settings, candidates)
+            _search_space(snapshot, question, (part, name, vector), depth, settings, candidates)
     if question.vector is not None:
         _complete(snapshot, question.vector, candidates)
     parts = tuple(question.parts) or (TEXT,)
@@ -94,9 +96,9 @@ def rank(snapshot: Snapshot, question: Question, text_leg: TextLeg, settings: Re
 
 def _search_space(
     snapshot: Snapshot,
+    question: Question,
     asked: tuple[str, str, FloatArray],
     depth: int,
-    wanted: Filter,
     settings: RecallSettings,
     candidates: dict[int, Candidate],
 ) -> None:
@@ -105,13 +107,14 @@ def _search_space(
     space = snapshot.space(name)
     if space is None:
         return
-    wanted = with_text(wanted) if name == TEXT else wanted
+    wanted = with_text(question.wanted) if name == TEXT else question.wanted
+    believed = question.believed.get((part, name), 1.0)
     ranks = {item.id: place for place, item in enumerate(nearest(space, vector, depth, wanted, settings), 1)}
     for id_ in ranks:
         candidates.setdefault(id_, Candidate(id_))
     calibrated = baseline(space, vector)
     for id_, item in cosines_of(space, vector, list(candidates)).items():
-        share = calibrated.share(item.cosine)
+        share = believed * calibrated.share(item.cosine)
         match = SpaceMatch(part, name, item.cosine, share, ranks.get(id_))
         candidates[id_].others[part, name] = match
 

@@ -7,12 +7,14 @@ import threading
 from typing import TYPE_CHECKING
 
 from arrowmind.memory.access import AccessLog
+from arrowmind.memory.aligning import load_joint
 from arrowmind.memory.snapshot import Snapshot, SnapshotReader
 from arrowmind.memory.text_search import TextSearcher
 
 if TYPE_CHECKING:
     import sqlite3
 
+    from arrowmind.joint import JointEmbedding
     from arrowmind.memory.catalogue import Catalogue
     from arrowmind.memory.paths import StorePaths
 
@@ -26,6 +28,8 @@ class Session:
         self.pid = os.getpid()
         self.texts = TextSearcher(paths.index)
         self.accesses = AccessLog(paths.catalogue)
+        self._paths = paths
+        self._joint: tuple[str | None, int, JointEmbedding] | None = None
         self._reader = SnapshotReader(catalogue, paths.segments)
         self._lock = threading.Lock()
 
@@ -33,6 +37,14 @@ class Session:
         """The present state of the store."""
         with self._lock:
             return self._reader.read()
+
+    def joint(self, snapshot: Snapshot) -> JointEmbedding:
+        """The joint embedding that a state of the store has in use."""
+        with self._lock:
+            key = (snapshot.joint, len(snapshot.spaces))
+            if self._joint is None or self._joint[:2] != key:
+                self._joint = (*key, load_joint(self._paths, snapshot))
+            return self._joint[2]
 
     def snapshot_in(self, db: sqlite3.Connection) -> Snapshot:
         """The state as a transaction sees it."""

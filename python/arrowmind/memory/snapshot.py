@@ -178,6 +178,7 @@ class Snapshot:
         categories: names by number.
         namespaces: names by number.
         text_index: the index in use.
+        joint: file of the joint embedding in use.
     """
 
     layout: int
@@ -186,6 +187,7 @@ class Snapshot:
     categories: dict[int, str]
     namespaces: dict[int, str]
     text_index: IndexRow | None
+    joint: str | None = None
 
     @property
     def home(self) -> Space:
@@ -325,6 +327,7 @@ class SnapshotReader:
             categories=tables.categories(db),
             namespaces=tables.namespaces(db),
             text_index=tables.text_index(db),
+            joint=_text_or_none(tables.settings(db).get("joint")),
         )
 
     def _map(self, segments: list[SegmentRow], dimensions: dict[int, int]) -> None:
@@ -356,6 +359,10 @@ def _extended(db: sqlite3.Connection, space: Space, last_id: int) -> Space:
     hidden = space.pending.archived
     archived = None if hidden is None else np.append(hidden, np.zeros(len(new), dtype=np.bool_))
     return replace(space, blocks=(*space.blocks[:-1], Block(joined, None, None, archived)))
+
+
+def _text_or_none(value: str | int | None) -> str | None:
+    return None if value is None else str(value)
 
 
 def _mark(rows: Rows, dead_ids: list[int]) -> npt.NDArray[np.bool_] | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from arrowmind.config import default_config
 from arrowmind.errors import InvalidArgumentError, MemoryStoreError
 from arrowmind.memory import tables
+from arrowmind.memory.aligning import align, joint_rows
 from arrowmind.memory.backup import back_up
 from arrowmind.memory.blobs import read_blob
 from arrowmind.memory.drafts import check_ids, check_top_k, clean_text, make_drafts
@@ -39,11 +40,16 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import TypeAlias, TypeVar
 
+    import numpy as np
+    import numpy.typing as npt
+
     from arrowmind.config import Config
+    from arrowmind.memory.aligning import AlignmentReport
     from arrowmind.memory.attachments import Attachment
     from arrowmind.memory.encoder import AudioEncoder, ImageEncoder, TextEncoder
     from arrowmind.memory.records import CompactionReport, Hit, Record, StoreStats, VerifyReport
     from arrowmind.memory.settings import RecallSettings, StoreSettings
+    from arrowmind.memory.snapshot import Snapshot
     from arrowmind.memory.times import Moment
     from arrowmind.memory.transfer import Exported
     from arrowmind.observe import Progress
@@ -393,6 +399,46 @@ class MemoryStore:
         self._check_open()
         self._keeper.flush()
 
+    # Several kinds of content in one space.
+
+    def align(self, *, train: bool = False, progress: Progress = no_progress) -> AlignmentReport:
+        """Learns from the memories that hold several kinds how these go together.
+
+        From then on a query of one kind also finds memories that hold another kind alone. The maps are of
+        closed form, take seconds and depend on the memories alone; do it again as more are remembered.
+
+        Args:
+            train: also train the fusion of `joint` (needs torch); it is used if it finds more on memories
+                that are held out.
+            progress: called with (steps done, all, "training").
+
+        Raises:
+            InvalidArgumentError: too few memories to train on.
+            MemoryStoreError: the store cannot be written.
+        """
+        self._check_open()
+        snapshot = self._sessions.current.snapshot()
+        return align(self._catalogue, self._paths, snapshot, train=train, progress=progress)
+
+    def joint(self, ids: Sequence[int]) -> npt.NDArray[np.float32]:
+        """Vectors of memories in one space for all kinds of content, float32 [len(ids), 768] of length 1.
+
+        They are made of the vectors in all spaces by the alignment that is in use; one of zeros stands for a
+        memory that is not there.
+        """
+        self._check_open()
+        session = self._sessions.current
+        snapshot = session.snapshot()
+        found = snapshot.admitted(ids, replace(self._whole(snapshot), archived=True))
+        vectors = session.joint(snapshot).embed(joint_rows(snapshot, ids))
+        vectors[[id_ not in found for id_ in ids]] = 0
+        return vectors
+
+    def _whole(self, snapshot: Snapshot) -> Filter:
+        """All that this object may see."""
+        limits = Limits(namespace=self._namespace)
+        return limits.filter(snapshot) or Filter(0, namespace=UNKNOWN)
+
     # Copies.
 
     def backup(self, target: str | os.PathLike[str], progress: Progress = no_progress) -> int:
@@ -429,13 +475,14 @@ class MemoryStore:
         snapshot, limits = self._sessions.current.snapshot(), Limits(namespace=self._namespace)
         with self._catalogue.reading() as db:
             name = str(tables.settings(db)["store"])
-        wanted = limits.filter(snapshot) or Filter(0, namespace=UNKNOWN)
 
         def describe(id_: int) -> Record | None:
             return self._recaller.get(id_, limits)
 
         where = (self._paths.blobs, Path(target))
-        return export_store(snapshot, replace(wanted, archived=True), describe, *where, name, progress)
+        return export_store(
+            snapshot, replace(self._whole(snapshot), archived=True), describe, *where, name, progress
+        )
 
     def import_from(self, source: str | os.PathLike[str], progress: Progress = no_progress) -> int:
         """Takes in the memories of an export, under new ids. Cut off, it goes on where it stopped.

@@ -92,6 +92,11 @@ def put_setting(db: sqlite3.Connection, name: str, value: str | int) -> None:
     db.execute("INSERT INTO setting VALUES (?, ?)", (name, value))
 
 
+def replace_setting(db: sqlite3.Connection, name: str, value: str | int) -> None:
+    """Records a fact that may change."""
+    db.execute("INSERT OR REPLACE INTO setting VALUES (?, ?)", (name, value))
+
+
 def layout(db: sqlite3.Connection) -> int:
     """A number that changes whenever something other than a new pending row does."""
     return int(db.execute("SELECT value FROM counter WHERE name = 'layout'").fetchone()[0])
