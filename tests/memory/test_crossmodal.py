@@ -39,7 +39,7 @@ def test_words_find_images_in_the_space_of_images(store):
     assert best.text == "seen on day4"
     (match,) = best.explain.spaces
     assert (match.part, match.space, match.rank) == ("text", "image", 1)
-    assert best.score == best.explain.vector_share + best.explain.text_share
+    assert best.score == pytest.approx(sum(best.explain.parts.values()))
     assert 0 < match.share <= 1
 
 

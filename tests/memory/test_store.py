@@ -51,7 +51,7 @@ def test_a_record_keeps_what_was_given(store):
 def test_the_score_is_the_sum_of_its_parts(store):
     store.remember_many(TEXTS)
     for hit in store.recall("the cat called Miso"):
-        assert hit.score == hit.explain.vector_share + hit.explain.text_share
+        assert hit.score == pytest.approx(sum(hit.explain.parts.values()))
     best = store.recall("the cat called Miso")[0]
     assert best.explain.vector.rank == 1
     assert best.explain.vector.window == 0

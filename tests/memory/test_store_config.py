@@ -51,9 +51,9 @@ def test_weights(encoder, monkeypatch):
     monkeypatch.setenv("ARROWMIND_MEMORY_VECTOR_WEIGHT", "0")
     with MemoryStore("s", encoder) as store:
         store.remember("the blue key")
-        assert store.recall("key")[0].explain.vector_share == 0
+        assert store.recall("key")[0].explain.parts["meaning"] == 0
     with MemoryStore("s", encoder, recall_settings=RecallSettings()) as store:
-        assert store.recall("key")[0].explain.vector_share > 0
+        assert store.recall("key")[0].explain.parts["meaning"] > 0
 
 
 def test_words_only_is_no_fallback_where_it_was_asked_for(encoder, caplog):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from arrowmind.memory import tables
 from arrowmind.memory.attachments import delete_attachments
 from arrowmind.memory.lifecycle_tables import delete_lifecycle, derived_from
+from arrowmind.memory.links import delete_links
 from arrowmind.memory.times import NEVER
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def forget_in(db: sqlite3.Connection, snapshot: Snapshot, ids: Sequence[int]) ->
     tables.delete_accesses(db, ids)
     delete_attachments(db, ids)
     delete_lifecycle(db, ids)
+    delete_links(db, ids)
 
 
 def _present(snapshot: Snapshot, ids: Sequence[int], limits: Limits) -> list[int]:

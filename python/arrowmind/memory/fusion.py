@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from arrowmind.memory.spaces import TEXT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from arrowmind.memory.records import SpaceMatch
     from arrowmind.memory.settings import RecallSettings
@@ -52,16 +52,15 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Fused:
-    """A candidate with its score, which is the sum of the two shares."""
+    """A candidate with its score, which is the sum of the named parts."""
 
     candidate: Candidate
-    vector_share: float
-    text_share: float
+    parts: Mapping[str, float]
 
     @property
     def score(self) -> float:
-        """0 to 1."""
-        return self.vector_share + self.text_share
+        """About 0 to 1."""
+        return sum(self.parts.values())
 
 
 def fuse(
@@ -81,8 +80,10 @@ def fuse(
     fused = [
         Fused(
             candidate,
-            vector_weight * _vector_part(candidate, settings, parts),
-            text_weight * _text_part(candidate, settings, best_bm25),
+            {
+                "meaning": vector_weight * _vector_part(candidate, settings, parts),
+                "words": text_weight * _text_part(candidate, settings, best_bm25),
+            },
         )
         for candidate in listed
     ]

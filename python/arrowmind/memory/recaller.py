@@ -10,9 +10,23 @@ from arrowmind.memory import tables
 from arrowmind.memory.attachments import attachments_of
 from arrowmind.memory.drafts import clean_text
 from arrowmind.memory.lifecycle_tables import derivation_of, tier_of
+from arrowmind.memory.linking import link_new
+from arrowmind.memory.links import links_of, read_links
 from arrowmind.memory.listing import newest_ids
 from arrowmind.memory.questions import Asker
-from arrowmind.memory.retrieval import Detail, Question, make_record, rank, to_hits
+from arrowmind.memory.ranked import examine, remembered, topic_of
+from arrowmind.memory.ranking.memories import TermStatistics
+from arrowmind.memory.retrieval import (
+    Detail,
+    Question,
+    Sources,
+    make_record,
+    propose,
+    rank,
+    search_depth,
+    to_hits,
+    view,
+)
 from arrowmind.memory.snapshot import Filter
 from arrowmind.memory.terms import query_terms
 from arrowmind.memory.text_index import IndexDamagedError
@@ -22,18 +36,23 @@ from arrowmind.observe import get_logger, record_fallback
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Sequence
     from pathlib import Path
 
     from arrowmind.memory.catalogue import Catalogue
     from arrowmind.memory.encoder import Encoders
     from arrowmind.memory.fusion import Fused
     from arrowmind.memory.keeper import Keeper
+    from arrowmind.memory.links import Link
     from arrowmind.memory.questions import Asked
+    from arrowmind.memory.ranked import Examined
+    from arrowmind.memory.ranking.memories import Edges
     from arrowmind.memory.records import Hit, Record
     from arrowmind.memory.session import Session, SessionHolder
     from arrowmind.memory.settings import RecallSettings
     from arrowmind.memory.snapshot import Snapshot
     from arrowmind.memory.times import Moment
+    from arrowmind.observe import Progress
 
 __all__ = ["UNKNOWN", "Limits", "Recaller"]
 
@@ -106,16 +125,74 @@ class Recaller:
         wanted = limits.filter(snapshot)
         if snapshot.vectors == 0 or wanted is None or asked.is_empty:
             return []
-        alignment, by_meaning = session.joint(snapshot).alignment, self._settings.vector_weight > 0
-        parts, believed = self._asker.parts(asked, snapshot, by_meaning=by_meaning, alignment=alignment)
-        if not parts and not self._has_encoder:
-            self._say_words_only()
-        question = Question(parts, query_terms(asked.text), top_k, wanted, believed)
-        snapshot, ranked = self._rank(session, snapshot, question)
+        sources = self._sources(session)
+        question = self._question(asked, top_k, session, snapshot, wanted, sources)
+        snapshot, ranked = self._rank(session, snapshot, question, sources)
         with self._catalogue.reading() as db:
             hits = to_hits(snapshot, ranked, question, lambda id_: _detail(session, db, id_))
         session.accesses.note([hit.id for hit in hits], wanted.now)
         return hits
+
+    def examine(self, asked: Asked, top_k: int, limits: Limits) -> Examined | None:
+        """The memories that may answer a query, before they are ranked; None where there are none.
+
+        Raises:
+            IndexDamagedError: the text index has to be built again.
+        """
+        session = self._sessions.current
+        snapshot = session.snapshot()
+        wanted = limits.filter(snapshot)
+        if snapshot.vectors == 0 or wanted is None or asked.is_empty:
+            return None
+        sources = self._sources(session)
+        question = self._question(asked, top_k, session, snapshot, wanted, sources)
+        candidates = propose(snapshot, question, sources, self._settings)
+        return examine(asked.text, candidates, view(snapshot, question, sources), wanted.now)
+
+    def _sources(self, session: Session) -> Sources:
+        return Sources(remembered(session.texts.search), session.texts.statistics, self._links)
+
+    def _links(self, ids: Sequence[int]) -> Edges:
+        with self._catalogue.reading() as db:
+            return read_links(db, ids, now_microseconds())
+
+    def _question(
+        self, asked: Asked, top_k: int, session: Session, snapshot: Snapshot, wanted: Filter, sources: Sources
+    ) -> Question:
+        by_meaning = self._settings.vector_weight > 0
+        terms = query_terms(asked.text)
+        question = Question({}, asked.text.strip(), terms, top_k, wanted)
+        if self._has_encoder and terms and self._settings.by_signals:
+            asked = replace(asked, text=self._topic(question, snapshot, sources))
+        alignment = session.joint(snapshot).alignment
+        parts, believed = self._asker.parts(asked, snapshot, by_meaning=by_meaning, alignment=alignment)
+        if not parts and not self._has_encoder:
+            self._say_words_only()
+        return replace(question, parts=parts, believed=believed)
+
+    def _topic(self, question: Question, snapshot: Snapshot, sources: Sources) -> str:
+        """What the encoder reads of the query."""
+        depth = search_depth(self._settings, question.top_k)
+        try:
+            found = sources.words(snapshot, list(question.terms), depth, question.wanted)
+        except IndexDamagedError:
+            return question.text  # the ranking finds out, too, and repairs it
+        return topic_of(question.text, dict(found), view(snapshot, question, sources))
+
+    def link(self, limit: int, progress: Progress) -> int:
+        """Links memories that came since the last call; see `MemoryStore.link`."""
+        return link_new(self._catalogue, self._sessions.current, self._settings, limit, progress)
+
+    def links(self, id_: int, limits: Limits) -> list[Link]:
+        """What a memory is linked with, as far as it may be found."""
+        snapshot = self._sessions.current.snapshot()
+        wanted = limits.filter(snapshot)
+        if wanted is None or not snapshot.admitted([id_], wanted):
+            return []
+        with self._catalogue.reading() as db:
+            found = links_of(db, id_, wanted.now)
+        live = snapshot.admitted([link.id for link in found], wanted)
+        return [link for link in found if link.id in live]
 
     def get(self, id_: int, limits: Limits) -> Record | None:
         """One memory, unless it is forgotten, has expired or is none of those looked for."""
@@ -153,20 +230,23 @@ class Recaller:
             record_fallback("recall", "no encoder, by words only", store=str(self._root))
         self._said_words_only = True
 
-    def _rank(self, session: Session, snapshot: Snapshot, question: Question) -> tuple[Snapshot, list[Fused]]:
+    def _rank(
+        self, session: Session, snapshot: Snapshot, question: Question, sources: Sources
+    ) -> tuple[Snapshot, list[Fused]]:
         """The ranking, and the state it is of: a damaged index is built again on the way."""
         try:
-            return snapshot, rank(snapshot, question, session.texts.search, self._settings)
+            return snapshot, rank(snapshot, question, sources, self._settings)
         except IndexDamagedError as error:
             _log.warning("text_index_damaged", error=str(error), action="rebuild")
         try:
             self._keeper.repair_index()
             session.texts.reset()
             snapshot = session.snapshot()
-            return snapshot, rank(snapshot, question, session.texts.search, self._settings)
+            return snapshot, rank(snapshot, question, self._sources(session), self._settings)
         except (MemoryStoreError, OSError) as error:
             record_fallback("recall", "text index cannot be built, by meaning only", error=str(error))
-        return snapshot, rank(snapshot, question, _no_words, self._settings)
+        wordless = Sources(_no_words, _no_statistics, self._links)
+        return snapshot, rank(snapshot, question, wordless, self._settings)
 
 
 def _detail(session: Session, db: sqlite3.Connection, id_: int) -> Detail:
@@ -186,3 +266,7 @@ def _no_words(
 ) -> list[tuple[int, float]]:
     """Stands for the text leg where it cannot be had."""
     return []
+
+
+def _no_statistics(_snapshot: Snapshot, _terms: Sequence[str]) -> TermStatistics:
+    return TermStatistics(0, 0.0, {})

@@ -121,20 +121,18 @@ class SpaceMatch:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Where the score of a hit comes from: ``score = vector_share + text_share``.
+    """Where the score of a hit comes from.
 
     Attributes:
         vector: what the text of the memory says, by meaning.
         text: what its words say.
-        vector_share: what meaning gave, over all parts of the query and all spaces.
-        text_share: what words gave.
+        parts: what the score is the sum of, by name; ``meaning`` over all parts of the query and all spaces.
         spaces: what other spaces and other parts of the query than its text said.
     """
 
     vector: VectorMatch | None
     text: TextMatch | None
-    vector_share: float
-    text_share: float
+    parts: Mapping[str, float]
     spaces: tuple[SpaceMatch, ...] = ()
 
 
@@ -145,9 +143,9 @@ class Hit:
     Attributes:
         id: its id.
         text: its text.
-        score: 0 to 1; orders the hits of one recall. With weights v and t of meaning and words,
-            ``(v * max(cosine, 0) + t * bm25 / best bm25) / (v + t)`` with the fusion ``"score"``; with
-            ``"rank"`` each leg gives ``weight * (1 + k) / (rank + k)`` instead.
+        score: 0 to 1 or near it; orders the hits of one recall: the sum of ``explain.parts``. With weights v
+            and t of meaning and words, ``(v * max(cosine, 0) + t * bm25 / best bm25) / (v + t)`` with the
+            fusion ``"score"``; with ``"rank"`` each leg gives ``weight * (1 + k) / (rank + k)`` instead.
             For a measure that means the same in every recall use ``explain.vector.cosine``.
         record: the whole memory.
         explain: the parts of the score.

@@ -9,20 +9,23 @@ from arrowmind.memory.bm25 import matched_words
 from arrowmind.memory.calibration import baseline
 from arrowmind.memory.fusion import Candidate, Fused, fuse
 from arrowmind.memory.lifecycle_tables import TIERS
+from arrowmind.memory.ranked import examine, order
 from arrowmind.memory.records import Explanation, Hit, Record, SpaceMatch, TextMatch, VectorMatch
 from arrowmind.memory.spaces import TEXT
+from arrowmind.memory.store_view import StoreMemories
 from arrowmind.memory.times import from_microseconds, from_optional
 from arrowmind.memory.traits import DEFAULT_NAMESPACE, HAS_TEXT, ORIGINS, modalities_of
 from arrowmind.memory.vector_search import cosines_of, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy as np
     import numpy.typing as npt
 
     from arrowmind.memory.attachments import Attachment
     from arrowmind.memory.lifecycle_tables import Derivation
+    from arrowmind.memory.ranking.memories import Edges, TermStatistics
     from arrowmind.memory.rows import Content
     from arrowmind.memory.settings import RecallSettings
     from arrowmind.memory.snapshot import Filter, Snapshot
@@ -30,8 +33,20 @@ if TYPE_CHECKING:
     FloatArray = npt.NDArray[np.float32]
     Details = Callable[[int], "Detail"]
     TextLeg = Callable[[Snapshot, list[str], int, Filter], list[tuple[int, float]]]
+    Statistics = Callable[[Snapshot, Sequence[str]], TermStatistics]
+    LinksOf = Callable[[Sequence[int]], Edges]
 
-__all__ = ["Detail", "Question", "make_record", "rank", "to_hits"]
+__all__ = [
+    "Detail",
+    "Question",
+    "Sources",
+    "make_record",
+    "propose",
+    "rank",
+    "search_depth",
+    "to_hits",
+    "view",
+]
 
 # Beyond this many characters the terms of a hit are not looked up for its explanation.
 _EXPLAINED_CHARACTERS = 100_000
@@ -44,6 +59,7 @@ class Question:
     Attributes:
         parts: vectors float32 [dimension] of length 1 by part of the query and space; none leaves meaning
             out.
+        text: the query as it was asked; empty where it is none of words.
         terms: distinct terms, each with the word of the query it comes from; empty leaves words out.
         top_k: how many hits.
         wanted: which memories.
@@ -51,6 +67,7 @@ class Question:
     """
 
     parts: Mapping[str, Mapping[str, FloatArray]]
+    text: str
     terms: dict[str, str]
     top_k: int
     wanted: Filter
@@ -72,16 +89,60 @@ class Question:
         ]
 
 
-def rank(snapshot: Snapshot, question: Question, text_leg: TextLeg, settings: RecallSettings) -> list[Fused]:
-    """The best candidates of both legs."""
-    depth = max(settings.depth, 4 * question.top_k)
+@dataclass(frozen=True)
+class Sources:
+    """Where a recall looks, beside the vectors.
+
+    Attributes:
+        words: the text leg: (id, BM25) of the best memories for some terms.
+        statistics: how common terms are.
+        links: what memories are linked with.
+    """
+
+    words: TextLeg
+    statistics: Statistics
+    links: LinksOf
+
+
+def rank(snapshot: Snapshot, question: Question, sources: Sources, settings: RecallSettings) -> list[Fused]:
+    """The best memories, best first."""
+    candidates = propose(snapshot, question, sources, settings)
+    parts = tuple(question.parts) or (TEXT,)
+    if not settings.by_signals or not question.text or parts != (TEXT,):
+        return fuse(candidates.values(), settings, parts)[: question.top_k]
+    memories = view(snapshot, question, sources)
+    examined = examine(question.text, candidates, memories, question.wanted.now)
+    return order(examined, candidates, memories, settings, question.top_k)
+
+
+def view(snapshot: Snapshot, question: Question, sources: Sources) -> StoreMemories:
+    """The store as ranking sees it."""
+    return StoreMemories(
+        snapshot,
+        question.vector,
+        question.wanted,
+        lambda terms: sources.statistics(snapshot, terms),
+        sources.links,
+    )
+
+
+def search_depth(settings: RecallSettings, top_k: int) -> int:
+    """How many memories each leg proposes."""
+    return max(settings.depth, 4 * top_k)
+
+
+def propose(
+    snapshot: Snapshot, question: Question, sources: Sources, settings: RecallSettings
+) -> dict[int, Candidate]:
+    """What the legs find, by id."""
+    depth = search_depth(settings, question.top_k)
     candidates: dict[int, Candidate] = {}
     if question.vector is not None and settings.vector_weight > 0:
         found = nearest(snapshot.home, question.vector, depth, with_text(question.wanted), settings)
         for place, item in enumerate(found, start=1):
             candidates[item.id] = Candidate(item.id, item.cosine, item.window, place)
     if question.terms and settings.text_weight > 0:
-        scored = text_leg(snapshot, list(question.terms), depth, question.wanted)
+        scored = sources.words(snapshot, list(question.terms), depth, question.wanted)
         for place, (id_, bm25) in enumerate(scored, start=1):
             candidate = candidates.setdefault(id_, Candidate(id_))
             candidate.bm25, candidate.text_rank = bm25, place
@@ -90,8 +151,7 @@ def rank(snapshot: Snapshot, question: Question, text_leg: TextLeg, settings: Re
             _search_space(snapshot, question, (part, name, vector), depth, settings, candidates)
     if question.vector is not None:
         _complete(snapshot, question.vector, candidates)
-    parts = tuple(question.parts) or (TEXT,)
-    return fuse(candidates.values(), settings, parts)[: question.top_k]
+    return candidates
 
 
 def _search_space(
@@ -199,4 +259,4 @@ def _explain(fused: Fused, text: str, question: Question) -> Explanation:
         matched = matched_words(text[:_EXPLAINED_CHARACTERS], question.terms)
         words = TextMatch(candidate.bm25, candidate.text_rank, matched)
     others = tuple(candidate.others.values())
-    return Explanation(vector, words, fused.vector_share, fused.text_share, others)
+    return Explanation(vector, words, fused.parts, others)

@@ -6,11 +6,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from arrowmind.errors import InvalidArgumentError
+from arrowmind.memory.ranking.weights import checked_weights
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from arrowmind.config import Config
+    from arrowmind.memory.ranking import Reranker
 
 __all__ = ["RecallSettings", "StoreSettings", "configured_recall_settings", "configured_store_settings"]
+
+_FUSIONS = ("learned", "association", "score", "rank")
 
 
 @dataclass(frozen=True)
@@ -18,7 +24,10 @@ class RecallSettings:
     """How recall finds and ranks; docs/design/0003-memory-store.md tells what was measured.
 
     Attributes:
-        fusion: ``"score"`` adds cosine and relative BM25; ``"rank"`` adds reciprocal ranks.
+        fusion: ``"learned"`` adds signals by learned weights (docs/design/0016-recall.md);
+            ``"association"`` adds ``alpha`` times the similarity and ``beta`` times the association;
+            ``"score"`` adds cosine and relative BM25; ``"rank"`` adds reciprocal ranks. The first two order
+            what is asked in words of both legs; images, sounds and a single leg are ordered by ``"score"``.
         vector_weight: weight of the meaning; 0 leaves it out.
         text_weight: weight of the words; 0 leaves them out.
         rank_offset: the k of reciprocal rank fusion: the larger, the less the first places stand out.
@@ -26,9 +35,15 @@ class RecallSettings:
         full_scan_rows: up to this many vectors every one is compared in INT8; above, one-bit codes choose.
         oversample: one-bit candidates per memory that the vector leg must deliver.
         threads: threads of one search.
+        weights: what each signal counts, instead of what is shipped; names as in ``Explanation.parts``.
+        alpha: weight of the similarity, 0 to 1.
+        beta: weight of the association, 0 to 1.
+        reranker: a cross-encoder that judges the first ``rerank_depth``.
+        rerank_depth: how many it judges.
+        rerank_weight: what the best of them gains on the worst.
     """
 
-    fusion: str = "score"
+    fusion: str = "learned"
     vector_weight: float = 1.0
     text_weight: float = 0.5
     rank_offset: float = 2.0
@@ -36,11 +51,28 @@ class RecallSettings:
     full_scan_rows: int = 65_536
     oversample: int = 20
     threads: int = 1
+    weights: Mapping[str, float] | None = None
+    alpha: float = 0.7
+    beta: float = 0.3
+    reranker: Reranker | None = None
+    rerank_depth: int = 30
+    rerank_weight: float = 1.0
+
+    @property
+    def by_signals(self) -> bool:
+        """Whether a question in words is ordered by signals; one leg alone gives its own order."""
+        return self.fusion in ("learned", "association") and min(self.vector_weight, self.text_weight) > 0
 
     def __post_init__(self) -> None:
-        _require_positive(self, "rank_offset", "depth", "oversample", "threads")
-        if self.fusion not in ("score", "rank"):
-            raise InvalidArgumentError(f"fusion={self.fusion!r}: give 'score' or 'rank'")
+        _require_positive(self, "rank_offset", "depth", "oversample", "threads", "rerank_depth")
+        if not (0 <= self.alpha <= 1 and 0 <= self.beta <= 1 and self.alpha + self.beta > 0):
+            raise InvalidArgumentError(
+                f"alpha={self.alpha}, beta={self.beta}: give numbers of 0 to 1, not both 0"
+            )
+        if self.fusion not in _FUSIONS:
+            raise InvalidArgumentError(f"fusion={self.fusion!r}: give one of {', '.join(_FUSIONS)}")
+        if self.weights is not None:
+            checked_weights(self.weights)
         if min(self.vector_weight, self.text_weight) < 0 or self.vector_weight + self.text_weight <= 0:
             raise InvalidArgumentError(
                 f"weights vector={self.vector_weight}, text={self.text_weight}: give numbers of at least 0, "

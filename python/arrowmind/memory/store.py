@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from arrowmind.memory.aligning import AlignmentReport
     from arrowmind.memory.attachments import Attachment
     from arrowmind.memory.encoder import AudioEncoder, ImageEncoder, TextEncoder
+    from arrowmind.memory.links import Link
+    from arrowmind.memory.ranked import Evidence
     from arrowmind.memory.records import CompactionReport, Hit, Record, StoreStats, VerifyReport
     from arrowmind.memory.settings import RecallSettings, StoreSettings
     from arrowmind.memory.snapshot import Snapshot
@@ -304,6 +306,58 @@ class MemoryStore:
         limits = Limits(category, since, until, self._confined(namespace), modality)
         with metrics.recall_seconds.time():
             return self._recaller.recall(asked, number, limits)
+
+    def evidence(
+        self, text: str, top_k: int | None = None, *, namespace: str | None = None
+    ) -> Evidence | None:
+        """What speaks for each memory that may answer a query, before it is weighed.
+
+        `arrowmind.memory.ranking.learning.learn` turns such tables and known answers into weights for
+        `RecallSettings`.
+
+        Args:
+            text: the query.
+            top_k: how many hits the recall would give; it decides how far the search goes.
+            namespace: only memories of this namespace.
+
+        Returns:
+            None where nothing may answer.
+        """
+        self._check_open()
+        number = check_top_k(self._top_k if top_k is None else top_k)
+        limits = Limits(namespace=self._confined(namespace))
+        examined = self._recaller.examine(Asked(clean_text(text)), number, limits)
+        return None if examined is None else examined.evidence()
+
+    def link(self, limit: int = 1_000_000, progress: Progress = no_progress) -> int:
+        """Links memories that came since the last call with what they resemble: the association graph.
+
+        Each new memory is searched for once, so this is work for quiet hours; recall does without until then.
+
+        Args:
+            limit: memories to link, at most, the oldest first.
+            progress: called with (memories linked, memories to link, "links").
+
+        Returns:
+            How many were linked.
+
+        Raises:
+            MemoryStoreError: the store is damaged, or another process writes for too long.
+        """
+        self._check_open()
+        if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
+            raise InvalidArgumentError(f"limit={limit!r}: give a whole number of at least 1")
+        return self._recaller.link(limit, progress)
+
+    def links(self, id: int) -> list[Link]:  # noqa: A002  the documented name
+        """What a memory is linked with, the strongest first; empty for one that is not there.
+
+        Raises:
+            InvalidArgumentError: it is no id.
+        """
+        self._check_open()
+        (number,) = check_ids([id])
+        return self._recaller.links(number, Limits(namespace=self._confined(None)))
 
     def get(self, id: int) -> Record | None:  # noqa: A002  the documented name
         """The memory with this id; None if there is none, or it was forgotten.

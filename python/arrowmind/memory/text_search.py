@@ -9,9 +9,11 @@ import threading
 from typing import TYPE_CHECKING
 
 from arrowmind.memory.bm25 import Postings
+from arrowmind.memory.ranking.memories import TermStatistics
 from arrowmind.memory.text_index import IndexDamagedError, TextIndex
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from arrowmind.memory.snapshot import Block, Filter, Snapshot
@@ -55,6 +57,20 @@ class TextSearcher:
             for id_, score in self._indexed(snapshot, query, depth, wanted):
                 found.setdefault(id_, score)
         return sorted(found.items(), key=lambda item: (-item[1], item[0]))[:depth]
+
+    def statistics(self, snapshot: Snapshot, query: Sequence[str]) -> TermStatistics:
+        """How common the terms of a query are, among forgotten memories too.
+
+        Raises:
+            IndexDamagedError: the index has to be built again.
+        """
+        with self._lock:
+            self._follow(snapshot)
+            indexed = self._index.frequencies(query) if self._index else {}
+            records = len(self._postings) + (self._index.records if self._index else 0)
+            total = self._postings.terms + (self._row.terms if self._row else 0)
+            holders = {term: self._postings.frequency(term) + indexed.get(term, 0) for term in query}
+        return TermStatistics(records, total / records if records else 0.0, holders)
 
     def reset(self) -> None:
         """Opens the index again at the next search."""

@@ -49,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--cache", type=Path, default=Path("results/cache"), help="where that is kept")
     add("--out", type=Path, help="JSON to write (default: results/bench-memory-<time>.json)")
     add("--json", action="store_true", help="print the JSON instead of tables")
+    add("--no-tuning", action="store_true", help="measure the shipped weights only")
     add("--check", action="store_true", help="exit with 1 when a target is not reached")
     return parser
 
@@ -63,7 +64,7 @@ def _run(options: argparse.Namespace) -> int:
     conversations = read_conversations(options.locomo)
     engine = ArrowEngine(options.model or _prepared(options.source, options.cache.resolve()))
     with progress_or_lines() as progress:
-        measured = measure_memory(conversations, engine, progress)
+        measured = measure_memory(conversations, engine, progress, tune=not options.no_tuning)
     verdicts = judge_memory(measured.get("held_out", measured["shipped"]))
     result = {**_head(started, conversations, engine), **measured}
     result["targets"] = [verdict.to_dict() for verdict in verdicts]
@@ -78,26 +79,38 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def measure_memory(
-    conversations: Sequence[Conversation], encoder: TextEncoder, progress: Progress
+    conversations: Sequence[Conversation], encoder: TextEncoder, progress: Progress, *, tune: bool
 ) -> dict[str, Any]:
     """Tells each conversation to a store of its own and asks its questions.
 
+    Args:
+        conversations: one at least, two for tuning.
+        encoder: makes vectors of texts.
+        progress: called with (conversations done, all of them, "conversations").
+        tune: whether to learn weights, too, leaving each conversation out once.
+
     Returns:
-        JSON values: ``shipped``, the means by category, and ``recall``, how long one took.
+        JSON values: ``shipped``, the means by category, ``recall``, how long one took, and with tuning
+        ``held_out``, the same means with learned weights, its ``folds``, and the ``weights`` of all together.
     """
     from arrowmind.bench.memory.asking import ask  # noqa: PLC0415
     from arrowmind.bench.memory.measures import means  # noqa: PLC0415
     from arrowmind.bench.memory.telling import tell  # noqa: PLC0415
+    from arrowmind.bench.memory.tuning import gather_evidence, hold_out  # noqa: PLC0415
     from arrowmind.bench.statistics import latency  # noqa: PLC0415
 
-    answers = []
+    answers, gathered = [], []
     for number, conversation in enumerate(conversations, start=1):
         with tempfile.TemporaryDirectory(prefix="arrowmind-") as folder:
             store, places = tell(conversation, Path(folder) / "memory", encoder)
             with closing(store):
                 answers.append(ask(store, places, conversation))
+                if tune:
+                    gathered.append(gather_evidence(store, places, conversation))
         progress(number, len(conversations), "conversations")
+    learned = hold_out(gathered) if len(gathered) > 1 else {}
     return {
+        **learned,
         "shipped": means(item for each in answers for item in each.found),
         "recall": latency([seconds for each in answers for seconds in each.seconds]),
     }

@@ -27,4 +27,5 @@ def tell(
     ids = store.remember_many(
         [turn.text for turn in conversation.turns], timestamp=[turn.moment for turn in conversation.turns]
     )
+    store.link()
     return store, {id_: place for place, id_ in enumerate(ids)}

@@ -1,0 +1,125 @@
+"""From the hits of the legs to the pool: their neighbours and what they are linked with join them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from arrowmind.memory.ranking.lexical import inverse_frequencies, saturations
+from arrowmind.memory.ranking.pool import Pool, episodes_of
+from arrowmind.memory.ranking.walk import walk
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import numpy.typing as npt
+
+    from arrowmind.memory.ranking.memories import Memories
+    from arrowmind.memory.ranking.question import Question
+
+    IntArray = npt.NDArray[np.int64]
+
+__all__ = ["Reach", "gather"]
+
+# Of the first guess that chooses whose neighbours join: as many points of cosine as the best words are worth.
+_WORDS = 0.4
+# The walk starts at the better guesses far more often: e times for each so much more of the guess.
+_SEED_SCALE = 6.0
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How far the pool goes beyond the hits.
+
+    Attributes:
+        neighbours: best guesses whose neighbours join.
+        seeds: best guesses that the walk along links starts from.
+        linked: memories that the walk may add.
+    """
+
+    neighbours: int = 50
+    seeds: int = 20
+    linked: int = 30
+
+
+def gather(
+    question: Question,
+    cosines: Mapping[int, float],
+    words: Mapping[int, float],
+    memories: Memories,
+    reach: Reach,
+) -> Pool:
+    """The pool of a question.
+
+    Args:
+        question: what is asked.
+        cosines: hits of the vector leg.
+        words: hits of the text leg with their BM25.
+        memories: the store.
+        reach: how far to go beyond the hits.
+    """
+    ids = np.array(sorted({*cosines, *words}), dtype=np.int64)
+    guesses = _guesses(ids, cosines, words, memories)
+    order = np.argsort(-guesses, kind="stable")
+    near = memories.neighbours(ids[order[: reach.neighbours]])
+    ends = _walked(ids[order[: reach.seeds]], guesses[order[: reach.seeds]], memories) if len(ids) else {}
+    joined = {*ids.tolist(), *near[near >= 0].tolist(), *_strongest(ends, ids, reach.linked)}
+    return _fill(np.array(sorted(joined), dtype=np.int64), question, cosines, ends, memories)
+
+
+def _guesses(
+    ids: IntArray, cosines: Mapping[int, float], words: Mapping[int, float], memories: Memories
+) -> npt.NDArray[np.float64]:
+    known = {**memories.cosines([id_ for id_ in ids.tolist() if id_ not in cosines]), **cosines}
+    best = max(words.values(), default=0.0) or 1.0
+    listed = [known.get(id_, 0.0) + _WORDS * words.get(id_, 0.0) / best for id_ in ids.tolist()]
+    return np.array(listed, dtype=np.float64)
+
+
+def _walked(ids: IntArray, guesses: npt.NDArray[np.float64], memories: Memories) -> dict[int, float]:
+    shares = np.exp(_SEED_SCALE * (guesses - guesses.max()))
+    at, stopped = walk(ids, shares, memories.links)
+    return dict(zip(at.tolist(), stopped.tolist(), strict=True))
+
+
+def _strongest(ends: Mapping[int, float], ids: IntArray, count: int) -> Sequence[int]:
+    """Those where the walk ends most often, of those that no leg found."""
+    present = set(ids.tolist())
+    added = sorted((id_ for id_ in ends if id_ not in present), key=lambda id_: (-ends[id_], id_))
+    return added[:count]
+
+
+def _fill(
+    ids: IntArray,
+    question: Question,
+    cosines: Mapping[int, float],
+    ends: Mapping[int, float],
+    memories: Memories,
+) -> Pool:
+    listed = ids.tolist()
+    told = memories.told(listed)
+    known = {**memories.cosines([id_ for id_ in listed if id_ not in cosines]), **cosines}
+    query = list(question.terms)
+    statistics = memories.statistics(query)
+    near = memories.neighbours(ids)
+    linked = np.array([ends.get(id_, 0.0) for id_ in listed], dtype=np.float32)
+    return Pool(
+        ids=ids,
+        told=told,
+        cosines=np.array([known.get(id_, 0.0) for id_ in listed], dtype=np.float32),
+        held=saturations([item.text for item in told], query, statistics.mean_length),
+        rarity=inverse_frequencies(query, statistics),
+        before=_rows(ids, near[:, 0]),
+        after=_rows(ids, near[:, 1]),
+        episodes=episodes_of(np.array([item.moment for item in told], dtype=np.int64)),
+        linked=linked / max(float(linked.max(initial=0.0)), 1e-9),
+    )
+
+
+def _rows(ids: IntArray, wanted: IntArray) -> IntArray:
+    """Row of each id in the pool, -1 where it is not there."""
+    rows = np.minimum(np.searchsorted(ids, wanted), max(len(ids) - 1, 0))
+    found: IntArray = np.where(ids[rows] == wanted, rows, -1) if len(ids) else wanted
+    return found

@@ -1,0 +1,83 @@
+"""The memories in question, as columns that signals read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from arrowmind.memory.ranking.memories import Told
+
+    FloatArray = npt.NDArray[np.float32]
+    IntArray = npt.NDArray[np.int64]
+
+__all__ = ["Pool", "episodes_of"]
+
+EPISODE_SECONDS = 3600
+"""Memories of the pool that lie no further apart in time belong to one episode."""
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Memories that may answer; n of them.
+
+    Attributes:
+        ids: int64 [n], ascending.
+        told: text, moment and speaker of each.
+        cosines: float32 [n], 0 without a vector of the query.
+        held: float32 [n, terms], BM25 saturation of each term of the query.
+        rarity: float32 [terms], weight of each term.
+        before: int64 [n], row of the memory told just before, -1 if it is not in the pool.
+        after: int64 [n], of the one just after.
+        episodes: int64 [n], number of the episode.
+        linked: float32 [n], how much of the walk along links from the best ends here, 0 to 1.
+    """
+
+    ids: IntArray
+    told: list[Told]
+    cosines: FloatArray
+    held: FloatArray
+    rarity: FloatArray
+    before: IntArray
+    after: IntArray
+    episodes: IntArray
+    linked: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def bm25(self) -> FloatArray:
+        """float32 [n]."""
+        scores: FloatArray = self.held @ self.rarity
+        return scores
+
+    def of_neighbour(self, values: FloatArray, rows: IntArray) -> FloatArray:
+        """A column taken from neighbours, 0 where there is none.
+
+        Args:
+            values: the column, float32 [n].
+            rows: ``before`` or ``after``.
+        """
+        taken: FloatArray = np.where(rows >= 0, values[rows], np.float32(0))
+        return taken
+
+    def of_episode(self, values: FloatArray) -> FloatArray:
+        """The greatest value in the episode of each memory; float32 [n] or [n, columns], as ``values``."""
+        count = int(self.episodes.max(initial=-1)) + 1
+        best = np.full((count, *values.shape[1:]), -np.inf, dtype=np.float32)
+        np.maximum.at(best, self.episodes, values)
+        return best[self.episodes]
+
+
+def episodes_of(moments: IntArray) -> IntArray:
+    """Numbers the episodes of some moments in microseconds: a gap of more than an hour begins a new one."""
+    order = np.argsort(moments, kind="stable")
+    begins = np.diff(moments[order], prepend=moments[order[:1]]) > EPISODE_SECONDS * 1_000_000
+    numbers = np.empty(len(moments), dtype=np.int64)
+    numbers[order] = np.cumsum(begins)
+    return numbers
