@@ -20,6 +20,7 @@ from arrowmind.consolidate.remote import Completion
 from arrowmind.consolidate.summarisers import SummariserSetup, open_summariser
 from arrowmind.errors import ConsolidationError, ProviderError
 from arrowmind.memory import steps
+from arrowmind.memory.derivation_journal import forget_in_journal
 
 GROUPING = Grouping(cosine=0.5, cosine_in_time=0.3)
 SETTINGS = RunSettings(grouping=GROUPING)
@@ -331,6 +332,22 @@ def test_a_source_is_forgotten_meanwhile(store, step):
     assert b"sofa" not in (store.folder / FILE_NAME).read_bytes()
 
 
+@pytest.mark.parametrize("step", STEPS[:3])
+def test_a_source_is_forgotten_in_store_and_journal(store, step):
+    def forget(reached):
+        if reached == f"consolidation.{step}":
+            store.forget(2)
+            forget_in_journal(store.folder, [2])
+
+    steps.set_hook(forget)
+    try:
+        report = consolidator(store).run()
+    finally:
+        steps.set_hook(None)
+    assert (report.visible, report.stopped) == (2, "")
+    assert forget_in_journal(store.folder / "none", [2]) == 0
+
+
 def test_the_journal_forgets_every_byte(store):
     class Stopped(BaseException):
         pass
@@ -350,7 +367,7 @@ def test_the_journal_forgets_every_byte(store):
         (task,) = [task for task in journal.unfinished() if task.payload]
         words = json.loads(task.payload)["derived"][0]["text"].encode()
         assert words in file.read_bytes()
-        assert journal.forget(task.sources[:1]) == 1
+    assert forget_in_journal(store.folder, task.sources[:1]) == 1
     left = b"".join(path.read_bytes() for path in store.folder.iterdir() if path.name.startswith(FILE_NAME))
     assert words not in left
 
@@ -360,6 +377,7 @@ def test_the_journal_forgets_every_byte(store):
 PROGRAM = """
 import os, pathlib, sys
 from arrowmind.memory import steps
+from arrowmind.memory.derivation_journal import forget_in_journal
 from tests.consolidate.fake_store import FakeStore
 from tests.consolidate.test_consolidator import consolidator
 step, left = sys.argv[2], int(sys.argv[3])

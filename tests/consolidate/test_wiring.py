@@ -20,7 +20,7 @@ from arrowmind.consolidate.candidates import Grouping
 from arrowmind.consolidate.remote import Completion
 from arrowmind.consolidate.summarisers import SummariserSetup, open_summariser
 from arrowmind.consolidate.wiring import StoreView
-from arrowmind.memory import MemoryStore
+from arrowmind.memory import MemoryStore, steps
 
 GROUPING = Grouping(cosine=0.5, cosine_in_time=0.3)
 OLD = datetime(2024, 3, 1, tzinfo=timezone.utc)
@@ -149,6 +149,27 @@ def test_forgetting_a_source_takes_its_facts_along(store, view):
     assert store.forget(1) >= 1
     left = [hit.record for hit in store.recall("cat sofa", 9)]
     assert all(1 not in {q.source for q in record.derivation.quotes} for record in left if record.derivation)
+
+
+def test_forgetting_erases_what_is_in_the_making(store, view):
+    class Stopped(BaseException):
+        pass
+
+    def stop(reached):
+        if reached == "consolidation.generated":
+            raise Stopped
+
+    steps.set_hook(stop)
+    try:
+        with pytest.raises(Stopped):
+            consolidator(view).run()
+    finally:
+        steps.set_hook(None)
+    store.forget(range(1, 10))
+    store.compact()
+    for path in view.folder.rglob("*"):
+        assert not path.is_file() or b"sofa" not in path.read_bytes(), path
+    assert consolidator(view).run().groups == 0
 
 
 def test_tiering_moves_are_one_change(store, view):

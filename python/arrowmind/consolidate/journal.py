@@ -5,7 +5,7 @@ time, for which every `remember` waits; and a store without consolidation has no
 cannot be committed together, and need not be: the store knows each change by its key, so a change that is
 visible there and only `written` here is committed again and changes nothing.
 
-Texts stay in the journal only between `generated` and `visible`; `forget` takes them out before.
+Texts stay in the journal only between `generated` and `visible`; forgetting a memory takes them out before.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from arrowmind.errors import ConsolidationError
+from arrowmind.memory.derivation_journal import JOURNAL_NAME, delete_tasks
 from arrowmind.memory.schema import connect, explained
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FILE_NAME", "Journal", "RunRow", "TaskRow"]
 
-FILE_NAME = "consolidation.sqlite"
+FILE_NAME = JOURNAL_NAME
 _VERSION = 1
 _BUSY_SECONDS = 10.0
 _TABLES = """
@@ -184,15 +185,18 @@ class Journal:
         order = "CASE state WHEN 'written' THEN 0 WHEN 'generated' THEN 1 ELSE 2 END"
         return self._tasks(f"WHERE state IN {_OPEN} ORDER BY {order}, rowid", ())
 
-    def advance(self, key: str, run: str, state: str, payload: str | None = None) -> None:
-        """Moves a task on; with `visible` and `empty` its payload goes."""
+    def advance(self, key: str, run: str, state: str, payload: str | None = None) -> bool:
+        """Moves a task on; with `visible` and `empty` its payload goes.
+
+        Returns:
+            False if it was taken out meanwhile, since one of its sources was forgotten.
+        """
         with self._writing() as db:
             changed = db.execute(
                 "UPDATE task SET state = ?, payload = ?, run = ?, changed = ? WHERE key = ?",
                 (state, payload, run, time.time(), key),
             )
-            if not changed.rowcount:
-                raise ConsolidationError(f"{key}: was taken out of the journal; a source is forgotten")
+        return changed.rowcount > 0
 
     def fail(self, key: str, error: str, *, counts: bool) -> None:
         """Notes an attempt that failed, and counts it if told to; the task stays where it is."""
@@ -205,9 +209,7 @@ class Journal:
     def drop(self, keys: Collection[str]) -> None:
         """Takes tasks out, and every byte of them."""
         with self._writing() as db:
-            for key in keys:
-                db.execute("DELETE FROM task_source WHERE key = ?", (key,))
-                db.execute("DELETE FROM task WHERE key = ?", (key,))
+            delete_tasks(db, keys)
 
     def visible(self, run: str) -> list[str]:
         """Keys of what a run made visible, in order."""
@@ -222,18 +224,6 @@ class Journal:
             db.executemany(
                 "UPDATE task SET state = 'undone', payload = NULL WHERE key = ?", ((key,) for key in keys)
             )
-
-    def forget(self, ids: Collection[int]) -> int:
-        """Takes out all tasks of memories that are forgotten; returns how many.
-
-        For the store, in the wake of its own `forget`; the file keeps no byte of them.
-        """
-        keys: set[str] = set()
-        for id_ in ids:
-            rows = self._db.execute("SELECT key FROM task_source WHERE id = ?", (id_,))
-            keys.update(str(row[0]) for row in rows)
-        self.drop(keys)
-        return len(keys)
 
     def _tasks(self, condition: str, values: tuple[object, ...]) -> list[TaskRow]:
         rows = self._db.execute(

@@ -167,9 +167,8 @@ class Run:
             change = self._generate(task, members)
         if change is None:
             return
-        if task.state != "written":
-            change = self._write(change)
-        self._show(change)
+        if task.state == "written" or (change := self._write(change)) is not None:
+            self._show(change)
 
     def _generate(self, task: TaskRow, members: Sequence[SourceMemory]) -> Change | None:
         summary = self._summarise(task, members)
@@ -183,9 +182,9 @@ class Run:
             return None
         tiers = {member.id: max(member.tier, self._settings.originals) for member in members}
         change = Change(task.key, self.report.run, summary.derived, tiers, summary.closings)
-        self._journal.advance(task.key, self.report.run, "generated", change_to_json(change))
+        going_on = self._journal.advance(task.key, self.report.run, "generated", change_to_json(change))
         reached("consolidation.generated")
-        return change
+        return change if going_on else None
 
     def _summarise(self, task: TaskRow, members: Sequence[SourceMemory]) -> Summary | None:
         """By the summariser, or by the fallback where that fails or has failed too often."""
@@ -227,8 +226,8 @@ class Run:
             return ()
         return tuple(self._store.known_facts(centre, members[0].namespace, _KNOWN_FACTS))
 
-    def _write(self, change: Change) -> Change:
-        """Adds the vectors; from then on the change is complete."""
+    def _write(self, change: Change) -> Change | None:
+        """Adds the vectors; from then on the change is complete. None if it is out of the journal."""
         vectors = self._store.embed([memory.text for memory in change.derived])
         if vectors is None:
             derived = [
@@ -240,9 +239,9 @@ class Run:
                 for memory, vector in zip(change.derived, vectors, strict=True)
             ]
         change = replace(change, derived=tuple(derived))
-        self._journal.advance(change.key, self.report.run, "written", change_to_json(change))
+        going_on = self._journal.advance(change.key, self.report.run, "written", change_to_json(change))
         reached("consolidation.written")
-        return change
+        return change if going_on else None
 
     def _centred(self, memory: DerivedMemory) -> DerivedMemory:
         """Without an encoder a fact lies in the middle of what it rests on."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from arrowmind.memory import tables
 from arrowmind.memory.attachments import delete_attachments
+from arrowmind.memory.derivation_journal import forget_in_journal
 from arrowmind.memory.lifecycle_tables import delete_lifecycle, derived_from
 from arrowmind.memory.links import delete_links
 from arrowmind.memory.times import NEVER
@@ -38,6 +39,7 @@ def forget(catalogue: Catalogue, session: Session, ids: Sequence[int], limits: L
         if gone:
             tables.touch_layout(db)
     session.accesses.drop(gone)
+    forget_in_journal(catalogue.path.parent, gone)
     return gone
 
 

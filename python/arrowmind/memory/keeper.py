@@ -18,6 +18,7 @@ from arrowmind.memory.compaction import (
     spoilt_segments,
     wasteful_segments,
 )
+from arrowmind.memory.derivation_journal import forget_in_journal
 from arrowmind.memory.flushing import flush_pending, write_batch
 from arrowmind.memory.forgetting import expired_ids, forget_in
 from arrowmind.memory.indexing import rebuild_index, stale_records, update_index
@@ -218,6 +219,7 @@ class Keeper:
             waiting = tables.last_pending(db) and len(tables.expired_pending(db, now))
             forget_in(db, session.snapshot_in(db), [*expired, *derived_from(db, expired)])
             tables.touch_layout(db)
+        forget_in_journal(self._paths.root, expired)
         return waiting
 
     def _is_index_sound(self, snapshot: Snapshot) -> bool:
