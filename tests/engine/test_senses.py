@@ -96,6 +96,23 @@ def test_sound_is_that_of_the_formula(whisper):
     assert np.linalg.norm(engine.encode_audio(sound)) == pytest.approx(1, abs=1e-6)
 
 
+def test_real_speech(whisper, shared_data):
+    """At 16,000 and 8,000 samples a second, alone and among others."""
+    paths = [
+        shared_data / "audio" / "jfk.wav",
+        *sorted((shared_data / "audio" / "spoken-digits").glob("*.wav"))[:9],
+    ]
+    if not all(path.is_file() for path in paths) or len(paths) < 10:
+        pytest.skip(f"no speech in {shared_data / 'audio'}")
+    engine = ArrowEngine(whisper[0])
+    together = engine.encode_audio(paths)
+    assert together.shape == (10, 64)
+    assert np.isfinite(together).all()
+    for place in (0, 5):
+        assert np.array_equal(engine.encode_audio(paths[place].read_bytes())[0], together[place])
+    assert isinstance(engine.transcribe(paths[1], language="en"), str)
+
+
 def test_a_sound_does_not_depend_on_threads_and_rates_are_heeded(whisper):
     sound = noise(0.8)
     one = ArrowEngine(whisper[0], threads=1).encode_audio([sound, sound[:5000]])

@@ -25,6 +25,9 @@ __all__ = ["Perceives"]
 
 # Images of a call of the model; the next ones are decoded meanwhile.
 _SLICE_IMAGES = 16
+_SLICE_SOUNDS = 8
+# Files and arrays read together: what they unpack to may be several times as much, twice.
+_SLICE_BYTES = 16 << 20
 _MOST_MARGIN = 30.0
 
 
@@ -124,8 +127,8 @@ class Perceives:
         tower, listed, margin = senses.tower("sound"), _listed(audio, 2), _margin(margin)
         result = np.empty((len(listed), tower.columns), dtype=np.float32)
         with progress_bar(enabled=show_progress) as progress:
-            for part, sounds in _ahead(listed, 1, lambda one: read_sound(one, rate)):
-                result[part] = [senses.sound(samples, margin) for samples in sounds]
+            for part, sounds in _ahead(listed, _SLICE_SOUNDS, lambda one: read_sound(one, rate)):
+                result[part] = senses.sounds(sounds, margin)
                 progress(part.stop, len(listed), "encoding")
         if normalize:
             result /= np.maximum(np.linalg.norm(result, axis=1, keepdims=True), 1e-12)
@@ -187,7 +190,7 @@ def _ahead(
     listed: list[Any], size: int, read: Callable[[Any], NDArray[np.float32]]
 ) -> Iterator[tuple[slice, list[NDArray[np.float32]]]]:
     """Slices of `listed`, read; the next slice is read while the caller computes."""
-    parts = [slice(begin, min(begin + size, len(listed))) for begin in range(0, len(listed), size)]
+    parts = list(_slices([_bytes(one) for one in listed], size))
 
     def read_all(part: slice) -> list[NDArray[np.float32]]:
         return [_named(read, listed[place], place, len(listed)) for place in range(part.start, part.stop)]
@@ -205,6 +208,30 @@ def _ahead(
             if following is not None:
                 pending = ahead.submit(read_all, following)
             yield part, found
+
+
+def _slices(sizes: list[int], most: int) -> Iterator[slice]:
+    """Consecutive slices of at most `most` things and about `_SLICE_BYTES`, each at least one thing."""
+    begin, held = 0, 0
+    for place, size in enumerate(sizes):
+        if place > begin and (place - begin == most or held + size > _SLICE_BYTES):
+            yield slice(begin, place)
+            begin, held = place, 0
+        held += size
+    if begin < len(sizes):
+        yield slice(begin, len(sizes))
+
+
+def _bytes(source: Any) -> int:
+    """Bytes of a source as it is given; 0 where nobody knows, or there is nothing, as reading it will tell."""
+    if isinstance(source, np.ndarray):
+        return source.nbytes
+    if isinstance(source, bytes | bytearray | memoryview):
+        return len(source)
+    try:
+        return os.stat(source).st_size
+    except (OSError, TypeError, ValueError):
+        return 0
 
 
 def _named(

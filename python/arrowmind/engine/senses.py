@@ -14,7 +14,7 @@ from arrowmind.errors import InvalidArgumentError, TokenizerError
 from arrowmind.media import log_mel, open_image, prepare_image
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -28,6 +28,8 @@ __all__ = ["Senses", "cut_at_end", "patches_of"]
 # Rows of a micro-batch.
 _MICRO_ROWS = 256
 _CHANNELS = 3
+# Rows of sounds that are run together: a minute.
+_SOUND_ROWS = 3000
 
 
 def patches_of(pixels: NDArray[np.float32], patch: int) -> NDArray[np.float32]:
@@ -146,11 +148,29 @@ class Senses:
         np.cumsum([one.rows for one in windows], out=offsets[1:])
         return np.concatenate(frames), offsets
 
-    def sound(self, samples: NDArray[np.float32], margin: float) -> NDArray[np.float32]:
-        """The mean of what the tower makes of each 20 ms of a sound, [columns]."""
-        total, rows = np.zeros(self.tower("sound").columns), 0
-        for window in self.windows(samples, margin):  # one by one: a long sound needs no more memory
-            states = self.sound_states([window])[0][: window.heard]
-            total += states.sum(axis=0, dtype=np.float64)
-            rows += window.heard
-        return (total / rows).astype(np.float32)
+    def sounds(self, given: Sequence[NDArray[np.float32]], margin: float) -> NDArray[np.float32]:
+        """The mean of what the tower makes of each 20 ms of a sound, [sounds, columns]."""
+        sums = np.zeros((len(given), self.tower("sound").columns))
+        rows = np.zeros(len(given))
+        pieces = (
+            (place, one) for place, samples in enumerate(given) for one in self.windows(samples, margin)
+        )
+        for part in _parts(pieces):  # a long sound, or many, need no more memory than some windows
+            found = self.sound_states([window for _, window in part])
+            for (place, window), states in zip(part, found, strict=True):
+                sums[place] += states[: window.heard].sum(axis=0, dtype=np.float64)
+                rows[place] += window.heard
+        means: NDArray[np.float32] = (sums / rows[:, None]).astype(np.float32)
+        return means
+
+
+def _parts(pieces: Iterable[tuple[int, Window]]) -> Iterator[list[tuple[int, Window]]]:
+    """Windows of about `_SOUND_ROWS` rows together."""
+    part: list[tuple[int, Window]] = []
+    for piece in pieces:
+        if part and sum(window.rows for _, window in part) + piece[1].rows > _SOUND_ROWS:
+            yield part
+            part = []
+        part.append(piece)
+    if part:
+        yield part
