@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -223,13 +224,13 @@ def _slices(sizes: list[int], most: int) -> Iterator[slice]:
 
 
 def _bytes(source: Any) -> int:
-    """Bytes of a source as it is given; 0 where nobody knows, or there is nothing, as reading it will tell."""
+    """Bytes of a source as it is given; 0 where nobody knows: reading it tells what is wrong."""
     if isinstance(source, np.ndarray):
         return source.nbytes
     if isinstance(source, bytes | bytearray | memoryview):
         return len(source)
     try:
-        return os.stat(source).st_size
+        return Path(source).stat().st_size
     except (OSError, TypeError, ValueError):
         return 0
 
