@@ -55,6 +55,8 @@ def back_up(
             _copy_catalogue(catalogue, copy)
             reached("backup.catalogue")
             size = _copy_files(paths, copy, progress)
+        if paths.privacy.is_dir():
+            shutil.copytree(paths.privacy, copy.privacy)
         _sync(part)
         part.rename(target)
         _sync(target.parent)

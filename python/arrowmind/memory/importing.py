@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from arrowmind.memory.catalogue import Catalogue
+    from arrowmind.memory.drafts import Draft
     from arrowmind.memory.intake import Intake
     from arrowmind.memory.transfer import Manifest
     from arrowmind.observe import Progress
@@ -46,11 +47,25 @@ class ExportedEncoders(Encoders):
         return self.known.get(space) or super().fingerprint(space)
 
 
+@dataclass(frozen=True)
+class Door:
+    """The way into a store.
+
+    Attributes:
+        encoders: those there are; vectors of other encoders than the store's are made again by them.
+        open_intake: stores memories, given encoders.
+        redact: takes private data out of memories.
+    """
+
+    encoders: Encoders
+    open_intake: Callable[[Encoders], Intake]
+    redact: Callable[[list[Draft]], list[Draft]]
+
+
 def import_export(
     source: Path,
     catalogue: Catalogue,
-    encoders: Encoders,
-    open_intake: Callable[[Encoders], Intake],
+    door: Door,
     progress: Progress,
 ) -> int:
     """Stores the memories of an export under new ids; returns how many came.
@@ -58,8 +73,7 @@ def import_export(
     Args:
         source: the folder of the export.
         catalogue: of the store.
-        encoders: those there are; vectors of other encoders than the store's are made again by them.
-        open_intake: the way into the store with given encoders.
+        door: the way into the store.
         progress: called with (memories on disk, all, "memories").
 
     Raises:
@@ -68,9 +82,10 @@ def import_export(
         MemoryStoreError: it is damaged, or the store cannot be written.
     """
     manifest = read_manifest(source)
+    encoders = door.encoders
     kept = _comparable(manifest, catalogue, encoders)
     known = {name: manifest.encoders[name] for name in kept}
-    intake = open_intake(ExportedEncoders(encoders.text, encoders.image, encoders.audio, known=known))
+    intake = door.open_intake(ExportedEncoders(encoders.text, encoders.image, encoders.audio, known=known))
     with catalogue.reading() as db:
         done = _imported(db, manifest.key)
     count, lasting = len(done), []
@@ -78,7 +93,9 @@ def import_export(
         new = [place for place, row in enumerate(rows) if row["id"] not in done]
         lasting += [row for row in rows if row["derivation"] or row["tier"] != TIERS[0]]
         chosen = _chosen(vectors, kept, new)
-        for ids in _store(intake, [rows[i] for i in new], chosen, source, manifest.key):
+        part = [rows[i] for i in new]
+        drafts = door.redact(_drafts(part, source))
+        for ids in intake.store_vectors(drafts, chosen, _noting(manifest.key, part)):
             count += len(ids)
             progress(count, manifest.memories, "memories")
     with catalogue.writing() as db:
@@ -110,22 +127,24 @@ def _chosen(vectors: Mapping[str, list[Any]], kept: list[str], places: list[int]
     return {name: [vectors[name][place] for place in places] for name in kept}
 
 
-def _store(
-    intake: Intake, rows: list[dict[str, Any]], vectors: dict[str, list[Any]], source: Path, key: str
-) -> Any:
+def _drafts(rows: list[dict[str, Any]], source: Path) -> list[Draft]:
     columns: dict[str, Any] = {name: [row[name] for row in rows] for name in _PLAIN}
     columns["metadata"] = [json.loads(row["metadata"]) for row in rows]
     columns["trust"] = [round(row["trust"], 2) for row in rows]
     for kind in ("image", "audio"):
         columns[kind] = [_blob(source, row, kind) for row in rows]
-    drafts = make_drafts([row["text"] for row in rows], columns)
+    return make_drafts([row["text"] for row in rows], columns)
+
+
+def _noting(key: str, rows: list[dict[str, Any]]) -> Callable[[sqlite3.Connection, list[int]], None]:
+    """Notes under which ids memories come, part by part, in their order."""
     old = iter([int(row["id"]) for row in rows])
 
     def note(db: sqlite3.Connection, ids: list[int]) -> None:
         pairs = [(key, next(old), id_) for id_ in ids]
         db.executemany("INSERT INTO imported VALUES (?, ?, ?)", pairs)
 
-    return intake.store_vectors(drafts, vectors, note)
+    return note
 
 
 def _blob(source: Path, row: dict[str, Any], kind: str) -> Path | None:

@@ -41,6 +41,11 @@ class StorePaths:
         return self.root / "joint"
 
     @property
+    def privacy(self) -> Path:
+        """Access log, key of the store and pseudonyms."""
+        return self.root / "privacy"
+
+    @property
     def index(self) -> Path:
         """The text index, one folder per generation."""
         return self.root / "index"
@@ -58,7 +63,15 @@ class StorePaths:
         """
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            parts = (self.catalogue, self.segments, self.index, self.blobs, self.joint, self.lock)
+            parts = (
+                self.catalogue,
+                self.segments,
+                self.index,
+                self.blobs,
+                self.joint,
+                self.privacy,
+                self.lock,
+            )
             known = {path.name for path in parts}
             foreign = {e.name for e in self.root.iterdir() if not e.name.startswith("catalogue.")}
             if not self.catalogue.exists() and not foreign <= known:

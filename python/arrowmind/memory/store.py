@@ -16,10 +16,11 @@ from arrowmind.memory.blobs import read_blob
 from arrowmind.memory.drafts import check_ids, check_top_k, clean_text, make_drafts
 from arrowmind.memory.encoder import Encoders
 from arrowmind.memory.forgetting import forget
-from arrowmind.memory.importing import import_export
+from arrowmind.memory.importing import Door, import_export
 from arrowmind.memory.intake import Intake
 from arrowmind.memory.keeper import Keeper
 from arrowmind.memory.lifecycle import Lifecycle
+from arrowmind.memory.lifecycle_tables import derived_from
 from arrowmind.memory.opening import check_encoder, open_catalogue
 from arrowmind.memory.paths import StorePaths
 from arrowmind.memory.questions import Asked
@@ -31,6 +32,7 @@ from arrowmind.memory.statistics import collect_stats
 from arrowmind.memory.traits import ORIGINS
 from arrowmind.memory.transfer import export_store
 from arrowmind.memory.verification import verify_store
+from arrowmind.memory.watching import Caller, Watch
 from arrowmind.observe import metrics, no_progress
 
 if TYPE_CHECKING:
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
     from arrowmind.memory.times import Moment
     from arrowmind.memory.transfer import Exported
     from arrowmind.observe import Progress
+    from arrowmind.privacy import Receipt
 
     T = TypeVar("T")
     OneOrEach: TypeAlias = T | Sequence[T]
@@ -83,6 +86,8 @@ class MemoryStore:
         image_engine: ImageEncoder | None = None,
         audio_engine: AudioEncoder | None = None,
         namespace: str | None = None,
+        caller: str | None = None,
+        purpose: str = "",
         create: bool = True,
         settings: StoreSettings | None = None,
         recall_settings: RecallSettings | None = None,
@@ -99,6 +104,9 @@ class MemoryStore:
             image_engine: makes vectors of images, and of texts to find images by.
             audio_engine: makes vectors of sounds.
             namespace: confines all that is done through this object to one namespace.
+            caller: who uses the store, for `privacy.roles` and the access log; None takes
+                `privacy.principal`.
+            purpose: why, for the access log.
             create: whether to make a new store where there is none.
             settings: when it moves data between its files; None takes `memory.flush_rows`.
             recall_settings: how it ranks; None takes `memory.vector_weight` and `memory.text_weight`.
@@ -122,6 +130,7 @@ class MemoryStore:
         root = self._paths.root
         encoders = Encoders(engine, image_engine, audio_engine)
         self._namespace = namespace
+        self._watch = Watch(config.privacy, self._paths.privacy, Caller(caller, purpose, namespace))
         self._encoders, self._settings = encoders, settings
         self._intake = self._open_intake(encoders)
         self._recaller = Recaller(
@@ -244,9 +253,13 @@ class MemoryStore:
             "namespace": self._confined(namespace),
         }
         drafts = make_drafts(texts, columns)
+        for name in sorted({draft.namespace for draft in drafts}):
+            self._watch.allow("remember", name)
+        drafts = self._watch.redact(drafts)
         ids: list[int] = []
         for part in self._intake.store(drafts, embeddings):
             ids += part
+            self._watch.note("remember", part)
             progress(len(ids), len(drafts), "memories")
         return ids
 
@@ -304,8 +317,12 @@ class MemoryStore:
         asked = Asked(clean_text(text or ""), image, audio, embedding)
         number = check_top_k(self._top_k if top_k is None else top_k)
         limits = Limits(category, since, until, self._confined(namespace), modality)
+        self._watch.allow("recall", limits.namespace)
         with metrics.recall_seconds.time():
-            return self._recaller.recall(asked, number, limits)
+            hits = self._recaller.recall(asked, number, limits)
+        found = [hit.id for hit in hits]
+        self._watch.note("recall", found, namespace=limits.namespace, query=asked.text)
+        return hits
 
     def evidence(
         self, text: str, top_k: int | None = None, *, namespace: str | None = None
@@ -367,6 +384,7 @@ class MemoryStore:
             MemoryStoreError: the memory is damaged.
         """
         self._check_open()
+        self._watch.allow("get")
         for number in check_ids([id]):
             return self._recaller.get(number, Limits(namespace=self._namespace))
         return None
@@ -424,12 +442,42 @@ class MemoryStore:
             How many memories were forgotten, derived ones included.
         """
         self._check_open()
+        self._watch.allow("forget")
         gone = forget(
             self._catalogue, self._sessions.current, check_ids(ids), Limits(namespace=self._namespace)
         )
         if gone:
+            self._watch.note("forget", gone, sync=True)
             self._keeper.reclaim()
         return len(gone)
+
+    def erase(self, ids: int | Iterable[int]) -> Receipt:
+        """Forgets memories and what was derived from them, compacts, and looks for their bytes in all files.
+
+        Args:
+            ids: one id or several; unknown ones are passed over.
+
+        Returns:
+            A signed receipt that no byte of their texts and vectors is in any file of the store;
+            `arrowmind.privacy.verify_receipt` checks it.
+
+        Raises:
+            MemoryStoreError: some bytes are still there, as another process holds an old file.
+        """
+        from arrowmind.memory.erasing import bytes_of, testify  # noqa: PLC0415  needs what recall does not
+
+        self._check_open()
+        self._watch.allow("forget")
+        session, snapshot = self._sessions.current, self._sessions.current.snapshot()
+        with self._catalogue.reading() as db:
+            chosen = [*check_ids(ids), *derived_from(db, check_ids(ids))]
+            store = str(tables.settings(db)["store"])
+        wanted = sorted(snapshot.admitted(chosen, replace(self._whole(snapshot), archived=True)))
+        held = bytes_of(snapshot, wanted)
+        gone = forget(self._catalogue, session, wanted, Limits(namespace=self._namespace))
+        self._watch.note("forget", gone, sync=True)
+        self._keeper.compact()
+        return testify(self._paths.root, store, held, self._watch.privacy, session.snapshot())
 
     @property
     def lifecycle(self) -> Lifecycle:
@@ -446,7 +494,10 @@ class MemoryStore:
             MemoryStoreError: another process works on the files, or there is no room to write.
         """
         self._check_open()
-        return self._keeper.compact()
+        self._watch.allow("compact")
+        report = self._keeper.compact()
+        self._watch.note("compact")
+        return report
 
     def flush(self) -> None:
         """Moves what waits in the catalogue into a segment and indexes it, which also happens by itself."""
@@ -513,6 +564,8 @@ class MemoryStore:
             raise InvalidArgumentError(
                 f"backup: the store was opened for {self._namespace!r} alone; open the whole, or export"
             )
+        self._watch.allow("backup")
+        self._watch.note("backup", sync=True)
         return back_up(self._catalogue, self._paths, Path(target), self._settings.busy_seconds, progress)
 
     def export(self, target: str | os.PathLike[str], progress: Progress = no_progress) -> Exported:
@@ -526,6 +579,8 @@ class MemoryStore:
             MemoryStoreError: the target is there already or cannot be written, or a memory is damaged.
         """
         self._check_open()
+        self._watch.allow("export")
+        self._watch.note("export", sync=True)
         snapshot, limits = self._sessions.current.snapshot(), Limits(namespace=self._namespace)
         with self._catalogue.reading() as db:
             name = str(tables.settings(db)["store"])
@@ -554,7 +609,10 @@ class MemoryStore:
             MemoryStoreError: the export is damaged, or the store cannot be written.
         """
         self._check_open()
-        return import_export(Path(source), self._catalogue, self._encoders, self._open_intake, progress)
+        self._watch.allow("import")
+        self._watch.note("import", sync=True)
+        door = Door(self._encoders, self._open_intake, self._watch.redact)
+        return import_export(Path(source), self._catalogue, door, progress)
 
     def _open_intake(self, encoders: Encoders) -> Intake:
         return Intake(self._catalogue, self._keeper, encoders, self._paths, self._settings.flush_rows)
@@ -578,6 +636,7 @@ class MemoryStore:
         if self._closed:
             return
         self._sessions.current.accesses.write(busy_seconds=1.0)
+        self._watch.close()
         self._closed = True
         self._catalogue.close()
 
