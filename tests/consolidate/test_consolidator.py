@@ -21,6 +21,8 @@ from arrowmind.consolidate.summarisers import SummariserSetup, open_summariser
 from arrowmind.errors import ConsolidationError, ProviderError
 from arrowmind.memory import steps
 from arrowmind.memory.derivation_journal import forget_in_journal
+from arrowmind.observe import render_metrics
+from arrowmind.observe.metrics import reset_metrics
 
 GROUPING = Grouping(cosine=0.5, cosine_in_time=0.3)
 SETTINGS = RunSettings(grouping=GROUPING)
@@ -205,6 +207,16 @@ def test_facts_of_a_model(store):
     assert {row[1] for row in store.derived()} <= {text for texts in TOPICS.values() for text in texts}
 
 
+def test_runs_are_counted(store):
+    reset_metrics()
+    consolidator(store, writer(Model())).run()
+    text = render_metrics()
+    assert 'arrowmind_consolidation_runs_total{outcome="complete"} 1' in text
+    assert 'arrowmind_consolidation_memories_total{what="derived"} 3' in text
+    assert 'arrowmind_consolidation_memories_total{what="source"} 9' in text
+    assert 'arrowmind_consolidation_tokens_total{direction="written"} 120' in text
+
+
 def test_tokens_are_spent_over_several_nights(store):
     model, before = Model(), store.state()
     first = with_settings(store, writer(model), budget_tokens=150).run()
@@ -378,6 +390,8 @@ PROGRAM = """
 import os, pathlib, sys
 from arrowmind.memory import steps
 from arrowmind.memory.derivation_journal import forget_in_journal
+from arrowmind.observe import render_metrics
+from arrowmind.observe.metrics import reset_metrics
 from tests.consolidate.fake_store import FakeStore
 from tests.consolidate.test_consolidator import consolidator
 step, left = sys.argv[2], int(sys.argv[3])

@@ -21,7 +21,7 @@ from arrowmind.consolidate.tiering.planning import plan_tiers
 from arrowmind.errors import MemoryStoreError, ProviderError
 from arrowmind.memory.steps import reached
 from arrowmind.memory.times import now_microseconds
-from arrowmind.observe import get_logger, record_fallback
+from arrowmind.observe import get_logger, metrics, record_fallback
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -137,6 +137,7 @@ class Run:
         report.tokens_in, report.tokens_out = budget.tokens_in, budget.tokens_out
         report.seconds = budget.seconds
         self._journal.end_run(report.run, report.tokens_in, report.tokens_out, report.stopped)
+        _count(report)
         told = {name: value for name, value in report.to_dict().items() if name != "planned"}
         _log.info("consolidated", store=self._store.identity, **told)
 
@@ -261,6 +262,15 @@ class Run:
         self.report.visible += 1
         self.report.derived += len(change.derived)
         self.report.sources += len(change.tiers)
+
+
+def _count(report: RunReport) -> None:
+    metrics.consolidation_runs.add(outcome="stopped" if report.stopped else "complete")
+    for direction, tokens in (("read", report.tokens_in), ("written", report.tokens_out)):
+        metrics.consolidation_tokens.add(tokens, direction=direction)
+    counts = {"derived": report.derived, "source": report.sources, "moved": report.moved}
+    for what, count in {**counts, "unproved": sum(report.dropped.values())}.items():
+        metrics.consolidation_memories.add(count, what=what)
 
 
 def _centre(members: Sequence[SourceMemory]) -> FloatArray | None:

@@ -26,6 +26,9 @@ __all__ = [
     "all_metrics",
     "ask_sources",
     "cache_free_tokens",
+    "consolidation_memories",
+    "consolidation_runs",
+    "consolidation_tokens",
     "encode_seconds",
     "fallback_events",
     "first_token_seconds",
@@ -170,6 +173,17 @@ sentences = Counter("arrowmind_sentences_total", "Texts encoded.")
 tokens = Counter("arrowmind_tokens_total", "Tokens encoded.")
 recall_seconds = Histogram("arrowmind_recall_seconds", "Duration of one recall.")
 memories = Gauge("arrowmind_memories", "Memories in a store.", ("store",))
+consolidation_runs = Counter(
+    "arrowmind_consolidation_runs_total", "Runs of the consolidation, by how they ended.", ("outcome",)
+)
+consolidation_memories = Counter(
+    "arrowmind_consolidation_memories_total",
+    "Memories that were derived, were their sources, were moved, or were facts without proof.",
+    ("what",),
+)
+consolidation_tokens = Counter(
+    "arrowmind_consolidation_tokens_total", "Tokens of language models, read and written.", ("direction",)
+)
 fallback_events = Counter(
     "arrowmind_fallback_events_total", "Times something went another way than asked.", ("what", "reason")
 )
