@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from arrowmind.memory import MemoryStore, RecallSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from arrowmind.cli.session import Session
@@ -36,19 +36,28 @@ class Models:
 
     def engines(self, session: Session) -> dict[str, Any]:
         """Engines by the arguments of `MemoryStore`; a model that does two things is opened once."""
-        if self.words_only:
+        memory = session.config.memory
+        return self._opened(
+            session,
+            {
+                "engine": self.text or session.config.model.path,
+                "image_engine": self.image or memory.image_model,
+                "audio_engine": self.audio or memory.audio_model,
+            },
+        )
+
+    def media_engines(self, session: Session) -> dict[str, Any]:
+        """Those of images and sounds alone."""
+        memory = session.config.memory
+        folders = {"image_engine": self.image or memory.image_model}
+        return self._opened(session, {**folders, "audio_engine": self.audio or memory.audio_model})
+
+    def _opened(self, session: Session, folders: dict[str, str]) -> dict[str, Any]:
+        if self.words_only or not any(folders.values()):
             return {}
         from arrowmind.cli.engines import open_engine  # noqa: PLC0415  not needed for words alone
 
-        memory = session.config.memory
-        folders = {
-            "engine": self.text or session.config.model.path,
-            "image_engine": self.image or memory.image_model,
-            "audio_engine": self.audio or memory.audio_model,
-        }
-        opened = {
-            folder: open_engine(session, folder) for folder in dict.fromkeys(folders.values()) if folder
-        }
+        opened = {folder: open_engine(session, folder) for folder in set(folders.values()) - {""}}
         return {argument: opened[folder] for argument, folder in folders.items() if folder}
 
 
@@ -61,6 +70,7 @@ def open_store(
     create: bool = False,
     words_only: bool = False,
     models: Models | None = None,
+    media: Mapping[str, Any] | None = None,
     namespace: str | None = None,
 ) -> Iterator[MemoryStore]:
     """A store, closed at the end of the block.
@@ -72,6 +82,7 @@ def open_store(
         create: Make the store where there is none.
         words_only: Leave meaning out of recall.
         models: Opened instead of `engine`.
+        media: Engines of images and sounds, by the arguments of `MemoryStore`.
         namespace: Confines the store to it.
 
     Raises:
@@ -79,7 +90,7 @@ def open_store(
     """
     words_only = words_only or (models is not None and models.words_only)
     ranking = RecallSettings(vector_weight=0.0, text_weight=1.0) if words_only else None
-    engines = {"engine": engine} if models is None else models.engines(session)
+    engines = {"engine": engine, **(media or {})} if models is None else models.engines(session)
     more: dict[str, Any] = {"recall_settings": ranking, "namespace": namespace, "config": session.config}
     with MemoryStore(path, create=create, **engines, **more) as store:
         yield store

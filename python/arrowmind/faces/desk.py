@@ -71,6 +71,8 @@ OPERATIONS = {
                 Field("timestamp", "moment", "When it happened, ISO 8601; now if left out."),
                 _IMAGE,
                 _AUDIO,
+                Field("origin", "text", "Who says it.", more={"enum": ["user", "agent", "tool", "web"]}),
+                Field("trust", "number", "How far to believe it, 0 to 1.", more={"minimum": 0, "maximum": 1}),
             ),
             writes=True,
         ),
@@ -164,13 +166,15 @@ class MemoryDesk:
         return attachments[number], self._store.attachment(attachments[number])
 
     def _record(self, id_: int) -> Record:
-        record = self._store.get(id_)
+        record = self._store.get(id_) if id_ < 2**63 else None
         if record is None:
             raise UnknownMemoryError(f"there is no memory {id_}; recall gives ids")
         return record
 
     def _remember(self, given: dict[str, Any]) -> dict[str, Any]:
-        id_ = self._store.remember(given.pop("text", None), origin=self._origin, **given)
+        if given.get("origin") == "derived":  # that takes the sources it is derived from
+            raise InvalidArgumentError("origin is 'derived'; give user, agent, tool or web")
+        id_ = self._store.remember(given.pop("text", None), **{"origin": self._origin, **given})
         return {"id": id_, "uri": memory_uri(id_)}
 
     def _recall(self, given: dict[str, Any], *, explain: bool) -> dict[str, Any]:

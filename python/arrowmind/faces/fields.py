@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +14,11 @@ from arrowmind.faces.moments import parse_expiry, parse_moment
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["Field", "check_fields", "schema_of"]
+__all__ = ["Field", "check_fields", "query_fields", "schema_of"]
 
 _MOST_IDS = 10_000
+_WHOLE_IN_QUERIES = ("count", "before", "top_k")
+_DIGITS = re.compile("[0-9]{1,19}", re.ASCII)
 _LARGEST_ID = 2**63 - 1
 
 
@@ -121,4 +124,13 @@ def schema_of(fields: Sequence[Field]) -> dict[str, Any]:
         "properties": {one.name: one.schema() for one in fields},
         "required": [one.name for one in fields if one.required],
         "additionalProperties": False,
+    }
+
+
+def query_fields(query: Mapping[str, str]) -> dict[str, Any]:
+    """Fields out of the query of an address, where whole numbers are texts; empty ones are not given."""
+    return {
+        name: int(value) if name in _WHOLE_IN_QUERIES and _DIGITS.fullmatch(value) else value
+        for name, value in query.items()
+        if value
     }

@@ -37,7 +37,8 @@ _NOT_FOUND = -32002  # of the first generation; the second says INVALID_PARAMS
 _CACHEABLE = ("server/discover", "tools/list", "resources/list", "resources/templates/list", "resources/read")
 
 _TOOLS = ("remember", "recall", "get", "forget", "stats")
-_NOT_FOR_AGENTS = ("image", "audio")  # bytes in base64 would fill what a model reads
+# Bytes in base64 would fill what a model reads, and an agent is not to say that it is the user.
+_NOT_FOR_AGENTS = ("image", "audio", "origin", "trust")
 _BY_TEXT = ("remember", "recall")  # all that there is to go by without images and sounds
 _LISTED = 50
 _URI = re.compile(r"memory://([1-9][0-9]{0,18})(?:/attachments/([0-9]{1,6}))?", re.ASCII)

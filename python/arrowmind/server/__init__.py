@@ -7,6 +7,7 @@
     answers      what was generated -> JSON and chunks of a stream
     completions  the way of a text query: prepare, queue, follow, answer
     embeddings   texts -> vectors
+    memories     /v1/memories: the operations of a memory; browsing: a page to look through one
     status       /v1/models, /health, /metrics
     guarding     API keys, sizes, time, counting
     failures     errors -> status and OpenAI's error object
@@ -25,13 +26,14 @@ from arrowmind.errors import ConfigurationError
 if TYPE_CHECKING:
     from arrowmind.server.app import create_app
     from arrowmind.server.guarding import ApiKeys
-    from arrowmind.server.running import serve
+    from arrowmind.server.running import browse, serve
     from arrowmind.server.shelf import ModelShelf
 
-__all__ = ["ApiKeys", "ModelShelf", "create_app", "serve"]
+__all__ = ["ApiKeys", "ModelShelf", "browse", "create_app", "serve"]
 
 _HOMES = {
     "ApiKeys": "arrowmind.server.guarding",
+    "browse": "arrowmind.server.running",
     "ModelShelf": "arrowmind.server.shelf",
     "create_app": "arrowmind.server.app",
     "serve": "arrowmind.server.running",

@@ -18,6 +18,7 @@ from arrowmind.server.embeddings import Embedder
 from arrowmind.server.events import ClientGoneError
 from arrowmind.server.failures import RequestError, respond
 from arrowmind.server.guarding import Counting, read_json
+from arrowmind.server.memories import memory_endpoints
 from arrowmind.server.queries import chat_query, completion_query
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from arrowmind.config import ServerSettings
+    from arrowmind.faces import MemoryDesk
     from arrowmind.server.guarding import ApiKeys
     from arrowmind.server.shelf import ModelShelf
 
@@ -35,18 +37,23 @@ __all__ = ["create_app"]
 
 _ROUTES = (
     *("/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/models", "/health", "/metrics"),
+    *("/v1/memories", "/v1/memories/search", "/v1/memories/stats"),
 )
 _GONE = 499  # nobody reads it; the count of requests does
 
 
-def create_app(shelf: ModelShelf, settings: ServerSettings, keys: ApiKeys) -> Starlette:
+def create_app(
+    shelf: ModelShelf, settings: ServerSettings, keys: ApiKeys, desk: MemoryDesk | None = None
+) -> Starlette:
     """The application. It closes the engines when it is shut down.
 
     Args:
         shelf: The models.
         settings: Limits.
         keys: Who may ask.
+        desk: A memory to serve, too.
     """
+    memories = [] if desk is None else memory_endpoints(desk, settings)
     service = _Service(shelf, settings)
 
     def guarded(endpoint: Endpoint) -> Endpoint:
@@ -75,6 +82,7 @@ def create_app(shelf: ModelShelf, settings: ServerSettings, keys: ApiKeys) -> St
             Route("/v1/models/{name:path}", guarded(service.model), methods=["GET"]),
             Route("/metrics", guarded(_metrics), methods=["GET"]),
             Route("/health", service.health, methods=["GET"]),
+            *(Route(path, guarded(one), methods=[method]) for method, path, one in memories),
         ],
         middleware=[Middleware(Counting, routes=_ROUTES)],
         exception_handlers={HTTPException: _not_found},

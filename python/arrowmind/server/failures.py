@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import JSONResponse
 
-from arrowmind.errors import InvalidArgumentError, OptimizationError, ResourceError
+from arrowmind.errors import InvalidArgumentError, OptimizationError, PermissionDeniedError, ResourceError
+from arrowmind.faces import UnknownMemoryError
 from arrowmind.observe import get_logger
 from arrowmind.server.shelf import UnknownModelError
 
@@ -18,7 +19,7 @@ __all__ = ["RequestError", "error_object", "failure", "respond"]
 _log = get_logger("arrowmind.server")
 # A place in the queue comes free when some text ends: seconds, not minutes.
 _RETRY_SECONDS = "1"
-_TYPES = {401: "authentication_error", 429: "rate_limit_error"}
+_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 
 
 class RequestError(OptimizationError):
@@ -41,6 +42,10 @@ def failure(error: Exception) -> tuple[int, dict[str, Any]]:
         return error.status, error_object(error.status, str(error), error.code)
     if isinstance(error, UnknownModelError):
         return 404, error_object(404, str(error), "model_not_found")
+    if isinstance(error, UnknownMemoryError):
+        return 404, error_object(404, str(error), "memory_not_found")
+    if isinstance(error, PermissionDeniedError):
+        return 403, error_object(403, str(error), "permission_denied")
     if isinstance(error, InvalidArgumentError):
         return 400, error_object(400, str(error))
     if isinstance(error, ResourceError):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import secrets
 import signal
 import socket
 import threading
@@ -12,16 +14,21 @@ import uvicorn
 
 from arrowmind.errors import ConfigurationError
 from arrowmind.server.app import create_app
+from arrowmind.server.browsing import create_page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from starlette.types import ASGIApp
+
     from arrowmind.config import ServerSettings
+    from arrowmind.faces import MemoryDesk
     from arrowmind.server.guarding import ApiKeys
     from arrowmind.server.shelf import ModelShelf
 
-__all__ = ["listen", "serve"]
+__all__ = ["browse", "listen", "run", "serve"]
 
+_HERE = "127.0.0.1"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -31,6 +38,7 @@ def serve(
     keys: ApiKeys,
     *,
     ready: Callable[[str], None] = lambda _: None,
+    desk: MemoryDesk | None = None,
 ) -> None:
     """Serves until SIGINT or SIGTERM; a second SIGINT does not wait for running answers.
 
@@ -39,13 +47,48 @@ def serve(
         settings: Where to listen, and limits.
         keys: Who may ask.
         ready: Called with the address once it is listened to.
+        desk: A memory to serve, too.
 
     Raises:
         ConfigurationError: The address cannot be had.
     """
-    listening = listen(settings.host, settings.port)
+    try:
+        run(create_app(shelf, settings, keys, desk), settings, listen(settings.host, settings.port), ready)
+    finally:
+        shelf.close()
+
+
+def browse(desk: MemoryDesk, settings: ServerSettings, port: int, ready: Callable[[str], None]) -> None:
+    """Serves the page of a memory on 127.0.0.1 until SIGINT or SIGTERM.
+
+    Args:
+        desk: The memory, read-only.
+        settings: Limits.
+        port: Port to listen on; 0 takes a free one.
+        ready: Called with the address of the page, which holds its secret.
+
+    Raises:
+        ConfigurationError: The port cannot be had.
+    """
+    secret = secrets.token_urlsafe(24)
+    settings = dataclasses.replace(settings, host=_HERE, port=port)
+    page = create_page(desk, settings, secret)
+    run(page, settings, listen(_HERE, port), lambda address: ready(f"{address}/{secret}/"))
+
+
+def run(
+    app: ASGIApp, settings: ServerSettings, listening: socket.socket, ready: Callable[[str], None]
+) -> None:
+    """Serves an application on a socket until SIGINT or SIGTERM; closes the socket.
+
+    Args:
+        app: What answers.
+        settings: Its host, and how long running answers have at the end.
+        listening: From `listen`.
+        ready: Called with the address once it is listened to.
+    """
     config = uvicorn.Config(
-        create_app(shelf, settings, keys),
+        app,
         log_config=None,
         access_log=False,
         lifespan="on",
@@ -59,7 +102,6 @@ def serve(
         server.run(sockets=[listening])
     finally:
         listening.close()
-        shelf.close()
 
 
 def listen(host: str, port: int) -> socket.socket:

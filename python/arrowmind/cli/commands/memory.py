@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +13,8 @@ from arrowmind.cli.commands import stats as stats_command
 from arrowmind.cli.failure import FAILED
 from arrowmind.cli.render import bytes_text, write
 from arrowmind.cli.session import Session
-from arrowmind.cli.stores import open_store
+from arrowmind.cli.stores import Models, open_store
+from arrowmind.faces import MemoryDesk
 
 __all__ = ["commands"]
 
@@ -84,6 +86,26 @@ def _tell(session: Session, data: dict[str, Any], text: str) -> None:
     session.show(data, lambda: write(text))
 
 
+def browse(
+    session: Session,
+    store: Store = None,
+    model: Annotated[
+        str | None, typer.Option("--model", help="Model folder the store was made with.")
+    ] = None,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port; 0: a free one.")] = 0,
+    words_only: Annotated[bool, typer.Option("--words-only", help="Leave meaning out: no model.")] = False,
+) -> None:
+    """Look through memories, pictures and links on a page in the browser; nothing can be changed there."""
+    from arrowmind.server import browse as serve_page  # noqa: PLC0415  an extra
+
+    def tell(address: str) -> None:
+        session.show({"address": address}, lambda: write(f"memories are shown at {address} until Ctrl-C"))
+        sys.stdout.flush()
+
+    with open_store(session, store, models=Models(model, words_only=words_only)) as opened:
+        serve_page(MemoryDesk(opened, read_only=True), session.config.server, port, tell)
+
+
 commands = {
     "stats": stats_command.run,
     "compact": compact,
@@ -91,4 +113,5 @@ commands = {
     "backup": backup,
     "export": export,
     "import": import_,
+    "browse": browse,
 }

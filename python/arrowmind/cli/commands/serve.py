@@ -7,6 +7,7 @@ under its name, or under another one with NAME=FOLDER. Ctrl-C lets running answe
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Annotated
 import typer
 
 from arrowmind.cli.budget import BudgetOptions
+from arrowmind.cli.desks import open_desk
 from arrowmind.cli.engines import open_engine
 from arrowmind.cli.failure import complain
 from arrowmind.cli.session import Session
@@ -50,6 +52,9 @@ def run(
     max_streams: Annotated[
         int | None, typer.Option("--max-streams", min=1, help="Texts that are generated together.")
     ] = None,
+    store: Annotated[
+        Path | None, typer.Option("--store", help="A memory to serve, too: its folder, made if need be.")
+    ] = None,
     *,
     budget: BudgetOptions,
 ) -> None:
@@ -75,7 +80,10 @@ def run(
     shelf = ModelShelf({name: open_engine(session, path, ram=budget.ram) for name, path in folders.items()})
     for _, engine in shelf.writers():
         _ = engine.generator  # what is wrong with it is told now
-    serve(shelf, config.server, keys, ready=lambda address: _tell(session, address, list(folders)))
+    engines = [engine for _, engine in shelf]
+    with open_desk(session, store, engines) as desk:
+        ready = functools.partial(_tell, session, names=list(folders))
+        serve(shelf, config.server, keys, ready=ready, desk=desk)
 
 
 def _keys(file: Path | None, variable: str) -> list[str]:
