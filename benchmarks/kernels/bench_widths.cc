@@ -16,6 +16,7 @@
 #include "harness.h"
 #include "limits.h"
 #include "qmatmul_problem.h"
+#include "runtime/execution.h"
 
 namespace arrowmind::bench {
 namespace {
@@ -23,7 +24,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr const char* kReference = "int8-paired";
-constexpr int64_t kGrain = 1 << 18;  // multiply-adds of a task, as in the plan's linear layers
+constexpr int64_t kGrain = 1 << 18, kUnit = 4;  // as in the plan's linear layers
 
 double seconds_of(const std::function<void()>& body) {
   const auto start = Clock::now();
@@ -79,17 +80,18 @@ std::vector<Lane> make_lanes(Shape shape, const std::string& filter, int64_t tot
 
 // Seconds of one call, from a call of every copy.
 double take_turn(Lane& lane, Shape shape, ThreadPool& pool) {
+  // Cut as the plan's linear layers cut it (runtime/ops/linear.cc).
   const int64_t panels = ceil_div(shape.n, qmatmul::kPanel);
-  // As many as the plan's linear layers make of it (runtime/execution.h).
-  const int64_t most = pool.threads() == 1 ? 1 : std::min<int64_t>(panels, 4 * pool.threads());
-  const int64_t tasks = std::clamp<int64_t>(shape.m * shape.n * shape.k / kGrain, 1, most);
+  const int64_t unit = panels >= 4 * kUnit * pool.threads() ? kUnit : 1, units = ceil_div(panels, unit);
+  const int64_t grain = std::max<int64_t>(1, units * kGrain / (shape.m * shape.n * shape.k));
+  const int64_t tasks = std::max<int64_t>(1, runtime::parts_of(units, grain, pool.threads()));
   const double seconds = seconds_of([&] {
     for (int64_t copy = 0; copy < lane.copies; ++copy) {
       const Params all = lane.problem->copy(copy);
       pool.run(tasks, [&](int64_t task, int) {
         Params part = all;
-        part.n_begin = panels * task / tasks * qmatmul::kPanel;
-        part.n_end = std::min(shape.n, panels * (task + 1) / tasks * qmatmul::kPanel);
+        part.n_begin = units * task / tasks * unit * qmatmul::kPanel;
+        part.n_end = std::min(shape.n, units * (task + 1) / tasks * unit * qmatmul::kPanel);
         lane.row->run(part);
       });
     }

@@ -39,13 +39,12 @@ struct Memory {
 };
 
 // Into how many parts threads divide so many items: as many for each thread, so that none is left waiting
-// while others take one more. Several for each, as a thread may be held up; more of them where there is much
-// to do.
+// while others take one more. One for each where there is little to do, as every part begins with work of its
+// own and at another place of memory; up to four where there is much, as a thread may be held up.
 constexpr int64_t parts_of(int64_t items, int64_t grain, int64_t threads) {
   const int64_t grains = items / grain;
-  if (grains <= threads || threads == 1) return threads == 1 ? 1 : grains;
-  if (items <= 8 * threads) return items;
-  const int64_t most = std::clamp(grains / 16, 4 * threads, 16 * threads);
+  if (threads == 1 || grains <= threads) return threads == 1 ? 1 : grains;
+  const int64_t most = std::clamp(grains / 8, threads, 4 * threads);
   int64_t best = threads, longest = items;
   for (int64_t parts = threads; parts <= most; parts += threads) {
     const int64_t of_a_thread = ceil_div(items, parts) * (parts / threads);

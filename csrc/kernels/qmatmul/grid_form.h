@@ -149,6 +149,14 @@ struct GridForm {
     const int64_t blocks = quads(p) / unit(p), parts = parts_of(p);
     const float* scales = p.a_scale + m * blocks;
     const int32_t* sums = p.a_sum + m * blocks * parts;
+    if (rows == 1 && parts == 1 && kPartRows == 1 && kZeros) {
+      // One row is laid out anew for each part of its outputs.
+      for (int64_t block = 0; block < blocks; ++block) {
+        out[2 * block] = scales[block];
+        out[2 * block + 1] = -Codes::kTraits.zero_step * static_cast<float>(sums[block]);
+      }
+      return;
+    }
     for (int64_t block = 0; block < blocks; ++block) {
       for (int64_t row = 0; row < rows; ++row) *out++ = scales[row * blocks + block];
       for (int64_t part = block * parts; part < (block + 1) * parts; ++part) {
