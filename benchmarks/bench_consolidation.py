@@ -79,7 +79,7 @@ def _state(store: MemoryStore, ids: list[int]) -> list[dict[str, object]]:
 
 
 def _measure(
-    engine: ArrowEngine, talk: Conversation, folder: Path, settings: RunSettings
+    engine: ArrowEngine, talk: Conversation, folder: Path, settings: RunSettings, share: float
 ) -> dict[str, float]:
     vectors = engine.encode([turn.text for turn in talk.turns])
     asked = engine.encode([question.text for question in talk.questions])
@@ -88,7 +88,8 @@ def _measure(
         before, state = _answered(store, talk, ids, asked)[0], _state(store, ids)
         hot = _hot_bytes(store, engine.dimension)
         view = StoreView(store, folder / "store", engine)
-        work = Consolidator(view, open_summariser("extractive", SummariserSetup(view.embed)), settings)
+        setup = SummariserSetup(view.embed, share=share)
+        work = Consolidator(view, open_summariser("extractive", setup), settings)
         start = time.perf_counter()
         report = work.run()
         seconds = time.perf_counter() - start
@@ -140,6 +141,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("model", help="folder of the encoder")
     parser.add_argument("locomo", type=Path, help="folder of the conversations")
+    parser.add_argument("--share", type=float, default=0.3, help="of the signs of a group that stay")
     words = parser.parse_args()
     engine = ArrowEngine(words.model)
     grouping = Grouping(cosine=0.5, cosine_in_time=0.15, least=3)
@@ -147,7 +149,7 @@ def main() -> int:
     total: dict[str, float] = {}
     for talk in read_conversations(words.locomo):
         with tempfile.TemporaryDirectory() as folder:
-            found = _measure(engine, talk, Path(folder), settings)
+            found = _measure(engine, talk, Path(folder), settings, words.share)
         print(json.dumps({"conversation": talk.name, **found}), flush=True)
         total = {name: total.get(name, 0) + value for name, value in found.items()}
     share = {
