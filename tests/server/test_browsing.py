@@ -168,7 +168,7 @@ def test_in_a_real_browser(look):
     assert re.search(r'data-id="(\d+)"', page)[1] == "2"
     assert 'data-width="37"' in page  # the picture was decoded
     assert "<audio" in page
-    assert "vector_share" in page
+    assert "parts.words" in page or "parts.meaning" in page
     assert "web, trust 0.3" in page
 
 

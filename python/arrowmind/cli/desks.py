@@ -45,5 +45,5 @@ def open_desk(
             f"no model that is served is the encoder of the store {path}; add it with --embedding-model"
         )
     more = Models().media_engines(session)
-    with open_store(session, path, fitting[0], create=True, media=more) as store:
+    with open_store(session, path, fitting[0], create=True, media=more, purpose="serve") as store:
         yield MemoryDesk(store)

@@ -72,6 +72,7 @@ def open_store(
     models: Models | None = None,
     media: Mapping[str, Any] | None = None,
     namespace: str | None = None,
+    purpose: str = "",
 ) -> Iterator[MemoryStore]:
     """A store, closed at the end of the block.
 
@@ -84,6 +85,7 @@ def open_store(
         models: Opened instead of `engine`.
         media: Engines of images and sounds, by the arguments of `MemoryStore`.
         namespace: Confines the store to it.
+        purpose: Noted in the access log.
 
     Raises:
         MemoryStoreError: there is no store there and `create` is off, or it cannot be used.
@@ -92,6 +94,7 @@ def open_store(
     ranking = RecallSettings(vector_weight=0.0, text_weight=1.0) if words_only else None
     engines = {"engine": engine, **(media or {})} if models is None else models.engines(session)
     more: dict[str, Any] = {"recall_settings": ranking, "namespace": namespace, "config": session.config}
+    more["purpose"] = purpose
     with MemoryStore(path, create=create, **engines, **more) as store:
         yield store
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from arrowmind.errors import InvalidArgumentError
 from arrowmind.memory.attachments import Attachment
 
-__all__ = ["Media", "check_media"]
+__all__ = ["Media", "check_media", "kind_of"]
 
 MAX_MEDIA_BYTES = 256 << 20
 """Of one image or sound."""
@@ -70,6 +70,11 @@ class Media:
         """What the catalogue notes of it."""
         digest = hashlib.sha256(self.data).hexdigest()
         return Attachment(self.kind, digest, len(self.data), self.media_type)
+
+
+def kind_of(head: bytes) -> str | None:
+    """`image` or `audio` by the first bytes of a file, at least 12; None for neither."""
+    return next((kind for kind in _SIGNATURES if _media_type(head, kind)), None)
 
 
 def check_media(value: object, kind: str, name: str) -> Media | None:

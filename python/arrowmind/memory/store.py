@@ -417,7 +417,10 @@ class MemoryStore:
         """
         self._check_open()
         limits = Limits(category, since, until, self._confined(namespace), modality)
-        return self._recaller.newest(check_top_k(count), before, limits)
+        self._watch.allow("recall", limits.namespace)
+        records = self._recaller.newest(check_top_k(count), before, limits)
+        self._watch.note("recall", [record.id for record in records], namespace=limits.namespace)
+        return records
 
     def attachment(self, attachment: Attachment) -> bytes:
         """The bytes of an image or a sound of a record.

@@ -35,7 +35,9 @@ def run(
 
     writing = _taken_output()
     models = Models(model, words_only=words_only)
-    with open_store(session, store, models=models, create=not read_only, namespace=namespace) as opened:
+    with open_store(
+        session, store, models=models, create=not read_only, namespace=namespace, purpose="mcp"
+    ) as opened:
         desk = MemoryDesk(opened, origin="agent", read_only=read_only)
         protocol = Protocol(desk, confined=namespace is not None)
         serve(protocol, sys.stdin.buffer, writing, session.config.server.max_body_bytes)

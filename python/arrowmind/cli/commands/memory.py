@@ -102,7 +102,7 @@ def browse(
         session.show({"address": address}, lambda: write(f"memories are shown at {address} until Ctrl-C"))
         sys.stdout.flush()
 
-    with open_store(session, store, models=Models(model, words_only=words_only)) as opened:
+    with open_store(session, store, models=Models(model, words_only=words_only), purpose="browse") as opened:
         serve_page(MemoryDesk(opened, read_only=True), session.config.server, port, tell)
 
 

@@ -1,7 +1,9 @@
-"""Store texts in the memory, verbatim.
+"""Store texts, images and sounds in the memory, verbatim.
 
-Texts are given as words, as lines of a file, or as lines on standard input. With --jsonl each line is a JSON
-object with `text` and, as wished, `category`, `metadata`, `timestamp` and `expires`.
+A word that names a file or a folder stands for what is in it: text, in passages of some hundred words, an
+image or a sound. Any other word is a text itself, and - is standard input. With --file, or without words,
+each line is a text; with --jsonl each line is a JSON object with `text` and, as wished, `category`,
+`metadata`, `timestamp` and `expires`.
 """
 
 from __future__ import annotations
@@ -13,11 +15,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from arrowmind.cli.engines import open_engine
+from arrowmind.cli.contents import Source, rows_of, sources_of
 from arrowmind.cli.failure import complain
+from arrowmind.cli.media_options import MediaModels
 from arrowmind.cli.render import write
 from arrowmind.cli.session import Session
-from arrowmind.cli.stores import open_store
+from arrowmind.cli.stores import Models, open_store
 from arrowmind.cli.texts import count_lines, read_json_lines, read_lines
 from arrowmind.errors import InvalidArgumentError, OptimizationError
 from arrowmind.faces.moments import parse_moment
@@ -36,7 +39,12 @@ _KEYS = ("text", "category", "metadata", "timestamp", "expires")
 
 def run(
     session: Session,
-    texts: Annotated[list[str] | None, typer.Argument(metavar="[TEXT]...", help="Texts.")] = None,
+    texts: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[TEXT|FILE|FOLDER]...", help="Texts, or files and folders of them; - is stdin."
+        ),
+    ] = None,
     store: Annotated[Path | None, typer.Option("--store", help="Store; it is made if need be.")] = None,
     model: Annotated[str | None, typer.Option("--model", help="Model folder.")] = None,
     file: Annotated[
@@ -44,28 +52,72 @@ def run(
     ] = None,
     jsonl: Annotated[bool, typer.Option("--jsonl", help="Each line is a JSON object.")] = False,
     category: Annotated[str | None, typer.Option("--category", help="A label to filter by.")] = None,
+    as_text: Annotated[
+        bool, typer.Option("--text", help="Every word is a text, also one that names a file.")
+    ] = False,
+    recursive: Annotated[
+        bool, typer.Option("--recursive", "-r", help="Take what is below the folders of a folder, too.")
+    ] = False,
+    *,
+    media: MediaModels,
 ) -> None:
-    rows = _rows(texts or [], file, jsonl=jsonl)
-    count = len(texts) if texts else count_lines(file)
-    engine = open_engine(session, model)
-    started = time.perf_counter()
-    with open_store(session, store, engine, create=True) as opened, session.progress() as progress:
-        ids = _remember(opened, rows, count, category, progress)
-        name = opened.stats().path
-    seconds = time.perf_counter() - started
-    session.show(
-        {"store": name, "count": len(ids), "ids": ids, "seconds": seconds},
-        lambda: write(f"remembered {len(ids)} texts in {name} ({seconds:.2f} s)"),
-    )
-
-
-def _rows(texts: list[str], file: Path | None, *, jsonl: bool) -> Iterator[dict[str, Any]]:
     if texts and (file is not None or jsonl):
         raise InvalidArgumentError(
             "texts were given as words, and a file or --jsonl as well; use one of them"
         )
-    if texts:
-        return ({"text": text} for text in texts)
+    sources = [Source(text) for text in texts or []]
+    if texts and not as_text:
+        sources = sources_of(texts, recursive=recursive, tell=complain)
+    models = Models(model, media.image_model, media.audio_model)
+    started = time.perf_counter()
+    with open_store(session, store, models=models, create=True) as opened, session.progress() as progress:
+        if texts:
+            ids, skipped = _remember_sources(opened, sources, category, progress)
+        else:
+            ids, skipped = (
+                _remember(opened, _rows(file, jsonl=jsonl), count_lines(file), category, progress),
+                [],
+            )
+        name = opened.stats().path
+    seconds = time.perf_counter() - started
+    what = "memories" if any(not source.is_text for source in sources) else "texts"
+    session.show(
+        {"store": name, "count": len(ids), "ids": ids, "skipped": skipped, "seconds": seconds},
+        lambda: write(f"remembered {len(ids)} {what} in {name} ({seconds:.2f} s)"),
+    )
+    if sources and len(skipped) == len(sources):
+        raise typer.Exit(1)
+
+
+def _remember_sources(
+    store: MemoryStore, sources: list[Source], category: str | None, progress: Progress
+) -> tuple[list[int], list[str]]:
+    """Ids of what was remembered, and names of what could not be."""
+    if all(source.is_text for source in sources):
+        rows = ({"text": source.name} for source in sources)
+        return _remember(store, rows, len(sources), category, progress), []
+    ids: list[int] = []
+    skipped: list[str] = []
+    for place, source in enumerate(sources):
+        progress(place, len(sources), "files")
+        try:
+            found = list(rows_of(source))
+            texts, metadata = [row["text"] for row in found], [row.get("metadata") for row in found]
+            things: dict[str, Any] = {kind: found[0].get(kind) for kind in ("image", "audio")}
+            ids += store.remember_many(texts, category=category, metadata=metadata, **things)
+        except InvalidArgumentError as error:
+            if source.is_text:
+                raise
+            complain(f"skipped {source.name}: {error}")
+            skipped.append(source.name)
+        except OptimizationError:
+            complain(f"remembered {len(ids)} memories, of all before {source.name}; go on with that one")
+            raise
+    progress(len(sources), len(sources), "files")
+    return ids, skipped
+
+
+def _rows(file: Path | None, *, jsonl: bool) -> Iterator[dict[str, Any]]:
     return map(_checked, read_json_lines(file)) if jsonl else ({"text": line} for _, line in read_lines(file))
 
 
