@@ -78,6 +78,14 @@ def test_new_memories_are_linked_once(store):
     assert more in {link.id for link in store.links(ids[0])}
 
 
+def test_what_is_recalled_together_is_linked(store):
+    one, other = store.remember_many(["a red kite", "a red boat"])
+    assert {hit.id for hit in store.recall("red")} == {one, other}
+    assert store.links(one) == []
+    store.link()
+    assert ("recalled", other) in {(link.kind, link.id) for link in store.links(one)}
+
+
 def test_linking_goes_on_where_it_stopped(store):
     ids = store.remember_many([f"zebra number {i}" for i in range(6)])
     assert [store.link(4), store.link(4), store.link(4)] == [4, 2, 0]

@@ -31,6 +31,7 @@ from arrowmind.memory.snapshot import Filter
 from arrowmind.memory.terms import query_terms
 from arrowmind.memory.text_index import IndexDamagedError
 from arrowmind.memory.times import now_microseconds, to_microseconds
+from arrowmind.memory.together import Together
 from arrowmind.memory.traits import presence_of
 from arrowmind.observe import get_logger, record_fallback
 
@@ -117,6 +118,7 @@ class Recaller:
         self._root = root
         self._has_encoder = encoders.text is not None
         self._said_words_only = False
+        self._together = Together()
 
     def recall(self, asked: Asked, top_k: int, limits: Limits) -> list[Hit]:
         """The best memories for a query, counted as accessed; see `MemoryStore.recall`."""
@@ -131,6 +133,7 @@ class Recaller:
         with self._catalogue.reading() as db:
             hits = to_hits(snapshot, ranked, question, lambda id_: _detail(session, db, id_))
         session.accesses.note([hit.id for hit in hits], wanted.now)
+        self._together.note([hit.id for hit in hits])
         return hits
 
     def examine(self, asked: Asked, top_k: int, limits: Limits) -> Examined | None:
@@ -181,6 +184,7 @@ class Recaller:
 
     def link(self, limit: int, progress: Progress) -> int:
         """Links memories that came since the last call; see `MemoryStore.link`."""
+        self._together.write(self._catalogue)
         return link_new(self._catalogue, self._sessions.current, self._settings, limit, progress)
 
     def links(self, id_: int, limits: Limits) -> list[Link]:

@@ -350,6 +350,7 @@ class MemoryStore:
         """Links memories that came since the last call with what they resemble: the association graph.
 
         Each new memory is searched for once, so this is work for quiet hours; recall does without until then.
+        What this object recalled together is linked, too.
 
         Args:
             limit: memories to link, at most, the oldest first.

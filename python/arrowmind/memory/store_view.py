@@ -26,6 +26,8 @@ __all__ = ["StoreMemories"]
 
 # Neighbours of another namespace or a forgotten one are passed over, so many at most.
 _REACH = 8
+# Beyond the range of its file a memory has neighbours this near only: memories forgotten in between count.
+_GAP = 64
 # What is told further apart in time is no context.
 _NEAR_MICROSECONDS = 3600 * 1_000_000
 
@@ -61,7 +63,7 @@ class StoreMemories:
 
     def told(self, ids: Sequence[int]) -> list[Told]:
         """The memories with these ids, in the same order."""
-        missing = np.array([id_ for id_ in ids if id_ not in self._told], dtype=np.int64)
+        missing = np.array(sorted({id_ for id_ in ids if id_ not in self._told}), dtype=np.int64)
         for block in self._blocks if len(missing) else ():
             for id_, row in _places(block.rows, missing):
                 if block.is_live(row):
@@ -88,64 +90,64 @@ class StoreMemories:
 
     def neighbours(self, ids: IntArray) -> IntArray:
         """The memories told before and after each, int64 [n, 2]; -1 where there is none that may be found."""
+        ascending, places = np.unique(ids, return_inverse=True)
         # [n, 2 directions, _REACH]: ids nearest in number first.
-        around = np.full((len(ids), 2, _REACH), -1, dtype=np.int64)
-        moments = np.full(len(ids), np.iinfo(np.int64).min // 2, dtype=np.int64)
-        spaces = np.full(len(ids), -1, dtype=np.int64)
-        times: dict[int, tuple[int, int]] = {}
+        around = np.full((len(ascending), 2, _REACH), -1, dtype=np.int64)
+        moments: dict[int, tuple[int, int]] = {}
         for block in self._blocks:
-            _look_around(block.rows, ids, around, times)
-            for place, row in _own_rows(block.rows, ids):
-                moments[place] = block.rows.timestamps[row]
-                spaces[place] = block.rows.namespaces[row]
+            part = _part(block.rows, ascending, _GAP)
+            _look_around(block.rows, ascending[part], around[part], moments)
         listed = np.unique(around[around >= 0]).tolist()
         live = self._snapshot.admitted(listed, self._wanted)
-        chosen = np.full((len(ids), 2), -1, dtype=np.int64)
-        for place in range(len(ids)):
-            for side in (0, 1):
-                chosen[place, side] = _first(
-                    around[place, side].tolist(), live, times, int(moments[place]), int(spaces[place])
-                )
-        return chosen
+        chosen = np.array(
+            [
+                [_first(sides[0], id_, live, moments), _first(sides[1], id_, live, moments)]
+                for id_, sides in zip(ascending.tolist(), around.tolist(), strict=True)
+            ],
+            dtype=np.int64,
+        ).reshape(-1, 2)
+        return chosen[places]
 
 
 _GONE = Told("", 0, "")
 
 
-def _first(
-    nearest: list[int], live: set[int], times: dict[int, tuple[int, int]], moment: int, namespace: int
-) -> int:
+def _first(nearest: list[int], id_: int, live: set[int], moments: dict[int, tuple[int, int]]) -> int:
     """The nearest that may be found, is of the same namespace and was told within the hour."""
-    for id_ in nearest:
-        if id_ in live and times[id_][1] == namespace:
-            return id_ if abs(times[id_][0] - moment) <= _NEAR_MICROSECONDS else -1
+    own = moments.get(id_)
+    for other in nearest:
+        if own is not None and other in live and moments[other][1] == own[1]:
+            return other if abs(moments[other][0] - own[0]) <= _NEAR_MICROSECONDS else -1
     return -1
 
 
-def _look_around(rows: Rows, ids: IntArray, around: IntArray, times: dict[int, tuple[int, int]]) -> None:
-    """Puts the nearest ids of these rows among those that other rows gave."""
-    behind = np.searchsorted(rows.ids, ids, side="left")[:, None] - 1 - np.arange(_REACH)
-    ahead = np.searchsorted(rows.ids, ids, side="right")[:, None] + np.arange(_REACH)
-    for side, places in ((0, behind), (1, ahead)):
-        inside = (places >= 0) & (places < len(rows))
-        found = np.where(inside, rows.ids[np.clip(places, 0, len(rows) - 1)], -1)
-        both = np.concatenate([around[:, side], found], axis=1)
-        distance = np.where(both < 0, np.iinfo(np.int64).max, np.abs(both - ids[:, None]))
-        order = np.argsort(distance, axis=1, kind="stable")[:, :_REACH]
-        around[:, side] = np.take_along_axis(both, order, axis=1)
-        chosen = np.unique(places[inside])
-        values = zip(rows.timestamps[chosen].tolist(), rows.namespaces[chosen].tolist(), strict=True)
-        times.update(zip(rows.ids[chosen].tolist(), values, strict=True))
+def _part(rows: Rows, ascending: IntArray, margin: int = 0) -> slice:
+    """Those of some ids that are in the range of these rows, or not far outside."""
+    first, last = int(rows.ids[0]) - margin, int(rows.ids[-1]) + margin
+    start, end = np.searchsorted(ascending, [first, last + 1]).tolist()
+    return slice(start, end)
 
 
-def _own_rows(rows: Rows, ids: IntArray) -> list[tuple[int, int]]:
-    """(place in ids, first row) of those that are in these rows."""
+def _look_around(rows: Rows, ids: IntArray, around: IntArray, moments: dict[int, tuple[int, int]]) -> None:
+    """Puts the nearest ids of these rows among those that other rows gave; and notes when they were told."""
+    if not len(ids):
+        return
+    left, right = np.searchsorted(rows.ids, ids, side="left"), np.searchsorted(rows.ids, ids, side="right")
+    places = np.stack([left[:, None] - 1 - np.arange(_REACH), right[:, None] + np.arange(_REACH)], axis=1)
+    inside = (places >= 0) & (places < len(rows))
+    found = np.where(inside, rows.ids[np.clip(places, 0, len(rows) - 1)], -1)
+    both = np.concatenate([around, found], axis=2)
+    distance = np.where(both < 0, np.iinfo(np.int64).max, np.abs(both - ids[:, None, None]))
+    order = np.argsort(distance, axis=2, kind="stable")[:, :, :_REACH]
+    around[:] = np.take_along_axis(both, order, axis=2)
+    chosen = np.unique(np.concatenate([places[inside], left[left < right]]))
+    values = zip(rows.timestamps[chosen].tolist(), rows.namespaces[chosen].tolist(), strict=True)
+    moments.update(zip(rows.ids[chosen].tolist(), values, strict=True))
+
+
+def _places(rows: Rows, ascending: IntArray) -> list[tuple[int, int]]:
+    """(id, first row) of those ids that are in these rows."""
+    ids = ascending[_part(rows, ascending)]
     found = np.searchsorted(rows.ids, ids)
-    inside = np.flatnonzero(found < len(rows))
-    inside = inside[rows.ids[found[inside]] == ids[inside]]
-    return list(zip(inside.tolist(), found[inside].tolist(), strict=True))
-
-
-def _places(rows: Rows, ids: IntArray) -> list[tuple[int, int]]:
-    """(id, first row) of those that are in these rows."""
-    return [(int(ids[place]), row) for place, row in _own_rows(rows, ids)]
+    here = rows.ids[found] == ids
+    return list(zip(ids[here].tolist(), found[here].tolist(), strict=True))
