@@ -7,8 +7,11 @@ import os
 import threading
 from typing import TYPE_CHECKING
 
+from arrowmind.errors import MemoryStoreError
 from arrowmind.memory.forking import fork_gate
 from arrowmind.memory.schema import connect, explained
+from arrowmind.memory.sealing import count_write, seal
+from arrowmind.observe import get_logger
 
 if TYPE_CHECKING:
     import sqlite3
@@ -16,6 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = ["Catalogue"]
+
+_log = get_logger(__name__)
 
 
 class Catalogue:
@@ -77,7 +82,20 @@ class Catalogue:
         with self.connection() as db:
             db.execute("BEGIN IMMEDIATE")
             yield db
+            count_write(db)
             db.execute("COMMIT")
+
+    def seal(self) -> None:
+        """Notes a digest of all rows, so that damage to them is noticed; gives up if others are writing."""
+        try:
+            with self.connection() as db:
+                db.execute("PRAGMA busy_timeout = 0")
+                db.execute("BEGIN IMMEDIATE")
+                seal(db)
+                db.execute("COMMIT")
+                db.execute(f"PRAGMA busy_timeout = {round(1000 * self._busy_seconds)}")
+        except MemoryStoreError as error:
+            _log.info("catalogue_not_sealed", error=str(error))
 
     def close_idle(self) -> None:
         """Closes the connections that nobody uses."""

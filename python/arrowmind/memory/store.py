@@ -642,6 +642,7 @@ class MemoryStore:
         self._sessions.current.accesses.write(busy_seconds=1.0)
         self._watch.close()
         self._closed = True
+        self._catalogue.seal()
         self._catalogue.close()
 
     def __enter__(self) -> MemoryStore:

@@ -12,6 +12,7 @@ from arrowmind.memory.attachments import all_blobs
 from arrowmind.memory.blobs import blob_problem
 from arrowmind.memory.records import VerifyReport
 from arrowmind.memory.rows import rows_of_pending
+from arrowmind.memory.sealing import seal_problem
 from arrowmind.memory.segment import file_checksum, open_segment
 from arrowmind.memory.spaces import HOME, all_spaces
 from arrowmind.memory.text_index import IndexDamagedError, TextIndex
@@ -65,7 +66,10 @@ def _is_named(catalogue: Catalogue, segment: SegmentRow) -> bool:
 
 def _check_tables(db: sqlite3.Connection) -> list[str]:
     lines = [str(row[0]) for row in db.execute("PRAGMA integrity_check(20)")]
-    return [] if lines == ["ok"] else [f"catalogue: {line}" for line in lines]
+    if lines != ["ok"]:
+        return [f"catalogue: {line}" for line in lines]
+    problem = seal_problem(db)
+    return [problem] if problem else []
 
 
 def _check_segment(
