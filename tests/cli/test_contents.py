@@ -125,6 +125,15 @@ def test_a_damaged_image_stops_nothing(call, senses):
     assert call("remember", "a.png", "--image-model", "m").code == 1
 
 
+def test_a_store_within_a_folder_is_left_out(call, words):
+    Path("here").mkdir()
+    Path("here/note").write_text("a note")
+    call("remember", "first", "--store", "here/store")
+    outcome = call("remember", "here", "-r", "--store", "here/store", "--json")
+    assert outcome.json["count"] == 1
+    assert "skipped here/store: is a memory store" in outcome.stderr
+
+
 def test_a_pipe_is_not_waited_for(call, words):
     os.mkfifo("pipe")
     outcome = call("remember", "pipe")

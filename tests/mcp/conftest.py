@@ -30,10 +30,10 @@ def store(tmp_path):
 def ask(store):
     """Answers to lines, in order, of a server that reads them and their end."""
 
-    def run(*lines, desk=None, confined=False):
+    def run(*lines, desk=None):
         raw = [line if isinstance(line, bytes) else json.dumps(line).encode() + b"\n" for line in lines]
         written = io.BytesIO()
-        protocol = Protocol(desk or MemoryDesk(store, origin="agent"), confined=confined)
+        protocol = Protocol(desk or MemoryDesk(store, origin="agent"))
         serve(protocol, io.BytesIO(b"".join(raw)), written, MOST_BYTES)
         return [json.loads(line) for line in written.getvalue().splitlines()]
 

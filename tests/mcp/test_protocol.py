@@ -127,7 +127,7 @@ def test_expiry_and_namespaces(ask, store):
 def test_confined_to_a_namespace(ask, store, tmp_path):
     store.remember("a secret of others", namespace="others")
     with MemoryStore(tmp_path / "store", store._intake._encoders.text, namespace="mine") as own:
-        desk = MemoryDesk(own, origin="agent")
+        desk = MemoryDesk(own, origin="agent", namespace="mine")
         answers = ask(
             request("tools/list", 1),
             tool("remember", 2, text="a secret of mine"),
@@ -136,8 +136,8 @@ def test_confined_to_a_namespace(ask, store, tmp_path):
             tool("forget", 5, ids=[1]),
             request("resources/read", 6, uri="memory://1"),
             request("resources/list", 7),
+            tool("stats", 8),
             desk=desk,
-            confined=True,
         )
     schemas = [one["inputSchema"]["properties"] for one in answers[0]["result"]["tools"]]
     assert not any("namespace" in schema for schema in schemas)
@@ -146,6 +146,7 @@ def test_confined_to_a_namespace(ask, store, tmp_path):
     assert value(answers[4]) == {"forgotten": 0}
     assert answers[5]["error"]["code"] == -32002
     assert [one["uri"] for one in answers[6]["result"]["resources"]] == ["memory://2"]
+    assert value(answers[7]) == {"namespace": "mine", "records": 1}
     assert store.get(1) is not None
 
 

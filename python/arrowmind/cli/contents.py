@@ -10,6 +10,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from arrowmind.cli.stores import is_store
 from arrowmind.errors import InvalidArgumentError
 from arrowmind.faces.passages import passages
 from arrowmind.memory.media import MAX_MEDIA_BYTES, kind_of
@@ -124,6 +125,10 @@ def _files(folder: Path, *, recursive: bool, tell: Callable[[str], None]) -> Ite
         tell(f"skipped {error.filename}: {error.strerror}")
 
     for place, folders, names in os.walk(folder, onerror=failed):
+        if is_store(Path(place)):
+            tell(f"skipped {place}: is a memory store; export it and import that")
+            folders[:] = []
+            continue
         folders[:] = sorted(name for name in folders if not name.startswith(".")) if recursive else []
         for name in sorted(names):
             path = Path(place, name)

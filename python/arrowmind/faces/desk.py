@@ -115,14 +115,23 @@ _DEFAULT_COUNT = 20
 class MemoryDesk:
     """Takes requests as JSON values, and gives JSON values back. Safe for use by several threads."""
 
-    def __init__(self, store: MemoryStore, *, origin: str = "user", read_only: bool = False) -> None:
+    def __init__(
+        self,
+        store: MemoryStore,
+        *,
+        origin: str = "user",
+        read_only: bool = False,
+        namespace: str | None = None,
+    ) -> None:
         """Over a store that is open.
 
         Args:
-            store: the store; if it was opened for one namespace, no other is seen.
+            store: the store.
             origin: who says what is remembered here.
             read_only: refuse to change memories.
+            namespace: the one that the store was opened for, if it was: no other is seen.
         """
+        self.namespace = namespace
         self._store, self._origin, self._read_only = store, origin, read_only
 
     @property
@@ -194,6 +203,9 @@ class MemoryDesk:
         return {"forgotten": self._store.forget(given["ids"])}
 
     def _stats(self, _: dict[str, Any]) -> dict[str, Any]:
+        if self.namespace is not None:
+            found = self._store.stats().namespaces
+            return {"namespace": self.namespace, "records": found.get(self.namespace, 0)}
         # The path says where on this machine it lies, which is nobody else's business.
         return {name: value for name, value in self._store.stats().to_dict().items() if name != "path"}
 

@@ -52,15 +52,10 @@ _INSTRUCTIONS = (
 class Protocol:
     """Answers requests, one at a time or from several threads."""
 
-    def __init__(self, desk: MemoryDesk, *, confined: bool = False) -> None:
-        """Over a memory.
-
-        Args:
-            desk: the memory.
-            confined: whether it is confined to one namespace, so that there is none to name.
-        """
+    def __init__(self, desk: MemoryDesk) -> None:
+        """Over a memory; of one that is confined to a namespace, tools take none."""
         self._desk = desk
-        hidden = (*_NOT_FOR_AGENTS, *(("namespace",) if confined else ()))
+        hidden = (*_NOT_FOR_AGENTS, *(("namespace",) if desk.namespace is not None else ()))
         self._tools = [_tool(one, hidden) for one in desk.operations if one.name in _TOOLS]
         self._hidden = frozenset(hidden)
         self._methods: dict[str, Callable[[Message], Result]] = {

@@ -38,9 +38,8 @@ def run(
     with open_store(
         session, store, models=models, create=not read_only, namespace=namespace, purpose="mcp"
     ) as opened:
-        desk = MemoryDesk(opened, origin="agent", read_only=read_only)
-        protocol = Protocol(desk, confined=namespace is not None)
-        serve(protocol, sys.stdin.buffer, writing, session.config.server.max_body_bytes)
+        desk = MemoryDesk(opened, origin="agent", read_only=read_only, namespace=namespace)
+        serve(Protocol(desk), sys.stdin.buffer, writing, session.config.server.max_body_bytes)
 
 
 def _taken_output() -> BinaryIO:
