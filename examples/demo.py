@@ -2,7 +2,7 @@
 
 Run by `make demo`. It leaves `models/minilm`, `models/minilm-int8` and `memory/` in the current folder, and
 `models/random-experts`, a language model of 850 MB that is run in less memory than that; a second run finds
-them and takes seconds. Whatever stops it, the next run goes on from there.
+them and takes seconds. At the end a picture is recalled by a sound that was remembered with it. Whatever stops it, the next run goes on from there.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from rich.progress import (
 from rich.table import Table
 
 import large_model
+import picture_and_sound
 from arrowmind import ArrowEngine, ArrowQuantizer, MemoryStore
 from arrowmind.bench.corpus import benchmark_sentences, library_passages
 from arrowmind.errors import IntegrityError, MemoryStoreError, OptimizationError
@@ -199,6 +200,32 @@ def run_larger_than_memory() -> None:
     console.print(table)
 
 
+def recall_by_sound() -> None:
+    """Step 7: a picture that was remembered with a sound, found by that sound."""
+    console.print("\n[bold]7[/] A picture recalled by a sound that was remembered with it")
+    hits, store, folder = picture_and_sound.run(ArrowEngine(QUANTISED))
+    with folder, store:
+        birds = picture_and_sound.BIRDS
+        right = sum(hit.record.metadata["bird"] == bird for hit, bird in zip(hits, birds, strict=True))
+        console.print(
+            f"{right} of {len(birds)} birds found by their song, higher and in the wind; the first:"
+        )
+        hit = hits[0]
+        picture = next(item for item in hit.record.attachments if item.kind == "image")
+        console.print(
+            f"  {hit.record.metadata['bird']}, {hit.text}; {picture.media_type}, {picture.size} bytes:"
+        )
+        show_picture(store.attachment(picture))
+
+
+def show_picture(data: bytes) -> None:
+    """A picture of the demo in colours of the terminal, two rows to a line."""
+    for upper, lower in picture_and_sound.pixels_of(data).reshape(-1, 2, 8, 3):
+        pairs = zip(upper.tolist(), lower.tolist(), strict=True)
+        cells = (f"[rgb({a},{b},{c}) on rgb({d},{e},{f})]\u2580\u2580[/]" for (a, b, c), (d, e, f) in pairs)
+        console.print("  " + "".join(cells))
+
+
 def main() -> int:
     """Runs all steps; 1 when something stopped one of them."""
     try:
@@ -208,6 +235,7 @@ def main() -> int:
             recall(store)
         compare()
         run_larger_than_memory()
+        recall_by_sound()
     except MemoryStoreError as error:
         console.print(
             f"\n{error}\nIf the memory is of an earlier model, remove {MEMORY}/ and run the demo again."
