@@ -2,7 +2,8 @@
 
 Run by `make demo`. It leaves `models/minilm`, `models/minilm-int8` and `memory/` in the current folder, and
 `models/random-experts`, a language model of 850 MB that is run in less memory than that; a second run finds
-them and takes seconds. At the end a picture is recalled by a sound that was remembered with it. Whatever stops it, the next run goes on from there.
+them and takes seconds. At the end a picture is recalled by a sound that was remembered with it. Whatever
+stops it, the next run goes on from there.
 """
 
 from __future__ import annotations
