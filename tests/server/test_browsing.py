@@ -19,6 +19,8 @@ from tests.memory.fake_encoder import FakeEncoder
 from arrowmind.config import ServerSettings
 from arrowmind.faces import MemoryDesk
 from arrowmind.memory import MemoryStore
+from arrowmind.memory.lifecycle import Change, Derived
+from arrowmind.memory.lifecycle_tables import Quote
 from arrowmind.server.browsing import create_page
 from arrowmind.server.running import listen
 
@@ -170,6 +172,17 @@ def test_in_a_real_browser(look):
     assert "<audio" in page
     assert "parts.words" in page or "parts.meaning" in page
     assert "web, trust 0.3" in page
+
+
+@pytest.mark.slow
+def test_what_was_derived_leads_to_its_sources(look, store):
+    quotes = (Quote(2, "a picture of a barn"), Quote(3, "number 0"))
+    store.lifecycle.apply(Change("key", derived=(Derived("There is a barn.", quotes, made_by="hand"),)))
+    page, complaints = look("#id=33")
+    assert complaints == []
+    assert "derived, trust 0.8" in page
+    assert re.findall(r'href="#id=(\d+)"', page) == ["33", "2", "3"]
+    assert "a picture of a barn" in page  # the quote
 
 
 @pytest.mark.slow

@@ -47,9 +47,21 @@ def record_view(record: Record) -> dict[str, Any]:
         ]
         or None,
         "tier": record.tier if record.tier != "hot" else None,
-        "derived_from": [asdict(quote) for quote in record.derivation.quotes] if record.derivation else None,
+        **_derivation(record),
     }
     return {name: value for name, value in view.items() if value is not None}
+
+
+def _derivation(record: Record) -> dict[str, Any]:
+    """What a memory was derived from, and what has contradicted it since."""
+    found = record.derivation
+    if found is None:
+        return {}
+    return {
+        "derived_from": [asdict(quote) for quote in found.quotes],
+        "made_by": found.made_by or None,
+        "replaced_by": list(found.replaced_by) or None,
+    }
 
 
 def hit_view(hit: Hit) -> dict[str, Any]:
