@@ -53,7 +53,8 @@ runtime::ExpertMatrix matrix_of(Plan& plan, const nb::dict& tensor) {
   for (const nb::object& owner : described.owners) plan.keep(keepalive(owner));
   const runtime::LinearWeights& w = described.weights;
   const bool integer = w.type == qmatmul::Weight::kI8;
-  return {w, integer && tensor.contains("paired") && nb::cast<bool>(tensor["paired"])};
+  const bool is_paired = integer && tensor.contains("paired") && nb::cast<bool>(tensor["paired"]);
+  return {w, is_paired ? qmatmul::Bound::kPairs : qmatmul::Bound::kNone};
 }
 
 std::shared_ptr<runtime::ExpertSource> resident(std::vector<runtime::ExpertWeights> weights,

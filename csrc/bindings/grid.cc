@@ -47,6 +47,7 @@ Weight weight_type(const std::string& name, std::optional<int64_t> group) {
   if (name == "fp16" && !group) return Weight::kF16;
   if (name == "bf16" && !group) return Weight::kBf16;
   if (name == "int8-paired" && !group) return Weight::kI8Paired;
+  if (name == "int8-fours" && !group) return Weight::kI8Fours;
   if (name == "int8") return group ? Weight::kI8Grid : Weight::kI8;
   if (name == "int4" && group) return Weight::kI4Grid;
   if (name == "int2" && group) return Weight::kI2Grid;

@@ -54,7 +54,7 @@ void linear_run(const nb::dict& tensor, Matrix<const float> x, Matrix<float> out
   const runtime::Application layer{.weights = w,
                                    .activation = buffer_type(activation),
                                    .multiplier = multiplier ? multiplier->data() : nullptr,
-                                   .paired = paired};
+                                   .bound = paired ? qmatmul::Bound::kPairs : qmatmul::Bound::kNone};
   const runtime::Threads threads = std::visit(
       [](auto* team) {
         return runtime::Threads{
@@ -127,9 +127,10 @@ void bind_linear(nb::module_& m) {
       [](const nb::dict& tensor) {
         const LinearDescription described(tensor);
         const runtime::LinearWeights& w = described.weights;
-        return w.type == qmatmul::Weight::kI8 && qmatmul::is_paired(w.n, w.k, w.packed);
+        return w.type == qmatmul::Weight::kI8 &&
+               qmatmul::bound_of(w.n, w.k, w.packed) != qmatmul::Bound::kNone;
       },
-      nb::arg("tensor"), "Whether neighbouring int8 codes stay within 128 in sum; reads them all.");
+      nb::arg("tensor"), "Whether kernels for bounded pairs of int8 codes may run; reads them all.");
 }
 
 }  // namespace arrowmind::bindings

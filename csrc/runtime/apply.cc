@@ -133,13 +133,13 @@ void apply_linear(const Application& layer, const float* x, int64_t rows, float*
       const int64_t begin = task * size;
       qmatmul::Params part = p;
       part.m = std::min(size, rows - begin);
-      const qmatmul::Row& kernel = select_linear(w, layer.activation, part.m, layer.paired);
+      const qmatmul::Row& kernel = select_linear(w, layer.activation, part.m, layer.bound);
       run_part(kernel, part, form.of(x + begin * w.k, part.m), out + begin * w.n, {0, w.n});
     });
     return;
   }
   p.m = rows;
-  const qmatmul::Row& kernel = select_linear(w, layer.activation, rows, layer.paired);
+  const qmatmul::Row& kernel = select_linear(w, layer.activation, rows, layer.bound);
   const Slot in = form.of(x, rows);
   threads.run(parts, [&](int64_t part, int) {
     run_part(kernel, p, in, out,

@@ -11,9 +11,9 @@ namespace arrowmind::runtime {
 // A linear layer by itself, over rows that a caller holds: what a plan does with it, without a plan.
 struct Application {
   LinearWeights weights;
-  BufferType activation = BufferType::kF32;  // what the rows become before they meet the weights
-  const float* multiplier = nullptr;         // [k] or null; what the rows are multiplied by first
-  bool paired = false;                       // the codes are qmatmul::Weight::kI8Paired
+  BufferType activation = BufferType::kF32;      // what the rows become before they meet the weights
+  const float* multiplier = nullptr;             // [k] or null; what the rows are multiplied by first
+  qmatmul::Bound bound = qmatmul::Bound::kNone;  // of the codes
 };
 
 // Threads that share tasks: a pool's, or a team's of another runtime.

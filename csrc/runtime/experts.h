@@ -9,10 +9,10 @@
 
 namespace arrowmind::runtime {
 
-// A matrix of an expert. `paired`: its codes are qmatmul::Weight::kI8Paired.
+// A matrix of an expert.
 struct ExpertMatrix {
   LinearWeights weights;
-  bool paired = false;
+  qmatmul::Bound bound = qmatmul::Bound::kNone;  // of its codes
 };
 
 // The one way by which an operator reaches what an expert is made of.

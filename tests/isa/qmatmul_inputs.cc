@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstdlib>
+#include <vector>
 
 #include "base/checked.h"
 #include "random.h"
@@ -146,23 +147,29 @@ Buffer<T> row_major(const MatmulCase& one, const Make& make) {
   return filled<T>(one.n * one.k, make);
 }
 
-// The second of each pair of neighbours, brought within what the first leaves of 128.
-void bound_pairs(const MatmulCase& one, Buffer<int8_t>& codes) {
-  for (int64_t i = 0; i < one.n * one.k; ++i) {
-    if (i % one.k % 2 == 0) continue;
-    const int room = 128 - std::abs(int{codes[i - 1]});
-    codes[i] = static_cast<int8_t>(std::clamp<int>(codes[i], -room, room));
+// Each code brought within what those before it that it is bound together with leave of 128 on its side.
+void bound_codes(const MatmulCase& one, Weight weight, Buffer<int8_t>& codes) {
+  const auto group = [&](int64_t k) { return weight == Weight::kI8Paired ? k / 2 : k / 8 * 2 + k % 4 / 2; };
+  for (int64_t n = 0; n < one.n; ++n) {
+    std::vector<int> above(one.k + 2, 128), below(one.k + 2, -128);
+    for (int64_t k = 0; k < one.k; ++k) {
+      int8_t& code = codes[n * one.k + k];
+      int &most = above[group(k)], &least = below[group(k)];
+      code = static_cast<int8_t>(std::clamp<int>(code, least, most));
+      most -= std::max<int>(code, 0);
+      least -= std::min<int>(code, 0);
+    }
   }
 }
 
-void set_codes_of_weights(Random& random, bool paired, const MatmulCase& one, MatmulInputs& in) {
+void set_codes_of_weights(Random& random, Weight weight, const MatmulCase& one, MatmulInputs& in) {
   qmatmul::Params& p = in.params;
   Buffer<int8_t> codes = row_major<int8_t>(
       one, [&] { return one.extreme ? (random.one_in(8) ? -127 : 127) : random.whole(-127, 127); });
   if (one.natural) {
     for (int8_t& code : codes) code = static_cast<int8_t>(std::abs(int{code}));
   }
-  if (paired) bound_pairs(one, codes);
+  if (weight != Weight::kI8) bound_codes(one, weight, codes);
   qmatmul::pack(Weight::kI8, one.n, one.k, codes.data(), in.weights.data());
   const int64_t padded = round_up(one.n, kPanel);
   in.w_scale = filled<float>(padded, [&] { return 0.002f + 0.01f * random.real(); }, 64);
@@ -221,7 +228,8 @@ void set_weights(Random& random, Weight weight, const MatmulCase& one, MatmulInp
     }
     case Weight::kI8:
     case Weight::kI8Paired:
-      return set_codes_of_weights(random, weight == Weight::kI8Paired, one, in);
+    case Weight::kI8Fours:
+      return set_codes_of_weights(random, weight, one, in);
     default:
       fail(ErrorKind::kKernel, "make_inputs knows no weights of type ", static_cast<int>(weight));
   }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -56,10 +57,15 @@ def codes(rng: np.random.Generator, shape: tuple[int, int], limit: int, dtype: t
 
 
 def bounded(w: np.ndarray, form: Form) -> np.ndarray:
-    """Codes as the form takes them: in pairs, the second keeps within what the first leaves of 128."""
-    if form.weight == "int8-paired":
-        room = 128 - np.abs(w[:, ::2].astype(int))[:, : w.shape[1] // 2]
-        w[:, 1::2] = np.clip(w[:, 1::2], -room, room)
+    """Codes as the form takes them: each keeps within what those it is bound to leave of 128 on its side."""
+    if form.weight in ("int8-paired", "int8-fours"):
+        n, k = w.shape
+        above, below = np.full((k + 2, n), 128), np.full((k + 2, n), -128)
+        for i in range(k):
+            group = i // 2 if form.weight == "int8-paired" else i // 8 * 2 + i % 4 // 2
+            w[:, i] = np.clip(w[:, i], below[group], above[group])
+            above[group] -= np.maximum(w[:, i], 0)
+            below[group] -= np.minimum(w[:, i], 0)
     return w
 
 
@@ -168,6 +174,24 @@ def test_integer_sums_are_exact(name, fill, k):
     """Extremes fill the budget of int32: every product is limit * 127 of one sign."""
     case = problem(generator(name, fill, k), FORM[name], (7, 18, k), fill, epilogue="br")
     assert_same_bits(case.run(name), case.exact())
+
+
+@pytest.mark.parametrize(
+    "name", [p for p in parameters(integer=True) if FORM[p.values[0]].weight == "int8-fours"]
+)
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("group", [(127, 0, 1, 0), (64, 0, 64, 0), (1, 0, 0, 127), (32, 32, 32, 32)])
+def test_sums_of_fours_fill_16_bits(name, group, sign):
+    """Biased activations of 255 meet codes that add up to 128, and codes of the other side nothing."""
+    case = problem(generator(name), FORM[name], (7, 18, 64), shifted=False)
+    first, second = group[:2], group[2:]
+    eight = sign * np.array([*first, *first, *second, *second], np.int8)
+    w = np.tile(eight, (18, 8))
+    for even in (127, -128):
+        a = np.full((7, 64), 127, np.int8)
+        a[:, ::2] = even
+        filled = replace(case, a=a, w=w)
+        assert_same_bits(filled.run(name), filled.exact())
 
 
 @pytest.mark.parametrize("name", parameters())

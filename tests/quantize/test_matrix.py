@@ -1,4 +1,4 @@
-"""One matrix onto a grid: what feedback, refinement and the bound of pairs promise."""
+"""One matrix onto a grid: what feedback, refinement and the bound of codes promise."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from arrowmind.errors import QuantizationError
 from arrowmind.quantize import QuantizationConfig
+from arrowmind.quantize.matrix.bound import BOUND, is_bound, round_bound, side_by_side, snap_bound
 from arrowmind.quantize.matrix.codes import codes_of
 from arrowmind.quantize.matrix.feedback import round_plainly, round_with_feedback
 from arrowmind.quantize.matrix.hessian import damped, feedback_factor
-from arrowmind.quantize.matrix.pairs import PAIR_SUM, round_pair
 from arrowmind.quantize.matrix.refine import refine, squared_error
 from arrowmind.quantize.matrix.rounding import levels_of
 from arrowmind.quantize.matrix.storage import ScaleStore
@@ -105,42 +105,54 @@ def test_without_common_inputs_feedback_changes_nothing(seed):
     np.testing.assert_array_equal(fed.levels, plain.levels)
 
 
+@pytest.mark.parametrize("k", [K, 97, 102])
 @pytest.mark.parametrize("act_order", [False, True])
-def test_pairs_keep_their_bound_and_use_it(act_order, seed):
-    columns, hessian = problem(seed)
+def test_bound_codes_keep_their_bound_and_use_it(act_order, k, seed):
+    columns, hessian = problem(seed, k)
     grid = Grid("int8", 0, "fp32")
     config = QuantizationConfig(symmetric=True, pair_bound=True, act_order=act_order)
     rounded = round_matrix(np.ascontiguousarray(columns.T), grid, hessian, config)
-    sums = np.abs(rounded.levels).reshape(-1, 2, N).sum(axis=1)
-    assert sums.max() <= PAIR_SUM
-    plain = round_plainly(columns, grid, np.ones(K, np.float32), pairs=True)
-    assert np.abs(plain.levels).reshape(-1, 2, N).sum(axis=1).max() <= PAIR_SUM
+    assert is_bound(rounded.levels, 4)
+    plain = round_plainly(columns, grid, np.ones(k, np.float32), together=4)
+    assert is_bound(plain.levels, 4)
     target = damped(hessian, 0.01)
-    assert squared_error(rounded, columns, target).sum() < 0.3 * squared_error(plain, columns, target).sum()
+    assert squared_error(rounded, columns, target).sum() < 0.4 * squared_error(plain, columns, target).sum()
+
+
+@pytest.mark.parametrize("together", [2, 4])
+def test_bound_codes_are_those_that_kernels_take(together, seed):
+    values = np.random.default_rng(seed).uniform(-100, 100, (24, 300)).astype(np.float32)
+    codes = np.empty_like(values)
+    codes[side_by_side(24, together)] = snap_bound(values, np.ones(24, np.float32), together)
+    assert is_bound(codes, together)
+    assert not is_bound(values, together)
+    groups = [(0, 1), (2, 3)] if together == 2 else [(0, 1, 4, 5), (2, 3, 6, 7), (16, 17, 20, 21)]
+    for group in groups:
+        part = codes[list(group)]
+        assert np.maximum(part, 0).sum(axis=0).max() == BOUND
+        assert np.minimum(part, 0).sum(axis=0).min() == -BOUND
 
 
 @given(st.integers(0, 10_000))
-def test_a_pair_is_the_best_there_is(seed):
+def test_bound_codes_are_nearly_the_best_there_are(seed):
     random = np.random.default_rng(seed)
-    first, second = random.uniform(-140, 140, (2, 3)).astype(np.float32)
-    factor = np.array([[random.uniform(0.5, 2), random.uniform(-1, 1)], [0, random.uniform(0.5, 2)]])
-    one, two = round_pair(first, second, factor.astype(np.float32))
+    values = random.uniform(-90, 90, (2, 3)).astype(np.float32)
+    u = np.array([[random.uniform(0.5, 2), random.uniform(-1, 1)], [0, random.uniform(0.5, 2)]], np.float32)
+    codes = round_bound(values, u)
+    assert is_bound(codes, 2)
+    every = np.arange(-127, 128)
+    a, b = np.meshgrid(every, every)
+    inside = (np.abs(a + b) <= BOUND) | (a * b < 0)
 
-    def cost(a, b):
-        error = (first - a) / factor[0, 0]
-        return error**2 + ((second - error * factor[0, 1] - b) / factor[1, 1]) ** 2
+    def cost(i, one, two):
+        error = (values[0, i] - one) / u[0, 0]
+        return error**2 + ((values[1, i] - error * u[0, 1] - two) / u[1, 1]) ** 2
 
-    assert (np.abs(one) + np.abs(two) <= PAIR_SUM).all()
-    beyond = np.abs(np.rint(first)) + np.abs(
-        np.rint(second - (first - np.rint(first)) / factor[0, 0] * factor[0, 1])
-    )
-    for i in np.flatnonzero(beyond > PAIR_SUM):
-        every = np.arange(-127, 128)
-        a, b = np.meshgrid(every, every)
-        inside = np.abs(a) + np.abs(b) <= PAIR_SUM
-        error = (first[i] - a) / factor[0, 0]
-        all_costs = error**2 + ((second[i] - error * factor[0, 1] - b) / factor[1, 1]) ** 2
-        assert cost(one, two)[i] <= all_costs[inside].min() * (1 + 1e-4) + 1e-3
+    for i in range(3):
+        # A step of one code in either column is what rounding may miss by.
+        step = max(1 / u[0, 0], 1 / u[1, 1], abs(u[0, 1] / u[0, 0] / u[1, 1]))
+        found, least = np.sqrt(cost(i, *codes[:, i])), np.sqrt(cost(i, a, b)[inside].min())
+        assert found <= least + 2 * step
 
 
 def test_damping_is_raised_until_the_moments_can_be_factored(caplog, seed):

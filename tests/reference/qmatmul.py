@@ -25,6 +25,7 @@ WEIGHTS = {
     "kBf16": "bf16",
     "kI8": "int8",
     "kI8Paired": "int8-paired",
+    "kI8Fours": "int8-fours",
     "kI8Grid": "int8-grid",
     "kI4Grid": "int4-grid",
     "kI2Grid": "int2-grid",

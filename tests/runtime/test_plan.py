@@ -245,17 +245,26 @@ def test_shapes_that_do_not_fit_are_refused(weights):
         plan.attention(plan.buffer("fp32", 144), stream, 5)
 
 
-@pytest.mark.parametrize("paired", [False, True])
+@pytest.mark.parametrize(
+    ("eight", "wanted"),
+    [
+        ([], {"avx2": "_i8f_", "avx512": "_i8p_"}),
+        ([64, -127, 0, 1, 64, 0, 0, -127], {"avx2": "_i8f_", "avx512": "_i8p_"}),
+        ([64, 0, 0, 0, 65, 0, 0, 0], {"avx2": "_i8p_", "avx512": "_i8p_"}),
+        ([0, 0, 0, -64, 0, 0, -65, 0], {"avx2": "_i8p_", "avx512": "_i8p_"}),
+        ([0, 0, 65, 64, 0, 0, 0, 0], {}),
+        ([0, 0, 0, 0, -64, -65, 0, 0], {}),
+    ],
+)
 @pytest.mark.parametrize("isa", [isa["name"] for isa in _native.isas() if isa["enabled"]])
-def test_codes_in_bounded_pairs_find_their_kernels(monkeypatch, isa, paired):
-    """Where bounded pairs are faster a matrix that has them is multiplied so, and no other."""
+def test_codes_that_are_bound_find_their_kernels(monkeypatch, isa, eight, wanted):
+    """Where codes bound together are faster a matrix that has them is multiplied so, and no other."""
     monkeypatch.setenv("ARROWMIND_MAX_ISA", isa)
     _native.reload_environment()
     try:
         rng = np.random.default_rng(7)
-        codes = rng.integers(-64, 65, (16, 8)).astype(np.int8)
-        if not paired:
-            codes[3, 4:6] = 65, -64
+        codes = rng.integers(-32, 33, (16, 16)).astype(np.int8)
+        codes[3, 8 : 8 + len(eight)] = eight
         layer = {
             "type": "int8",
             "codes": _native.qmatmul_pack("int8", codes),
@@ -266,11 +275,10 @@ def test_codes_in_bounded_pairs_find_their_kernels(monkeypatch, isa, paired):
             "bias": None,
         }
         plan = _native.Plan(10, 10, 16)
-        plan.linear([layer], plan.buffer("int8", 8), plan.buffer("fp32", 16))
+        plan.linear([layer], plan.buffer("int8", 16), plan.buffer("fp32", 16))
         kernels = [name for name in plan.kernels() if name.startswith("qmatmul")]
         assert kernels
-        wanted = paired and isa in ("avx2", "avx512")
-        assert all(("_i8p_" in name) == wanted for name in kernels)
+        assert all(wanted.get(isa, "_i8_") in name for name in kernels)
     finally:
         monkeypatch.undo()
         _native.reload_environment()

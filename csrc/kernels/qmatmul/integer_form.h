@@ -5,6 +5,8 @@
 //   Code, Packed       activation codes as given, and as the tile reads them
 //   kRows, panels()    the register tile
 //   load, broadcast, dot
+//   dot_twice          optional: the same for two quads of k, 2 i and 2 i + 1, whose products it may add up
+//                      before it widens them
 //   Total              the accumulators of 16 outputs -> their sums as floats
 
 #include "kernels/qmatmul/blocking.h"
@@ -32,7 +34,9 @@ struct IntegerForm {
   static constexpr int64_t kAhead = 2048;
 
   static int64_t quads(const Params& p) { return ceil_of(p.k, kQuad); }
-  static int64_t unit(const Params& /*p*/) { return 1; }
+  static constexpr bool kTwice = requires { &Dot::dot_twice; };
+  // Quads stay together in twos where there is no odd one; else each goes by itself.
+  static int64_t unit(const Params& p) { return kTwice && quads(p) % 2 == 0 ? 2 : 1; }
   static int64_t panel_bytes(const Params& p) { return quads(p) * kQuadBytes; }
   static constexpr int64_t decoded_quad_bytes() { return kMaxPanels * kVectors * sizeof(Vector); }
   static constexpr int panels(int64_t rows) { return Dot::panels(rows); }
@@ -100,6 +104,7 @@ struct IntegerForm {
       const char* decoded = t.w + v * t.quads * static_cast<int64_t>(sizeof(Vector));
       const char* packed[T];
       for (int i = 0; i < T; ++i) packed[i] = weight_address(t, 0, v + i);
+      const bool twice = kTwice && unit(*t.params) == 2;
       const char* next = t.next;
       int64_t next_lines = v == 0 ? t.next_lines : 0;
       // Runs of quads, each behind its share of the prefetches: with a branch for them among the products,
@@ -108,6 +113,21 @@ struct IntegerForm {
         const int64_t end = smaller(quad + kRun, t.quads);
         for (int64_t i = quad; i < end && next_lines > 0; ++i, --next_lines, next += 64) {
           __builtin_prefetch(next, 0, 2);
+        }
+        if constexpr (kTwice) {
+          for (; twice && quad < end; quad += 2, a += 2 * R * kQuad) {
+#pragma GCC unroll 16
+            for (int r = 0; r < R; ++r) {
+              const auto first = Dot::broadcast(a + r * kQuad);
+              const auto second = Dot::broadcast(a + (R + r) * kQuad);
+#pragma GCC unroll 16
+              for (int i = 0; i < T; ++i) {
+                const char* w =
+                    packed[i / kVectors * kVectors] + quad * kQuadBytes + i % kVectors * kVectorCodes;
+                acc[r][i] = Dot::dot_twice(acc[r][i], Dot::load(w), first, Dot::load(w + kQuadBytes), second);
+              }
+            }
+          }
         }
         for (; quad < end; ++quad) {
           // Few rows wait for the weights.

@@ -14,7 +14,7 @@ inline int64_t element_bytes(Weight weight) {
 }
 
 inline int64_t k_group(Weight weight) {
-  return weight == Weight::kI8 || weight == Weight::kI8Paired ? kQuad : 1;
+  return weight >= Weight::kI8 && weight <= Weight::kI8Fours ? kQuad : 1;
 }
 
 inline bool is_grid(Weight weight) {

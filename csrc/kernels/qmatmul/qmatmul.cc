@@ -31,9 +31,16 @@ constexpr Row kRows[] = {
 
 constexpr std::array<std::string_view, 6> kActivationNames = {
     "float32", "int8", "int16", "int8 in blocks", "bfloat16 in pairs", "bfloat16 in tiles"};
-constexpr std::array<std::string_view, 9> kWeightNames = {
-    "float32",        "float16",        "bfloat16",       "int8",         "int8 in bounded pairs",
-    "int8 in groups", "int4 in groups", "int2 in groups", "fp4 in groups"};
+constexpr std::array<std::string_view, 10> kWeightNames = {"float32",
+                                                           "float16",
+                                                           "bfloat16",
+                                                           "int8",
+                                                           "int8 in bounded pairs",
+                                                           "int8 in bounded fours",
+                                                           "int8 in groups",
+                                                           "int4 in groups",
+                                                           "int2 in groups",
+                                                           "fp4 in groups"};
 
 }  // namespace
 
@@ -66,21 +73,34 @@ int64_t packed_bytes(Weight weight, int64_t n, int64_t k, int64_t group) {
   return round_up(n, kPanel) * round_up(k, k_group(weight)) * element_bytes(weight);
 }
 
-bool is_paired(int64_t n, int64_t k, const void* packed) {
-  // Pairs as words, in arithmetic of 16 bits: compilers make vectors of it for any processor.
+Bound bound_of(int64_t n, int64_t k, const void* packed) {
+  // In arithmetic of 16 bits over the 32 pairs of a row, of which compilers make vectors for any processor.
+  constexpr int64_t kPairs = kPanel * kQuad / 2;
+  constexpr int16_t kMost = 128;
   const auto* bytes = static_cast<const char*>(packed);
-  const int64_t size = packed_bytes(Weight::kI8, n, k);
-  int16_t most = 0;
-  for (int64_t i = 0; i < size; i += 2) {
-    int16_t pair;
-    std::memcpy(&pair, bytes + i, 2);
-    const int16_t low = static_cast<int16_t>(static_cast<int16_t>(pair << 8) >> 8);
-    const int16_t high = static_cast<int16_t>(pair >> 8);
-    const int16_t left = std::max<int16_t>(low, static_cast<int16_t>(-low));
-    const int16_t right = std::max<int16_t>(high, static_cast<int16_t>(-high));
-    most = std::max<int16_t>(most, static_cast<int16_t>(left + right));
+  const int64_t quads = ceil_div(k, kQuad);
+  int16_t above[2][kPairs], below[2][kPairs];  // sums of positive and of negative codes, of two rows
+  int16_t of_pairs = 0, of_fours = 0;
+  for (int64_t row = 0; row < ceil_div(n, kPanel) * quads; ++row) {
+    int16_t* positive = above[row % 2];
+    int16_t* negative = below[row % 2];
+    int16_t pairs[kPairs];
+    std::memcpy(pairs, bytes + row * static_cast<int64_t>(sizeof(pairs)), sizeof(pairs));
+    for (int64_t i = 0; i < kPairs; ++i) {
+      const int16_t low = static_cast<int16_t>(static_cast<int16_t>(pairs[i] << 8) >> 8);
+      const int16_t high = static_cast<int16_t>(pairs[i] >> 8);
+      positive[i] = static_cast<int16_t>(std::max<int16_t>(low, 0) + std::max<int16_t>(high, 0));
+      negative[i] = static_cast<int16_t>(-std::min<int16_t>(low, 0) - std::min<int16_t>(high, 0));
+      of_pairs = std::max(of_pairs, std::max(positive[i], negative[i]));
+    }
+    if (row % 2 == 0) continue;
+    for (int64_t i = 0; i < kPairs; ++i) {
+      of_fours = std::max(of_fours, static_cast<int16_t>(above[0][i] + above[1][i]));
+      of_fours = std::max(of_fours, static_cast<int16_t>(below[0][i] + below[1][i]));
+    }
   }
-  return most <= 128;
+  if (of_pairs > kMost) return Bound::kNone;
+  return quads % 2 == 0 && of_fours > kMost ? Bound::kPairs : Bound::kFours;
 }
 
 }  // namespace arrowmind::qmatmul

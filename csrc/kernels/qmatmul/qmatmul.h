@@ -49,18 +49,34 @@ using grid::Scale;
 // run over k in order, one fused multiply-add each, and the epilogue is a fixed sequence of IEEE operations.
 
 enum class Activation : uint8_t { kF32, kI8, kI16, kI8Block, kBf16, kBf16Tile };
-enum class Weight : uint8_t { kF32, kF16, kBf16, kI8, kI8Paired, kI8Grid, kI4Grid, kI2Grid, kFp4Grid };
+enum class Weight : uint8_t {
+  kF32,
+  kF16,
+  kBf16,
+  kI8,
+  kI8Paired,
+  kI8Fours,
+  kI8Grid,
+  kI4Grid,
+  kI2Grid,
+  kFp4Grid
+};
 enum class FloatType : uint8_t { kF32, kF16, kBf16 };
 enum class Nonlinearity : uint8_t { kNone, kGelu };
 
-// kI8Paired: codes of neighbours k = 2 i, 2 i + 1 with |w0| + |w1| <= 128. Then u * w0 + v * w1 with u, v in
-// [0, 255] fits 16 bits (255 * 128 = 32640), and vpmaddubsw is exact. The same bytes as kI8; is_paired()
-// tells.
+// Codes that are bound together: their positive ones add up to 128 at most, their negative ones to -128 at
+// least. Their products with numbers in [0, 255] then sum in 16 bits: 255 * 128 = 32640 < 2^15.
+//   kI8Paired   neighbours k = 2 i and 2 i + 1: vpmaddubsw is exact
+//   kI8Fours    k = 8 i, 8 i + 1, 8 i + 4, 8 i + 5, and the others of 8 i to 8 i + 7: so is the sum of two
+//   such
+//               results; where the fours of k are odd in number, as kI8Paired
+// The same bytes as kI8; bound_of() tells.
+enum class Bound : uint8_t { kNone, kPairs, kFours };
 
 // Packed weights, the same on disk and in memory for every ISA (K3), n padded with zeros to 16, 64-byte
 // aligned:
 //   kF32, kF16, kBf16   panels of 16 outputs: [n / 16][k][16]                            layout name "n16"
-//   kI8, kI8Paired   panels of 16 outputs, k in fours, k padded with zeros to 4:
+//   kI8 and the bound ones   panels of 16 outputs, k in fours, k padded with zeros to 4:
 //                [n / 16][k / 4][16][4]                                                  layout name "n16k4"
 //   grids        the same rows of 64 bytes with 1, 2 or 4 fours of k in each: kernels/grid/grid.h     layout
 //   names "n16k4",
@@ -118,8 +134,8 @@ int32_t activation_limit(int64_t k);
 // Bytes of packed weights; `group` is that of a grid, else 0.
 int64_t packed_bytes(Weight weight, int64_t n, int64_t k, int64_t group = 0);
 
-// Whether packed kI8 weights are kI8Paired; reads them all.
-bool is_paired(int64_t n, int64_t k, const void* packed);
+// How packed kI8 weights are bound; reads them all.
+Bound bound_of(int64_t n, int64_t k, const void* packed);
 
 // Row-major [n, k] -> packed. `source` and `packed` hold elements of the weight's type, codes of grids a byte
 // each.

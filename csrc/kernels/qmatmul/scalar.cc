@@ -56,6 +56,10 @@ void qmatmul_i8_i8p_scalar(const Params& p) {
   integer_matmul<int8_t>(p);
 }
 
+void qmatmul_i8_i8f_scalar(const Params& p) {
+  integer_matmul<int8_t>(p);
+}
+
 void qmatmul_i16_i8_scalar(const Params& p) {
   integer_matmul<int16_t>(p);
 }

@@ -26,7 +26,7 @@ class Kernels {
     if (!is_new) return;
     Choice& choice = place->second;
     for (int64_t m = 1; m < kChoices; ++m) {
-      choice[static_cast<size_t>(m)] = &select_linear(matrix.weights, rows, m, matrix.paired);
+      choice[static_cast<size_t>(m)] = &select_linear(matrix.weights, rows, m, matrix.bound);
     }
   }
   const qmatmul::Row& of(const ExpertMatrix& matrix, int64_t m) const {
@@ -41,7 +41,7 @@ class Kernels {
  private:
   using Choice = std::array<const qmatmul::Row*, kChoices>;
   static int key(const ExpertMatrix& matrix) {
-    return 2 * static_cast<int>(matrix.weights.type) + (matrix.paired ? 1 : 0);
+    return 4 * static_cast<int>(matrix.weights.type) + static_cast<int>(matrix.bound);
   }
   std::map<int, Choice> choices_;
 };

@@ -23,7 +23,8 @@ class HeadLinear : public Op {
         from_(from),
         to_(to) {
     for (int64_t m = 1; m < kChoices; ++m) {
-      choice_[static_cast<size_t>(m)] = &select_linear(heads_.front(), BufferType::kF32, m, false);
+      choice_[static_cast<size_t>(m)] =
+          &select_linear(heads_.front(), BufferType::kF32, m, qmatmul::Bound::kNone);
     }
     choice_[0] = choice_[1];
     reads = {input_};

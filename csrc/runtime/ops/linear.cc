@@ -112,10 +112,10 @@ bool is_grid(const LinearWeights& w) {
   return w.type >= qmatmul::Weight::kI8Grid;
 }
 
-// A kernel for any codes or one that needs them in bounded pairs; a kernel that is forced stays.
-const qmatmul::Row& cheaper(const qmatmul::Row& any, const qmatmul::Row& paired) {
+// A kernel for any codes or one that needs them bound; a kernel that is forced stays.
+const qmatmul::Row& cheaper(const qmatmul::Row& any, const qmatmul::Row& bound) {
   if (kernel_is_forced(any.row.name)) return any;
-  return kernel_is_forced(paired.row.name) || paired.cost < any.cost ? paired : any;
+  return kernel_is_forced(bound.row.name) || bound.cost < any.cost ? bound : any;
 }
 
 Layer make_layer(const LinearWeights& w, BufferType type, bool gelu, int64_t first_column) {
@@ -130,9 +130,10 @@ Layer make_layer(const LinearWeights& w, BufferType type, bool gelu, int64_t fir
   layer.params.grid = w.grid;
   layer.params.bias = w.bias;
   layer.params.nonlinearity = gelu ? qmatmul::Nonlinearity::kGelu : qmatmul::Nonlinearity::kNone;
-  const bool paired = type == BufferType::kI8 && !w.streamed && qmatmul::is_paired(w.n, w.k, w.packed);
+  const bool is_asked = type == BufferType::kI8 && !w.streamed;
+  const qmatmul::Bound bound = is_asked ? qmatmul::bound_of(w.n, w.k, w.packed) : qmatmul::Bound::kNone;
   for (int64_t m = 1; m < kChoices; ++m) {
-    layer.choice[static_cast<size_t>(m)] = &select_linear(w, type, m, paired);
+    layer.choice[static_cast<size_t>(m)] = &select_linear(w, type, m, bound);
   }
   layer.choice[0] = layer.choice[1];
   return layer;
@@ -167,10 +168,16 @@ void check_linear(const LinearWeights& w, int64_t input_columns, BufferType acti
   }
 }
 
-const qmatmul::Row& select_linear(const LinearWeights& w, BufferType type, int64_t m, bool paired) {
+const qmatmul::Row& select_linear(const LinearWeights& w, BufferType type, int64_t m, qmatmul::Bound bound) {
   const Activation activation = activation_of(type);
-  const qmatmul::Row& any = qmatmul::select(activation, w.type, m);
-  return paired ? cheaper(any, qmatmul::select(activation, qmatmul::Weight::kI8Paired, m)) : any;
+  const qmatmul::Row* best = &qmatmul::select(activation, w.type, m);
+  if (bound != qmatmul::Bound::kNone) {
+    best = &cheaper(*best, qmatmul::select(activation, qmatmul::Weight::kI8Paired, m));
+  }
+  if (bound == qmatmul::Bound::kFours) {
+    best = &cheaper(*best, qmatmul::select(activation, qmatmul::Weight::kI8Fours, m));
+  }
+  return *best;
 }
 
 void add_linear(Plan& plan, const std::vector<LinearWeights>& layers, const LinearOptions& options) {

@@ -32,9 +32,9 @@ struct LinearOptions {
 
 // Throws Error(kWeight) unless the weights are whole and meet an input of this width and type.
 void check_linear(const LinearWeights& weights, int64_t input_columns, BufferType activation);
-// The kernel for `m` rows; `paired`: the codes are qmatmul::Weight::kI8Paired.
+// The kernel for `m` rows of codes that are bound like that.
 const qmatmul::Row& select_linear(const LinearWeights& weights, BufferType activation, int64_t m,
-                                  bool paired);
+                                  qmatmul::Bound bound);
 
 // output = epilogue(input x weights): several layers over one input write side by side (query | key | value).
 void add_linear(Plan& plan, const std::vector<LinearWeights>& layers, const LinearOptions& options);

@@ -72,8 +72,8 @@ class QuantizationConfig:
         scale_type: how scales of groups are stored: ``fp16``, ``u8`` (times an fp32 of the row), ``e8m0``
             (powers of two), ``e4m3``; ``fp32`` for rows.
         zero_points: whether groups have zero points (int4, int2).
-        pair_bound: symmetric int8: keep the magnitudes of neighbouring codes within 128 in sum, so that
-            products with unsigned bytes sum in 16 bits.
+        pair_bound: symmetric int8: bind codes together in fours (matrix/bound.py), so that products with
+            unsigned bytes sum in 16 bits.
         damping: gptq: added to the diagonal of the moments, as a part of its mean.
         act_order: gptq: columns with the largest inputs first; scales of groups are then found beforehand.
         sweeps: gptq: of coordinate descent afterwards.
@@ -196,6 +196,11 @@ class QuantizationConfig:
             self.grid.check()
         except WeightError as error:
             raise InvalidArgumentError(str(error)) from error
+
+    @property
+    def together(self) -> int:
+        """Columns whose codes are bound together; 1 where they are free."""
+        return 4 if self.pair_bound else 1
 
     @property
     def thresholds(self) -> Thresholds:

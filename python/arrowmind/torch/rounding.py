@@ -78,15 +78,15 @@ def _chosen(matrix: npt.NDArray[np.float32], config: QuantizationConfig, hessian
         return codes_of(gptq.round_matrix(matrix, config.grid, hessian, config))
     if config.quant_type == "int8" and not config.pair_bound:
         return fit(matrix, config, _importance(hessian))
-    return _on_grid(matrix, config.grid, hessian, pairs=config.pair_bound)
+    return _on_grid(matrix, config.grid, hessian, together=config.together)
 
 
-def _on_grid(matrix: npt.NDArray[np.float32], grid: Grid, hessian: Hessian, *, pairs: bool = False) -> Codes:
+def _on_grid(matrix: npt.NDArray[np.float32], grid: Grid, hessian: Hessian, *, together: int = 1) -> Codes:
     grid.check()
     weight = _importance(hessian)
     if weight is None:
         weight = np.ones(matrix.shape[1], np.float32)
-    return codes_of(round_plainly(np.ascontiguousarray(matrix.T), grid, weight, pairs=pairs))
+    return codes_of(round_plainly(np.ascontiguousarray(matrix.T), grid, weight, together=together))
 
 
 def _importance(hessian: Hessian) -> npt.NDArray[np.float32] | None:

@@ -8,6 +8,6 @@
     codes       what the file holds of it
     hessian     the moments of a matrix's inputs, damped and factored
     feedback    columns one after the other, each error handed to those that follow
-    pairs       int8 codes whose neighbours stay within what 16 bits can sum
+    bound       int8 codes that stay together within what 16 bits can sum
     refine      better scales for given codes, better codes for given scales
 """

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from arrowmind.quantize.matrix.pairs import snap_pairs
+from arrowmind.quantize.matrix.bound import snap_bound
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -27,11 +27,11 @@ _SHRINK = {
 
 # The nearest power of 2 may be a third too small and cut off what stands out: wider ones are tried, too.
 _POWERS = (2.0, 1.5, 1.0, 0.7, 0.5)
-_PAIRED = (1.9, 1.75, 1.6, 1.5, 1.4, 1.3, 1.2, 1.1, 1.0, 0.9)
+_BOUND = (1.9, 1.75, 1.6, 1.5, 1.4, 1.3, 1.2, 1.1, 1.0, 0.9)
 
 
 def candidates(
-    group: Floats, levels: Levels, store: ScaleStore, *, pairs: bool = False
+    group: Floats, levels: Levels, store: ScaleStore, *, together: int = 1
 ) -> tuple[Floats, Floats]:
     """Scales and zero points whose ranges cover all of a group's values, or less and less of them.
 
@@ -39,7 +39,7 @@ def candidates(
         group: float32 [columns, n].
         levels: of the grid.
         store: says how wide codes are, and whether there are zero points.
-        pairs: neighbouring codes are bound in pairs, which wants larger scales.
+        together: columns whose codes are bound together, which wants larger scales.
 
     Returns:
         Scales and zero points [tried, n], not yet rounded to what can be stored.
@@ -47,8 +47,8 @@ def candidates(
     low = np.minimum(group.min(axis=0), 0)
     high = np.maximum(group.max(axis=0), 0)
     shrink = _POWERS if store.grid.scale_type == "e8m0" else _SHRINK[store.grid.bits]
-    if pairs:
-        shrink = _PAIRED
+    if together > 1:
+        shrink = _BOUND
     if not store.grid.zero_points:
         span = np.maximum(-low / -levels.low, high / levels.high)
         scales = np.stack([span * np.float32(ratio) for ratio in shrink])
@@ -92,7 +92,7 @@ def refit(
 
 
 def search(
-    group: Floats, levels: Levels, store: ScaleStore, weight: Floats, *, steps: int = 2, pairs: bool = False
+    group: Floats, levels: Levels, store: ScaleStore, weight: Floats, *, steps: int = 2, together: int = 1
 ) -> tuple[Floats, Floats]:
     """The best scales and zero points when columns are rounded one by one.
 
@@ -100,20 +100,20 @@ def search(
         group: float32 [columns, n].
         levels: of the grid.
         store: rounds what is tried.
-        weight: [columns] of each column's squared error, or [columns, n] without pairs.
+        weight: [columns] of each column's squared error, or [columns, n] where codes are free.
         steps: of least squares between levels and parameters, from the best range on.
-        pairs: neighbouring codes are bound in pairs.
+        together: columns whose codes are bound together, side by side.
 
     Returns:
         Scales and zero points [n].
     """
-    tried, tried_zeros = candidates(group, levels, store, pairs=pairs)
+    tried, tried_zeros = candidates(group, levels, store, together=together)
     best = np.full(group.shape[1], np.inf, dtype=np.float32)
     scales, zeros = tried[0], tried_zeros[0]
     each = weight if weight.ndim == 2 else weight[:, None]
 
     def snap(s: Floats, z: Floats) -> Floats:
-        return snap_pairs(group / s, weight) if pairs else levels.snap(group / s + z)
+        return snap_bound(group / s, weight, together) if together > 1 else levels.snap(group / s + z)
 
     def offer(s: Floats, z: Floats) -> None:
         nonlocal best, scales, zeros

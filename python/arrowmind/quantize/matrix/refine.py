@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from arrowmind.quantize.matrix.pairs import round_pair
+from arrowmind.quantize.matrix.bound import round_bound
 from arrowmind.quantize.matrix.rounding import levels_of
 
 if TYPE_CHECKING:
@@ -105,11 +105,12 @@ class _Sweep:
         rounded, h = self._rounded, self._hessian[part, part]
         scale = rounded.scales[g]
         gradient, levels = self._gradient[part], rounded.levels[part]
-        step = 2 if rounded.pairs else 1
+        step = rounded.together
         before = levels.copy()
         for i in range(0, len(levels), step):
-            if rounded.pairs and i + 1 < len(levels):
-                found = self._pair(levels[i : i + 2], gradient[i : i + 2] / scale, h[i : i + 2, i : i + 2])
+            if step > 1:
+                part_of = slice(i, i + step)
+                found = _bound(levels[part_of], gradient[part_of] / scale, h[part_of, part_of])
             else:
                 found = self._levels.snap(levels[i] + gradient[i] / (scale * max(h[i, i], _TINY)))[None]
             for j in range(len(found)):
@@ -121,7 +122,8 @@ class _Sweep:
         others[part] = False
         self._gradient[others] -= self._hessian[others][:, part] @ change
 
-    def _pair(self, codes: Floats, gradient: Floats, h: Floats) -> Floats:
-        wanted = codes + np.linalg.solve(h.astype(np.float64), gradient).astype(np.float32)
-        factor = np.linalg.cholesky(np.linalg.inv(h.astype(np.float64))).T
-        return round_pair(wanted[0], wanted[1], factor)
+
+def _bound(codes: Floats, gradient: Floats, h: Floats) -> Floats:
+    wanted = codes + np.linalg.solve(h.astype(np.float64), gradient).astype(np.float32)
+    factor = np.linalg.cholesky(np.linalg.inv(h.astype(np.float64))).T
+    return round_bound(wanted, factor.astype(np.float32))

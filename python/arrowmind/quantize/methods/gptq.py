@@ -15,6 +15,7 @@ import numpy as np
 from arrowmind.errors import QuantizationError
 from arrowmind.observe import get_logger
 from arrowmind.quantize.checkpoint import kept_of, part_name
+from arrowmind.quantize.matrix.bound import side_by_side
 from arrowmind.quantize.matrix.codes import codes_of
 from arrowmind.quantize.matrix.feedback import round_with_feedback
 from arrowmind.quantize.matrix.hessian import damped, feedback_factor
@@ -102,12 +103,15 @@ def round_matrix(
         config: damping, order of the columns, bound of pairs, sweeps.
         name: for the log.
     """
-    columns = np.ascontiguousarray(matrix.T)
-    order = _order(hessian, pairs=config.pair_bound) if config.act_order else None
+    together = config.together
+    place = side_by_side(matrix.shape[1], together)
+    columns, hessian = np.ascontiguousarray(matrix.T[place]), hessian[np.ix_(place, place)]
+    order = _order(hessian, together=together) if config.act_order else None
     factored = hessian if order is None else hessian[np.ix_(order, order)]
     factor = feedback_factor(factored, config.damping, name)
-    rounded = round_with_feedback(columns, factor, grid, order=order, pairs=config.pair_bound)
+    rounded = round_with_feedback(columns, factor, grid, order=order, together=together)
     refine(rounded, columns, damped(hessian, config.damping).astype(np.float32), config.sweeps)
+    rounded.levels = rounded.levels[np.argsort(place)]
     return rounded
 
 
@@ -135,13 +139,13 @@ def quantise_group(job: Job, outcome: Outcome, group: InputGroup, hessian: npt.N
             begin += len(matrix)
 
 
-def _order(hessian: npt.NDArray[np.float64], *, pairs: bool) -> npt.NDArray[np.intp]:
-    """Columns by falling power of their inputs; two by two where codes are bound in pairs."""
+def _order(hessian: npt.NDArray[np.float64], *, together: int) -> npt.NDArray[np.intp]:
+    """Columns by falling power of their inputs, so many neighbours together; a rest of fewer comes last."""
     power = np.diagonal(hessian)
-    if not pairs or len(power) % 2:
-        return np.argsort(-power, kind="stable")
-    first = 2 * np.argsort(-power.reshape(-1, 2).sum(axis=1), kind="stable")
-    return np.stack([first, first + 1], axis=1).reshape(-1)
+    whole = len(power) // together * together
+    first = together * np.argsort(-power[:whole].reshape(-1, together).sum(axis=1), kind="stable")
+    groups = first[:, None] + np.arange(together)
+    return np.concatenate([groups.reshape(-1), np.arange(whole, len(power))])
 
 
 def _round_unseen(job: Job, outcome: Outcome, groups: list[InputGroup]) -> None:

@@ -67,4 +67,4 @@ def round_alone(job: Job, name: str, grid: Grid | None = None) -> Codes:
         return fit(matrix, job.config, importance)
     columns = np.ascontiguousarray(matrix.T)
     weight = np.ones(len(columns), np.float32) if importance is None else importance
-    return codes_of(round_plainly(columns, grid, weight, pairs=job.config.pair_bound))
+    return codes_of(round_plainly(columns, grid, weight, together=job.config.together))
