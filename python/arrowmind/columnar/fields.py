@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from arrowmind.errors import InvalidArgumentError
+from arrowmind.frozen import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

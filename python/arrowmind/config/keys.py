@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import functools
 import math
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, field, fields
 from typing import TYPE_CHECKING, Any, NoReturn
+
+from arrowmind.frozen import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

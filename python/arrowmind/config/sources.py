@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from arrowmind.config.keys import Origin
 from arrowmind.errors import ConfigurationError
+from arrowmind.frozen import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

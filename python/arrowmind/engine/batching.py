@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from arrowmind.frozen import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
+from arrowmind.frozen import dataclass
 
 __all__ = ["WorkerState"]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class WorkerState:
     """How busy a generator is.
 

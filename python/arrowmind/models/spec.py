@@ -6,8 +6,9 @@ file; a family differs from another in these values alone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from arrowmind.frozen import dataclass
 
 __all__ = ["Attention", "Block", "Embedding", "FeedForward", "Linear", "ModelSpec", "Norm", "Pooling"]
 

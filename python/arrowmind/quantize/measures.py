@@ -7,10 +7,11 @@ together. Some are for models that make one vector of a text, the others for lan
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from arrowmind.frozen import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from arrowmind.columnar import ArrowFile, publish_bytes
 from arrowmind.errors import IntegrityError, WeightError
+from arrowmind.frozen import dataclass
 from arrowmind.weights.documents import encode_json, read_json_object
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from arrowmind.columnar import crc32c
 from arrowmind.errors import IntegrityError, WeightError
+from arrowmind.frozen import dataclass
 from arrowmind.weights.formats import (
     ACTIVATIONS,
     PANEL,

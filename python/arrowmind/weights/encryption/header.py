@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from arrowmind.errors import IntegrityError, WeightError
+from arrowmind.frozen import dataclass
 
 if TYPE_CHECKING:
     from pathlib import Path

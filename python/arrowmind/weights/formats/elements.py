@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from arrowmind.errors import WeightError
+from arrowmind.frozen import dataclass
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -17,7 +17,6 @@ e4m3 scales.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +24,7 @@ import numpy as np
 
 from arrowmind import _native
 from arrowmind.errors import WeightError
+from arrowmind.frozen import dataclass
 from arrowmind.weights.formats.layouts import PANEL, padded
 from arrowmind.weights.formats.scales import decode_scales, scale_type
 

@@ -13,13 +13,13 @@ n is padded with zeros to 16, k to 4 (``n16k4`` only). Every kernel of a type re
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from arrowmind import _native
 from arrowmind.errors import WeightError
+from arrowmind.frozen import dataclass
 from arrowmind.weights.formats.elements import number_type
 
 if TYPE_CHECKING:
