@@ -35,7 +35,7 @@ def _init(self: Any, *args: Any, **kwargs: Any) -> None:
         else:
             raise TypeError(f"{name} lacks {field.name!r}")
     for other in kwargs:
-        raise TypeError(f"{name} got {other!r} {'twice' if other in values else ', which is no field'}")
+        raise TypeError(f"{name} got {other!r} {'twice' if other in values else 'and has no such field'}")
     vars(self).update(values)
     if hasattr(self, "__post_init__"):
         self.__post_init__()
