@@ -61,7 +61,7 @@ class CodeOptions(OptionGroup):
     ] = None
     pair_bound: Annotated[
         bool | None,
-        typer.Option("--pair-bound/--no-pair-bound", help="Bound neighbouring symmetric int8 codes."),
+        typer.Option("--pair-bound/--no-pair-bound", help="Bind symmetric int8 codes together in fours."),
     ] = None
     activation: Annotated[
         str | None,

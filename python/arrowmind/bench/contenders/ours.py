@@ -16,6 +16,7 @@ _INT8: dict[str, Any] = {
     "calibration": "gptq",
     "symmetric": True,
     "pair_bound": True,
+    "act_order": True,
     "activation": "int8",
 }
 # Speed is all a width of this method is measured for, so that it is not judged: give the folder of a model
