@@ -1,0 +1,163 @@
+"""An open store: its parts, figures and checks, and letting go of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from arrowmind.config import default_config
+from arrowmind.errors import InvalidArgumentError, MemoryStoreError
+from arrowmind.memory import tables
+from arrowmind.memory.encoder import Encoders
+from arrowmind.memory.intake import Intake
+from arrowmind.memory.keeper import Keeper
+from arrowmind.memory.opening import check_encoder, open_catalogue
+from arrowmind.memory.paths import StorePaths
+from arrowmind.memory.recaller import UNKNOWN, Limits, Recaller
+from arrowmind.memory.session import SessionHolder
+from arrowmind.memory.settings import configured_recall_settings, configured_store_settings
+from arrowmind.memory.snapshot import Filter
+from arrowmind.memory.statistics import collect_stats
+from arrowmind.memory.verification import verify_store
+from arrowmind.memory.watching import Caller, Watch
+from arrowmind.observe import metrics
+
+if TYPE_CHECKING:
+    import os
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    from arrowmind.config import Config
+    from arrowmind.memory.encoder import AudioEncoder, ImageEncoder, TextEncoder
+    from arrowmind.memory.records import StoreStats, VerifyReport
+    from arrowmind.memory.settings import RecallSettings, StoreSettings
+    from arrowmind.memory.snapshot import Snapshot
+
+
+__all__ = ["OpenedStore"]
+
+
+class OpenedStore:
+    """What every use of a store needs."""
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        engine: TextEncoder | None = None,
+        *,
+        image_engine: ImageEncoder | None = None,
+        audio_engine: AudioEncoder | None = None,
+        namespace: str | None = None,
+        caller: str | None = None,
+        purpose: str = "",
+        create: bool = True,
+        settings: StoreSettings | None = None,
+        recall_settings: RecallSettings | None = None,
+        config: Config | None = None,
+    ) -> None:
+        """Opens a store.
+
+        What is not given is taken from the configuration: environment, then file, then default.
+
+        Args:
+            path: its folder; None takes `memory.path`.
+            engine: makes vectors of texts. Without one, recall goes by words only, and remembering needs
+                vectors from the caller.
+            image_engine: makes vectors of images, and of texts to find images by.
+            audio_engine: makes vectors of sounds.
+            namespace: confines all that is done through this object to one namespace.
+            caller: who uses the store, for `privacy.roles` and the access log; None takes
+                `privacy.principal`.
+            purpose: why, for the access log.
+            create: whether to make a new store where there is none.
+            settings: when it moves data between its files; None takes `memory.flush_rows`.
+            recall_settings: how it ranks; None takes `memory.vector_weight` and `memory.text_weight`.
+            config: the configuration; None reads the one that applies (`load_config`).
+
+        Raises:
+            MemoryStoreError: there is no store and ``create`` is False, the folder holds something else or
+                cannot be used, the catalogue is damaged, or the store was made with another encoder.
+            StoreVersionError: a newer version of this package made the store.
+            ConfigurationError: the configuration cannot be read.
+        """
+        config = default_config(config)
+        self._paths = StorePaths(Path(config.memory.path).expanduser() if path is None else Path(path))
+        self._closed = False
+        self._top_k = config.memory.top_k
+        settings = settings or configured_store_settings(config)
+        recall_settings = recall_settings or configured_recall_settings(config)
+        self._catalogue = open_catalogue(self._paths, settings.busy_seconds, create=create)
+        self._sessions = SessionHolder(self._catalogue, self._paths)
+        self._keeper = Keeper(self._catalogue, self._paths, self._sessions, settings)
+        root = self._paths.root
+        encoders = Encoders(engine, image_engine, audio_engine)
+        self._namespace = namespace
+        self._watch = Watch(config.privacy, self._paths.privacy, Caller(caller, purpose, namespace))
+        self._encoders, self._settings = encoders, settings
+        self._intake = self._open_intake(encoders)
+        self._recaller = Recaller(
+            self._catalogue, self._sessions, self._keeper, encoders, recall_settings, root
+        )
+        try:
+            with self._catalogue.reading() as db:
+                check_encoder(tables.settings(db), engine, root)
+            self._keeper.sweep()
+        except BaseException:
+            self._catalogue.close()
+            raise
+
+    def _open_intake(self, encoders: Encoders) -> Intake:
+        return Intake(self._catalogue, self._keeper, encoders, self._paths, self._settings.flush_rows)
+
+    def _confined(self, namespace: Any) -> Any:
+        """The namespace to use: that of this object, if it is confined to one."""
+        if self._namespace is None or namespace in (None, self._namespace):
+            return self._namespace or namespace
+        raise InvalidArgumentError(
+            f"namespace={namespace!r}: the store was opened for {self._namespace!r} alone; open another"
+        )
+
+    def _whole(self, snapshot: Snapshot) -> Filter:
+        """All that this object may see."""
+        limits = Limits(namespace=self._namespace)
+        return limits.filter(snapshot) or Filter(0, namespace=UNKNOWN)
+
+    def stats(self) -> StoreStats:
+        """Size and state of the store."""
+        self._check_open()
+        self._watch.allow("stats")
+        stats = collect_stats(self._paths, self._catalogue, self._sessions.current.snapshot())
+        metrics.memories.set(stats.records, store=stats.path)
+        return stats
+
+    def verify(self) -> VerifyReport:
+        """Reads everything and checks it: catalogue, checksums, codes, text index."""
+        self._check_open()
+        self._watch.allow("verify")
+        return verify_store(self._paths, self._catalogue)
+
+    def close(self) -> None:
+        """Writes access counters and lets go of all files. Closing twice does nothing."""
+        if self._closed:
+            return
+        self._sessions.current.accesses.write(busy_seconds=1.0)
+        self._watch.close()
+        self._closed = True
+        self._catalogue.seal()
+        self._catalogue.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"MemoryStore({str(self._paths.root)!r})"
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise MemoryStoreError(f"{self._paths.root}: the store is closed; open it again")
