@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import signal
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,6 +21,7 @@ from arrowmind.cli.groups import OptionGroup
 from arrowmind.cli.render import bytes_text, print_table, write
 from arrowmind.cli.session import Session
 from arrowmind.cli.stores import open_store
+from arrowmind.consolidate.associating import associate
 from arrowmind.consolidate.opening import open_consolidator, pressure_of, schedule_of
 from arrowmind.consolidate.schedule import Daemon, give_way
 from arrowmind.consolidate.wiring import StoreView
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from arrowmind.consolidate import Consolidator, RunReport
+    from arrowmind.consolidate.associating import Associated
+    from arrowmind.memory import MemoryStore
 
 __all__ = ["run"]
 
@@ -82,7 +85,7 @@ def run(
         elif undo is not None:
             _undo(session, work.consolidator, None if undo == "last" else undo)
         else:
-            _once(session, work.consolidator, dry_run=dry_run)
+            _once(session, work, dry_run=dry_run)
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,7 @@ class _Work:
     """A store and what consolidates it."""
 
     path: Path
+    store: MemoryStore
     consolidator: Consolidator
 
 
@@ -100,7 +104,7 @@ def _opened(session: Session, store: Path | None, model: str | None, *, encoder:
     with open_store(session, store, engine) as opened:
         path = Path(opened.stats().path)
         with closing(StoreView(opened, path, engine)) as view:
-            yield _Work(path, open_consolidator(session.config.consolidation, view))
+            yield _Work(path, opened, open_consolidator(session.config.consolidation, view))
 
 
 def _applied(session: Session, llm: ModelOptions, min_access: int | None) -> Session:
@@ -117,13 +121,22 @@ def _applied(session: Session, llm: ModelOptions, min_access: int | None) -> Ses
     return replace(session, config=replace(session.config, consolidation=section))
 
 
-def _once(session: Session, consolidator: Consolidator, *, dry_run: bool) -> None:
+def _once(session: Session, work: _Work, *, dry_run: bool) -> None:
     if dry_run:
-        report = consolidator.plan()
-    else:
-        with session.progress() as progress:
-            report = consolidator.run(progress)
-    session.show(report.to_dict(), lambda: _tell(report, dry_run=dry_run))
+        report = work.consolidator.plan()
+        session.show(report.to_dict(), lambda: _tell(report, dry_run=True))
+        return
+    with session.progress() as progress:
+        report, associated = work.consolidator.run(progress), associate(work.store, progress)
+    _show(session, report, associated)
+
+
+def _show(session: Session, report: RunReport, associated: Associated, **more: str) -> None:
+    def text() -> None:
+        _tell(report, dry_run=False)
+        write(f"{associated.linked} memories linked, {associated.maps} maps between kinds of content fitted")
+
+    session.show({**more, **report.to_dict(), **asdict(associated)}, text)
 
 
 def _tell(report: RunReport, *, dry_run: bool) -> None:
@@ -158,15 +171,13 @@ def _undo(session: Session, consolidator: Consolidator, run: str | None) -> None
 
 
 def _stay(session: Session, work: _Work) -> None:
-
     settings = session.config.consolidation
     schedule, pressure = schedule_of(settings), pressure_of(settings)
     if schedule is None and pressure is None:
         raise InvalidArgumentError("--daemon: set consolidation.schedule or consolidation.pressure_high")
 
     def consolidate(reason: str) -> None:
-        report = work.consolidator.run()
-        session.show({"reason": reason, **report.to_dict()}, lambda: _tell(report, dry_run=False))
+        _show(session, work.consolidator.run(), associate(work.store), reason=reason)
 
     daemon = Daemon(consolidate, schedule, pressure, lambda: size_of(work.path))
     for number in (signal.SIGTERM, signal.SIGHUP):
