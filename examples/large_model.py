@@ -1,7 +1,7 @@
 """A language model in less memory than it has bytes: made of random numbers, planned, run.
 
 What random weights write means nothing. What it costs does: memory, and time on this machine's disk.
-`python examples/large_model.py MODEL RAM` runs a model in this process and answers in JSON.
+`python examples/large_model.py run|plan RAM` does it in this process and answers in JSON.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from arrowmind.bench.language.random_models import write_random_model
 from arrowmind.config import load_config
 from arrowmind.engine.folder import ModelFolder
 from arrowmind.engine.machine import disk_rate, memory_rate
-from arrowmind.engine.planning import Rates, RunPlan, plan_run
+from arrowmind.engine.planning import Rates, plan_run
 from arrowmind.errors import OptimizationError
 
 if TYPE_CHECKING:
@@ -63,16 +63,21 @@ def make(advance: Advance) -> None:
     write_random_model(MODEL, CONFIG, advance)
 
 
-def foretold(ram: int) -> RunPlan:
-    """What the planner says before the model is opened."""
-    threads = _native.ThreadPool(_native.available_cpus())
-    rates = Rates(memory_rate(threads), disk_rate(MODEL / "weights.arrow"))
-    return plan_run(ModelFolder(MODEL), load_config(), ram, rates)
+def foretold(ram: int) -> float:
+    """Tokens per second that the planner foretells, before the model is opened, in a process of its own.
+
+    What a process holds already counts, and the one that calls this has held other models.
+    """
+    return float(_apart("plan", str(ram))["tokens_per_second"])
 
 
 def run(ram: int) -> dict[str, Any]:
     """Runs the model in a process of its own; its memory is what the system says it had at most."""
-    command = [sys.executable, __file__, str(MODEL), str(ram)]
+    return _apart("run", str(ram))
+
+
+def _apart(*words: str) -> dict[str, Any]:
+    command = [sys.executable, __file__, *words]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise OptimizationError(f"running {MODEL} failed: {done.stderr.strip()[-500:]}")
@@ -80,20 +85,26 @@ def run(ram: int) -> dict[str, Any]:
     return found
 
 
-def main() -> None:
+def plan(ram: int) -> dict[str, Any]:
+    """What the planner says."""
+    threads = _native.ThreadPool(_native.available_cpus())
+    rates = Rates(memory_rate(threads), disk_rate(MODEL / "weights.arrow"))
+    return {"tokens_per_second": 1 / plan_run(ModelFolder(MODEL), load_config(), ram, rates).token_seconds}
+
+
+def generate(ram: int) -> dict[str, Any]:
     """Generates, and tells what it took."""
-    engine = ArrowEngine(sys.argv[1], ram=int(sys.argv[2]))
+    engine = ArrowEngine(MODEL, ram=ram)
     engine.generate([1, 2, 3], max_tokens=4, ignore_eos=True)
     started = time.perf_counter()
     made = engine.generate([4, 5, 6], max_tokens=TOKENS, ignore_eos=True, temperature=1000.0, seed=1)
     seconds = time.perf_counter() - started
-    values = {
+    return {
         "tokens_per_second": len(made.token_ids) / seconds,
         "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         "residency": engine.info().get("residency", {}),
     }
-    print(json.dumps(values))
 
 
 if __name__ == "__main__":
-    main()
+    print(json.dumps({"plan": plan, "run": generate}[sys.argv[1]](int(sys.argv[2]))))

@@ -18,9 +18,10 @@ from arrowmind.memory.steps import reached
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from arrowmind.memory.blocks import Space
     from arrowmind.memory.catalogue import Catalogue
     from arrowmind.memory.paths import StorePaths
-    from arrowmind.memory.snapshot import Snapshot, Space
+    from arrowmind.memory.snapshot import Snapshot
     from arrowmind.observe import Progress
 
 __all__ = ["AlignmentReport", "align", "joint_rows", "load_joint"]

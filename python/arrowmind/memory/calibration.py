@@ -16,7 +16,7 @@ from arrowmind import _native
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from arrowmind.memory.snapshot import Space
+    from arrowmind.memory.blocks import Space
 
     FloatArray = npt.NDArray[np.float32]
 

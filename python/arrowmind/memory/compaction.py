@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from arrowmind.memory.blocks import Block, Space
     from arrowmind.memory.catalogue import Catalogue
     from arrowmind.memory.rows import Rows
     from arrowmind.memory.segment import SegmentWriter
     from arrowmind.memory.settings import StoreSettings
-    from arrowmind.memory.snapshot import Block, Space
     from arrowmind.memory.tables import SegmentRow
 
 __all__ = [

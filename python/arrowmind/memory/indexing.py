@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+    from arrowmind.memory.blocks import Block
     from arrowmind.memory.catalogue import Catalogue
-    from arrowmind.memory.snapshot import Block, Snapshot
+    from arrowmind.memory.snapshot import Snapshot
 
 __all__ = ["rebuild_index", "stale_records", "update_index"]
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from arrowmind.memory.blocks import Filter
 from arrowmind.memory.links import add_links, linked_to, set_linked_to
 from arrowmind.memory.retrieval import with_text
-from arrowmind.memory.snapshot import Filter
 from arrowmind.memory.terms import STOP_WORDS, terms
 from arrowmind.memory.times import now_microseconds
 from arrowmind.memory.vector_search import nearest

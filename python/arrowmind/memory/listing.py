@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from arrowmind.memory.snapshot import Filter, Snapshot
+    from arrowmind.memory.blocks import Filter
+    from arrowmind.memory.snapshot import Snapshot
 
 __all__ = ["newest_ids"]
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from arrowmind.config import default_config
 from arrowmind.errors import InvalidArgumentError, MemoryStoreError
 from arrowmind.memory import tables
+from arrowmind.memory.blocks import Filter
 from arrowmind.memory.encoder import Encoders
 from arrowmind.memory.intake import Intake
 from arrowmind.memory.keeper import Keeper
@@ -16,7 +17,6 @@ from arrowmind.memory.paths import StorePaths
 from arrowmind.memory.recaller import UNKNOWN, Limits, Recaller
 from arrowmind.memory.session import SessionHolder
 from arrowmind.memory.settings import configured_recall_settings, configured_store_settings
-from arrowmind.memory.snapshot import Filter
 from arrowmind.memory.statistics import collect_stats
 from arrowmind.memory.verification import verify_store
 from arrowmind.memory.watching import Caller, Watch

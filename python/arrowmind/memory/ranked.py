@@ -26,11 +26,12 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from arrowmind.memory.blocks import Filter
     from arrowmind.memory.ranking.pool import Pool
     from arrowmind.memory.ranking.question import Question
     from arrowmind.memory.ranking.strategies import Strategy
     from arrowmind.memory.settings import RecallSettings
-    from arrowmind.memory.snapshot import Filter, Snapshot
+    from arrowmind.memory.snapshot import Snapshot
     from arrowmind.memory.store_view import StoreMemories
 
     TextLeg = Callable[[Snapshot, list[str], int, Filter], list[tuple[int, float]]]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from arrowmind.errors import InvalidArgumentError, MemoryStoreError
 from arrowmind.memory import tables
 from arrowmind.memory.attachments import attachments_of
+from arrowmind.memory.blocks import Filter
 from arrowmind.memory.drafts import clean_text
 from arrowmind.memory.lifecycle_tables import derivation_of, tier_of
 from arrowmind.memory.linking import link_new
@@ -27,7 +28,6 @@ from arrowmind.memory.retrieval import (
     to_hits,
     view,
 )
-from arrowmind.memory.snapshot import Filter
 from arrowmind.memory.terms import query_terms
 from arrowmind.memory.text_index import IndexDamagedError
 from arrowmind.memory.times import now_microseconds, to_microseconds

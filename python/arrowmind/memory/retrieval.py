@@ -24,11 +24,12 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from arrowmind.memory.attachments import Attachment
+    from arrowmind.memory.blocks import Filter
     from arrowmind.memory.lifecycle_tables import Derivation
     from arrowmind.memory.ranking.memories import Edges, TermStatistics
     from arrowmind.memory.rows import Content
     from arrowmind.memory.settings import RecallSettings
-    from arrowmind.memory.snapshot import Filter, Snapshot
+    from arrowmind.memory.snapshot import Snapshot
 
     FloatArray = npt.NDArray[np.float32]
     Details = Callable[[int], "Detail"]

@@ -3,168 +3,38 @@
 from __future__ import annotations
 
 import contextlib
+import operator
 from collections import defaultdict
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from arrowmind.errors import MemoryStoreError
 from arrowmind.memory import tables
+from arrowmind.memory.blocks import Block, Space
+from arrowmind.memory.directory import Directory
 from arrowmind.memory.lifecycle_tables import archived_ids
 from arrowmind.memory.rows import Rows, concatenate, rows_of_pending
 from arrowmind.memory.segment import open_segment
 from arrowmind.memory.spaces import HOME, TEXT, SpaceRow, all_spaces
-from arrowmind.memory.times import NEVER
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     import numpy.typing as npt
 
+    from arrowmind.memory.blocks import Filter
     from arrowmind.memory.catalogue import Catalogue
     from arrowmind.memory.tables import IndexRow, SegmentRow
 
-__all__ = ["Block", "Filter", "Snapshot", "SnapshotReader", "Space"]
+__all__ = ["Snapshot", "SnapshotReader"]
 
 _PENDING = "the catalogue"
 _ATTEMPTS = 5
 _NO_SPACE = SpaceRow(HOME, TEXT, 0, "")
-
-
-@dataclass(frozen=True)
-class Filter:
-    """What a recall leaves out.
-
-    Attributes:
-        now: memories that expired by then are left out, microseconds.
-        category: only this one, if given.
-        since: only memories from then on, microseconds, if given.
-        until: only memories before then, microseconds, if given.
-        namespace: only of this one, if given.
-        presence: bits of what a memory must hold.
-        archived: whether memories are looked for that no search finds.
-    """
-
-    now: int
-    category: int | None = None
-    since: int | None = None
-    until: int | None = None
-    namespace: int | None = None
-    presence: int = 0
-    archived: bool = False
-
-    def excluded(self, rows: Rows) -> npt.NDArray[np.bool_] | None:
-        """Which rows are left out; None when none is."""
-        masks = []
-        if rows.first_expiry != NEVER and rows.first_expiry <= self.now:
-            masks.append((rows.expires != NEVER) & (rows.expires <= self.now))
-        if self.category is not None:
-            masks.append(rows.categories != self.category)
-        if self.since is not None:
-            masks.append(rows.timestamps < self.since)
-        if self.until is not None:
-            masks.append(rows.timestamps >= self.until)
-        if self.namespace is not None:
-            masks.append(rows.namespaces != self.namespace)
-        if self.presence & ~rows.presence_of_all:
-            masks.append((rows.presences & self.presence) != self.presence)
-        return np.logical_or.reduce(masks) if masks else None
-
-    def admits(self, rows: Rows, chosen: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.bool_]:
-        """Which of a few rows are looked for."""
-        expires, timestamps = rows.expires[chosen], rows.timestamps[chosen]
-        admitted: npt.NDArray[np.bool_] = (expires == NEVER) | (expires > self.now)
-        if self.category is not None:
-            admitted &= rows.categories[chosen] == self.category
-        if self.since is not None:
-            admitted &= timestamps >= self.since
-        if self.until is not None:
-            admitted &= timestamps < self.until
-        if self.namespace is not None:
-            admitted &= rows.namespaces[chosen] == self.namespace
-        if self.presence:
-            admitted &= (rows.presences[chosen] & self.presence) == self.presence
-        return admitted
-
-
-@dataclass(frozen=True)
-class Block:
-    """Rows that are searched together, and which of them are forgotten.
-
-    Attributes:
-        rows: the rows.
-        dead: bool [n], or None when none is forgotten.
-        segment: where they lie; None for the catalogue.
-        archived: bool [n], what no search finds; None when nothing is.
-    """
-
-    rows: Rows
-    dead: npt.NDArray[np.bool_] | None
-    segment: SegmentRow | None
-    archived: npt.NDArray[np.bool_] | None = None
-
-    def excluded(self, wanted: Filter) -> npt.NDArray[np.bool_] | None:
-        """Which rows a search leaves out; None when none is."""
-        filtered = wanted.excluded(self.rows)
-        if self.dead is None or filtered is None:
-            return self.dead if filtered is None else filtered
-        return self.dead | filtered
-
-    def bitmap(self, wanted: Filter) -> npt.NDArray[np.uint8] | None:
-        """The same for the scan kernels, one bit per row."""
-        filtered = wanted.excluded(self.rows)
-        if filtered is None:
-            return self._hidden_bitmap
-        hidden = self._hidden
-        return np.packbits(filtered if hidden is None else filtered | hidden, bitorder="little")
-
-    @cached_property
-    def _hidden(self) -> npt.NDArray[np.bool_] | None:
-        """What no search finds: forgotten or archived."""
-        masks = [mask for mask in (self.dead, self.archived) if mask is not None]
-        return np.logical_or.reduce(masks) if masks else None
-
-    @cached_property
-    def _hidden_bitmap(self) -> npt.NDArray[np.uint8] | None:
-        return None if self._hidden is None else np.packbits(self._hidden, bitorder="little")
-
-    def is_live(self, row: int) -> bool:
-        """Whether the memory of this row is not forgotten."""
-        return self.dead is None or not self.dead[row]
-
-
-@dataclass(frozen=True)
-class Space:
-    """All vectors of one space.
-
-    Attributes:
-        row: number, name, dimension and encoder.
-        blocks: all rows; the last block is the catalogue's.
-    """
-
-    row: SpaceRow
-    blocks: tuple[Block, ...]
-
-    @property
-    def pending(self) -> Block:
-        """The rows in the catalogue."""
-        return self.blocks[-1]
-
-    @property
-    def vectors(self) -> int:
-        """Rows of all blocks, forgotten ones too."""
-        return sum(len(block.rows) for block in self.blocks)
-
-    def places(self, id_: int) -> Iterator[tuple[Block, int]]:
-        """Block and first row of each of its parts that holds a memory that is not forgotten."""
-        for block in self.blocks:
-            row = block.rows.find(id_)
-            if row is not None and block.is_live(row):
-                yield block, row
 
 
 @dataclass(frozen=True)
@@ -224,13 +94,8 @@ class Snapshot:
 
     def admitted(self, ids: Sequence[int], wanted: Filter) -> set[int]:
         """Those of the memories that are neither forgotten nor left out."""
-        sought = np.unique(np.asarray(ids, dtype=np.int64))
         found: set[int] = set()
-        for block in self.blocks:
-            rows = np.searchsorted(block.rows.ids, sought)
-            inside = rows < len(block.rows)
-            rows, ids_here = rows[inside], sought[inside]
-            rows = rows[block.rows.ids[rows] == ids_here]
+        for block, rows in self.home.grouped(np.unique(np.asarray(ids, dtype=np.int64))):
             live = wanted.admits(block.rows, rows)
             if block.dead is not None:
                 live &= ~block.dead[rows]
@@ -318,7 +183,7 @@ class SnapshotReader:
             ]
             waiting = _pending(db, row, 0)
             pending = Block(waiting, None, None, _mark(waiting, archived))
-            spaces.append(Space(row, (*blocks, pending)))
+            spaces.append(Space(row, (*blocks, pending), self._directory(row, blocks)))
         waiting = spaces[0].pending.rows
         return Snapshot(
             layout=layout,
@@ -329,6 +194,14 @@ class SnapshotReader:
             text_index=tables.text_index(db),
             joint=_text_or_none(tables.settings(db).get("joint")),
         )
+
+    def _directory(self, row: SpaceRow, blocks: Sequence[Block]) -> Directory:
+        """That of the last state, if the segments of a space are the same."""
+        parts = tuple(block.rows for block in blocks)
+        last = self._last.space(row.name) if self._last else None
+        known = last.directory if last is not None else Directory(())
+        same = len(known.parts) == len(parts) and all(map(operator.is_, known.parts, parts))
+        return known if same else Directory(parts)
 
     def _map(self, segments: list[SegmentRow], dimensions: dict[int, int]) -> None:
         mapped = {}

@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from arrowmind.memory import tables
+from arrowmind.memory.blocks import Filter
 from arrowmind.memory.paths import size_of
 from arrowmind.memory.records import StoreStats
-from arrowmind.memory.snapshot import Filter
 from arrowmind.memory.times import now_microseconds
 from arrowmind.memory.traits import MODALITIES
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from arrowmind.memory.blocks import Block, Space
     from arrowmind.memory.catalogue import Catalogue
     from arrowmind.memory.paths import StorePaths
-    from arrowmind.memory.snapshot import Block, Snapshot, Space
+    from arrowmind.memory.snapshot import Snapshot
 
     Mask = npt.NDArray[np.bool_]
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
-    from arrowmind.memory.snapshot import Filter
+    from arrowmind.memory.blocks import Filter
 
     Result = TypeVar("Result")
 

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from arrowmind.memory.snapshot import Block, Filter, Snapshot
+    from arrowmind.memory.blocks import Block, Filter
+    from arrowmind.memory.snapshot import Snapshot
     from arrowmind.memory.tables import IndexRow
 
 __all__ = ["TextSearcher"]

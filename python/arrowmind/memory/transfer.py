@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from arrowmind.memory.blocks import Block, Filter, Space
     from arrowmind.memory.records import Record
-    from arrowmind.memory.snapshot import Block, Filter, Snapshot, Space
+    from arrowmind.memory.snapshot import Snapshot
     from arrowmind.observe import Progress
 
     FloatArray = npt.NDArray[np.float32]

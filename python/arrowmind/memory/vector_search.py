@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from arrowmind.memory.blocks import Block, Filter, Space
     from arrowmind.memory.rows import Rows
     from arrowmind.memory.settings import RecallSettings
-    from arrowmind.memory.snapshot import Block, Filter, Space
 
     FloatArray = npt.NDArray[np.float32]
 
@@ -72,16 +72,12 @@ def nearest(
 
 def cosines_of(space: Space, query: FloatArray, ids: Sequence[int]) -> dict[int, Nearest]:
     """Cosine and window of given memories, as far as they are found."""
-    wanted = np.array(sorted(ids), dtype=np.int64)
     found: dict[int, Nearest] = {}
-    for block in space.blocks:
+    for block, first in space.grouped(np.unique(np.asarray(ids, dtype=np.int64))):
         rows = block.rows
-        first = np.searchsorted(rows.ids, wanted, side="left")
-        count = np.searchsorted(rows.ids, wanted, side="right") - first
-        starts, counts = first[count > 0], count[count > 0]
-        if not len(starts):
-            continue
-        spans = np.concatenate([np.arange(s, s + c) for s, c in zip(starts, counts, strict=True)])
+        counts = np.searchsorted(rows.ids, rows.ids[first], side="right") - first
+        # Rows of the windows of all of them: each first row, and as many after it as there are windows.
+        spans = np.repeat(first - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
         cosines = _native.scan_dot(rows.codes, rows.scales, query, spans.astype(np.uint32))
         found.update({item.id: item for item in _best_windows(_sorted(_Found.of(rows, spans, cosines)))})
     return found
