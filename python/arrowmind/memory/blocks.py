@@ -65,14 +65,14 @@ class Filter:
         return np.logical_or.reduce(masks) if masks else None
 
     @cached_property
-    def _takes_all(self) -> bool:
+    def takes_all(self) -> bool:
         """Whether only what has expired is left out."""
         given = (self.category, self.since, self.until, self.namespace)
         return not self.presence and all(value is None for value in given)
 
     def admits(self, rows: Rows, chosen: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.bool_]:
         """Which of a few rows are looked for."""
-        if self._takes_all and (rows.first_expiry == NEVER or rows.first_expiry > self.now):
+        if self.takes_all and (rows.first_expiry == NEVER or rows.first_expiry > self.now):
             return np.ones(len(chosen), dtype=np.bool_)
         expires, timestamps = rows.expires[chosen], rows.timestamps[chosen]
         admitted: npt.NDArray[np.bool_] = (expires == NEVER) | (expires > self.now)
@@ -165,11 +165,57 @@ class Space:
             yield self.blocks[number], rows
         waiting = self.pending.rows
         if len(waiting):
-            found = np.searchsorted(waiting.ids, ids)
-            found = found[found < len(waiting)]
-            rows = found[np.isin(waiting.ids[found], ids)]
+            found = np.minimum(np.searchsorted(waiting.ids, ids), len(waiting) - 1)
+            rows = found[waiting.ids[found] == ids]
             if len(rows):
                 yield self.pending, rows
+
+    @cached_property
+    def _forgotten(self) -> npt.NDArray[np.bool_]:
+        """What is forgotten, in the order of the directory."""
+        return self._marked("dead")
+
+    @cached_property
+    def _archived(self) -> npt.NDArray[np.bool_]:
+        return self._marked("archived")
+
+    def _marked(self, name: str) -> npt.NDArray[np.bool_]:
+        marks = [np.empty(0, np.bool_)]
+        for block in self.blocks[:-1]:
+            mask, first = getattr(block, name), block.rows.first_rows
+            marks.append(np.zeros(len(first), np.bool_) if mask is None else mask[first])
+        return self.directory.in_order(np.concatenate(marks))
+
+    def living(self, ids: IntArray, *, archived: bool) -> list[int]:
+        """Those of some memories, ascending and unique, that are not forgotten.
+
+        Args:
+            ids: of the memories.
+            archived: whether those count that no search finds.
+        """
+        places = self.directory.places(ids)
+        places = places[~self._forgotten[places]]
+        if not archived:
+            places = places[~self._archived[places]]
+        found: list[int] = self.directory.ids[places].tolist()
+        waiting = self.pending
+        rows = np.minimum(np.searchsorted(waiting.rows.ids, ids), max(len(waiting.rows) - 1, 0))
+        rows = rows[waiting.rows.ids[rows] == ids] if len(waiting.rows) else rows[:0]
+        if waiting.archived is not None and not archived:
+            rows = rows[~waiting.archived[rows]]
+        return [*found, *waiting.rows.ids[rows].tolist()]
+
+    def moments(self, ids: IntArray) -> dict[int, tuple[int, int]]:
+        """When those of some memories, ascending and unique, were told, and their namespaces' numbers."""
+        directory, waiting = self.directory, self.pending.rows
+        places = directory.places(ids)
+        values = zip(
+            directory.timestamps[places].tolist(), directory.namespaces[places].tolist(), strict=True
+        )
+        found = dict(zip(directory.ids[places].tolist(), values, strict=True))
+        for row in np.searchsorted(waiting.ids, ids[np.isin(ids, waiting.ids)]).tolist():
+            found[int(waiting.ids[row])] = (int(waiting.timestamps[row]), int(waiting.namespaces[row]))
+        return found
 
     def around(self, ids: IntArray, reach: int) -> IntArray:
         """Ids next to those of some memories in number, nearest first, int64 [n, 2, reach].

@@ -18,6 +18,7 @@ from arrowmind.memory.lifecycle_tables import archived_ids
 from arrowmind.memory.rows import Rows, concatenate, rows_of_pending
 from arrowmind.memory.segment import open_segment
 from arrowmind.memory.spaces import HOME, TEXT, SpaceRow, all_spaces
+from arrowmind.memory.times import NEVER
 
 if TYPE_CHECKING:
     import sqlite3
@@ -94,8 +95,10 @@ class Snapshot:
 
     def admitted(self, ids: Sequence[int], wanted: Filter) -> set[int]:
         """Those of the memories that are neither forgotten nor left out."""
-        found: set[int] = set()
-        for block, rows in self.home.grouped(np.unique(np.asarray(ids, dtype=np.int64))):
+        sought, found = np.unique(np.asarray(ids, dtype=np.int64)), set()
+        if wanted.takes_all and not self._has_expired(wanted.now):
+            return set(self.home.living(sought, archived=wanted.archived))
+        for block, rows in self.home.grouped(sought):
             live = wanted.admits(block.rows, rows)
             if block.dead is not None:
                 live &= ~block.dead[rows]
@@ -103,6 +106,9 @@ class Snapshot:
                 live &= ~block.archived[rows]
             found.update(block.rows.ids[rows[live]].tolist())
         return found
+
+    def _has_expired(self, now: int) -> bool:
+        return any(NEVER != block.rows.first_expiry <= now for block in self.blocks)
 
 
 class SnapshotReader:

@@ -91,7 +91,7 @@ class StoreMemories:
         ascending, places = np.unique(ids, return_inverse=True)
         around = self._snapshot.home.around(ascending, _REACH)
         listed = np.unique(np.append(around[around >= 0], ascending))
-        moments = self._moments(listed)
+        moments = self._snapshot.home.moments(listed)
         live = self._snapshot.admitted(listed.tolist(), self._wanted)
         chosen = np.array(
             [
@@ -101,15 +101,6 @@ class StoreMemories:
             dtype=np.int64,
         ).reshape(-1, 2)
         return chosen[places]
-
-    def _moments(self, ids: IntArray) -> dict[int, tuple[int, int]]:
-        """When some memories were told, and the number of their namespace."""
-        found: dict[int, tuple[int, int]] = {}
-        for block, rows in self._snapshot.home.grouped(ids):
-            columns = block.rows
-            values = zip(columns.timestamps[rows].tolist(), columns.namespaces[rows].tolist(), strict=True)
-            found.update(zip(columns.ids[rows].tolist(), values, strict=True))
-        return found
 
 
 _GONE = Told("", 0, "")

@@ -72,15 +72,15 @@ def nearest(
 
 def cosines_of(space: Space, query: FloatArray, ids: Sequence[int]) -> dict[int, Nearest]:
     """Cosine and window of given memories, as far as they are found."""
-    found: dict[int, Nearest] = {}
+    parts = []
     for block, first in space.grouped(np.unique(np.asarray(ids, dtype=np.int64))):
         rows = block.rows
         counts = np.searchsorted(rows.ids, rows.ids[first], side="right") - first
         # Rows of the windows of all of them: each first row, and as many after it as there are windows.
         spans = np.repeat(first - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
         cosines = _native.scan_dot(rows.codes, rows.scales, query, spans.astype(np.uint32))
-        found.update({item.id: item for item in _best_windows(_sorted(_Found.of(rows, spans, cosines)))})
-    return found
+        parts.append(_Found.of(rows, spans, cosines))
+    return {item.id: item for item in _best_windows(_sorted(_join(parts)))} if parts else {}
 
 
 def _scan_all(
