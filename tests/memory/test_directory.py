@@ -14,13 +14,13 @@ from arrowmind.memory.lifecycle import Change
 from arrowmind.memory.lifecycle_tables import ARCHIVED
 from arrowmind.memory.times import now_microseconds
 
-COUNT = 90
+COUNT = 100
 
 
 @pytest.fixture(scope="module")
 def snapshot(tmp_path_factory):
     """Long and short texts in several segments and in the catalogue, some forgotten, some archived."""
-    settings_ = StoreSettings(flush_rows=25, merge_count=3, dead_share=0.9)
+    settings_ = StoreSettings(flush_rows=25, merge_count=50, dead_share=0.9)
     folder = tmp_path_factory.mktemp("directory") / "s"
     with MemoryStore(folder, FakeEncoder(16), settings=settings_) as store:
         for start in range(0, COUNT, 10):
