@@ -8,7 +8,7 @@ from tests.memory.fake_encoder import FakeEncoder, FakeImages, FakeSounds, pictu
 
 from arrowmind.errors import InvalidArgumentError
 from arrowmind.memory import MemoryStore, RecallSettings, StoreSettings
-from arrowmind.memory.calibration import Baseline
+from arrowmind.memory.calibration import Baseline, baseline
 
 ANIMALS = ["dog", "cat", "horse", "crow", "whale", "newt", "hen", "bee", "fox", "owl", "yak", "eel"]
 ENGINES = {"image_engine": FakeImages(), "audio_engine": FakeSounds()}
@@ -100,3 +100,17 @@ def test_a_share_tells_how_rare_a_cosine_is():
     assert among_images.share(0.1) == 0
     assert among_images.share(0.3) > among_texts.share(0.45)
     assert Baseline(0.0, 0.001).share(1.0) == 1
+
+
+def test_memories_without_a_text_are_no_measure_of_texts(tmp_path):
+    """Their vectors of zeros would make every other cosine look rare."""
+    chance = np.random.default_rng(2)
+    with MemoryStore(tmp_path / "s") as store:
+        store.remember_many([f"t{i}" for i in range(40)], chance.standard_normal((40, 64)))
+        query = chance.standard_normal(64).astype(np.float32)
+        query /= np.linalg.norm(query)
+        before = baseline(store._sessions.current.snapshot().home, query)
+        silent = {"text": np.zeros((400, 64)), "image": chance.standard_normal((400, 48))}
+        store.remember_many([f"i{i}" for i in range(400)], silent)
+        after = baseline(store._sessions.current.snapshot().home, query)
+    assert after.deviation > 0.5 * before.deviation

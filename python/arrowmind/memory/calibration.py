@@ -62,6 +62,8 @@ def baseline(space: Space, query: FloatArray) -> Baseline:
         rows = block.rows
         here = wanted[(wanted >= start) & (wanted < start + len(rows))] - start
         if len(here):
+            # A memory without this kind has a vector of zeros in the space of texts; it is no measure.
+            here = here[rows.scales[here] > 0]
             cosines.append(_native.scan_dot(rows.codes, rows.scales, query, here.astype(np.uint32)))
         start += len(rows)
     found = np.concatenate(cosines).astype(np.float64)

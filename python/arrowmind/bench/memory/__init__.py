@@ -6,6 +6,7 @@
     telling         a conversation as a store remembers it
     measures        found or not, of one question; their means
     asking          every question to the store
+    mixed           one kind of content asked for by another
     tuning          weights learned on the other conversations
     report          tables
     targets         the numbers we hold ourselves to

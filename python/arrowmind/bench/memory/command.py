@@ -1,4 +1,4 @@
-"""`arrowmind bench memory`: what the memory finds of long conversations; measure, print, keep as JSON."""
+"""`arrowmind bench memory`: what the memory finds of conversations and across kinds; print, keep as JSON."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from arrowmind.bench.memory.conversations import Conversation
+    from arrowmind.bench.targets import Verdict
     from arrowmind.memory import TextEncoder
     from arrowmind.observe import Progress
 
@@ -37,13 +38,18 @@ def main(words: Sequence[str]) -> int:
         0, or 1 when `--check` finds an unreached target.
     """
     configure_logging("warning")
-    return _run(_parser().parse_args(list(words)))
+    parser = _parser()
+    options = parser.parse_args(list(words))
+    if options.locomo is None and options.mixed is None:
+        parser.error("give --locomo, --mixed or both")
+    return _run(options)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="arrowmind bench memory", description=__doc__)
     add = parser.add_argument
-    add("--locomo", type=Path, required=True, help="folder or file of LoCoMo conversations")
+    add("--locomo", type=Path, help="folder or file of LoCoMo conversations")
+    add("--mixed", type=int, metavar="N", help="N memories of text, image and sound by synthetic encoders")
     add("--model", type=Path, help="model folder of the encoder (default: all-MiniLM-L6-v2 in INT8)")
     add("--source", type=Path, help="Hugging Face folder to make it from")
     add("--cache", type=Path, default=Path("results/cache"), help="where that is kept")
@@ -56,17 +62,27 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(options: argparse.Namespace) -> int:
     from arrowmind import ArrowEngine  # noqa: PLC0415  not needed for --help
+    from arrowmind.bench.hardware import hardware_record  # noqa: PLC0415
     from arrowmind.bench.memory.conversations import read_conversations  # noqa: PLC0415
+    from arrowmind.bench.memory.mixed import judge_mixed, measure_mixed  # noqa: PLC0415
     from arrowmind.bench.memory.report import print_memory_result  # noqa: PLC0415
     from arrowmind.bench.memory.targets import judge_memory  # noqa: PLC0415
 
     started, clock = datetime.now(timezone.utc), time.monotonic()
-    conversations = read_conversations(options.locomo)
-    engine = ArrowEngine(options.model or _prepared(options.source, options.cache.resolve()))
-    with progress_or_lines() as progress:
-        measured = measure_memory(conversations, engine, progress, tune=not options.no_tuning)
-    verdicts = judge_memory(measured.get("held_out", measured["shipped"]))
-    result = {**_head(started, conversations, engine), **measured}
+    result: dict[str, Any] = {"format": FORMAT, "version": VERSION}
+    result |= {"started": started.isoformat(timespec="seconds"), "hardware": hardware_record()}
+    verdicts: list[Verdict] = []
+    if options.locomo is not None:
+        conversations = read_conversations(options.locomo)
+        engine = ArrowEngine(options.model or _prepared(options.source, options.cache.resolve()))
+        with progress_or_lines() as progress:
+            result |= measure_memory(conversations, engine, progress, tune=not options.no_tuning)
+        result["workload"] = _workload(conversations, engine)
+        verdicts += judge_memory(result.get("held_out", result["shipped"]))
+    if options.mixed is not None:
+        with progress_or_lines() as progress:
+            result["mixed"] = measure_mixed(options.mixed, progress)
+        verdicts += judge_mixed(result["mixed"])
     result["targets"] = [verdict.to_dict() for verdict in verdicts]
     result["seconds"] = time.monotonic() - clock
     path = write_result(result, options.out, "bench-memory")
@@ -130,18 +146,10 @@ def _prepared(source: Path | None, cache: Path) -> Path:
     return folder
 
 
-def _head(started: datetime, conversations: Sequence[Conversation], encoder: TextEncoder) -> dict[str, Any]:
-    from arrowmind.bench.hardware import hardware_record  # noqa: PLC0415
-
+def _workload(conversations: Sequence[Conversation], encoder: TextEncoder) -> dict[str, Any]:
     return {
-        "format": FORMAT,
-        "version": VERSION,
-        "started": started.isoformat(timespec="seconds"),
-        "hardware": hardware_record(),
-        "workload": {
-            "conversations": len(conversations),
-            "turns": sum(len(each.turns) for each in conversations),
-            "questions": sum(len(each.questions) for each in conversations),
-            "encoder": encoder.fingerprint,
-        },
+        "conversations": len(conversations),
+        "turns": sum(len(each.turns) for each in conversations),
+        "questions": sum(len(each.questions) for each in conversations),
+        "encoder": encoder.fingerprint,
     }

@@ -35,10 +35,20 @@ def print_memory_result(
 ) -> None:
     """Print everything a run measured."""
     shown = console or Console(width=None if sys.stdout.isatty() else _WIDTH)
-    hardware, workload = result["hardware"], result["workload"]
+    hardware = result["hardware"]
+    shown.print(f"{hardware['cpu']}, {hardware['cpus']} processors")
+    if "workload" in result:
+        _print_conversations(result, shown)
+    if "mixed" in result:
+        _print_mixed(result["mixed"], shown)
+    shown.print(target_table(verdicts))
+
+
+def _print_conversations(result: Mapping[str, Any], shown: Console) -> None:
+    workload = result["workload"]
     shown.print(
-        f"{hardware['cpu']}, {hardware['cpus']} processors; {workload['conversations']} conversations, "
-        f"{workload['turns']} turns, {workload['questions']} questions"
+        f"{workload['conversations']} conversations, {workload['turns']} turns, "
+        f"{workload['questions']} questions"
     )
     for name, title in (
         ("held_out", "weights learned on the other conversations"),
@@ -50,7 +60,21 @@ def print_memory_result(
         shown.print(means_table({fold["conversation"]: fold["means"]["all"]}, "held out"))
     recall = result["recall"]
     shown.print(f"one recall: p50 {recall['p50_ms']:.1f} ms, p99 {recall['p99_ms']:.1f} ms")
-    shown.print(target_table(verdicts))
+
+
+def _print_mixed(mixed: Mapping[str, Any], shown: Console) -> None:
+    table = Table(title=f"{mixed['memories']} memories of text, image and sound, synthetic encoders")
+    table.add_column("among the best ten")
+    table.add_column("found", justify="right")
+    for where in ("together", "apart"):
+        for what, share in mixed[where].items():
+            table.add_row(f"{what}, stored {where}", f"{share:.1f} %")
+    shown.print(table)
+    recall = mixed["recall"]
+    shown.print(
+        f"one recall: p50 {recall['p50_ms']:.1f} ms, p99 {recall['p99_ms']:.1f} ms; "
+        f"aligned in {mixed['align_seconds']:.1f} s"
+    )
 
 
 def means_table(rows: Means, title: str) -> Table:
