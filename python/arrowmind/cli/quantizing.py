@@ -61,7 +61,11 @@ class CodeOptions(OptionGroup):
     ] = None
     pair_bound: Annotated[
         bool | None,
-        typer.Option("--pair-bound/--no-pair-bound", help="Bind symmetric int8 codes together in fours."),
+        typer.Option("--pair-bound/--no-pair-bound", help="Bind symmetric int8 codes together."),
+    ] = None
+    bound_columns: Annotated[
+        int | None,
+        typer.Option("--bound-columns", metavar="2|4", help="So many: 4 is faster on AVX2, 2 loses less."),
     ] = None
     activation: Annotated[
         str | None,
