@@ -9,11 +9,14 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
+from arrowmind.observe import get_logger
+
 if TYPE_CHECKING:
     import sqlite3
 
 __all__ = ["count_write", "seal", "seal_problem"]
 
+_log = get_logger(__name__)
 _DIGEST, _COUNT, _WRITES = "seal", "seal_writes", "writes"
 # Access counters are not durable, and the seal itself is written after it is made.
 _LEFT_OUT = {"access"}
@@ -36,11 +39,13 @@ def _writes(db: sqlite3.Connection) -> int:
 
 def seal(db: sqlite3.Connection) -> None:
     """Notes the digest of the present rows, unless it is noted already. The caller holds a transaction."""
-    writes, sealed = (
-        _writes(db),
-        dict(db.execute("SELECT name, value FROM setting WHERE name = ?", (_COUNT,))),
-    )
-    if sealed.get(_COUNT) == writes or _rows(db) > _MOST_ROWS:
+    writes = _writes(db)
+    sealed = db.execute("SELECT value FROM setting WHERE name = ?", (_COUNT,)).fetchone()
+    if sealed == (writes,):
+        return
+    rows = _rows(db)
+    if rows > _MOST_ROWS:
+        _log.info("catalogue_not_sealed", rows=rows, most=_MOST_ROWS)
         return
     pairs = [(_DIGEST, _digest(db)), (_COUNT, writes)]
     db.executemany("INSERT OR REPLACE INTO setting VALUES (?, ?)", pairs)
