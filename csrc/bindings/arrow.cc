@@ -184,6 +184,19 @@ NumpyArray binary_item(const BinaryHandle& self, int64_t i) {
   return view(self, range, {static_cast<size_t>(range.size)}, nb::dtype<uint8_t>());
 }
 
+// What is not UTF-8 is read as U+FFFD: for what may be damaged and is only searched.
+nb::list binary_decoded(const BinaryHandle& self, const std::vector<int64_t>& rows) {
+  const auto* data = reinterpret_cast<const char*>(self.batch->mapping()->data());
+  nb::list strings;
+  for (const int64_t row : rows) {
+    const arrow::FileRange range = self.range(binary_index(self, row));
+    PyObject* text = PyUnicode_DecodeUTF8(range.size > 0 ? data + range.offset : "", range.size, "replace");
+    if (text == nullptr) throw nb::python_error();
+    strings.append(nb::steal(text));
+  }
+  return strings;
+}
+
 // --- file
 
 nb::dict to_dict(const arrow::KeyValues& pairs) {
@@ -237,6 +250,8 @@ void bind_columns(nb::module_& m) {
   nb::class_<BinaryHandle>(m, "BinaryColumn", "Binary values of a mapped file, without copies.")
       .def("__len__", [](const BinaryHandle& self) { return self.column->length; })
       .def("__getitem__", &binary_item, nb::arg("i"), "Read-only uint8 view of value `i`; empty for a null.")
+      .def("decoded", &binary_decoded, nb::arg("rows"),
+           "Values of some rows as texts; what is not UTF-8 is read as U+FFFD.")
       .def(
           "offset",
           [](const BinaryHandle& self, int64_t i) { return self.range(binary_index(self, i)).offset; },

@@ -31,6 +31,7 @@ NB_MODULE(_native, m) {
   arrowmind::bindings::bind_arrow(m);
   arrowmind::bindings::bind_base(m);
   arrowmind::bindings::bind_interchange(m);
+  arrowmind::bindings::bind_lexical(m);
   arrowmind::bindings::bind_linear(m);
   arrowmind::bindings::bind_qmatmul(m);
   arrowmind::bindings::bind_activate(m);

@@ -1,5 +1,7 @@
 """Types of the native core. Sections follow csrc/bindings, one per file."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -111,6 +113,8 @@ class BinaryColumn:
     def __len__(self) -> int: ...
     def __getitem__(self, i: int) -> npt.NDArray[np.uint8]:
         """Read-only view of value ``i``; empty where the value is missing."""
+    def decoded(self, rows: list[int]) -> list[str]:
+        """Values of some rows as texts; what is not UTF-8 is read as U+FFFD."""
     def offset(self, i: int) -> int:
         """File offset of value ``i`` in bytes."""
     def is_null(self, i: int) -> bool:
@@ -236,7 +240,33 @@ def linear_run(
 def linear_is_paired(tensor: dict[str, object]) -> bool:
     """Whether neighbouring int8 codes stay within 128 in sum; reads them all."""
 
+# --- lexical
+
+def count_terms(
+    texts: list[str], terms: list[str]
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]: ...
+
 # --- scan
+
+class ScanTables:
+    """Tables that are searched as if they were one; row numbers go on from each to the next."""
+
+    def __init__(
+        self,
+        codes: list[npt.NDArray[np.int8]],
+        scales: list[npt.NDArray[np.float32]],
+        signs: list[npt.NDArray[np.uint8] | None],
+    ) -> None: ...
+    def top_bits(
+        self,
+        query: npt.NDArray[np.uint8],
+        top: int,
+        excluded: Sequence[npt.NDArray[np.uint8] | None],
+        threads: int = 1,
+    ) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int32]]: ...
+    def dot(
+        self, query: npt.NDArray[np.float32], rows: npt.NDArray[np.int64], threads: int = 1
+    ) -> npt.NDArray[np.float32]: ...
 
 def scan_top_bits(
     codes: npt.NDArray[np.uint8],

@@ -263,3 +263,53 @@ def test_bad_arguments_are_refused():
         _native.scan_top_bits(bits, bits[0], 1, threads=0)
     with pytest.raises(KernelError, match="no kernel is called"):
         _native.scan_run("scan_bits_abacus", bits, bits[0])
+
+
+def tables(rng: np.random.Generator, lengths: list[int], dim: int, signed: list[bool]):
+    codes = [random_int8(rng, n, dim) for n in lengths]
+    scales = [rng.random(n, dtype=np.float32) for n in lengths]
+    signs = [random_bits(rng, n, 3) if has else None for n, has in zip(lengths, signed, strict=True)]
+    return codes, scales, signs
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_tables_are_searched_as_one(threads):
+    rng = np.random.default_rng(SEED)
+    lengths, signed = [5, 0, 40_000, 70, 3000], [True, True, True, False, True]
+    codes, scales, signs = tables(rng, lengths, 24, signed)
+    together = _native.ScanTables(codes, scales, signs)
+    starts = np.cumsum([0, *lengths])
+    bits = random_bits(rng, 1, 3)[0]
+    hidden = [rng.random(n) < 0.3 for n in lengths]
+    bitmaps = [np.packbits(mask, bitorder="little") if i != 3 else None for i, mask in enumerate(hidden)]
+    distances, rows = [], []
+    for start, part, mask in zip(starts, signs, hidden, strict=False):
+        if part is not None:
+            distances.append(hamming(part, bits)[~mask])
+            rows.append(start + np.flatnonzero(~mask))
+    expected = ordered_best(np.concatenate(distances), 500, np.concatenate(rows))
+    found, near = together.top_bits(bits, 500, bitmaps, threads)
+    assert np.array_equal(found, expected)
+    assert np.array_equal(near, np.sort(np.concatenate(distances))[:500])
+
+    query = rng.standard_normal(24).astype(np.float32)
+    chosen = rng.integers(0, starts[-1], 2000)
+    alone = np.concatenate([_native.scan_dot(c, s, query) for c, s in zip(codes, scales, strict=True)])
+    assert np.array_equal(together.dot(query, chosen, threads), alone[chosen])
+    assert len(together.dot(query, chosen[:0], threads)) == 0
+
+
+def test_tables_check_what_they_are_given():
+    codes, scales, signs = tables(np.random.default_rng(SEED), [4, 6], 8, [True, False])
+    for wrong in ((codes, scales[:1], signs), (codes, scales[::-1], signs), (codes, scales, signs[::-1])):
+        with pytest.raises(InvalidArgumentError):
+            _native.ScanTables(*map(list, wrong))
+    with pytest.raises(TypeError, match="C-ordered"):
+        _native.ScanTables([codes[0][:, ::2]], scales[:1], [None])
+    both = _native.ScanTables(codes, scales, signs)
+    for rows in ([-1], [10]):
+        with pytest.raises(InvalidArgumentError, match="row number"):
+            both.dot(np.zeros(8, np.float32), np.array(rows))
+    with pytest.raises(InvalidArgumentError, match="excluded"):
+        both.top_bits(np.zeros(3, np.uint8), 1, [None])
+    assert len(_native.ScanTables([], [], []).top_bits(np.zeros(3, np.uint8), 1, [])[0]) == 0

@@ -70,16 +70,15 @@ def test_living_and_moments(snapshot, ids, archived):
             hidden = place[0].archived is not None and place[0].archived[place[1]]
             if archived or not hidden:
                 expected.add(id_)
-    assert set(snapshot.home.living(array, archived=archived)) == expected
+    assert set(array[snapshot.home.living(array, archived=archived)].tolist()) == expected
     assert snapshot.admitted(ids, wanted) == expected
     odd = next(number for number, name in snapshot.namespaces.items() if name == "odd")
-    told = snapshot.home.moments(array)
-    places = {id_: alone(snapshot, id_) for id_ in ids}
-    assert told == {
-        id_: (int(place[0].rows.timestamps[place[1]]), int(place[0].rows.namespaces[place[1]]))
-        for id_, place in places.items()
-        if place
-    }
+    moments, namespaces = snapshot.home.moments(array)
+    told = dict(zip(ids, zip(moments.tolist(), namespaces.tolist(), strict=True), strict=True))
+    for id_ in ids:
+        place = alone(snapshot, id_)
+        found = place and (place[0].rows.timestamps[place[1]], place[0].rows.namespaces[place[1]])
+        assert told[id_] == (found or (-1, -1))
     # A filter takes the way through the blocks.
     mine = snapshot.admitted(ids, Filter(now_microseconds(), namespace=odd, archived=archived))
     assert mine == {id_ for id_ in expected if told[id_][1] == odd}
@@ -94,3 +93,16 @@ def test_around(snapshot, ids, reach):
         lower, higher = [i for i in reversed(known) if i < id_], [i for i in known if i > id_]
         assert below == (lower + [-1] * reach)[:reach]
         assert above == (higher + [-1] * reach)[:reach]
+
+
+@settings(deadline=None, derandomize=True, max_examples=200)
+@given(IDS)
+def test_numbering(snapshot, ids):
+    home = snapshot.home
+    rows = home.rows_of(np.array(ids, np.int64))
+    owners, windows = home.numbering.ids_and_windows(rows)
+    assert owners.tolist() == sorted(owners.tolist(), key=lambda id_: rows[owners.tolist().index(id_)])
+    assert sorted(owners.tolist()) == [id_ for id_ in ids if alone(snapshot, id_)]
+    assert not windows.any()
+    counts = [block.rows.window_count(row) for block, row in (alone(snapshot, id_) for id_ in owners.tolist())]
+    assert home.numbering.windows_of(rows).tolist() == counts

@@ -112,7 +112,9 @@ class BlockScan {
       for (int64_t j = i; j < end; ++j) {
         if (keys_[j] > bound) continue;
         const uint32_t row = static_cast<uint32_t>(row_number(p, j));
-        if (!is_excluded(search_, row)) selector.add(static_cast<Ranked>(keys_[j]) << 32 | row);
+        if (!is_excluded(search_, row)) {
+          selector.add(static_cast<Ranked>(keys_[j]) << 32 | (row + search_.offset));
+        }
       }
     }
   }
@@ -122,6 +124,23 @@ class BlockScan {
   alignas(64) std::array<int32_t, kBlock> values_;
   alignas(64) std::array<uint32_t, kBlock> keys_;
 };
+
+// Rows of one table that a thread takes at once.
+struct Task {
+  const Search* search;
+  int64_t begin;
+  int64_t end;
+};
+
+std::vector<Task> tasks_of(std::span<const Search> parts) {
+  std::vector<Task> tasks;
+  for (const Search& part : parts) {
+    for (int64_t begin = 0; begin < part.params.count; begin += kTaskRows) {
+      tasks.push_back({&part, begin, std::min(begin + kTaskRows, part.params.count)});
+    }
+  }
+  return tasks;
+}
 
 }  // namespace
 
@@ -138,16 +157,23 @@ float score_of(Ranked ranked) {
 }
 
 std::vector<Ranked> top_rows(const Search& search, ThreadPool& pool) {
-  if (search.top <= 0 || search.params.count <= 0) return {};
-  const int64_t top = std::min(search.top, search.params.count);
-  const Function kernel = select(search.codes).run;
-  const uint32_t max_key = search.codes == Codes::kBits ? search.max_distance : kNanKey;
+  return top_rows(std::span(&search, 1), pool);
+}
+
+std::vector<Ranked> top_rows(std::span<const Search> parts, ThreadPool& pool) {
+  const std::vector<Task> tasks = tasks_of(parts);
+  if (tasks.empty() || parts[0].top <= 0) return {};
+  int64_t rows = 0;
+  for (const Search& part : parts) rows += part.params.count;
+  const int64_t top = std::min(parts[0].top, rows);
+  const Function kernel = select(parts[0].codes).run;
+  const uint32_t max_key = parts[0].codes == Codes::kBits ? parts[0].max_distance : kNanKey;
   std::vector<Selector> selectors(static_cast<size_t>(pool.threads()), Selector(top, max_key));
-  pool.run(ceil_div(search.params.count, kTaskRows), [&](int64_t task, int worker) {
-    BlockScan scan(search, kernel);
-    const int64_t end = std::min((task + 1) * kTaskRows, search.params.count);
-    for (int64_t begin = task * kTaskRows; begin < end; begin += kBlock) {
-      scan.run(begin, std::min(kBlock, end - begin), selectors[static_cast<size_t>(worker)]);
+  pool.run(static_cast<int64_t>(tasks.size()), [&](int64_t number, int worker) {
+    const Task& task = tasks[static_cast<size_t>(number)];
+    BlockScan scan(*task.search, kernel);
+    for (int64_t begin = task.begin; begin < task.end; begin += kBlock) {
+      scan.run(begin, std::min(kBlock, task.end - begin), selectors[static_cast<size_t>(worker)]);
     }
   });
   Selector all(top, max_key);

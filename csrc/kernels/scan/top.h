@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "base/thread_pool.h"
@@ -18,6 +19,7 @@ struct Search {
   const uint8_t* excluded = nullptr;  // bitmap over row numbers, lowest bit first; a set bit skips the row
   int64_t top = 0;
   uint32_t max_distance = 0xffffffffu;  // kBits: farther rows are passed over
+  uint32_t offset = 0;                  // added to the numbers of rows that are found
 };
 
 // A row and its rank among all rows in one number: the key (smaller is better) above, the row number below.
@@ -28,6 +30,10 @@ float score_of(Ranked ranked);       // kI8; a NaN score ranks last and reads as
 
 // Best first, at most `top`. Memory: about 2 * top + 4096 candidates for each thread.
 std::vector<Ranked> top_rows(const Search& search, ThreadPool& pool);
+
+// The same of several tables of one kind of codes, as if they were one; `top` and `max_distance` are those of
+// the first, and offset + rows must fit in 32 bits.
+std::vector<Ranked> top_rows(std::span<const Search> parts, ThreadPool& pool);
 
 // out[i] = score of params.rows[i] (or of row first + i), for kI8.
 void dot_scores(const Search& search, float* out);

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from arrowmind.memory.numbering import Numbering
 from arrowmind.memory.times import NEVER
 
 if TYPE_CHECKING:
@@ -186,36 +187,57 @@ class Space:
             marks.append(np.zeros(len(first), np.bool_) if mask is None else mask[first])
         return self.directory.in_order(np.concatenate(marks))
 
-    def living(self, ids: IntArray, *, archived: bool) -> list[int]:
-        """Those of some memories, ascending and unique, that are not forgotten.
+    def living(self, ids: IntArray, *, archived: bool) -> npt.NDArray[np.bool_]:
+        """Which of some memories, ascending and unique, are there and not forgotten.
 
         Args:
             ids: of the memories.
             archived: whether those count that no search finds.
         """
-        places = self.directory.places(ids)
-        places = places[~self._forgotten[places]]
-        if not archived:
-            places = places[~self._archived[places]]
-        found: list[int] = self.directory.ids[places].tolist()
-        waiting = self.pending
-        rows = np.minimum(np.searchsorted(waiting.rows.ids, ids), max(len(waiting.rows) - 1, 0))
-        rows = rows[waiting.rows.ids[rows] == ids] if len(waiting.rows) else rows[:0]
-        if waiting.archived is not None and not archived:
-            rows = rows[~waiting.archived[rows]]
-        return [*found, *waiting.rows.ids[rows].tolist()]
-
-    def moments(self, ids: IntArray) -> dict[int, tuple[int, int]]:
-        """When those of some memories, ascending and unique, were told, and their namespaces' numbers."""
-        directory, waiting = self.directory, self.pending.rows
-        places = directory.places(ids)
-        values = zip(
-            directory.timestamps[places].tolist(), directory.namespaces[places].tolist(), strict=True
-        )
-        found = dict(zip(directory.ids[places].tolist(), values, strict=True))
-        for row in np.searchsorted(waiting.ids, ids[np.isin(ids, waiting.ids)]).tolist():
-            found[int(waiting.ids[row])] = (int(waiting.timestamps[row]), int(waiting.namespaces[row]))
+        directory, waiting = self.directory, self.pending
+        places, found = directory.look_up(ids)
+        if len(directory.ids):
+            found &= ~self._forgotten[places]
+            if not archived:
+                found &= ~self._archived[places]
+        if len(waiting.rows):
+            rows = np.minimum(np.searchsorted(waiting.rows.ids, ids), len(waiting.rows) - 1)
+            here = waiting.rows.ids[rows] == ids
+            if waiting.archived is not None and not archived:
+                here &= ~waiting.archived[rows]
+            found |= here
         return found
+
+    def moments(self, ids: IntArray) -> tuple[IntArray, IntArray]:
+        """When some memories, ascending and unique, were told, and their namespaces' numbers.
+
+        Both are -1 for those that are not there.
+        """
+        directory, waiting = self.directory, self.pending.rows
+        places, found = directory.look_up(ids)
+        moments, namespaces = np.full(len(ids), -1, np.int64), np.full(len(ids), -1, np.int64)
+        if len(directory.ids):
+            moments[found] = directory.timestamps[places[found]]
+            namespaces[found] = directory.namespaces[places[found]]
+        if len(waiting):
+            rows = np.minimum(np.searchsorted(waiting.ids, ids), len(waiting) - 1)
+            here = waiting.ids[rows] == ids
+            moments[here], namespaces[here] = waiting.timestamps[rows[here]], waiting.namespaces[rows[here]]
+        return moments, namespaces
+
+    @cached_property
+    def numbering(self) -> Numbering:
+        """The rows of all blocks, counted on from each to the next."""
+        return Numbering([block.rows for block in self.blocks])
+
+    def rows_of(self, ids: IntArray) -> IntArray:
+        """First rows, in that numbering and ascending, of those of some memories that are there."""
+        directory, waiting, starts = self.directory, self.pending.rows, self.numbering.starts
+        rows = directory.rows_of(ids, starts)
+        if len(waiting):
+            found = np.minimum(np.searchsorted(waiting.ids, ids), len(waiting) - 1)
+            rows = np.append(rows, starts[-2] + found[waiting.ids[found] == ids])
+        return np.sort(rows)
 
     def around(self, ids: IntArray, reach: int) -> IntArray:
         """Ids next to those of some memories in number, nearest first, int64 [n, 2, reach].
@@ -224,6 +246,8 @@ class Space:
         there are no more.
         """
         waiting = self.pending.rows
+        if not len(waiting):
+            return _next_to(self.directory.ids, ids, reach)
         parts = (self.directory.ids, waiting.ids[waiting.first_rows])
         both = np.concatenate([_next_to(part, ids, reach) for part in parts], axis=2)
         distance = np.where(both < 0, np.iinfo(np.int64).max, np.abs(both - ids[:, None, None]))

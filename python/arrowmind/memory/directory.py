@@ -71,12 +71,23 @@ class Directory:
 
     def places(self, ids: IntArray) -> IntArray:
         """Where those of some memories stand in `ids` that are there."""
+        places, found = self.look_up(ids)
+        return places[found]
+
+    def look_up(self, ids: IntArray) -> tuple[IntArray, npt.NDArray[np.bool_]]:
+        """A place in `ids` for each of some memories, and whether it is there."""
         known = self.ids
         if not len(known):
-            return _NONE
+            return np.zeros(len(ids), dtype=np.int64), np.zeros(len(ids), dtype=np.bool_)
         places = np.minimum(np.searchsorted(known, ids), len(known) - 1)
-        found: IntArray = places[known[places] == ids]
-        return found
+        return places, known[places] == ids
+
+    def rows_of(self, ids: IntArray, starts: IntArray) -> IntArray:
+        """First rows of those of some memories that are there, block ``i`` counted from ``starts[i]``."""
+        _, owners, firsts, _ = self._sorted
+        places = self.places(ids)
+        rows: IntArray = starts[owners[places]] + firsts[places]
+        return rows
 
     def grouped(self, ids: IntArray) -> Iterator[tuple[int, IntArray]]:
         """Numbers of blocks with the first rows of those of some memories, ascending and unique, in them."""

@@ -69,11 +69,10 @@ def read_links(db: sqlite3.Connection, ids: Sequence[int], now: int) -> Edges:
         ids: of the memories.
         now: microseconds since 1970; recalls fade.
     """
-    rows = _rows(db, ids)
-    if not rows:
-        return Edges(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float64))
-    joined = np.concatenate(list(rows.values()))
-    sources = np.repeat(np.array(list(rows), dtype=np.int64), [len(row) for row in rows.values()])
+    packed = _packed_rows(db, ids)
+    joined = np.frombuffer(b"".join(packed.values()), dtype=_ROW)
+    counts = [len(row) // _ROW.itemsize for row in packed.values()]
+    sources = np.repeat(np.array(list(packed), dtype=np.int64), counts)
     weights = _faded(joined, now)
     return Edges(sources, joined["id"].astype(np.int64), weights).chosen(weights > 0)
 
@@ -130,6 +129,10 @@ def _exists(db: sqlite3.Connection) -> bool:
 
 
 def _rows(db: sqlite3.Connection, ids: Sequence[int]) -> dict[int, npt.NDArray[np.void]]:
+    return {id_: np.frombuffer(packed, dtype=_ROW) for id_, packed in _packed_rows(db, ids).items()}
+
+
+def _packed_rows(db: sqlite3.Connection, ids: Sequence[int]) -> dict[int, bytes]:
     if not ids or not _exists(db):
         return {}
     found = {}
@@ -138,8 +141,7 @@ def _rows(db: sqlite3.Connection, ids: Sequence[int]) -> dict[int, npt.NDArray[n
         marks = ",".join("?" * len(part))
         for id_, packed in db.execute(f"SELECT id, targets FROM link WHERE id IN ({marks})", part):
             # What a damaged row has behind its last whole link is left out.
-            whole = len(packed) // _ROW.itemsize
-            found[int(id_)] = np.frombuffer(packed, dtype=_ROW, count=whole)
+            found[int(id_)] = packed[: len(packed) - len(packed) % _ROW.itemsize]
     return found
 
 

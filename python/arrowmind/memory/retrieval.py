@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from arrowmind.memory.attachments import Attachment
     from arrowmind.memory.blocks import Filter
     from arrowmind.memory.lifecycle_tables import Derivation
-    from arrowmind.memory.ranking.memories import Edges, TermStatistics
+    from arrowmind.memory.ranking.memories import Edges, TermStatistics, Told
     from arrowmind.memory.rows import Content
     from arrowmind.memory.settings import RecallSettings
     from arrowmind.memory.snapshot import Snapshot
@@ -98,11 +98,13 @@ class Sources:
         words: the text leg: (id, BM25) of the best memories for some terms.
         statistics: how common terms are.
         links: what memories are linked with.
+        told: what this recall has read of memories, by id.
     """
 
     words: TextLeg
     statistics: Statistics
     links: LinksOf
+    told: dict[int, Told] = field(default_factory=dict)
 
 
 def rank(snapshot: Snapshot, question: Question, sources: Sources, settings: RecallSettings) -> list[Fused]:
@@ -124,6 +126,7 @@ def view(snapshot: Snapshot, question: Question, sources: Sources) -> StoreMemor
         question.wanted,
         lambda terms: sources.statistics(snapshot, terms),
         sources.links,
+        sources.told,
     )
 
 

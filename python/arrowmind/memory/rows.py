@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from arrowmind.columnar import crc32c
+from arrowmind.columnar import BinaryColumn, crc32c
 from arrowmind.errors import MemoryStoreError
 from arrowmind.memory.times import NEVER
 from arrowmind.memory.traits import Traits
@@ -130,6 +130,12 @@ class Rows:
     def text(self, row: int) -> str:
         """The text of the memory that begins at ``row``, unchecked: for the text index."""
         return bytes(self.texts[row]).decode(errors="replace")
+
+    def texts_at(self, rows: list[int]) -> list[str]:
+        """Texts of the memories that begin at some rows, unchecked."""
+        if isinstance(self.texts, BinaryColumn):
+            return self.texts.decoded(rows)
+        return [self.text(row) for row in rows]
 
     def content(self, row: int) -> Content:
         """The memory that begins at ``row``.

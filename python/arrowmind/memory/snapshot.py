@@ -15,6 +15,7 @@ from arrowmind.memory import tables
 from arrowmind.memory.blocks import Block, Space
 from arrowmind.memory.directory import Directory
 from arrowmind.memory.lifecycle_tables import archived_ids
+from arrowmind.memory.numbering import distinct
 from arrowmind.memory.rows import Rows, concatenate, rows_of_pending
 from arrowmind.memory.segment import open_segment
 from arrowmind.memory.spaces import HOME, TEXT, SpaceRow, all_spaces
@@ -95,16 +96,21 @@ class Snapshot:
 
     def admitted(self, ids: Sequence[int], wanted: Filter) -> set[int]:
         """Those of the memories that are neither forgotten nor left out."""
-        sought, found = np.unique(np.asarray(ids, dtype=np.int64)), set()
+        sought = distinct(np.asarray(ids, dtype=np.int64))
+        return set(sought[self.admits(sought, wanted)].tolist())
+
+    def admits(self, ids: npt.NDArray[np.int64], wanted: Filter) -> npt.NDArray[np.bool_]:
+        """Which of the memories, ascending and unique, are neither forgotten nor left out."""
         if wanted.takes_all and not self._has_expired(wanted.now):
-            return set(self.home.living(sought, archived=wanted.archived))
-        for block, rows in self.home.grouped(sought):
+            return self.home.living(ids, archived=wanted.archived)
+        found = np.zeros(len(ids), dtype=np.bool_)
+        for block, rows in self.home.grouped(ids):
             live = wanted.admits(block.rows, rows)
             if block.dead is not None:
                 live &= ~block.dead[rows]
             if block.archived is not None and not wanted.archived:
                 live &= ~block.archived[rows]
-            found.update(block.rows.ids[rows[live]].tolist())
+            found[np.searchsorted(ids, block.rows.ids[rows[live]])] = True
         return found
 
     def _has_expired(self, now: int) -> bool:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from arrowmind.memory.numbering import distinct
 from arrowmind.memory.ranking.memories import Edges, TermStatistics, Told
 from arrowmind.memory.ranking.question import speaker_of
 from arrowmind.memory.vector_search import cosines_of
@@ -40,6 +41,7 @@ class StoreMemories:
         wanted: Filter,
         statistics: Callable[[Sequence[str]], TermStatistics],
         links: Callable[[Sequence[int]], Edges],
+        told: dict[int, Told],
     ) -> None:
         """Sets it up.
 
@@ -49,24 +51,26 @@ class StoreMemories:
             wanted: which memories may be found.
             statistics: how common terms are.
             links: what some memories are linked with.
+            told: what was read already; grows.
         """
         self._snapshot = snapshot
         self._vector = vector
         self._wanted = wanted
         self._links = links
         self.statistics = statistics
-        self._told: dict[int, Told] = {}
+        self._told = told
         self.nearest: dict[int, Nearest] = {}
 
     def told(self, ids: Sequence[int]) -> list[Told]:
         """The memories with these ids, in the same order."""
-        missing = np.array(sorted({id_ for id_ in ids if id_ not in self._told}), dtype=np.int64)
+        missing = distinct(np.array([id_ for id_ in ids if id_ not in self._told], dtype=np.int64))
         for block, rows in self._snapshot.home.grouped(missing):
+            if block.dead is not None:
+                rows = rows[~block.dead[rows]]
+            texts = block.rows.texts_at(rows.tolist())
             moments = block.rows.timestamps[rows].tolist()
-            for id_, row, moment in zip(block.rows.ids[rows].tolist(), rows.tolist(), moments, strict=True):
-                if block.is_live(row):
-                    text = block.rows.text(row)
-                    self._told[id_] = Told(text, moment, speaker_of(text))
+            tellings = map(Told, texts, moments, map(speaker_of, texts))
+            self._told.update(zip(block.rows.ids[rows].tolist(), tellings, strict=True))
         return [self._told.get(id_, _GONE) for id_ in ids]
 
     def cosines(self, ids: Sequence[int]) -> dict[int, float]:
@@ -81,35 +85,38 @@ class StoreMemories:
     def links(self, ids: IntArray) -> Edges:
         """What some memories are linked with; both ends may be found."""
         edges = self._links(ids.tolist())
-        targets = np.unique(edges.targets)
-        live = self._snapshot.admitted(targets.tolist(), self._wanted) if len(targets) else set()
-        kept = np.array(sorted(live), dtype=np.int64)
-        return edges.chosen(np.isin(edges.targets, kept))
+        targets = distinct(edges.targets)
+        live = self._snapshot.admits(targets, self._wanted)
+        return edges.chosen(live[np.searchsorted(targets, edges.targets)])
 
     def neighbours(self, ids: IntArray) -> IntArray:
         """The memories told before and after each, int64 [n, 2]; -1 where there is none that may be found."""
         ascending, places = np.unique(ids, return_inverse=True)
-        around = self._snapshot.home.around(ascending, _REACH)
-        listed = np.unique(np.append(around[around >= 0], ascending))
-        moments = self._snapshot.home.moments(listed)
-        live = self._snapshot.admitted(listed.tolist(), self._wanted)
-        chosen = np.array(
-            [
-                [_first(sides[0], id_, live, moments), _first(sides[1], id_, live, moments)]
-                for id_, sides in zip(ascending.tolist(), around.tolist(), strict=True)
-            ],
-            dtype=np.int64,
-        ).reshape(-1, 2)
+        chosen, sure = self._beside(ascending, 1)
+        # Almost always the next one may be found; who has to look past it is few.
+        unsure = np.flatnonzero(~sure)
+        if len(unsure):
+            chosen[unsure], _ = self._beside(ascending[unsure], _REACH)
         return chosen[places]
+
+    def _beside(self, ids: IntArray, reach: int) -> tuple[IntArray, npt.NDArray[np.bool_]]:
+        """The first on each side that may be found and is of the same namespace, unless it was told too long
+        before or after; and whether a further reach would change nothing.
+        """
+        home = self._snapshot.home
+        around = home.around(ids, reach)
+        listed = distinct(np.append(around[around >= 0], ids))
+        moments, namespaces = home.moments(listed)
+        live = self._snapshot.admits(listed, self._wanted)
+        at, own = np.searchsorted(listed, around), np.searchsorted(listed, ids)
+        fits = (around >= 0) & live[at] & (namespaces[at] == namespaces[own][:, None, None])
+        first = fits.argmax(axis=2)[:, :, None]
+        nearest = np.take_along_axis(around, first, axis=2)[:, :, 0]
+        gaps = np.abs(np.take_along_axis(moments[at], first, axis=2)[:, :, 0] - moments[own][:, None])
+        found = fits.any(axis=2)
+        sure = (found | (around[:, :, -1] < 0)).all(axis=1)
+        return np.where(found & (gaps <= _NEAR_MICROSECONDS), nearest, -1), sure
 
 
 _GONE = Told("", 0, "")
 
-
-def _first(nearest: list[int], id_: int, live: set[int], moments: dict[int, tuple[int, int]]) -> int:
-    """The nearest that may be found, is of the same namespace and was told within the hour."""
-    own = moments.get(id_)
-    for other in nearest:
-        if own is not None and other in live and moments[other][1] == own[1]:
-            return other if abs(moments[other][0] - own[0]) <= _NEAR_MICROSECONDS else -1
-    return -1

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from arrowmind import _native
+from arrowmind.memory.numbering import distinct
 from arrowmind.memory.vectors import query_bits
 
 if TYPE_CHECKING:
@@ -20,12 +21,12 @@ if TYPE_CHECKING:
     from arrowmind.memory.settings import RecallSettings
 
     FloatArray = npt.NDArray[np.float32]
+    IntArray = npt.NDArray[np.int64]
 
 __all__ = ["Nearest", "cosines_of", "nearest"]
 
 
-@dataclass(frozen=True)
-class Nearest:
+class Nearest(NamedTuple):
     """A memory and its best window."""
 
     id: int
@@ -45,6 +46,10 @@ class _Found:
     def of(cls, rows: Rows, chosen: npt.NDArray[np.integer[Any]], cosines: FloatArray) -> _Found:
         """Rows of one block."""
         return cls(cosines, rows.ids[chosen], rows.windows[chosen])
+
+    def chosen(self, kept: npt.NDArray[Any]) -> _Found:
+        """Some of them."""
+        return _Found(self.cosines[kept], self.ids[kept], self.windows[kept])
 
 
 def nearest(
@@ -70,17 +75,17 @@ def nearest(
         count *= 4
 
 
-def cosines_of(space: Space, query: FloatArray, ids: Sequence[int]) -> dict[int, Nearest]:
+def cosines_of(
+    space: Space, query: FloatArray, ids: Sequence[int], threads: int = 1
+) -> dict[int, Nearest]:
     """Cosine and window of given memories, as far as they are found."""
-    parts = []
-    for block, first in space.grouped(np.unique(np.asarray(ids, dtype=np.int64))):
-        rows = block.rows
-        counts = np.searchsorted(rows.ids, rows.ids[first], side="right") - first
-        # Rows of the windows of all of them: each first row, and as many after it as there are windows.
-        spans = np.repeat(first - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
-        cosines = _native.scan_dot(rows.codes, rows.scales, query, spans.astype(np.uint32))
-        parts.append(_Found.of(rows, spans, cosines))
-    return {item.id: item for item in _best_windows(_sorted(_join(parts)))} if parts else {}
+    firsts = space.rows_of(distinct(np.asarray(ids, dtype=np.int64)))
+    if not len(firsts):
+        return {}
+    counts = space.numbering.windows_of(firsts)
+    # Rows of the windows of all of them: each first row, and as many after it as there are windows.
+    rows = np.repeat(firsts - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
+    return {item.id: item for item in _best_windows(_sorted(_rescored(space, query, rows, threads)))}
 
 
 def _scan_all(
@@ -95,41 +100,21 @@ def _scan_codes(
     space: Space, query: FloatArray, count: int, wanted: Filter, settings: RecallSettings
 ) -> _Found:
     """One-bit codes choose ``oversample * count`` rows, INT8 ranks them. Rows without signs: all in INT8."""
-    parts = []
-    for number, chosen in _closest(space, query_bits(query), settings.oversample * count, wanted, settings):
-        rows = space.blocks[number].rows
-        parts.append(_Found.of(rows, chosen, _native.scan_dot(rows.codes, rows.scales, query, chosen)))
+    excluded = [block.bitmap(wanted) for block in space.blocks]
+    rows, _ = space.numbering.tables.top_bits(
+        query_bits(query), settings.oversample * count, excluded, settings.threads
+    )
+    parts = [_rescored(space, query, np.sort(rows).astype(np.int64), settings.threads)]
     for block in space.blocks:
         if block.rows.signs is None:
             parts.append(_scan_block(block, query, count, wanted, settings))
     return _sorted(_join(parts), count)
 
 
-def _closest(
-    space: Space, bits: npt.NDArray[np.uint8], count: int, wanted: Filter, settings: RecallSettings
-) -> list[tuple[int, npt.NDArray[np.uint32]]]:
-    """The rows with the smallest distances of all blocks with signs: (block, ascending rows)."""
-    blocks, rows = np.empty(0, np.int64), np.empty(0, np.uint32)
-    distances, limit = np.empty(0, np.int32), None
-    for number, block in enumerate(space.blocks):
-        if block.rows.signs is None:
-            continue
-        # What the blocks before have found bounds what this one still has to look at.
-        best, near = _native.scan_top_bits(
-            block.rows.signs,
-            bits,
-            count,
-            excluded=block.bitmap(wanted),
-            threads=settings.threads,
-            max_distance=limit,
-        )
-        blocks, rows = np.append(blocks, np.full(len(best), number)), np.append(rows, best)
-        distances = np.append(distances, near)
-        if len(distances) >= count:
-            kept = np.argsort(distances, kind="stable")[:count]
-            blocks, rows, distances = blocks[kept], rows[kept], distances[kept]
-            limit = int(distances[-1])
-    return [(int(number), np.sort(rows[blocks == number])) for number in np.unique(blocks)]
+def _rescored(space: Space, query: FloatArray, rows: IntArray, threads: int) -> _Found:
+    """Rows of the numbering of a space, ascending, in INT8."""
+    ids, windows = space.numbering.ids_and_windows(rows)
+    return _Found(space.numbering.tables.dot(query, rows, threads), ids, windows)
 
 
 def _scan_block(
@@ -151,14 +136,15 @@ def _join(parts: list[_Found]) -> _Found:
 
 
 def _sorted(found: _Found, count: int | None = None) -> _Found:
-    """Highest cosine first, then lower id, then lower window."""
+    """Highest cosine first, then lower id, then lower window; the first ``count``."""
+    if count is not None and len(found.ids) > count:
+        least = np.partition(found.cosines, -count)[-count]
+        found = found.chosen(found.cosines >= least)
     order = np.lexsort((found.windows, found.ids, -found.cosines))[:count]
-    return _Found(found.cosines[order], found.ids[order], found.windows[order])
+    return found.chosen(order)
 
 
 def _best_windows(found: _Found) -> list[Nearest]:
     _, first = np.unique(found.ids, return_index=True)
-    return [
-        Nearest(int(found.ids[i]), float(found.cosines[i]), int(found.windows[i]))
-        for i in np.sort(first).tolist()
-    ]
+    best = found.chosen(np.sort(first))
+    return list(map(Nearest, best.ids.tolist(), best.cosines.tolist(), best.windows.tolist()))

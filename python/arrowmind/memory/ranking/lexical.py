@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from arrowmind import _native
 from arrowmind.memory.terms import terms
 
 if TYPE_CHECKING:
@@ -36,15 +37,14 @@ def inverse_frequencies(query: Sequence[str], statistics: TermStatistics) -> Flo
 
 def saturations(texts: Sequence[str], query: Sequence[str], mean_length: float) -> FloatArray:
     """How much of each term each text holds, 0 to 1 + k1. float32 [texts, terms]."""
-    held = np.zeros((len(texts), len(query)), dtype=np.float32)
-    for row, text in enumerate(texts):
-        counts, length = _counted(text[:_READ_CHARACTERS])
-        norm = _K1 * (1 - _B + _B * length / max(mean_length, 1.0))
-        for column, term in enumerate(query):
-            count = counts.get(term)
-            if count:
-                held[row, column] = (1 + _K1) * count / (count + norm)
-    return held
+    heads = [text[:_READ_CHARACTERS] for text in texts]
+    counts, lengths = _native.count_terms(heads, list(query))
+    for row in np.flatnonzero(lengths < 0).tolist():
+        found, lengths[row] = _counted(heads[row])
+        counts[row] = [found[term] for term in query]
+    norms = _K1 * (1 - _B + _B * lengths / max(mean_length, 1.0))
+    held = (1 + _K1) * counts / (counts + norms[:, None])
+    return held.astype(np.float32)
 
 
 @lru_cache(maxsize=8192)

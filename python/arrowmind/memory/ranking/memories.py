@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,8 +51,7 @@ class TermStatistics:
     holders: Mapping[str, int]
 
 
-@dataclass(frozen=True)
-class Told:
+class Told(NamedTuple):
     """What ranking reads of a memory: its text, when it happened (microseconds since 1970), who spoke."""
 
     text: str

@@ -1,0 +1,48 @@
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <string_view>
+#include <vector>
+
+#include "bindings/bindings.h"
+#include "lexical/terms.h"
+
+namespace arrowmind::bindings {
+namespace {
+
+nb::ndarray<nb::numpy, int32_t> own(std::vector<int32_t>&& values, std::initializer_list<size_t> shape) {
+  auto* held = new std::vector<int32_t>(std::move(values));
+  nb::capsule owner(held, [](void* p) noexcept { delete static_cast<std::vector<int32_t>*>(p); });
+  return {held->data(), shape, owner};
+}
+
+std::string_view utf8_of(nb::handle text) {
+  Py_ssize_t size = 0;
+  const char* data = PyUnicode_AsUTF8AndSize(text.ptr(), &size);
+  if (data == nullptr) throw nb::python_error();
+  return {data, static_cast<size_t>(size)};
+}
+
+// The GIL stays held: the texts are read in place.
+nb::tuple count_terms(const nb::list& texts, std::vector<std::string> terms) {
+  const size_t width = terms.size();
+  const lexical::TermCounter counter(std::move(terms));
+  std::vector<int32_t> counts(texts.size() * width), lengths(texts.size());
+  for (size_t i = 0; i < texts.size(); ++i) {
+    const std::span<int32_t> row(counts.data() + i * width, width);
+    lengths[i] = counter.count(utf8_of(texts[i]), row).value_or(-1);
+  }
+  const size_t rows = lengths.size();
+  return nb::make_tuple(own(std::move(counts), {rows, width}), own(std::move(lengths), {rows}));
+}
+
+}  // namespace
+
+void bind_lexical(nb::module_& m) {
+  m.def("count_terms", &count_terms, nb::arg("texts"), nb::arg("terms"),
+        "How often each text holds each term (int32 [texts, terms]) and how many terms it has (int32 "
+        "[texts]); -1 "
+        "for a text that is not of Latin words alone, whose counts say nothing.");
+}
+
+}  // namespace arrowmind::bindings
