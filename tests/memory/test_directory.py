@@ -104,5 +104,7 @@ def test_numbering(snapshot, ids):
     assert owners.tolist() == sorted(owners.tolist(), key=lambda id_: rows[owners.tolist().index(id_)])
     assert sorted(owners.tolist()) == [id_ for id_ in ids if alone(snapshot, id_)]
     assert not windows.any()
-    counts = [block.rows.window_count(row) for block, row in (alone(snapshot, id_) for id_ in owners.tolist())]
+    counts = [
+        block.rows.window_count(row) for block, row in (alone(snapshot, id_) for id_ in owners.tolist())
+    ]
     assert home.numbering.windows_of(rows).tolist() == counts

@@ -69,4 +69,4 @@ class Numbering:
 def distinct(values: IntArray) -> IntArray:
     """Each value once, ascending: for hundreds of them several times faster than `numpy.unique`."""
     ordered = np.sort(values)
-    return ordered[np.append(True, ordered[1:] != ordered[:-1])] if len(ordered) else ordered  # noqa: FBT003
+    return ordered[np.append(True, ordered[1:] != ordered[:-1])] if len(ordered) else ordered

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from arrowmind.memory.bm25 import matched_words
 from arrowmind.memory.calibration import baseline
 from arrowmind.memory.fusion import Candidate, Fused, fuse
 from arrowmind.memory.lifecycle_tables import TIERS
+from arrowmind.memory.numbering import distinct
 from arrowmind.memory.ranked import examine, order
 from arrowmind.memory.records import Explanation, Hit, Record, SpaceMatch, TextMatch, VectorMatch
 from arrowmind.memory.spaces import TEXT
@@ -20,11 +23,10 @@ from arrowmind.memory.vector_search import cosines_of, nearest
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    import numpy as np
     import numpy.typing as npt
 
     from arrowmind.memory.attachments import Attachment
-    from arrowmind.memory.blocks import Filter
+    from arrowmind.memory.blocks import Block, Filter
     from arrowmind.memory.lifecycle_tables import Derivation
     from arrowmind.memory.ranking.memories import Edges, TermStatistics, Told
     from arrowmind.memory.rows import Content
@@ -220,9 +222,9 @@ def to_hits(snapshot: Snapshot, ranked: list[Fused], question: Question, details
     Raises:
         MemoryStoreError: one of them is damaged.
     """
-    hits = []
+    hits, places = [], _places(snapshot, [fused.candidate.id for fused in ranked])
     for fused in ranked:
-        place = snapshot.find(fused.candidate.id)
+        place = places.get(fused.candidate.id)
         if place is None:
             continue
         content = place[0].rows.content(place[1])
@@ -230,6 +232,16 @@ def to_hits(snapshot: Snapshot, ranked: list[Fused], question: Question, details
         explanation = _explain(fused, content.text, question)
         hits.append(Hit(record.id, record.text, fused.score, record, explanation))
     return hits
+
+
+def _places(snapshot: Snapshot, ids: list[int]) -> dict[int, tuple[Block, int]]:
+    """Block and first row of those of some memories that are not forgotten."""
+    found = {}
+    for block, rows in snapshot.home.grouped(distinct(np.array(ids, dtype=np.int64))):
+        for id_, row in zip(block.rows.ids[rows].tolist(), rows.tolist(), strict=True):
+            if block.is_live(row):
+                found[id_] = (block, row)
+    return found
 
 
 def make_record(content: Content, snapshot: Snapshot, detail: Detail) -> Record:

@@ -119,4 +119,3 @@ class StoreMemories:
 
 
 _GONE = Told("", 0, "")
-

@@ -119,12 +119,12 @@ class TextIndex:
         """
         occur, queries = self._tantivy.Occur, self._tantivy.Query
         words = [(occur.Should, queries.term_query(self._schema, "terms", t, "freq")) for t in query]
-        parts = [(occur.Must, queries.boolean_query(words))]
-        for condition in self._conditions(wanted):
-            parts.append((occur.Must, queries.const_score_query(condition, 0.0)))
-        hits = self._guard(
-            lambda: self._searcher.search(queries.boolean_query(parts), limit=limit, count=False).hits
-        )
+        asked = queries.boolean_query(words)
+        # Alone it passes over blocks of postings that cannot reach the best; as a part of another it may not.
+        conditions = [queries.const_score_query(part, 0.0) for part in self._conditions(wanted)]
+        if conditions:
+            asked = queries.boolean_query([(occur.Must, part) for part in [asked, *conditions]])
+        hits = self._guard(lambda: self._searcher.search(asked, limit=limit, count=False).hits)
         ids = self._guard(lambda: self._searcher.fast_field_values("id", [address for _, address in hits]))
         scored = [(int(id_), float(score)) for id_, (score, _) in zip(ids, hits, strict=True)]
         return sorted(scored, key=lambda item: (-item[1], item[0]))

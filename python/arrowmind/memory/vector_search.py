@@ -75,9 +75,7 @@ def nearest(
         count *= 4
 
 
-def cosines_of(
-    space: Space, query: FloatArray, ids: Sequence[int], threads: int = 1
-) -> dict[int, Nearest]:
+def cosines_of(space: Space, query: FloatArray, ids: Sequence[int], threads: int = 1) -> dict[int, Nearest]:
     """Cosine and window of given memories, as far as they are found."""
     firsts = space.rows_of(distinct(np.asarray(ids, dtype=np.int64)))
     if not len(firsts):

@@ -12,7 +12,7 @@ from arrowmind.memory.ranking.pool import Pool, episodes_of
 from arrowmind.memory.ranking.walk import walk
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     import numpy.typing as npt
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from arrowmind.memory.ranking.question import Question
 
     IntArray = npt.NDArray[np.int64]
+    Shares = npt.NDArray[np.float64]
+    Ends = tuple[IntArray, Shares]
 
 __all__ = ["Reach", "gather"]
 
@@ -64,38 +66,38 @@ def gather(
     guesses = _guesses(ids, cosines, words, memories)
     order = np.argsort(-guesses, kind="stable")
     near = memories.neighbours(ids[order[: reach.neighbours]])
-    ends = _walked(ids[order[: reach.seeds]], guesses[order[: reach.seeds]], memories) if len(ids) else {}
-    joined = {*ids.tolist(), *near[near >= 0].tolist(), *_strongest(ends, ids, reach.linked)}
-    return _fill(np.array(sorted(joined), dtype=np.int64), question, cosines, ends, memories)
+    seeds = order[: reach.seeds]
+    ends = _walked(ids[seeds], guesses[seeds], memories) if len(ids) else (ids, guesses)
+    joined = np.unique(np.concatenate([ids, near[near >= 0], _strongest(ends, ids, reach.linked)]))
+    return _fill(joined, question, cosines, ends, memories)
 
 
 def _guesses(
     ids: IntArray, cosines: Mapping[int, float], words: Mapping[int, float], memories: Memories
-) -> npt.NDArray[np.float64]:
+) -> Shares:
     known = {**memories.cosines([id_ for id_ in ids.tolist() if id_ not in cosines]), **cosines}
     best = max(words.values(), default=0.0) or 1.0
     listed = [known.get(id_, 0.0) + _WORDS * words.get(id_, 0.0) / best for id_ in ids.tolist()]
     return np.array(listed, dtype=np.float64)
 
 
-def _walked(ids: IntArray, guesses: npt.NDArray[np.float64], memories: Memories) -> dict[int, float]:
+def _walked(ids: IntArray, guesses: Shares, memories: Memories) -> Ends:
     shares = np.exp(_SEED_SCALE * (guesses - guesses.max()))
-    at, stopped = walk(ids, shares, memories.links)
-    return dict(zip(at.tolist(), stopped.tolist(), strict=True))
+    return walk(ids, shares, memories.links)
 
 
-def _strongest(ends: Mapping[int, float], ids: IntArray, count: int) -> Sequence[int]:
+def _strongest(ends: Ends, ids: IntArray, count: int) -> IntArray:
     """Those where the walk ends most often, of those that no leg found."""
-    present = set(ids.tolist())
-    added = sorted((id_ for id_ in ends if id_ not in present), key=lambda id_: (-ends[id_], id_))
-    return added[:count]
+    new = np.isin(ends[0], ids, invert=True)
+    at, stopped = ends[0][new], ends[1][new]
+    return at[np.argsort(-stopped, kind="stable")[:count]]
 
 
 def _fill(
     ids: IntArray,
     question: Question,
     cosines: Mapping[int, float],
-    ends: Mapping[int, float],
+    ends: Ends,
     memories: Memories,
 ) -> Pool:
     listed = ids.tolist()
@@ -104,7 +106,7 @@ def _fill(
     query = list(question.terms)
     statistics = memories.statistics(query)
     near = memories.neighbours(ids)
-    linked = np.array([ends.get(id_, 0.0) for id_ in listed], dtype=np.float32)
+    linked = _linked(ids, ends)
     return Pool(
         ids=ids,
         told=told,
@@ -114,12 +116,23 @@ def _fill(
         before=_rows(ids, near[:, 0]),
         after=_rows(ids, near[:, 1]),
         episodes=episodes_of(np.array([item.moment for item in told], dtype=np.int64)),
-        linked=linked / max(float(linked.max(initial=0.0)), 1e-9),
+        linked=linked,
     )
 
 
+def _linked(ids: IntArray, ends: Ends) -> npt.NDArray[np.float32]:
+    """How often the walk ends at each, as a share of where it ends most often."""
+    rows = _rows(ends[0], ids)
+    stopped = np.append(ends[1], 0.0)[rows]
+    shares: npt.NDArray[np.float32] = (stopped / max(float(stopped.max(initial=0.0)), 1e-9)).astype(
+        np.float32
+    )
+    return shares
+
+
 def _rows(ids: IntArray, wanted: IntArray) -> IntArray:
-    """Row of each id in the pool, -1 where it is not there."""
-    rows = np.minimum(np.searchsorted(ids, wanted), max(len(ids) - 1, 0))
-    found: IntArray = np.where(ids[rows] == wanted, rows, -1) if len(ids) else wanted
-    return found
+    """Row of each of some ids among ascending ones, -1 where it is not there."""
+    if not len(ids):
+        return np.full(len(wanted), -1, dtype=np.int64)
+    rows = np.minimum(np.searchsorted(ids, wanted), len(ids) - 1)
+    return np.where(ids[rows] == wanted, rows, -1)
