@@ -63,7 +63,7 @@ def benchmark_sentences(count: int, measure: Measure) -> list[str]:
         count: How many; fewer come back only when the library has fewer.
         measure: Gives the number of tokens of each text, special tokens included.
     """
-    candidates = _paragraphs_by_hash()
+    candidates = library_paragraphs()
     lengths = measure(candidates)
     chosen: list[str] = []
     for shortest, longest, share in LENGTH_SHARES:
@@ -75,13 +75,14 @@ def benchmark_sentences(count: int, measure: Measure) -> list[str]:
 
 def sentence_of_tokens(tokens: int, measure: Measure) -> str:
     """Return a paragraph with exactly this number of tokens (the nearest one if there is none)."""
-    paragraphs = _paragraphs_by_hash()
+    paragraphs = library_paragraphs()
     lengths = measure(paragraphs)
     best = min(range(len(paragraphs)), key=lambda i: (abs(lengths[i] - tokens), i))
     return paragraphs[best]
 
 
-def _paragraphs_by_hash() -> list[str]:
+def library_paragraphs() -> list[str]:
+    """Return every paragraph of prose in the docstrings, once each, in the order of a hash."""
     return sorted({p for passage in library_passages() for p in _paragraphs(passage.text)}, key=_digest)
 
 

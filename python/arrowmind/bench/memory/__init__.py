@@ -7,6 +7,9 @@
     measures        found or not, of one question; their means
     asking          every question to the store
     mixed           one kind of content asked for by another
+    crowd           a great many memories, the same on every run
+    building        the store of them, built further where it was cut off
+    large           how long recall takes among them
     tuning          weights learned on the other conversations
     report          tables
     targets         the numbers we hold ourselves to

@@ -40,8 +40,8 @@ def main(words: Sequence[str]) -> int:
     configure_logging("warning")
     parser = _parser()
     options = parser.parse_args(list(words))
-    if options.locomo is None and options.mixed is None:
-        parser.error("give --locomo, --mixed or both")
+    if options.locomo is options.mixed is options.large is None:
+        parser.error("give --locomo, --mixed or --large")
     return _run(options)
 
 
@@ -50,6 +50,8 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--locomo", type=Path, help="folder or file of LoCoMo conversations")
     add("--mixed", type=int, metavar="N", help="N memories of text, image and sound by synthetic encoders")
+    add("--large", type=int, metavar="N", help="N memories of text in a store that stays in --cache")
+    add("--threads", type=int, default=2, help="threads of a recall with --large (default: 2)")
     add("--model", type=Path, help="model folder of the encoder (default: all-MiniLM-L6-v2 in INT8)")
     add("--source", type=Path, help="Hugging Face folder to make it from")
     add("--cache", type=Path, default=Path("results/cache"), help="where that is kept")
@@ -64,6 +66,7 @@ def _run(options: argparse.Namespace) -> int:
     from arrowmind import ArrowEngine  # noqa: PLC0415  not needed for --help
     from arrowmind.bench.hardware import hardware_record  # noqa: PLC0415
     from arrowmind.bench.memory.conversations import read_conversations  # noqa: PLC0415
+    from arrowmind.bench.memory.large import judge_large, measure_large  # noqa: PLC0415
     from arrowmind.bench.memory.mixed import judge_mixed, measure_mixed  # noqa: PLC0415
     from arrowmind.bench.memory.report import print_memory_result  # noqa: PLC0415
     from arrowmind.bench.memory.targets import judge_memory  # noqa: PLC0415
@@ -72,9 +75,11 @@ def _run(options: argparse.Namespace) -> int:
     result: dict[str, Any] = {"format": FORMAT, "version": VERSION}
     result |= {"started": started.isoformat(timespec="seconds"), "hardware": hardware_record()}
     verdicts: list[Verdict] = []
+    cache = options.cache.resolve()
+    if options.locomo is not None or options.large is not None:
+        engine = ArrowEngine(options.model or _prepared(options.source, cache))
     if options.locomo is not None:
         conversations = read_conversations(options.locomo)
-        engine = ArrowEngine(options.model or _prepared(options.source, options.cache.resolve()))
         with progress_or_lines() as progress:
             result |= measure_memory(conversations, engine, progress, tune=not options.no_tuning)
         result["workload"] = _workload(conversations, engine)
@@ -83,6 +88,11 @@ def _run(options: argparse.Namespace) -> int:
         with progress_or_lines() as progress:
             result["mixed"] = measure_mixed(options.mixed, progress)
         verdicts += judge_mixed(result["mixed"])
+    if options.large is not None:
+        folder = cache / f"memory-{options.large}"
+        with progress_or_lines() as progress:
+            result["large"] = measure_large(options.large, engine, folder, options.threads, progress)
+        verdicts += judge_large(result["large"])
     result["targets"] = [verdict.to_dict() for verdict in verdicts]
     result["seconds"] = time.monotonic() - clock
     path = write_result(result, options.out, "bench-memory")

@@ -41,6 +41,8 @@ def print_memory_result(
         _print_conversations(result, shown)
     if "mixed" in result:
         _print_mixed(result["mixed"], shown)
+    if "large" in result:
+        _print_large(result["large"], shown)
     shown.print(target_table(verdicts))
 
 
@@ -74,6 +76,21 @@ def _print_mixed(mixed: Mapping[str, Any], shown: Console) -> None:
     shown.print(
         f"one recall: p50 {recall['p50_ms']:.1f} ms, p99 {recall['p99_ms']:.1f} ms; "
         f"aligned in {mixed['align_seconds']:.1f} s"
+    )
+
+
+def _print_large(large: Mapping[str, Any], shown: Console) -> None:
+    table = Table(title=f"{large['memories']} memories of text, {large['links']} links each")
+    table.add_column("")
+    for name in ("p50, ms", "p99, ms"):
+        table.add_column(name, justify="right")
+    rows = {**large["legs"], f"whole recall, {large['threads']} threads": large["recall"]}
+    for name, times in rows.items():
+        table.add_row(name, f"{times['p50_ms']:.1f}", f"{times['p99_ms']:.1f}")
+    shown.print(table)
+    shown.print(
+        f"reopened in {large['reopen_ms']:.0f} ms, first recall {large['first_recall_ms']:.0f} ms; "
+        f"one insert {large['insert']['ms']:.1f} ms; {large['rows_per_second']:.0f} remembered per second"
     )
 
 
