@@ -197,6 +197,16 @@ nb::list binary_decoded(const BinaryHandle& self, const std::vector<int64_t>& ro
   return strings;
 }
 
+NumpyArray binary_values(const BinaryHandle& self) {
+  const int64_t length = self.column->length;
+  arrow::FileRange all;
+  if (length > 0) {
+    const arrow::FileRange first = self.range(0), last = self.range(length - 1);
+    all = {first.offset, last.offset + last.size - first.offset};
+  }
+  return view(self, all, {static_cast<size_t>(all.size)}, nb::dtype<uint8_t>());
+}
+
 // --- file
 
 nb::dict to_dict(const arrow::KeyValues& pairs) {
@@ -256,6 +266,7 @@ void bind_columns(nb::module_& m) {
           "offset",
           [](const BinaryHandle& self, int64_t i) { return self.range(binary_index(self, i)).offset; },
           nb::arg("i"), "File offset of value `i` in bytes.")
+      .def("values", &binary_values, "Read-only uint8 view of all values, one behind the other.")
       .def(
           "is_null",
           [](const BinaryHandle& self, int64_t i) { return !self.validity.is_valid(binary_index(self, i)); },

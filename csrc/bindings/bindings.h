@@ -29,5 +29,6 @@ void bind_scan(nb::module_& m);
 void bind_cache(nb::module_& m);
 void bind_plan(nb::module_& m);
 void bind_simd(nb::module_& m);
+void bind_weight_table(nb::module_& m);
 
 }  // namespace arrowmind::bindings

@@ -1,19 +1,26 @@
 #include "bindings/experts.h"
 
 #include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
+#include <nanobind/stl/variant.h>
 #include <nanobind/stl/vector.h>
 
 #include <memory>
 #include <optional>
 #include <tuple>
+#include <utility>
+#include <variant>
 #include <vector>
 
+#include "base/checked.h"
 #include "base/error.h"
+#include "bindings/grid.h"
 #include "bindings/keepalive.h"
 #include "bindings/linear.h"
+#include "bindings/weight_table.h"
 #include "runtime/ops/copy.h"
 #include "runtime/ops/experts.h"
 #include "runtime/ops/route.h"
@@ -36,6 +43,8 @@ namespace {
 
 using Bias = nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using ExpertDescription = std::tuple<nb::dict, nb::dict, nb::dict>;
+// Gate, up and down of each expert, by their rows.
+using TableRows = std::pair<WeightTableHandle, std::vector<int32_t>>;
 
 void add_route(Plan& plan, int logits, int output, const RouterDescription& described,
                const std::optional<Bias>& bias) {
@@ -73,13 +82,96 @@ std::shared_ptr<runtime::ExpertSource> resident(std::vector<runtime::ExpertWeigh
                                                     std::move(options));
 }
 
-void add_experts(Plan& plan, const std::vector<ExpertDescription>& experts, int input, int route, int output,
-                 const std::string& activation, const std::string& inner, int64_t inner_group, int residual,
-                 const std::optional<nb::dict>& moving) {
+static_assert(static_cast<int>(qmatmul::Scale::kF32) + 1 == static_cast<int>(weights::Scale::kF32) &&
+              static_cast<int>(qmatmul::Scale::kE4M3) + 1 == static_cast<int>(weights::Scale::kE4M3));
+
+// Matrices whose codes come and go, as a table of weights has them.
+class TableMatrices {
+ public:
+  TableMatrices(const weights::WeightTable& table, const arrow::MappedFile& codes)
+      : table_(table), codes_(codes) {}
+
+  runtime::ExpertMatrix operator()(int32_t row) const {
+    if (row < 0 || row >= table_.rows()) fail(ErrorKind::kInvalidArgument, "row ", row, " of the weights");
+    const weights::Description& tensor = table_.description(row);
+    const bool is_grid = tensor.scale != weights::Scale::kNone;
+    runtime::LinearWeights w;
+    const std::string type(table_.text("quant_type", row));
+    w.type = weight_type(type, is_grid ? std::optional<int64_t>(tensor.group) : std::nullopt);
+    w.n = tensor.n;
+    w.k = tensor.k;
+    w.packed_bytes = qmatmul::packed_bytes(w.type, w.n, w.k, is_grid ? tensor.group : 0);
+    if (!tensor.is_packed || w.packed_bytes > tensor.codes_bytes) {
+      fail(ErrorKind::kWeight, "tensor '", table_.text("name", row), "' is not packed for a linear layer");
+    }
+    w.packed = at(codes_, row, weights::Buffer::kCodes);
+    w.streamed = true;
+    if (is_grid) {
+      w.grid = {.group = tensor.group,
+                .scale_type = static_cast<qmatmul::Scale>(static_cast<int>(tensor.scale) - 1),
+                .scales = at(codes_, row, weights::Buffer::kScales),
+                .outer = values<float>(row, weights::Buffer::kOuterScales),
+                .zeros = at(codes_, row, weights::Buffer::kZeroPoints)};
+    } else {
+      w.scale = values<float>(row, weights::Buffer::kScales);
+      w.zero = values<float>(row, weights::Buffer::kZeroPoints);
+      w.sum = values<int32_t>(row, weights::Buffer::kSums);
+    }
+    return {w, qmatmul::Bound::kNone};
+  }
+
+ private:
+  const uint8_t* at(const arrow::MappedFile& file, int32_t row, weights::Buffer buffer) const {
+    const arrow::FileRange range = table_.range(row, buffer);
+    if (!range_fits(range.offset, range.size, file.size())) {
+      fail(ErrorKind::kIntegrity, file.path(), ": became shorter while it was opened; restore it");
+    }
+    return range.size == 0 ? nullptr : file.data() + range.offset;
+  }
+  template <typename T>
+  const T* values(int32_t row, weights::Buffer buffer) const {
+    return reinterpret_cast<const T*>(at(*table_.mapping(), row, buffer));
+  }
+
+  const weights::WeightTable& table_;
+  const arrow::MappedFile& codes_;
+};
+
+std::vector<runtime::ExpertWeights> described(Plan& plan, const std::vector<ExpertDescription>& experts) {
   std::vector<runtime::ExpertWeights> weights;
   for (const auto& [gate, up, down] : experts) {
     weights.push_back({matrix_of(plan, gate), matrix_of(plan, up), matrix_of(plan, down)});
   }
+  return weights;
+}
+
+std::vector<runtime::ExpertWeights> described(Plan& plan, const TableRows& rows,
+                                              const std::optional<nb::dict>& moving) {
+  const auto& [handle, numbers] = rows;
+  const weights::WeightTable& table = *handle.table;
+  if (!moving || !table.is_sound() || numbers.size() % 3 != 0) {
+    fail(ErrorKind::kInvalidArgument, "experts of a table come and go, and are three sound rows each");
+  }
+  const auto residency = nb::cast<std::shared_ptr<residency::Residency>>((*moving)["residency"]);
+  if (residency == nullptr) fail(ErrorKind::kInvalidArgument, "experts of a table need a residency");
+  if (table.first_unsound(numbers, nullptr) >= 0) {
+    fail(ErrorKind::kIntegrity, "buffers of experts are damaged; convert or copy the model again");
+  }
+  const TableMatrices matrix(table, *residency->file());
+  std::vector<runtime::ExpertWeights> weights;
+  for (size_t i = 0; i < numbers.size(); i += 3) {
+    weights.push_back({matrix(numbers[i]), matrix(numbers[i + 1]), matrix(numbers[i + 2])});
+  }
+  plan.keep(handle.table);
+  return weights;
+}
+
+void add_experts(Plan& plan, const std::variant<TableRows, std::vector<ExpertDescription>>& experts,
+                 int input, int route, int output, const std::string& activation, const std::string& inner,
+                 int64_t inner_group, int residual, const std::optional<nb::dict>& moving) {
+  const auto* rows = std::get_if<TableRows>(&experts);
+  std::vector<runtime::ExpertWeights> weights =
+      rows != nullptr ? described(plan, *rows, moving) : described(plan, std::get<1>(experts));
   std::shared_ptr<runtime::ExpertSource> source;
   if (moving) {
     source = resident(std::move(weights), *moving);

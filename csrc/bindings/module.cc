@@ -49,4 +49,5 @@ NB_MODULE(_native, m) {
   arrowmind::bindings::bind_cache(m);
   arrowmind::bindings::bind_plan(m);
   arrowmind::bindings::bind_simd(m);
+  arrowmind::bindings::bind_weight_table(m);
 }

@@ -93,6 +93,16 @@ class ArrowBatch:
     def __arrow_c_schema__(self) -> object: ...
     def __arrow_c_array__(self, requested_schema: object | None = None) -> tuple[object, object]: ...
 
+class WeightTable:
+    def __init__(self, batch: ArrowBatch) -> None: ...
+    @property
+    def is_sound(self) -> bool: ...
+    def checksum(self, crc: int) -> int: ...
+    def describe(self, row: int) -> tuple[str, str, tuple[int, ...], str, int, str, int, str, str]: ...
+    def are_alike(self, rows: list[int]) -> bool: ...
+    def first_unsound(self, rows: list[int], tree: HashTree | None) -> int: ...
+    def moving(self, rows: list[int], tree: HashTree | None) -> list[tuple[int, int]] | None: ...
+
 class ArrowColumn:
     @property
     def type(self) -> str: ...
@@ -117,6 +127,8 @@ class BinaryColumn:
         """Values of some rows as texts; what is not UTF-8 is read as U+FFFD."""
     def offset(self, i: int) -> int:
         """File offset of value ``i`` in bytes."""
+    def values(self) -> npt.NDArray[np.uint8]:
+        """Read-only view of all values, one behind the other."""
     def is_null(self, i: int) -> bool:
         """Whether value ``i`` is missing."""
 
@@ -510,7 +522,8 @@ class Plan:
 
     def experts(
         self,
-        experts: list[tuple[dict[str, object], dict[str, object], dict[str, object]]],
+        experts: list[tuple[dict[str, object], dict[str, object], dict[str, object]]]
+        | tuple[WeightTable, list[int]],
         input: int,  # noqa: A002
         route: int,
         output: int,
@@ -520,7 +533,9 @@ class Plan:
         residual: int = -1,
         moving: dict[str, object] | None = None,
     ) -> None:
-        """Gate, up and down of each; `inner` is what their products become before they meet the downs.
+        """Gate, up and down of each, or their rows of a table of what comes and goes.
+
+        `inner` is what their products become before they meet the downs.
 
         `moving`, of experts that come and go: `residency`; `blocks`, expert i is its block `blocks[i]`;
         `ahead`, blocks of the next layers, read if more than `threshold` of the last rounds used them;

@@ -20,6 +20,12 @@ _Class = TypeVar("_Class", bound=type)
 
 
 def _init(self: Any, *args: Any, **kwargs: Any) -> None:
+    names = self.__match_args__
+    if len(args) == len(names) and not kwargs:  # thousands of tensors are described so
+        vars(self).update(zip(names, args, strict=True))
+        if hasattr(self, "__post_init__"):
+            self.__post_init__()
+        return
     fields = dataclasses.fields(self)
     values = {field.name: value for field, value in zip(fields, args, strict=False)}
     name = f"{type(self).__qualname__}.__init__()"

@@ -56,7 +56,15 @@ def squeezed(folder: ModelFolder, **keys: object) -> Residence:
 
 
 @pytest.mark.parametrize(
-    ("family", "kind"), [("llama", "fp32"), ("qwen2", "int8"), ("qwen3", "int4"), ("qwen3-moe", "int8")]
+    ("family", "kind"),
+    [
+        ("llama", "fp32"),
+        ("qwen2", "int8"),
+        ("qwen3", "int4"),
+        ("qwen3-moe", "fp32"),
+        ("qwen3-moe", "int8"),
+        ("qwen3-moe", "int4"),
+    ],
 )
 @pytest.mark.parametrize("threads", [1, 2])
 def test_logits_have_the_bits_of_a_model_in_memory(tmp_path, family, kind, threads):

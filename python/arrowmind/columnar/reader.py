@@ -118,6 +118,11 @@ class Batch:
         self._path = path
 
     @property
+    def native(self) -> _native.ArrowBatch:
+        """For readers in the native core."""
+        return self._native
+
+    @property
     def num_rows(self) -> int:
         """Number of rows."""
         return self._native.num_rows

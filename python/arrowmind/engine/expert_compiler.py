@@ -17,6 +17,8 @@ __all__ = ["add_routed", "groups_of_readers"]
 # Experts whose matrices are rounded together, by the moments of what all tokens bring: more take more memory
 # at a time, fewer more passes over the same rows.
 _TOGETHER = 32
+# Places of the matrices of an expert: gate and up, and down.
+_READERS, _WRITERS, _MATRICES = (0, 1), (2,), 3
 
 
 def groups_of_readers(routed: RoutedFeedForward) -> list[tuple[Linear, ...]]:
@@ -50,14 +52,15 @@ def add_routed(
     route = _add_router(layers, routed.router, len(routed.experts), source)
     for group in groups_of_readers(routed):
         layers.record(tuple(layer.weight for layer in group), source)
-    readers = [layer for expert in routed.experts for layer in expert.readers]
-    downs = [expert.down for expert in routed.experts]
-    for layer in (*readers, *downs):
+    matrices = [layer for expert in routed.experts for layer in (*expert.readers, *expert.writers)]
+    for layer in matrices:
         if layers.has_input_scale(layer):
             raise WeightError(f"{layer.weight} scales its inputs, which experts do not; quantise it again")
-    outer, inner = layers.common_form(readers), layers.common_form(downs)
+    native = None if come_and_go is None else layers.native_rows(matrices)
+    outer = layers.common_form(_unlike(matrices, native, _READERS))
+    inner = layers.common_form(_unlike(matrices, native, _WRITERS))
     plan.experts(
-        [_described(layers, expert, outer, inner) for expert in routed.experts],
+        native or [_described(layers, expert, outer, inner) for expert in routed.experts],
         layers.activations(source, outer),
         route,
         stream,
@@ -105,6 +108,16 @@ def _add_shared(
     plan.route(logit, route, 1, score="sigmoid")
     plan.row_scale(route, added)
     plan.add(added, stream)
+
+
+def _unlike(
+    matrices: list[Linear], native: tuple[_native.WeightTable, list[int]] | None, places: tuple[int, ...]
+) -> list[Linear]:
+    """The matrices at these places of all experts; one of them where the native side says they are alike."""
+    chosen = [place for place in range(len(matrices)) if place % _MATRICES in places]
+    if native is not None and native[0].are_alike([native[1][place] for place in chosen]):
+        chosen = chosen[:1]
+    return [matrices[place] for place in chosen]
 
 
 def _described(

@@ -165,6 +165,10 @@ class LayerBuilder:
         if place is not None:
             self.plan.record(source, *place)
 
+    def native_rows(self, layers: Sequence[Linear]) -> tuple[_native.WeightTable, list[int]] | None:
+        """The matrices of layers that come and go, for the native side to describe; None: ask for each."""
+        return self._weights.native_rows([layer.weight for layer in layers])
+
     def common_form(self, layers: Sequence[Linear]) -> Form:
         """How layers that must all be met alike are met: in float32 where they ask for different things."""
         tensors = [self.tensor(layer.weight) for layer in layers]

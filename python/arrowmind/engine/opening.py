@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from arrowmind.engine.language import LanguageModel
 from arrowmind.engine.residence import Room, fit, process_bytes
+from arrowmind.engine.touching import BackgroundTouch
 from arrowmind.models.decoder_spec import RoutedFeedForward
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from arrowmind.config import Config, GenerationSettings
     from arrowmind.engine.folder import ModelFolder
     from arrowmind.engine.layers import Options
+    from arrowmind.engine.residence import Residence
     from arrowmind.models.decoder_spec import DecoderSpec, GatedFeedForward
     from arrowmind.weights import WeightSource
 
@@ -43,13 +45,27 @@ def open_language(
     if ram is not None:
         residence = fit(weights, model, room_of(folder, config), ram, config.residency)
         if residence is not None:
-            residence.weights.touch(threads, options.progress)
-            language = LanguageModel(model, residence.weights, longest, threads, options, residence)
+            language = _compile(model, residence.weights, longest, threads, options, residence)
             residence.weights.forget_pages()  # scales were looked at
             residence.begin()
             return language
-    weights.touch(threads, options.progress)
-    return LanguageModel(model, weights, longest, threads, options)
+    return _compile(model, weights, longest, threads, options)
+
+
+def _compile(
+    model: DecoderSpec,
+    weights: WeightSource,
+    longest: int,
+    threads: _native.ThreadPool,
+    options: Options,
+    residence: Residence | None = None,
+) -> LanguageModel:
+    """While the disk is waited for, it is compiled, and what writes text is imported."""
+    with BackgroundTouch(weights, threads, options.progress) as touching:
+        told = options._replace(progress=touching.progress)
+        language = LanguageModel(model, weights, longest, threads, told, residence)
+        import arrowmind.engine.generation  # noqa: F401, PLC0415  see above
+    return language
 
 
 def room_of(folder: ModelFolder, config: Config) -> Room:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +12,12 @@ from arrowmind.errors import IntegrityError, InvalidArgumentError, WeightError
 from arrowmind.observe import get_logger, no_progress
 from arrowmind.weights.formats import SCALE_TYPES, number_type
 from arrowmind.weights.formats.scales import check_scales
+from arrowmind.weights.index import WeightIndex
 from arrowmind.weights.reading_ahead import read_ahead
-from arrowmind.weights.roles import join_name, role_of
-from arrowmind.weights.schema import check_format, check_index, decode_documents, fingerprint
+from arrowmind.weights.roles import role_of
+from arrowmind.weights.schema import check_format, decode_documents
 from arrowmind.weights.source import WeightSource
-from arrowmind.weights.tensor import BUFFERS, Checksums, Tensor, TensorSpec
+from arrowmind.weights.tensor import BUFFERS, Tensor
 
 if TYPE_CHECKING:
     import os
@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from arrowmind._native import ThreadPool
-    from arrowmind.columnar import Batch, BinaryColumn
+    from arrowmind._native import ThreadPool, WeightTable
+    from arrowmind.columnar import BinaryColumn
     from arrowmind.observe import Progress
+    from arrowmind.weights.tensor import TensorSpec
 
 __all__ = ["VERIFY_MODES", "WeightFile"]
 
@@ -67,15 +68,9 @@ class WeightFile(WeightSource):
             self._batch.verify_index(self._tree)
         elif verify != "off":
             _log.info("no hash tree in the weights, checksums only", path=str(path))
-        specs = _read_specs(self._batch, str(path))
-        self._checksums = _read_checksums(self._batch)
-        check_index(file.metadata, specs, self._checksums, str(path))
+        self._index = WeightIndex(self._batch, file.metadata, str(path))
+        self._rows = self._index.rows
         self._documents = decode_documents(file.metadata, str(path))
-        self._rows = {spec.name: row for row, spec in enumerate(specs)}
-        self._specs = specs
-        if len(self._rows) != len(specs):
-            twice = Counter(spec.name for spec in specs).most_common(1)[0][0]
-            raise IntegrityError(f"{path}: has tensor {twice!r} more than once; convert the model again")
         self._tensors: dict[str, Tensor] = {}
         self._columns: dict[str, BinaryColumn] = {}
         if verify == "full":
@@ -113,7 +108,7 @@ class WeightFile(WeightSource):
 
     @property
     def fingerprint(self) -> str:  # noqa: D102
-        return fingerprint(self._specs, self._checksums)
+        return self._index.fingerprint
 
     @property
     def root(self) -> str:
@@ -133,7 +128,7 @@ class WeightFile(WeightSource):
         return name in self._rows
 
     def spec(self, name: str) -> TensorSpec:  # noqa: D102
-        return self._specs[self._row(name)]
+        return self._index.spec(self._row(name))
 
     def offset(self, name: str, buffer: str = "codes") -> int:
         """File offset of one of a tensor's buffers in bytes."""
@@ -143,6 +138,43 @@ class WeightFile(WeightSource):
         """Pages of the mapping stop counting as this process's memory until they are touched again."""
         self._file.forget_pages()
 
+    def native_rows(self, names: Sequence[str]) -> tuple[WeightTable, list[int]] | None:
+        """The rows of tensors for native readers, their buffers checked as :meth:`tensor` does.
+
+        Returns:
+            None where the native core cannot read them: ask for each.
+
+        Raises:
+            WeightError: there is no tensor of such a name.
+            IntegrityError: a buffer is damaged.
+        """
+        table, rows = self._index.table, [self._row(name) for name in names]
+        if table is None:
+            return None
+        doubtful = table.first_unsound(rows, self._tree)
+        if doubtful >= 0:
+            self._read(doubtful)  # says what is wrong
+            return None
+        return table, rows
+
+    def moving_ranges(self, names: Sequence[str]) -> list[tuple[int, int]]:
+        """Offset and size of what comes and goes with matrices: codes; on a grid, scales and zero points."""
+        table = self._index.table
+        found = None if table is None else table.moving([self._row(name) for name in names], self._tree)
+        if found is not None:
+            return found
+        return [part for name in names for part in self._ranges(name)]
+
+    def _ranges(self, name: str) -> list[tuple[int, int]]:
+        spec = self.spec(name)
+        found = [(self.offset(name), spec.codes_bytes)]
+        if spec.grid is not None:
+            buffers = self.tensor(name).buffers()
+            for buffer, array in (("scales", buffers[1]), ("zero_points", buffers[2])):
+                if array is not None:
+                    found.append((self.offset(name, buffer), array.nbytes))
+        return found
+
     def tensor(self, name: str) -> Tensor:  # noqa: D102
         row = self._row(name)
         known = self._tensors.get(name)
@@ -151,7 +183,7 @@ class WeightFile(WeightSource):
     def touch(self, pool: ThreadPool, progress: Progress = no_progress) -> None:  # noqa: D102
         if self._tree is None:
             return
-        specs = (spec for spec in self._specs if role_of(spec.name, spec.shape) != "table")
+        specs = (spec for spec in self._index.specs() if role_of(spec.name, spec.shape) != "table")
         self._touch([self._column("codes")[self._rows[spec.name]] for spec in specs], pool, progress)
 
     def touch_fixed(self, moving: Container[str], pool: ThreadPool, progress: Progress = no_progress) -> None:
@@ -166,9 +198,9 @@ class WeightFile(WeightSource):
         """
         if self._tree is None:
             return
-        rows = range(len(self._specs))
-        buffers = [self._column(name)[row] for name in BUFFERS[1:] for row in rows]
-        buffers += [self._column("codes")[row] for row in rows if self._specs[row].name not in moving]
+        codes = self._column("codes")
+        buffers = [self._column(name).values() for name in BUFFERS[1:]]
+        buffers += [codes[row] for name, row in self._rows.items() if name not in moving]
         self._touch([buffer for buffer in buffers if buffer.size], pool, progress)
 
     def _touch(self, buffers: Sequence[npt.NDArray[Any]], pool: ThreadPool, progress: Progress) -> None:
@@ -191,11 +223,10 @@ class WeightFile(WeightSource):
         Args:
             moving: names of tensors whose codes are read otherwise.
         """
-        last = len(self._specs) - 1
         columns = [self._column(name) for name in BUFFERS[1:]]
-        ranges = [(one.offset(0), one.offset(last) + one[last].nbytes - one.offset(0)) for one in columns]
+        ranges = [(one.offset(0), one.values().nbytes) for one in columns]
         ranges += [
-            (self.offset(spec.name), spec.codes_bytes) for spec in self._specs if spec.name not in moving
+            (self.offset(name), self.spec(name).codes_bytes) for name in self._rows if name not in moving
         ]
         read_ahead(self.path, ranges)
 
@@ -212,7 +243,7 @@ class WeightFile(WeightSource):
         if self._tree is not None:  # what is in no tensor; the rest is known by now
             self._tree.verify_bytes(0, self.size)
         if progress is not None:
-            progress(self.size - sum(spec.codes_bytes for spec in self._specs))
+            progress(self.size - sum(spec.codes_bytes for spec in self._index.specs()))
 
     def _verify_tensors(self, progress: Callable[[int], None] | None) -> None:
         for name in self._rows:
@@ -241,7 +272,7 @@ class WeightFile(WeightSource):
         return known or self._columns.setdefault(name, self._batch.binary(name))
 
     def _read(self, row: int) -> Tensor:
-        spec, checksums = self._specs[row], self._checksums[row]
+        spec, checksums = self._index.spec(row), self._index.checksums(row)
         codes = self._column("codes")
         if codes.offset(row) % _BUFFER_ALIGNMENT:
             raise self._damaged(spec, f"its codes start at {codes.offset(row)}, not at a multiple of 64")
@@ -261,7 +292,7 @@ class WeightFile(WeightSource):
         return Tensor(spec, *buffers, checksums=checksums, origin=str(self.path), tree=self._tree)
 
     def _read_grid(self, row: int, codes: npt.NDArray[np.uint8]) -> Tensor:
-        spec = self._specs[row]
+        spec = self._index.spec(row)
         kind = SCALE_TYPES[spec.scale_type]
         rows = spec.rows if spec.layout == "row" else spec.padded_rows
         count = spec.scale_count
@@ -276,14 +307,14 @@ class WeightFile(WeightSource):
         except WeightError as error:
             raise self._damaged(spec, str(error)) from error
         buffers = (codes, scales.view(np.uint8), zeros, None, outer)
-        origin, checksums = str(self.path), self._checksums[row]
+        origin, checksums = str(self.path), self._index.checksums(row)
         return Tensor(spec, *buffers, checksums=checksums, origin=origin, tree=self._tree)
 
     def _small(
         self, row: int, column: str, dtype: np.dtype[Any], *, required: bool | None, count: int | None = None
     ) -> Any:
         """A buffer of ``count`` entries, or one per row, its checksum compared; None if rightly absent."""
-        spec = self._specs[row]
+        spec = self._index.spec(row)
         stored = self._column(column)[row]
         if not stored.size and not required:
             return None
@@ -294,7 +325,7 @@ class WeightFile(WeightSource):
         stored = stored[:expected]
         if self._tree is not None:
             self._tree.verify(stored, f"tensor {spec.name!r}: {column}")
-        found, written = crc32c(stored), self._checksums[row][BUFFERS.index(column)]
+        found, written = crc32c(stored), self._index.checksums(row)[BUFFERS.index(column)]
         if found != written:
             raise self._damaged(spec, f"checksum of its {column} is {found:08x}, {written:08x} was written")
         return stored.view(dtype)
@@ -316,50 +347,3 @@ class WeightFile(WeightSource):
         return IntegrityError(
             f"{self.path}: tensor {spec.name!r}: {what}; the file is damaged: convert or copy it again"
         )
-
-
-def _read_specs(batch: Batch, path: str) -> list[TensorSpec]:
-    columns = [batch.strings(name) for name in ("name", "layer_name", "weight_name", "quant_type")]
-    layouts, activations = batch.strings("layout"), batch.strings("activation")
-    groups = batch.numbers("group_size").tolist()
-    scale_types, zero_types = batch.strings("scale_type"), batch.strings("zero_type")
-    shapes, axes = batch.lists("shape"), batch.numbers("quant_axis").tolist()
-    sizes = batch.numbers("codes_bytes").tolist()
-    specs = []
-    for row, (name, layer, weight, kind) in enumerate(zip(*columns, strict=True)):
-        texts = (name, layer, weight, kind, layouts[row], activations[row], scale_types[row], zero_types[row])
-        shape = shapes[row]
-        if None in texts or shape is None or not name:
-            raise IntegrityError(f"{path}: row {row} lacks a name or a value; convert the model again")
-        spec = TensorSpec(
-            name,
-            str(kind),
-            tuple(shape),
-            str(layouts[row]),
-            axes[row],
-            str(activations[row]),
-            groups[row],
-            str(scale_types[row]),
-            str(zero_types[row]),
-        )
-        _check_spec(spec, join_name(str(layer), str(weight)), sizes[row], path)
-        specs.append(spec)
-    return specs
-
-
-def _check_spec(spec: TensorSpec, joined: str, codes_bytes: int, path: str) -> None:
-    try:
-        spec.check()
-    except WeightError as error:
-        raise IntegrityError(f"{path}: {error}") from error
-    if joined != spec.name:
-        raise IntegrityError(f"{path}: tensor {spec.name!r}: its layer and weight names say {joined!r}")
-    if codes_bytes != spec.codes_bytes:
-        raise IntegrityError(
-            f"{path}: tensor {spec.name!r}: {codes_bytes} bytes of codes are declared; {spec.quant_type} "
-            f"{spec.layout} {list(spec.shape)} has {spec.codes_bytes}; convert the model again"
-        )
-
-
-def _read_checksums(batch: Batch) -> list[Checksums]:
-    return [(a, b, c, d, e) for a, b, c, d, e in batch.numbers("checksums").tolist()]

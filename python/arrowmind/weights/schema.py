@@ -12,6 +12,7 @@ from arrowmind.errors import IntegrityError, WeightError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from arrowmind._native import WeightTable
     from arrowmind.weights.tensor import Checksums, TensorSpec
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "encode_metadata",
     "fingerprint",
     "index_checksum",
+    "table_checksum",
 ]
 
 FILE_NAME = "weights.arrow"
@@ -91,6 +93,12 @@ def index_checksum(
     return crc32c(_canonical([kept, _rows(specs, checksums)]))
 
 
+def table_checksum(metadata: Mapping[str, str], table: WeightTable) -> int:
+    """The same, of rows that the native core holds."""
+    kept = {key: value for key, value in metadata.items() if key != _INDEX_KEY}
+    return crc32c(b"]", table.checksum(crc32c(b"[" + _canonical(kept) + b",")))
+
+
 def fingerprint(specs: Iterable[TensorSpec], checksums: Iterable[Checksums]) -> str:
     """Hex digest over all tensors; equal digests mean equal weights, whatever file they come from."""
     import hashlib  # noqa: PLC0415  loads OpenSSL, which encoding does without
@@ -133,15 +141,13 @@ def check_format(metadata: Mapping[str, str], fields: Iterable[Field], path: str
         )
 
 
-def check_index(
-    metadata: Mapping[str, str], specs: Iterable[TensorSpec], checksums: Iterable[Checksums], path: str
-) -> None:
+def check_index(metadata: Mapping[str, str], checksum: int, path: str) -> None:
     """Compares the checksum of the index with the one written.
 
     Raises:
         IntegrityError: metadata or a description has changed since the file was written.
     """
-    found = f"{index_checksum(metadata, specs, checksums):08x}"
+    found = f"{checksum:08x}"
     written = metadata.get(_INDEX_KEY)
     if found != written:
         raise IntegrityError(

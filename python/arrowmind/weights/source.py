@@ -13,13 +13,14 @@ from arrowmind.weights.roles import input_scale_name, role_of
 from arrowmind.weights.schema import fingerprint
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
     from types import TracebackType
 
     import numpy as np
     import numpy.typing as npt
 
-    from arrowmind._native import ThreadPool
+    from arrowmind._native import ThreadPool, WeightTable
     from arrowmind.observe import Progress
     from arrowmind.weights.tensor import Tensor, TensorSpec
 
@@ -62,6 +63,19 @@ class WeightSource(ABC):
             IntegrityError: it is damaged.
         """
 
+    def native_rows(self, names: Sequence[str]) -> tuple[WeightTable, list[int]] | None:
+        """Matrices that come and go, as rows of a table that the native core reads; None: ask for each.
+
+        Args:
+            names: of the matrices.
+
+        Raises:
+            WeightError: there is no tensor of such a name.
+            IntegrityError: a buffer that stays, of one of them, is damaged.
+        """
+        del names
+        return None
+
     def real_values(self, name: str) -> npt.NDArray[np.float32]:
         """The values a tensor stands for in the model: of a matrix, those that meet unscaled inputs."""
         tensor = self.tensor(name)
@@ -78,8 +92,11 @@ class WeightSource(ABC):
         Raises:
             WeightError: the scale has another shape, or a value that is not positive.
         """
-        scale_name, shape = input_scale_name(name), self.spec(name).shape
-        if role_of(name, shape) != "linear" or not self.has(scale_name):
+        scale_name = input_scale_name(name)
+        if not self.has(scale_name):
+            return None
+        shape = self.spec(name).shape
+        if role_of(name, shape) != "linear":
             return None
         tensor = self.tensor(scale_name)
         if tensor.spec.shape != shape[1:]:

@@ -12,7 +12,7 @@ from arrowmind.weights.source import WeightSource
 from arrowmind.weights.tensor import Tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Sequence
 
     from arrowmind._native import ThreadPool
     from arrowmind.observe import Progress
@@ -77,7 +77,7 @@ class StreamedWeights(WeightSource):
         self._group: dict[str, int] = {}
         self._tensors: dict[str, StreamedTensor] = {}
         for names, place in self.groups:
-            number = self.residency.add([part for name in names for part in _ranges(file, name)], place)
+            number = self.residency.add(file.moving_ranges(names), place)
             for name in names:
                 if name in self._group:
                     raise InvalidArgumentError(f"{name} stands in two groups; give it once")
@@ -99,10 +99,13 @@ class StreamedWeights(WeightSource):
         known = self._tensors.get(name)
         return known or self._tensors.setdefault(name, self._streamed(name))
 
+    def native_rows(self, names: Sequence[str]) -> tuple[_native.WeightTable, list[int]] | None:  # noqa: D102
+        return self._file.native_rows(names) if all(name in self._group for name in names) else None
+
     def _streamed(self, name: str) -> StreamedTensor:
         spec, residency = self._file.spec(name), self.residency
         _, scales, zero_points, sums, outer = self._file.tensor(name).buffers()
-        codes, *grid = (residency.view(*part) for part in _ranges(self._file, name))
+        codes, *grid = (residency.view(*part) for part in self._file.moving_ranges([name]))
         if spec.grid is not None:  # they are as large as codes are small
             scales, zero_points = grid[0], grid[1] if len(grid) > 1 else None
         return StreamedTensor(spec, codes, scales, zero_points, sums, outer, origin=str(self.path))
@@ -132,18 +135,6 @@ class StreamedWeights(WeightSource):
         self._file.close()
 
 
-def streamed_bytes(file: WeightFile, names: Iterable[str]) -> int:
+def streamed_bytes(file: WeightFile, names: Sequence[str]) -> int:
     """Bytes of the file that come and go with these matrices."""
-    return sum(size for name in names for _, size in _ranges(file, name))
-
-
-def _ranges(file: WeightFile, name: str) -> list[tuple[int, int]]:
-    """Offset and size of the codes; on a grid, of scales and zero points, too."""
-    spec = file.spec(name)
-    found = [(file.offset(name), spec.codes_bytes)]
-    if spec.grid is not None:
-        buffers = file.tensor(name).buffers()
-        for buffer, array in (("scales", buffers[1]), ("zero_points", buffers[2])):
-            if array is not None:
-                found.append((file.offset(name, buffer), array.nbytes))
-    return found
+    return sum(size for _, size in file.moving_ranges(names))
