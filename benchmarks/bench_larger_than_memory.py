@@ -143,7 +143,11 @@ def limited(limit: int, arguments: list[str]) -> subprocess.CompletedProcess[str
         def enter() -> None:
             (group / "cgroup.procs").write_text(str(os.getpid()))
 
-        return subprocess.run(arguments, capture_output=True, text=True, check=False, preexec_fn=enter)
+        # Modules of an installed package are compiled once, not in each process.
+        env = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+        return subprocess.run(
+            arguments, capture_output=True, text=True, check=False, preexec_fn=enter, env=env
+        )
     finally:
         time.sleep(0.2)
         group.rmdir()

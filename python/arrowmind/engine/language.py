@@ -56,10 +56,11 @@ class LanguageModel:
         self.model, self.max_tokens = model, max_tokens
         self._threads = threads
         self._options, self._weights = options or Options(), weights
+        # First, as its table comes first in the file: it is packed while the matrices behind it are read.
+        self._head = compile_head(model, weights)
         self._body = compile_body(model, weights, max_tokens, self._options, residence=residence)
         self._options = self._options._replace(progress=no_progress)  # who watched may go
         self.residence = residence
-        self._head = compile_head(model, weights)
 
     def kernels(self) -> list[str]:
         """Names of the kernels that it runs."""

@@ -60,12 +60,12 @@ def _compile(
     options: Options,
     residence: Residence | None = None,
 ) -> LanguageModel:
-    """While the disk is waited for, it is compiled, and what writes text is imported."""
+    """Imports what writes text, and compiles the model, while the disk is waited for."""
     with BackgroundTouch(weights, threads, options.progress) as touching:
+        import arrowmind.engine.generation  # noqa: F401, PLC0415  beside what reads
+
         told = options._replace(progress=touching.progress)
-        language = LanguageModel(model, weights, longest, threads, told, residence)
-        import arrowmind.engine.generation  # noqa: F401, PLC0415  see above
-    return language
+        return LanguageModel(model, weights, longest, threads, told, residence)
 
 
 def room_of(folder: ModelFolder, config: Config) -> Room:
