@@ -2,9 +2,10 @@
 
     python benchmarks/bench_consolidation.py MODEL LOCOMO_FOLDER
 
-Each conversation is a store. All of its turns are consolidated, and the questions are asked before, after,
-and of a store whose sources have one-bit vectors, as a cold tier keeps them. A question is answered when one
-of the first ten hits is a turn that answers it; "by citation" also counts hits derived from such a turn.
+Each conversation is a store. All of its turns are consolidated, after which they lie in cold files. The
+questions are asked before, after, and without encoding the best cold memories again ("one_bit"). A question
+is answered when one of the first ten hits is a turn that answers it; "by citation" also counts hits derived
+from such a turn.
 """
 
 from __future__ import annotations
@@ -15,20 +16,21 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from arrowmind import ArrowEngine, MemoryStore
 from arrowmind.bench.memory.conversations import Conversation, read_conversations
 from arrowmind.consolidate import Consolidator, RunSettings
 from arrowmind.consolidate.candidates import Grouping
 from arrowmind.consolidate.summarisers import SummariserSetup, open_summariser
-from arrowmind.consolidate.tiering import ColdFile, ColdRow, write_cold
 from arrowmind.consolidate.wiring import StoreView
-from arrowmind.memory.vectors import quantise, sign_codes
+from arrowmind.memory import RecallSettings
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _ROW = 40  # bytes of ids, moments, checksum and scale of a hot row
-_PLAIN = 768 * 2 + 64  # of a row of 768 numbers of 16 bits and what else there is, without the text
+_PLAIN = 384 * 4 + 64  # of a row of 384 numbers of 32 bits and what else there is, without the text
 
 
 def _fill(store: MemoryStore, talk: Conversation, vectors: np.ndarray) -> list[int]:
@@ -61,17 +63,8 @@ def _hot_bytes(store: MemoryStore, dimension: int) -> int:
     return size
 
 
-def _cold_size(folder: Path, talk: Conversation, vectors: np.ndarray) -> int:
-    rows = [
-        ColdRow(i, turn.text.encode(), timestamp=round(turn.moment.timestamp() * 1e6))
-        for i, turn in enumerate(talk.turns, start=1)
-    ]
-    path = folder / "turns.cold"
-    write_cold(path, rows, sign_codes(quantise(vectors)[0]), vectors.shape[1], "encoder")
-    file = ColdFile(path)
-    if list(file.rows()) != rows:
-        raise SystemExit("a cold file did not come back as it was")
-    return file.size
+def _bytes_of(folder: Path, pattern: str) -> int:
+    return sum(path.stat().st_size for path in (folder / "segments").glob(pattern))
 
 
 def _state(store: MemoryStore, ids: list[int]) -> list[dict[str, object]]:
@@ -86,7 +79,7 @@ def _measure(
     with MemoryStore(folder / "store", engine) as store:
         ids = _fill(store, talk, vectors)
         before, state = _answered(store, talk, ids, asked)[0], _state(store, ids)
-        hot = _hot_bytes(store, engine.dimension)
+        hot, segments_before = _hot_bytes(store, engine.dimension), _bytes_of(folder / "store", "*")
         view = StoreView(store, folder / "store", engine)
         setup = SummariserSetup(view.embed, share=share)
         work = Consolidator(view, open_summariser("extractive", setup), settings)
@@ -103,16 +96,16 @@ def _measure(
             for quote in record.derivation.quotes
         )
         sources = {q.source for r in derived if r and r.derivation for q in r.derivation.quotes}
-        tiers = {record.id for id_ in ids if (record := store.get(id_)) is not None and record.tier == "cold"}
-        coded = np.array(vectors)
-        for place, id_ in enumerate(ids):
-            if id_ in tiers:
-                coded[place] = np.sign(coded[place]) / np.sqrt(coded.shape[1])
-        with MemoryStore(folder / "cold") as other:
-            others = _fill(other, talk, coded)
-            texts = [record.text for record in derived if record is not None]
-            other.remember_many(texts, engine.encode(texts), origin="derived")
-            cold = _answered(other, talk, others, asked)[0]
+        size = {
+            "cold_file": _bytes_of(folder / "store", "*.cold.arrow"),
+            "segments": _bytes_of(folder / "store", "*"),
+        }
+        sizes = [
+            len(r.text.encode()) for id_ in ids if (r := store.get(id_)) is not None and r.tier == "cold"
+        ]
+        with MemoryStore(folder / "store", engine, recall_settings=RecallSettings(cold_finalists=0)) as other:
+            one_bit = _answered(other, talk, ids, asked)[0]
+        problems = store.verify().problems
         work.undo()
         restored = _state(store, ids) == state and store.stats().records == len(ids)
         view.close()
@@ -125,11 +118,14 @@ def _measure(
         "before": before,
         "after": after[0],
         "by_citation": after[1],
-        "one_bit": cold,
+        "one_bit": one_bit,
         "hot_before": hot,
         "hot_after": left,
-        "cold_file": _cold_size(folder, talk, vectors),
-        "plain": sum(_PLAIN + len(turn.text.encode()) for turn in talk.turns),
+        "cold": len(sizes),
+        **size,
+        "segments_before": segments_before,
+        "plain": sum(_PLAIN + size for size in sizes),
+        "problems": len(problems),
         "unproved": unproved,
         "restored": restored,
         "seconds": seconds,

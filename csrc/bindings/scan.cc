@@ -155,6 +155,7 @@ class Tables {
     if (count == 0) return to_numpy(std::move(scores));
     for (int64_t i = 0; i < count; ++i) {
       require(rows.data()[i] >= 0 && rows.data()[i] < starts_.back(), "a row number is out of range");
+      require(!has_bare_ || tables_[table_of(rows.data()[i])].codes != nullptr, "a row has no int8 codes");
     }
     require(static_cast<int64_t>(query.size()) == dim_, "query and codes differ in dimension");
     std::vector<int16_t> codes(static_cast<size_t>(round_up(dim_, scan::kQueryPad)));
@@ -182,25 +183,26 @@ class Tables {
   };
 
   void add(const Matrix<int8_t>& codes, const Vector<float>& scales, const Signs& signs) {
-    const size_t rows = codes.shape(0);
+    const size_t rows = scales.size();
     if (tables_.empty()) dim_ = static_cast<int64_t>(codes.shape(1));
     require(static_cast<int64_t>(codes.shape(1)) == dim_ && dim_ <= scan::kMaxRowBytes,
             "tables differ in dimension, or have more than 65536");
-    require(scales.size() == rows, "scales and codes differ in rows");
+    require(codes.shape(0) == rows || codes.shape(0) == 0, "scales and codes differ in rows");
+    const bool is_bare = codes.shape(0) < rows;  // one-bit codes alone: it has rows for `top_bits` only
+    has_bare_ = has_bare_ || is_bare;
     require(!signs || signs->shape(0) == rows, "signs and codes differ in rows");
     starts_.push_back(starts_.back() + static_cast<int64_t>(rows));
     require(starts_.back() <= int64_t{0xffffffff}, "more than 2^32 - 1 rows; search them in parts");
     Matrix<uint8_t> view;
     if (signs) view = Matrix<uint8_t>(signs->data(), {rows, signs->shape(1)}, nb::handle());
-    tables_.push_back({codes.data(), scales.data(), view});
+    tables_.push_back({is_bare ? nullptr : codes.data(), scales.data(), view});
   }
 
   // Rows of one table that follow each other in the list go to the kernel together.
   void dot_part(scan::Search search, const int64_t* rows, int64_t begin, int64_t end, float* scores) const {
     std::vector<uint32_t> own;
     while (begin < end) {
-      const auto above = std::upper_bound(starts_.begin(), starts_.end(), rows[begin]);
-      const size_t table = static_cast<size_t>(above - starts_.begin()) - 1;
+      const size_t table = table_of(rows[begin]);
       own.clear();
       for (int64_t i = begin; i < end && rows[i] >= starts_[table] && rows[i] < starts_[table + 1]; ++i) {
         own.push_back(static_cast<uint32_t>(rows[i] - starts_[table]));
@@ -214,8 +216,14 @@ class Tables {
     }
   }
 
+  size_t table_of(int64_t row) const {
+    const auto above = std::upper_bound(starts_.begin(), starts_.end(), row);
+    return static_cast<size_t>(above - starts_.begin()) - 1;
+  }
+
   nb::object owner_;
   int64_t dim_ = 0;
+  bool has_bare_ = false;
   std::vector<Table> tables_;
   std::vector<int64_t> starts_ = {0};
 };
@@ -258,6 +266,18 @@ nb::ndarray<nb::numpy, uint8_t> sign_codes(Matrix<float> vectors, uint64_t seed)
   auto* moved = new std::vector<uint8_t>(std::move(codes));
   nb::capsule owner(moved, [](void* p) noexcept { delete static_cast<std::vector<uint8_t>*>(p); });
   return {moved->data(), {vectors.shape(0), row_bytes}, owner};
+}
+
+nb::ndarray<nb::numpy, float> rotate(Matrix<float> vectors, uint64_t seed) {
+  const size_t dim = vectors.shape(1);
+  auto* rotated = new std::vector<float>(vectors.size());
+  nb::capsule owner(rotated, [](void* p) noexcept { delete static_cast<std::vector<float>*>(p); });
+  {
+    nb::gil_scoped_release release;
+    for (size_t i = 0; i < vectors.shape(0); ++i)
+      scan::rotate(vectors.data() + i * dim, static_cast<int64_t>(dim), seed, rotated->data() + i * dim);
+  }
+  return {rotated->data(), {vectors.shape(0), dim}, owner};
 }
 
 // Runs one named row on this thread: for tests and benchmarks, which own the oracle.
@@ -329,6 +349,8 @@ void bind_scan(nb::module_& m) {
   m.def("scan_sign_codes", &sign_codes, nb::arg("vectors"), nb::arg("seed"),
         "One-bit codes uint8 [n, (dim + 7) / 8] of float32 vectors [n, dim], rotated by the rotation of "
         "`seed`.");
+  m.def("scan_rotate", &rotate, nb::arg("vectors"), nb::arg("seed"),
+        "Vectors float32 [n, dim], rotated as `scan_sign_codes` does before it takes signs.");
   m.def("scan_query_limit", &scan::query_limit, nb::arg("dim"),
         "Largest int16 query code whose dot product with `dim` int8 codes cannot overflow int32.");
   m.def("scan_run", &run, nb::arg("name"), nb::arg("codes"), nb::arg("query"), nb::arg("rows") = nb::none(),

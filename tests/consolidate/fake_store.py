@@ -176,5 +176,11 @@ class FakeStore:
     def texts(self):
         return iter(self._sources("ORDER BY id"))
 
+    def recalled_cold(self):
+        return []
+
+    def settle(self):
+        pass
+
     def move(self, key, tiers):
         raise NotImplementedError

@@ -41,7 +41,8 @@ def live(folder: Path, seed: int, rounds: int) -> None:
             if chance.random() < 0.4:
                 sources = chance.sample(mine, min(2, len(mine)))
                 fact = Derived(f"derived in {number}", tuple(Quote(id_, "word") for id_ in sources))
-                store.lifecycle.apply(Change(f"change {number}", "run", (fact,)))
+                tiers = dict.fromkeys(chance.sample(mine, min(8, len(mine))), 2)
+                store.lifecycle.apply(Change(f"change {number}", "run", (fact,), tiers))
             if chance.random() < 0.5:
                 gone = [mine.pop(chance.randrange(len(mine))) for _ in range(min(len(mine), 5))]
                 say("forgetting", ids=gone)
@@ -49,6 +50,8 @@ def live(folder: Path, seed: int, rounds: int) -> None:
                 say("forgot", ids=gone)
             if chance.random() < 0.3:
                 store.compact()
+            elif chance.random() < 0.3:
+                store.settle()
             if chance.random() < 0.2:
                 store.align()
     say("closed")

@@ -24,6 +24,7 @@ KILLS = 16
 STEPS = [
     "blob.published",
     "blobs.before_commit",
+    "cold.published",
     "segment.batch_written",
     "segment.published",
     "flush.before_commit",

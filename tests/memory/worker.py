@@ -17,6 +17,7 @@ from pathlib import Path
 from tests.memory.fake_encoder import FakeEncoder, FakeImages, picture
 
 from arrowmind.memory import MemoryStore, StoreSettings, steps
+from arrowmind.memory.lifecycle import Change
 
 SETTINGS = StoreSettings(flush_rows=24, batch_rows=64, merge_count=3, orphan_seconds=0.0)
 ROOT = Path(__file__).parents[2]
@@ -53,6 +54,9 @@ def work(job: Job, say) -> None:
                 say(("stored", id_, text))
             if chance.random() < 0.5:
                 _forget(store, chance.sample(mine, min(len(mine), chance.randrange(1, 25))), mine, say)
+            if chance.random() < 0.3:
+                cold = dict.fromkeys(chance.sample(mine, min(len(mine), 12)), 2)
+                store.lifecycle.apply(Change(f"{job.tag} {number}", tiers=cold))
             if chance.random() < 0.2:
                 store.compact()
             store.recall(f"word{number}")

@@ -364,6 +364,11 @@ class ConsolidationSettings:
         "Where the sources are kept afterwards: as they are, cold, or archived and found by id alone.",
         choices=("keep", "cold", "archived"),
     )
+    recalled: str = setting(
+        "warm",
+        "Where a cold memory goes that was recalled since: near at hand again, or nowhere.",
+        choices=("warm", "keep"),
+    )
     max_tokens: int = setting(2048, "Most tokens of one answer.", low=16, high=1_000_000)
     timeout: float = setting(120.0, "Seconds that one answer may take.", low=0.1, high=86_400)
     attempts: int = setting(4, "Requests for one answer.", low=1, high=100)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from arrowmind.consolidate.candidates import group
 from arrowmind.consolidate.journal import FILE_NAME, Journal
 from arrowmind.consolidate.reports import PlannedGroup, RunReport
-from arrowmind.consolidate.running import Run, RunSettings, ids_of, task_key
+from arrowmind.consolidate.running import Run, RunSettings, ids_of, settle, task_key
 from arrowmind.consolidate.store import Wanted
 from arrowmind.errors import ConsolidationError
 from arrowmind.memory.lock import try_lock
@@ -103,6 +103,7 @@ class Consolidator:
             count = self._store.undo(keys)
             reached("consolidation.undone")
             journal.mark_undone(keys)
+            settle(self._store)
         return RunReport(run=name, groups=len(keys), visible=count)
 
     @contextlib.contextmanager

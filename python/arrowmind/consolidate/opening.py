@@ -114,6 +114,7 @@ def _run_settings(settings: ConsolidationSettings) -> RunSettings:
         max_memories=settings.max_memories,
         grouping=grouping,
         originals=_ORIGINALS[settings.originals],
+        is_warming=settings.recalled == "warm",
         max_tokens=settings.max_tokens,
         timeout=settings.timeout,
         budget_tokens=settings.budget_tokens,

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     FloatArray = npt.NDArray[np.float32]
     FindGroups = Callable[[Journal], list[tuple[SourceMemory, ...]]]
 
-__all__ = ["Run", "RunSettings", "ids_of", "task_key"]
+__all__ = ["Run", "RunSettings", "ids_of", "settle", "task_key"]
 
 _log = get_logger(__name__)
 _KNOWN_FACTS = 8
@@ -57,6 +57,7 @@ class RunSettings:
         max_memories: looked at in one run.
         grouping: how they are grouped.
         originals: where the sources are kept afterwards.
+        is_warming: whether cold memories that were recalled since come near again.
         max_tokens: of one answer of a model.
         timeout: seconds of one answer.
         budget_tokens: of a run, read and written; 0 for no bound.
@@ -68,6 +69,7 @@ class RunSettings:
     max_memories: int = 20_000
     grouping: Grouping = field(default_factory=Grouping)
     originals: Tier = Tier.COLD
+    is_warming: bool = True
     max_tokens: int = 2_048
     timeout: float = 120.0
     budget_tokens: int = 0
@@ -111,26 +113,36 @@ class Run:
             self._work(
                 [*resumed, *(task for task in self._journal.unfinished() if task.key not in old)], progress
             )
+            self._warm()
             if tiering is not None:
                 self.tier(*tiering)
+            settle(self._store)
         finally:
             self._end()
         return self.report
+
+    def _warm(self) -> None:
+        """Brings back what was recalled since it became cold."""
+        if self._settings.is_warming and not self.report.stopped:
+            self._move("warm", dict.fromkeys(self._store.recalled_cold(), Tier.WARM))
 
     def tier(self, policy: Policy, limits: TierLimits) -> None:
         """Moves memories to colder tiers, as one change that undoing the run takes back, too."""
         if self.report.stopped or not limits.are_set:
             return
         moves = plan_tiers(columns_of(self._store.texts), policy, limits, now_microseconds())
+        self._move("tiers", moves)
+
+    def _move(self, kind: str, moves: dict[int, Tier]) -> None:
         if not moves:
             return
-        key = f"tiers-{self.report.run}"
+        key = f"{kind}-{self.report.run}"
         # Noted first: to undo a change that was never made does nothing.
         self._journal.plan(self.report.run, [(key, ())])
         self._journal.advance(key, self.report.run, "visible")
         reached("consolidation.tiers_noted")
         self._store.move(key, moves)
-        self.report.moved = len(moves)
+        self.report.moved += len(moves)
 
     def _end(self) -> None:
         report, budget = self.report, self._budget
@@ -262,6 +274,14 @@ class Run:
         self.report.visible += 1
         self.report.derived += len(change.derived)
         self.report.sources += len(change.tiers)
+
+
+def settle(store: StoreForConsolidation) -> None:
+    """Puts bytes where tiers say; what cannot be done now waits: nothing depends on it."""
+    try:
+        store.settle()
+    except MemoryStoreError as error:
+        _log.warning("tiers_not_settled", store=store.identity, error=str(error))
 
 
 def _count(report: RunReport) -> None:

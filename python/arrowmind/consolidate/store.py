@@ -88,5 +88,15 @@ class StoreForConsolidation(Protocol):
     def texts(self) -> Iterator[SourceMemory]:
         """All memories that are neither forgotten nor derived, by id; for tiering."""
 
+    def recalled_cold(self) -> list[int]:
+        """Cold memories that were recalled since they became cold."""
+
+    def settle(self) -> None:
+        """Puts the bytes of memories where their tiers say; nothing that is asked of the store changes.
+
+        Raises:
+            MemoryStoreError: another process works on the files, or nothing can be written.
+        """
+
     def move(self, key: str, tiers: Mapping[int, Tier]) -> None:
         """Moves memories to other tiers in one transaction, as `commit` does, to be undone by its key."""

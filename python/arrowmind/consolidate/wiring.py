@@ -149,6 +149,10 @@ class StoreView:
             tier = Tier(tiers.get(id_, 0))
             yield self._memory(snapshot, block, row, counts.get(id_, (0, 0)), tier)
 
+    def recalled_cold(self) -> list[int]:
+        """As `StoreForConsolidation.recalled_cold`."""
+        return self._store.lifecycle.recalled_cold()
+
     # Writing.
 
     def commit(self, change: Change) -> tuple[int, ...]:
@@ -173,6 +177,10 @@ class StoreView:
         """As `StoreForConsolidation.move`."""
         change = lifecycle.Change(key=key, run=key, tiers={id_: int(tier) for id_, tier in tiers.items()})
         self._store.lifecycle.apply(change)
+
+    def settle(self) -> None:
+        """As `StoreForConsolidation.settle`."""
+        self._store.settle()
 
     def _snapshot(self) -> Snapshot:
         return self._sessions.current.snapshot()
@@ -223,8 +231,7 @@ def _accesses(db: sqlite3.Connection, least: int) -> dict[int, tuple[int, int]]:
 
 def _vector(rows: Rows, row: int) -> FloatArray | None:
     end = row + rows.window_count(row)
-    wide = rows.codes[row:end].astype(np.float32) * rows.scales[row:end, None]
-    centre = wide.mean(axis=0)
+    centre = rows.vectors(np.arange(row, end)).mean(axis=0)
     return _unit(centre) if centre.any() else None
 
 

@@ -132,5 +132,5 @@ def _fill(rows: Any, wanted: Any, values: Any, mask: Any) -> None:
     places = np.minimum(np.searchsorted(rows.ids, wanted), len(rows) - 1)
     here = (rows.ids[places] == wanted) & (rows.scales[places] > 0)
     chosen = places[here]
-    values[here] = rows.codes[chosen].astype(np.float32) * rows.scales[chosen, None]
+    values[here] = rows.vectors(chosen)
     mask |= here

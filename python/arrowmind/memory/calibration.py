@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from arrowmind import _native
-
 if TYPE_CHECKING:
     import numpy.typing as npt
 
@@ -64,7 +62,7 @@ def baseline(space: Space, query: FloatArray) -> Baseline:
         if len(here):
             # A memory without this kind has a vector of zeros in the space of texts; it is no measure.
             here = here[rows.scales[here] > 0]
-            cosines.append(_native.scan_dot(rows.codes, rows.scales, query, here.astype(np.uint32)))
+            cosines.append(rows.cosines(query, here))
         start += len(rows)
     found = np.concatenate(cosines).astype(np.float64)
     weight = len(found) / (len(found) + _PRIOR_ROWS)

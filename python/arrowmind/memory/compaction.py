@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    IntArray = npt.NDArray[np.int64]
+
     from arrowmind.memory.blocks import Block, Space
     from arrowmind.memory.catalogue import Catalogue
     from arrowmind.memory.rows import Rows
@@ -32,13 +34,18 @@ if TYPE_CHECKING:
     from arrowmind.memory.tables import SegmentRow
 
 __all__ = [
+    "Source",
+    "batches",
+    "blocks_of",
     "crowded_segments",
     "erase_leftovers",
+    "gone_of",
     "remove_orphans",
     "rewrite",
     "segments_of",
     "small_segments",
     "spoilt_segments",
+    "swap",
     "wasteful_segments",
 ]
 
@@ -46,7 +53,7 @@ _log = get_logger(__name__)
 
 
 @dataclass(frozen=True)
-class _Source:
+class Source:
     """A block to be copied, and which of its rows."""
 
     rows: Rows
@@ -56,7 +63,7 @@ class _Source:
 def crowded_segments(space: Space, settings: StoreSettings) -> list[SegmentRow]:
     """Segments of about one size of which there are too many: a group to merge, or none."""
     levels = defaultdict(list)
-    for segment in segments_of(space):
+    for segment in _warm(space):
         size = max(segment.vectors / settings.flush_rows, 1.0)
         levels[int(math.log(size, settings.merge_count))].append(segment)
     for _, group in sorted(levels.items()):
@@ -68,7 +75,7 @@ def crowded_segments(space: Space, settings: StoreSettings) -> list[SegmentRow]:
 
 def small_segments(space: Space, settings: StoreSettings) -> list[list[SegmentRow]]:
     """All segments below the size of a batch, in groups that may be merged."""
-    rest = [segment for segment in segments_of(space) if segment.vectors < settings.batch_rows]
+    rest = [segment for segment in _warm(space) if segment.vectors < settings.batch_rows]
     groups = []
     while rest:
         groups.append(_prefix(rest, settings.merge_rows))
@@ -87,18 +94,20 @@ def _prefix(segments: list[SegmentRow], most: int) -> list[SegmentRow]:
     return segments[:count]
 
 
-def wasteful_segments(space: Space, settings: StoreSettings) -> list[SegmentRow]:
-    """Segments in which more than the allowed share is forgotten."""
-    return [
-        segment
-        for segment in segments_of(space)
-        if _gone(space, segment) > settings.dead_share * segment.vectors
-    ]
+def wasteful_segments(space: Space, settings: StoreSettings, *, cold: bool = False) -> list[SegmentRow]:
+    """Segments, cold ones or others, in which more than the allowed share is forgotten."""
+    chosen = [segment for segment in segments_of(space) if segment.is_cold == cold]
+    return [segment for segment in chosen if gone_of(space, segment) > settings.dead_share * segment.vectors]
 
 
 def spoilt_segments(space: Space) -> list[SegmentRow]:
     """Segments in which anything is forgotten."""
-    return [segment for segment in segments_of(space) if _gone(space, segment)]
+    return [segment for segment in _warm(space) if gone_of(space, segment)]
+
+
+def _warm(space: Space) -> list[SegmentRow]:
+    """Segments with vectors; those of cold memories are looked after by `settling`."""
+    return [segment for segment in segments_of(space) if not segment.is_cold]
 
 
 def segments_of(space: Space) -> list[SegmentRow]:
@@ -107,13 +116,14 @@ def segments_of(space: Space) -> list[SegmentRow]:
     return list(unique.values())
 
 
-def _gone(space: Space, segment: SegmentRow) -> int:
+def gone_of(space: Space, segment: SegmentRow) -> int:
     """Vectors of a segment that are forgotten."""
-    masks = [block.dead for block in _blocks(space, [segment])]
+    masks = [block.dead for block in blocks_of(space, [segment])]
     return sum(int(mask.sum()) for mask in masks if mask is not None)
 
 
-def _blocks(space: Space, segments: Sequence[SegmentRow]) -> list[Block]:
+def blocks_of(space: Space, segments: Sequence[SegmentRow]) -> list[Block]:
+    """The blocks of some segments."""
     ids = {segment.id for segment in segments}
     return [block for block in space.blocks if block.segment and block.segment.id in ids]
 
@@ -131,41 +141,63 @@ def rewrite(
         Ids of the memories whose bytes are gone with the old files.
     """
     sources, removed = [], []
-    for block in _blocks(space, segments):
+    for block in blocks_of(space, segments):
         gone = block.dead
-        sources.append(_Source(block.rows, None if gone is None else ~gone))
+        sources.append(Source(block.rows, None if gone is None else ~gone))
         if gone is not None:
             removed.extend(np.unique(block.rows.ids[gone]).tolist())
     remaining = any(source.keep is None or source.keep.any() for source in sources)
-    new = writer.write(_batches(sources, batch_rows)) if remaining else None
-    with catalogue.writing() as db:
-        old = [segment.id for segment in segments]
-        tables.delete_tombstones(db, removed, old)
-        if space.row.id == HOME:
-            tables.delete_accesses(db, removed)
-        if new is not None:
-            _name_instead(db, new, segments)
-        tables.delete_segments(db, old)
-        tables.touch_layout(db)
-        reached("rewrite.before_commit")
-    reached("rewrite.committed")
-    for segment in segments:
-        (writer.folder / segment.name).unlink(missing_ok=True)
-    reached("rewrite.unlinked")
+    new = [(writer.write(batches(sources, batch_rows)), None)] if remaining else []
+    swap(catalogue, writer, segments, new, removed)
     return removed
 
 
-def _name_instead(db: sqlite3.Connection, new: SegmentRow, old: Sequence[SegmentRow]) -> None:
-    new_id = tables.insert_segment(db, new)
-    if all(segment.indexed for segment in old):
-        tables.mark_indexed(db, [new_id])
-    # What was forgotten while the file was written lies in the new segment.
-    tables.move_tombstones(db, [segment.id for segment in old], new_id)
+def swap(
+    catalogue: Catalogue,
+    writer: SegmentWriter,
+    old: Sequence[SegmentRow],
+    new: Sequence[tuple[SegmentRow, IntArray | None]],
+    removed: Sequence[int],
+) -> None:
+    """Puts segments in the place of others of their space, in one transaction; the old files go.
+
+    Args:
+        catalogue: of the store.
+        writer: wrote the new ones.
+        old: what they take the place of.
+        new: each with the memories that it holds; None stands for all.
+        removed: memories that were in the old ones and are in none of the new.
+    """
+    with catalogue.writing() as db:
+        numbers = [segment.id for segment in old]
+        tables.delete_tombstones(db, removed, numbers)
+        if writer.space.id == HOME:
+            tables.delete_accesses(db, removed)
+        named = [(tables.insert_segment(db, segment), ids) for segment, ids in new]
+        if all(segment.indexed for segment in old):
+            tables.mark_indexed(db, [number for number, _ in named])
+        for number in numbers:
+            _move_tombstones(db, number, named)
+        tables.delete_segments(db, numbers)
+        tables.touch_layout(db)
+        reached("rewrite.before_commit")
+    reached("rewrite.committed")
+    for segment in old:
+        (writer.folder / segment.name).unlink(missing_ok=True)
+    reached("rewrite.unlinked")
 
 
-def _batches(sources: Sequence[_Source], batch_rows: int) -> Iterator[Rows]:
+def _move_tombstones(db: sqlite3.Connection, old: int, named: Sequence[tuple[int, IntArray | None]]) -> None:
+    """What was forgotten while the files were written lies in the new segments."""
+    for id_ in tables.tombstones_in(db, old):
+        for number, ids in named:
+            if ids is None or id_ in ids:
+                tables.move_tombstone(db, id_, old, number)
+
+
+def batches(sources: Sequence[Source], batch_rows: int) -> Iterator[Rows]:
     """Rows to copy, gathered into batches of at most ``batch_rows``; a larger block stays whole."""
-    group: list[_Source] = []
+    group: list[Source] = []
     rows = 0
     for source in sorted(sources, key=lambda item: int(item.rows.ids[0])):
         count = len(source.rows) if source.keep is None else int(source.keep.sum())
@@ -180,7 +212,7 @@ def _batches(sources: Sequence[_Source], batch_rows: int) -> Iterator[Rows]:
         yield _merged(group)
 
 
-def _merged(group: list[_Source]) -> Rows:
+def _merged(group: list[Source]) -> Rows:
     return concatenate([(source.rows, source.keep) for source in group], signs=True)
 
 

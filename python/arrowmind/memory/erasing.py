@@ -30,7 +30,7 @@ def _bytes_of(snapshot: Snapshot, id_: int) -> MemoryBytes | None:
         for block, first in space.places(id_):
             rows = block.rows
             chosen = range(first, first + rows.window_count(first))
-            vectors += [bytes(rows.codes[row]) for row in chosen if rows.scales[row] > 0]
+            vectors += [rows.held_bytes(row) for row in chosen if rows.scales[row] > 0]
     return MemoryBytes(id_, place[0].rows.content(place[1]).text, vectors)
 
 

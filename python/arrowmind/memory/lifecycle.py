@@ -139,6 +139,11 @@ class Lifecycle:
         with self._catalogue.reading() as db:
             return lifecycle_tables.tiers(db)
 
+    def recalled_cold(self) -> list[int]:
+        """Cold memories that were recalled since they were moved last, as far as that is written yet."""
+        with self._catalogue.reading() as db:
+            return lifecycle_tables.recalled_cold(db)
+
     def open_facts(self, ids: Sequence[int]) -> dict[int, int]:
         """Since when those of the memories hold that are derived and whose validity has no end."""
         with self._catalogue.reading() as db:

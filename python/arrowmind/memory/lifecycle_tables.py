@@ -11,12 +11,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ARCHIVED",
+    "COLD",
     "HOT",
     "TIERS",
+    "WARM",
     "Derivation",
     "Quote",
     "archived_ids",
     "close",
+    "cold_ids",
     "delete_change",
     "delete_lifecycle",
     "derivation_of",
@@ -27,16 +30,18 @@ __all__ = [
     "insert_derivation",
     "move_tiers",
     "open_facts",
+    "recalled_cold",
     "restore_closings",
     "restore_tiers",
     "set_tier",
+    "sources_of",
     "tier_of",
     "tiers",
 ]
 
 TIERS = ("hot", "warm", "cold", "archived")
 """How close at hand a memory is kept, by number."""
-HOT, ARCHIVED = 0, 3
+HOT, WARM, COLD, ARCHIVED = range(4)
 
 
 @dataclass(frozen=True)
@@ -115,6 +120,13 @@ def derivation_of(db: sqlite3.Connection, id_: int) -> Derivation | None:
     )
 
 
+def sources_of(db: sqlite3.Connection, ids: Iterable[int]) -> dict[int, set[int]]:
+    """What those of some memories quote that are derived."""
+    statement = "SELECT source FROM quote WHERE id = ?"
+    found = ((id_, {source for (source,) in db.execute(statement, (id_,))}) for id_ in ids)
+    return {id_: sources for id_, sources in found if sources}
+
+
 def derived_by(db: sqlite3.Connection, key: str) -> list[int]:
     """Memories that a change derived."""
     return [id_ for (id_,) in db.execute("SELECT id FROM derivation WHERE change = ? ORDER BY id", (key,))]
@@ -169,6 +181,22 @@ def tiers(db: sqlite3.Connection) -> dict[int, int]:
 def archived_ids(db: sqlite3.Connection) -> list[int]:
     """Memories that a search leaves out."""
     return [id_ for (id_,) in db.execute("SELECT id FROM tier WHERE tier = ? ORDER BY id", (ARCHIVED,))]
+
+
+def cold_ids(db: sqlite3.Connection) -> list[int]:
+    """Memories that are kept cold or archived."""
+    return [id_ for (id_,) in db.execute("SELECT id FROM tier WHERE tier >= ? ORDER BY id", (COLD,))]
+
+
+def recalled_cold(db: sqlite3.Connection) -> list[int]:
+    """Cold memories that were recalled since they were moved last."""
+    rows = db.execute(
+        "SELECT id FROM tier JOIN access USING (id) LEFT JOIN ("
+        "SELECT tier_move.id, max(made) AS moved FROM tier_move JOIN change ON change = key "
+        "GROUP BY tier_move.id) USING (id) WHERE tier = ? AND last > coalesce(moved, 0) ORDER BY id",
+        (COLD,),
+    )
+    return [id_ for (id_,) in rows]
 
 
 def move_tiers(db: sqlite3.Connection, key: str, wanted: Mapping[int, int]) -> None:

@@ -119,6 +119,6 @@ def _by_terms(session: Session, snapshot: Snapshot, wanted: Filter, id_: int, te
 
 def _vector(rows: Rows, row: int) -> FloatArray | None:
     """The vector of a memory's first window, of length 1."""
-    vector = rows.codes[row].astype(np.float32)
+    (vector,) = rows.vectors(np.array([row]))
     length = float(np.linalg.norm(vector))
     return vector / np.float32(length) if length > 0 else None

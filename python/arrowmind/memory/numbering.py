@@ -38,6 +38,35 @@ class Numbering:
             [rows.codes for rows in parts], [rows.scales for rows in parts], [rows.signs for rows in parts]
         )
 
+    def cosines(
+        self, query: npt.NDArray[np.float32], rows: IntArray, threads: int, finalists: int = 0
+    ) -> npt.NDArray[np.float32]:
+        """Cosines of some rows, ascending, with a query.
+
+        Args:
+            query: float32 [dimension], of length 1.
+            rows: numbers of rows.
+            threads: of the search.
+            finalists: of the cold rows of each block, for how many of the best the vectors are made again.
+        """
+        if not self._cold:
+            return self.tables.dot(query, rows, threads)
+        borders = np.searchsorted(rows, self.starts)
+        found, has_vector = np.empty(len(rows), np.float32), np.ones(len(rows), np.bool_)
+        for number in self._cold:
+            here = slice(borders[number], borders[number + 1])
+            if borders[number] < borders[number + 1]:
+                chosen = rows[here] - self.starts[number]
+                found[here] = self._parts[number].cosines(query, chosen, finalists)
+                has_vector[here] = False
+        found[has_vector] = self.tables.dot(query, rows[has_vector], threads)
+        return found
+
+    @cached_property
+    def _cold(self) -> list[int]:
+        """Numbers of blocks without vectors."""
+        return [number for number, rows in enumerate(self._parts) if rows.is_cold]
+
     def ids_and_windows(self, rows: IntArray) -> tuple[IntArray, npt.NDArray[np.int32]]:
         """What some rows, ascending, belong to."""
         borders = np.searchsorted(rows, self.starts)

@@ -88,7 +88,7 @@ class OpenedStore:
         settings = settings or configured_store_settings(config)
         recall_settings = recall_settings or configured_recall_settings(config)
         self._catalogue = open_catalogue(self._paths, settings.busy_seconds, create=create)
-        self._sessions = SessionHolder(self._catalogue, self._paths)
+        self._sessions = SessionHolder(self._catalogue, self._paths, engine)
         self._keeper = Keeper(self._catalogue, self._paths, self._sessions, settings)
         root = self._paths.root
         encoders = Encoders(engine, image_engine, audio_engine)

@@ -10,7 +10,7 @@ from arrowmind.memory import tables
 from arrowmind.memory.attachments import attachments_of
 from arrowmind.memory.blocks import Filter
 from arrowmind.memory.drafts import clean_text
-from arrowmind.memory.lifecycle_tables import derivation_of, tier_of
+from arrowmind.memory.lifecycle_tables import derivation_of, sources_of, tier_of
 from arrowmind.memory.linking import link_new
 from arrowmind.memory.links import links_of, read_links
 from arrowmind.memory.listing import newest_ids
@@ -27,6 +27,7 @@ from arrowmind.memory.retrieval import (
     search_depth,
     to_hits,
     view,
+    without_echoes,
 )
 from arrowmind.memory.terms import query_terms
 from arrowmind.memory.text_index import IndexDamagedError
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
 __all__ = ["UNKNOWN", "Limits", "Recaller"]
 
 _log = get_logger(__name__)
+_SPARE = 32
 UNKNOWN = -1
 """Number of a category or a namespace that there is not."""
 
@@ -129,8 +131,11 @@ class Recaller:
             return []
         sources = self._sources(session)
         question = self._question(asked, top_k, session, snapshot, wanted, sources)
+        question = replace(question, spare=min(top_k, _SPARE))
         snapshot, ranked = self._rank(session, snapshot, question, sources)
         with self._catalogue.reading() as db:
+            quotes = sources_of(db, [item.candidate.id for item in ranked])
+            ranked = without_echoes(ranked, quotes, top_k)
             hits = to_hits(snapshot, ranked, question, lambda id_: _detail(session, db, id_))
         session.accesses.note([hit.id for hit in hits], wanted.now)
         self._together.note([hit.id for hit in hits])

@@ -19,6 +19,7 @@ __all__ = [
     "Explanation",
     "Hit",
     "Record",
+    "Settlement",
     "SpaceMatch",
     "StoreStats",
     "TextMatch",
@@ -221,6 +222,19 @@ class VerifyReport:
     def ok(self) -> bool:
         """Whether nothing is wrong."""
         return not self.problems
+
+
+@dataclass(frozen=True)
+class Settlement:
+    """What moved between segments and cold files.
+
+    Attributes:
+        frozen: memories that have one-bit codes alone now.
+        thawed: memories that have their vectors again.
+    """
+
+    frozen: int
+    thawed: int
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,7 @@ __all__ = [
     "search_depth",
     "to_hits",
     "view",
+    "without_echoes",
 ]
 
 # Beyond this many characters the terms of a hit are not looked up for its explanation.
@@ -67,6 +68,7 @@ class Question:
         top_k: how many hits.
         wanted: which memories.
         believed: how far vectors are to be believed, by part and space; others fully.
+        spare: how many more to rank, in case some hits are left out.
     """
 
     parts: Mapping[str, Mapping[str, FloatArray]]
@@ -75,6 +77,7 @@ class Question:
     top_k: int
     wanted: Filter
     believed: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    spare: int = 0
 
     @property
     def vector(self) -> FloatArray | None:
@@ -110,14 +113,26 @@ class Sources:
 
 
 def rank(snapshot: Snapshot, question: Question, sources: Sources, settings: RecallSettings) -> list[Fused]:
-    """The best memories, best first."""
+    """The best memories, best first, and those to spare."""
     candidates = propose(snapshot, question, sources, settings)
     parts = tuple(question.parts) or (TEXT,)
     if not settings.by_signals or not question.text or parts != (TEXT,):
-        return fuse(candidates.values(), settings, parts)[: question.top_k]
+        return fuse(candidates.values(), settings, parts)[: question.top_k + question.spare]
     memories = view(snapshot, question, sources)
     examined = examine(question.text, candidates, memories, question.wanted.now)
-    return order(examined, candidates, memories, settings, question.top_k)
+    return order(examined, candidates, memories, settings, question.top_k + question.spare)
+
+
+def without_echoes(ranked: list[Fused], quotes: Mapping[int, set[int]], top_k: int) -> list[Fused]:
+    """The best without derived memories that quote one of the best: what they rest on stands there in full.
+
+    Args:
+        ranked: best first.
+        quotes: sources of those that are derived.
+        top_k: how many.
+    """
+    best = {item.candidate.id for item in ranked[:top_k]}
+    return [item for item in ranked if not quotes.get(item.candidate.id, set()) & best][:top_k]
 
 
 def view(snapshot: Snapshot, question: Question, sources: Sources) -> StoreMemories:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from arrowmind import _native
 from arrowmind.columnar import BinaryColumn, crc32c
 from arrowmind.errors import MemoryStoreError
 from arrowmind.memory.times import NEVER
@@ -21,7 +22,11 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from arrowmind.memory.settings import RecallSettings
     from arrowmind.memory.tables import PendingRow
+
+    FloatArray = npt.NDArray[np.float32]
+    Chosen = npt.NDArray[np.integer[Any]]
 
 __all__ = ["TRAITS", "Bytes", "Content", "Rows", "concatenate", "record_checksum", "rows_of_pending"]
 
@@ -149,11 +154,57 @@ class Rows:
         checksum = record_checksum(id_, text, metadata, timestamp, expires)
         if self.version > 1:
             checksum = _with_traits(checksum, traits)
-        if checksum != int(self.checksums[row]):
+        if not self._is_sound(row, checksum):
             raise MemoryStoreError(
                 f"{self.name}: memory {id_} is damaged (checksum mismatch); restore the file from a backup"
             )
         return Content(id_, text.decode(), traits, json.loads(metadata or b"{}"), timestamp, expires)
+
+    def _is_sound(self, row: int, checksum: int) -> bool:
+        return checksum == int(self.checksums[row])
+
+    @property
+    def is_cold(self) -> bool:
+        """Whether there are one-bit codes alone."""
+        return False
+
+    def cosines(self, query: FloatArray, chosen: Chosen, finalists: int = 0) -> FloatArray:
+        """Cosines of some rows with a query, float32 [n].
+
+        Args:
+            query: float32 [dimension], of length 1.
+            chosen: numbers of rows.
+            finalists: of cold rows, for how many of the best the vectors are made again.
+        """
+        del finalists
+        return _native.scan_dot(self.codes, self.scales, query, np.asarray(chosen, dtype=np.uint32))
+
+    def best(
+        self, query: FloatArray, count: int, excluded: npt.NDArray[np.uint8] | None, search: RecallSettings
+    ) -> tuple[npt.NDArray[np.uint32], FloatArray]:
+        """The rows with the highest cosines, highest first, and these.
+
+        Args:
+            query: float32 [dimension], of length 1.
+            count: how many.
+            excluded: bitmap of rows to leave out.
+            search: how.
+        """
+        return _native.scan_top_dot(
+            self.codes, self.scales, query, count, excluded=excluded, threads=search.threads
+        )
+
+    def vectors(self, chosen: Chosen) -> FloatArray:
+        """Vectors of some rows, float32 [n, dimension] of length 1, or of zeros where there is none."""
+        return self.codes[chosen].astype(np.float32) * self.scales[chosen, None]
+
+    def stored_vectors(self, chosen: Chosen) -> tuple[npt.NDArray[np.int8], FloatArray]:
+        """Codes int8 [n, dimension] and scales float32 [n] of some rows; cold ones may lack them, scale 0."""
+        return self.codes[chosen], self.scales[chosen]
+
+    def held_bytes(self, row: int) -> bytes:
+        """What files hold of the vector of a row."""
+        return bytes(self.codes[row])
 
     def traits(self, row: int) -> Traits:
         """Traits of the memory of a row, unchecked."""

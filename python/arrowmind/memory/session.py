@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from arrowmind.memory.access import AccessLog
 from arrowmind.memory.aligning import load_joint
+from arrowmind.memory.reviving import Reviver
 from arrowmind.memory.snapshot import Snapshot, SnapshotReader
 from arrowmind.memory.text_search import TextSearcher
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from arrowmind.joint import JointEmbedding
     from arrowmind.memory.catalogue import Catalogue
+    from arrowmind.memory.encoder import TextEncoder
     from arrowmind.memory.paths import StorePaths
 
 __all__ = ["Session", "SessionHolder"]
@@ -24,13 +26,14 @@ __all__ = ["Session", "SessionHolder"]
 class Session:
     """Mapped segments, the open text index, access counters."""
 
-    def __init__(self, catalogue: Catalogue, paths: StorePaths) -> None:
+    def __init__(self, catalogue: Catalogue, paths: StorePaths, encoder: TextEncoder | None) -> None:
+        self.reviver = Reviver(encoder)
         self.pid = os.getpid()
         self.texts = TextSearcher(paths.index)
         self.accesses = AccessLog(paths.catalogue)
         self._paths = paths
         self._joint: tuple[str | None, int, JointEmbedding] | None = None
-        self._reader = SnapshotReader(catalogue, paths.segments)
+        self._reader = SnapshotReader(catalogue, paths.segments, self.reviver)
         self._lock = threading.Lock()
 
     def snapshot(self) -> Snapshot:
@@ -55,14 +58,15 @@ class Session:
 class SessionHolder:
     """Gives each process its own session: locks and index threads do not survive a fork."""
 
-    def __init__(self, catalogue: Catalogue, paths: StorePaths) -> None:
+    def __init__(self, catalogue: Catalogue, paths: StorePaths, encoder: TextEncoder | None = None) -> None:
         self._catalogue = catalogue
         self._paths = paths
-        self._session = Session(catalogue, paths)
+        self._encoder = encoder
+        self._session = Session(catalogue, paths, encoder)
 
     @property
     def current(self) -> Session:
         """The session of this process."""
         if self._session.pid != os.getpid():
-            self._session = Session(self._catalogue, self._paths)
+            self._session = Session(self._catalogue, self._paths, self._encoder)
         return self._session

@@ -35,6 +35,7 @@ class RecallSettings:
         full_scan_rows: up to this many vectors every one is compared in INT8; above, one-bit codes choose.
         oversample: one-bit candidates per memory that the vector leg must deliver.
         threads: threads of one search.
+        cold_finalists: of the cold memories of each file, how many of the best are encoded again for a query.
         weights: what each signal counts, instead of what is shipped; names as in ``Explanation.parts``.
         alpha: weight of the similarity, 0 to 1.
         beta: weight of the association, 0 to 1.
@@ -51,6 +52,7 @@ class RecallSettings:
     full_scan_rows: int = 65_536
     oversample: int = 20
     threads: int = 1
+    cold_finalists: int = 16
     weights: Mapping[str, float] | None = None
     alpha: float = 0.7
     beta: float = 0.3

@@ -13,11 +13,11 @@ import numpy as np
 from arrowmind.errors import MemoryStoreError
 from arrowmind.memory import tables
 from arrowmind.memory.blocks import Block, Space
+from arrowmind.memory.cold_rows import open_rows
 from arrowmind.memory.directory import Directory
 from arrowmind.memory.lifecycle_tables import archived_ids
 from arrowmind.memory.numbering import distinct
 from arrowmind.memory.rows import Rows, concatenate, rows_of_pending
-from arrowmind.memory.segment import open_segment
 from arrowmind.memory.spaces import HOME, TEXT, SpaceRow, all_spaces
 from arrowmind.memory.times import NEVER
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from arrowmind.memory.blocks import Filter
     from arrowmind.memory.catalogue import Catalogue
+    from arrowmind.memory.reviving import Reviver
     from arrowmind.memory.tables import IndexRow, SegmentRow
 
 __all__ = ["Snapshot", "SnapshotReader"]
@@ -120,9 +121,10 @@ class Snapshot:
 class SnapshotReader:
     """Reads snapshots, sharing with the last one whatever did not change. Not safe for use by two threads."""
 
-    def __init__(self, catalogue: Catalogue, folder: Path) -> None:
+    def __init__(self, catalogue: Catalogue, folder: Path, reviver: Reviver) -> None:
         self._catalogue = catalogue
         self._folder = folder
+        self._reviver = reviver
         self._last: Snapshot | None = None
         self._mapped: dict[str, list[Rows]] = {}
 
@@ -220,7 +222,7 @@ class SnapshotReader:
         for segment in segments:
             known = self._mapped.get(segment.name)
             path, dimension = self._folder / segment.name, dimensions.get(segment.space, 0)
-            mapped[segment.name] = known or open_segment(path, segment, dimension)
+            mapped[segment.name] = known or open_rows(path, segment, dimension, self._reviver)
         self._mapped = mapped
 
 

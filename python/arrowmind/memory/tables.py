@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
     from arrowmind.memory.attachments import Attachment
 
-__all__ = ["IndexRow", "NewRecord", "PendingRow", "SegmentRow", "SpaceVectors"]
+__all__ = ["COLD_SUFFIX", "IndexRow", "NewRecord", "PendingRow", "SegmentRow", "SpaceVectors"]
+
+COLD_SUFFIX = ".cold.arrow"
+"""How the name of a segment ends that holds cold memories."""
 
 _PENDING = "id, text, metadata, timestamp, expires, category, namespace, origin, trust, presence"
 
@@ -71,6 +74,11 @@ class SegmentRow:
     checksum: int
     indexed: int
     space: int = HOME
+
+    @property
+    def is_cold(self) -> bool:
+        """Whether it holds one-bit codes alone, and texts in compressed blocks."""
+        return self.name.endswith(COLD_SUFFIX)
 
 
 @dataclass(frozen=True)
@@ -257,9 +265,14 @@ def insert_tombstones(db: sqlite3.Connection, rows: Iterable[tuple[int, int, int
     db.executemany("INSERT INTO tombstone VALUES (?, ?, ?) ON CONFLICT DO NOTHING", rows)
 
 
-def move_tombstones(db: sqlite3.Connection, old: Iterable[int], new: int) -> None:
-    """Notes that what is forgotten of old segments lies in a new one."""
-    db.executemany("UPDATE tombstone SET segment = ? WHERE segment = ?", ((new, id_) for id_ in old))
+def tombstones_in(db: sqlite3.Connection, segment: int) -> list[int]:
+    """Forgotten memories of which bytes lie in a segment."""
+    return [id_ for (id_,) in db.execute("SELECT id FROM tombstone WHERE segment = ?", (segment,))]
+
+
+def move_tombstone(db: sqlite3.Connection, id_: int, old: int, new: int) -> None:
+    """Notes that what is forgotten of one memory lies in another segment."""
+    db.execute("UPDATE tombstone SET segment = ? WHERE segment = ? AND id = ?", (new, old, id_))
 
 
 def delete_tombstones(db: sqlite3.Connection, ids: Iterable[int], segments: Iterable[int]) -> None:

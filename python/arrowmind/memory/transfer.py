@@ -20,6 +20,7 @@ from arrowmind.columnar import publish, publish_bytes
 from arrowmind.errors import InvalidArgumentError, MemoryStoreError
 from arrowmind.memory.blobs import read_blob
 from arrowmind.memory.times import now_microseconds
+from arrowmind.observe import record_fallback
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -159,17 +160,30 @@ def _write_vectors(space: Space, wanted: Filter, part: Path) -> int:
     path = part / f"vectors-{space.row.name}.parquet"
     with publish(path) as file, parquet.ParquetWriter(file, schema, **_SAFE) as writer:
         for block in space.blocks:
-            rows = _live(block, wanted)
-            codes = np.ascontiguousarray(block.rows.codes[rows]).reshape(-1)
+            rows, codes, scales = _stored(block, _live(block, wanted))
+            flat = pa.array(np.ascontiguousarray(codes).reshape(-1))
             columns = [
                 pa.array(block.rows.ids[rows]),
                 pa.array(block.rows.windows[rows]),
-                pa.FixedSizeListArray.from_arrays(pa.array(codes), dimension),
-                pa.array(block.rows.scales[rows]),
+                pa.FixedSizeListArray.from_arrays(flat, dimension),
+                pa.array(scales),
             ]
             writer.write_table(pa.Table.from_arrays(columns, schema=schema))
             count += len(rows)
     return count
+
+
+def _stored(block: Block, rows: Any) -> tuple[Any, Any, Any]:
+    """Those of some rows whose vectors can be had, with these: codes and scales."""
+    codes, scales = block.rows.stored_vectors(rows)
+    if not block.rows.is_cold:
+        return rows, codes, scales
+    # A memory has all of its vectors or none: who imports it encodes those without.
+    lost = np.unique(block.rows.ids[rows[scales == 0]])
+    if len(lost):
+        record_fallback("export", "cold memories without vectors", memories=len(lost))
+    kept = ~np.isin(block.rows.ids[rows], lost)
+    return rows[kept], codes[kept], scales[kept]
 
 
 # Without sums of pages a flipped bit would pass unnoticed.

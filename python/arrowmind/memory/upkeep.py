@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import os
 
     from arrowmind.memory.aligning import AlignmentReport
-    from arrowmind.memory.records import CompactionReport, Record
+    from arrowmind.memory.records import CompactionReport, Record, Settlement
     from arrowmind.memory.transfer import Exported
     from arrowmind.observe import Progress
 
@@ -50,6 +50,20 @@ class Upkeep(OpenedStore):
         report = self._keeper.compact()
         self._watch.note("compact")
         return report
+
+    def settle(self) -> Settlement:
+        """Puts memories where their tiers say: cold and archived ones into compressed files, without vectors.
+
+        Cold memories keep a one-bit code and are searched by it; texts come back bit for bit, and vectors are
+        made again from them. A memory whose vector the engine does not make again stays as it is, as do all
+        without an engine. `compact` does the same beside its own work.
+
+        Raises:
+            MemoryStoreError: another process works on the files, or there is no room to write.
+        """
+        self._check_open()
+        self._watch.allow("compact")
+        return self._keeper.settle()
 
     def flush(self) -> None:
         """Moves what waits in the catalogue into a segment and indexes it, which also happens by itself."""

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from arrowmind import _native
 from arrowmind.memory.numbering import distinct
 from arrowmind.memory.vectors import query_bits
 
@@ -89,7 +88,7 @@ def cosines_of(space: Space, query: FloatArray, ids: Sequence[int], threads: int
 def _scan_all(
     space: Space, query: FloatArray, count: int, wanted: Filter, settings: RecallSettings
 ) -> _Found:
-    """Every row in INT8."""
+    """Every row in INT8, cold ones by their codes."""
     parts = [_scan_block(block, query, count, wanted, settings) for block in space.blocks]
     return _sorted(_join(parts), count)
 
@@ -102,27 +101,25 @@ def _scan_codes(
     rows, _ = space.numbering.tables.top_bits(
         query_bits(query), settings.oversample * count, excluded, settings.threads
     )
-    parts = [_rescored(space, query, np.sort(rows).astype(np.int64), settings.threads)]
+    near = np.sort(rows).astype(np.int64)
+    parts = [_rescored(space, query, near, settings.threads, settings.cold_finalists)]
     for block in space.blocks:
         if block.rows.signs is None:
             parts.append(_scan_block(block, query, count, wanted, settings))
     return _sorted(_join(parts), count)
 
 
-def _rescored(space: Space, query: FloatArray, rows: IntArray, threads: int) -> _Found:
-    """Rows of the numbering of a space, ascending, in INT8."""
+def _rescored(space: Space, query: FloatArray, rows: IntArray, threads: int, finalists: int = 0) -> _Found:
+    """Rows of the numbering of a space, ascending, in INT8, cold ones as well as can be."""
     ids, windows = space.numbering.ids_and_windows(rows)
-    return _Found(space.numbering.tables.dot(query, rows, threads), ids, windows)
+    return _Found(space.numbering.cosines(query, rows, threads, finalists), ids, windows)
 
 
 def _scan_block(
     block: Block, query: FloatArray, count: int, wanted: Filter, settings: RecallSettings
 ) -> _Found:
-    rows, excluded = block.rows, block.bitmap(wanted)
-    best, cosines = _native.scan_top_dot(
-        rows.codes, rows.scales, query, count, excluded=excluded, threads=settings.threads
-    )
-    return _Found.of(rows, best, cosines)
+    best, cosines = block.rows.best(query, count, block.bitmap(wanted), settings)
+    return _Found.of(block.rows, best, cosines)
 
 
 def _join(parts: list[_Found]) -> _Found:

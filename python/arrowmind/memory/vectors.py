@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ROTATION_SEED",
+    "estimated_cosines",
+    "estimated_vectors",
     "pack_vectors",
     "quantise",
     "query_bits",
@@ -29,6 +32,8 @@ ROTATION_SEED = 0x41524D31
 """Seed of the rotation before signs are taken; part of the file format."""
 
 _CHUNK = 16_384
+# What a vector has in common with its signs, all of one size: the mean of |x| of a normal distribution.
+_SHARE_OF_SIGNS = float(np.sqrt(2 / np.pi))
 
 
 def row_bytes(dimension: int) -> int:
@@ -70,6 +75,37 @@ def query_bits(query: FloatArray) -> ByteArray:
     """One-bit code uint8 [(dimension + 7) / 8] of a query float32 [dimension]."""
     bits: ByteArray = _native.scan_sign_codes(query[None, :], ROTATION_SEED)[0]
     return bits
+
+
+def estimated_cosines(signs: ByteArray, query: FloatArray) -> FloatArray:
+    """Cosines float32 [n] of a query with vectors of which only one-bit codes are known.
+
+    The query is not cut down to signs: that halves the error of counting those that differ. It is 0.03 in 384
+    dimensions.
+
+    Args:
+        signs: uint8 [n, (dimension + 7) / 8].
+        query: float32 [dimension], of length 1.
+    """
+    rotated: FloatArray = _native.scan_rotate(query[None, :], ROTATION_SEED)[0]
+    bits = np.unpackbits(signs, axis=1, count=len(query), bitorder="little")
+    sums = 2 * (bits.astype(np.float32) @ rotated) - rotated.sum()
+    estimates: FloatArray = sums / np.float32(_SHARE_OF_SIGNS * np.sqrt(len(query)))
+    return np.clip(estimates, -1.0, 1.0)
+
+
+def estimated_vectors(signs: ByteArray, dimension: int) -> FloatArray:
+    """Vectors float32 [n, dimension] of length 1 with these codes, as near as one can tell."""
+    bits = np.unpackbits(signs, axis=1, count=dimension, bitorder="little").astype(np.float32)
+    vectors: FloatArray = (2 * bits - 1) @ _rotation(dimension).T / np.float32(np.sqrt(dimension))
+    return vectors
+
+
+@lru_cache(maxsize=4)
+def _rotation(dimension: int) -> FloatArray:
+    """The rotated unit vectors, float32 [dimension, dimension]; times a vector on the left it rotates it."""
+    rotated: FloatArray = _native.scan_rotate(np.eye(dimension, dtype=np.float32), ROTATION_SEED)
+    return rotated
 
 
 def pack_vectors(codes: Int8Array, scales: FloatArray) -> bytes:

@@ -10,10 +10,11 @@ from arrowmind.errors import MemoryStoreError
 from arrowmind.memory import tables
 from arrowmind.memory.attachments import all_blobs
 from arrowmind.memory.blobs import blob_problem
+from arrowmind.memory.cold_rows import open_rows
 from arrowmind.memory.records import VerifyReport
 from arrowmind.memory.rows import rows_of_pending
 from arrowmind.memory.sealing import seal_problem
-from arrowmind.memory.segment import file_checksum, open_segment
+from arrowmind.memory.segment import file_checksum
 from arrowmind.memory.spaces import HOME, all_spaces
 from arrowmind.memory.text_index import IndexDamagedError, TextIndex
 from arrowmind.memory.vectors import sign_codes
@@ -78,7 +79,7 @@ def _check_segment(
     """Adds what is wrong to ``problems``; returns the ids in the segment, or None if it cannot be read."""
     path = paths.segments / segment.name
     try:
-        blocks = open_segment(path, segment, dimension)
+        blocks = open_rows(path, segment, dimension)
     except MemoryStoreError as error:
         problems.append(str(error))
         return None
@@ -95,7 +96,7 @@ def _check_rows(rows: Rows) -> list[str]:
     problems = []
     if np.any(np.diff(rows.ids) < 0):
         problems.append(f"segment {rows.name}: ids do not ascend")
-    if rows.signs is not None and not np.array_equal(rows.signs, sign_codes(rows.codes)):
+    if rows.signs is not None and not rows.is_cold and not np.array_equal(rows.signs, sign_codes(rows.codes)):
         problems.append(f"segment {rows.name}: one-bit codes do not follow from the vectors")
     for row in rows.first_rows.tolist():
         try:

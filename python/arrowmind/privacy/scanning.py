@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from arrowmind.columnar import row_blocks
 from arrowmind.errors import InvalidArgumentError, StorageError
 from arrowmind.privacy.needles import MIN_BYTES, Sieve, pieces_of
 from arrowmind.privacy.zstd_frames import MAGIC, Slice, frame_length
@@ -58,7 +59,9 @@ class ScanReport:
 
 
 def find_bytes(folder: str | os.PathLike[str], needles: Sequence[bytes]) -> ScanReport:
-    """Looks for needles in every regular file below a folder, and in frames of zstd inside them.
+    """Looks for needles in every regular file below a folder, and in what is packed inside them.
+
+    That is frames of zstd, and blocks of cold memories (docs/formats/cold-blocks.md).
 
     Of a needle above 128 bytes, pieces of 64 are looked for, since databases cut values into pages. Do not
     call it in a process that has a store in the folder open: that would lose its locks (`find_bytes_apart`).
@@ -118,7 +121,7 @@ class _Scan:
 
     def __init__(self, root: Path, pieces: list[bytes], owners: list[int]) -> None:
         self._root, self._owners = root, owners
-        self._sieve, self._frames = Sieve(pieces), Sieve([MAGIC])
+        self._sieve, self._frames = Sieve(pieces), Sieve([MAGIC, row_blocks.MAGIC])
         self._noted: set[tuple[str, int]] = set()
         self.files = self.bytes = 0
         self.places: list[Place] = []
@@ -130,10 +133,13 @@ class _Scan:
                     return
                 self.files += 1
                 name = path.relative_to(self._root).as_posix()
-                frames = self._read(source, name)
-                for offset in frames:
+                dictionaries: dict[int, bytes] = {}
+                for offset, kind in sorted(self._read(source, name)):
                     source.seek(offset)
-                    self._read_frame(source, name, offset)
+                    if kind:
+                        self._read_block(source, name, offset, dictionaries)
+                    else:
+                        self._read_frame(source, name, offset)
         except FileNotFoundError:
             return  # removed meanwhile
         except OSError as error:
@@ -141,10 +147,13 @@ class _Scan:
                 f"{path}: cannot be read ({error.strerror}); nothing can be said of it"
             ) from error
 
-    def _read(self, source: IO[bytes] | _Unpacked, name: str, offset: int | None = None) -> list[int]:
-        """Looks through a file, or what a frame at an offset holds; gives the offsets of frames."""
+    def _read(
+        self, source: IO[bytes] | _Unpacked, name: str, offset: int | None = None
+    ) -> list[tuple[int, int]]:
+        """Looks through a file, or what a frame holds; gives offsets and kinds of frames."""
         overlap = max(self._sieve.overlap, self._frames.overlap)
-        position, kept, frames = 0, b"", []
+        position, kept = 0, b""
+        frames: list[tuple[int, int]] = []
         while chunk := source.read(_CHUNK_BYTES):
             data = kept + chunk
             start = position - len(kept)
@@ -153,7 +162,8 @@ class _Scan:
                 if place + self._sieve.lengths[piece] > len(kept):
                     self._note(name, start + place if offset is None else offset, self._owners[piece])
             if offset is None:
-                frames += [start + place for place, _ in self._frames.find(data) if place + 4 > len(kept)]
+                found = self._frames.find(data)
+                frames += [(start + place, kind) for place, kind in found if place + 4 > len(kept)]
             position += len(chunk)
             kept = data[-overlap:] if overlap else b""
         self.bytes += position
@@ -173,6 +183,23 @@ class _Scan:
                 self._read(_Unpacked(stream), name, offset)
         except OSError:
             return
+
+    def _read_block(self, source: IO[bytes], name: str, offset: int, dictionaries: dict[int, bytes]) -> None:
+        """Looks through a block; what may be a dictionary is kept for those behind it."""
+        bound = row_blocks.most_bytes(source.read(row_blocks.HEAD_BYTES))
+        if bound == 0:
+            return
+        source.seek(offset)
+        found = row_blocks.find_block(source.read(bound), dictionaries)
+        if found is None:
+            return
+        rows, _ = found
+        if len(rows) == 1 and len(rows[0]) <= row_blocks.MAX_DICTIONARY_BYTES:
+            dictionaries[row_blocks.mark_of(rows[0])] = rows[0]
+        data = b"\0".join(rows)
+        self.bytes += len(data)
+        for _, piece in self._sieve.find(data):
+            self._note(name, offset, self._owners[piece])
 
     def _note(self, name: str, offset: int, needle: int) -> None:
         if (name, needle) not in self._noted:

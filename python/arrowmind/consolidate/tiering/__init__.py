@@ -5,22 +5,17 @@
     columns   what is known of each memory, as arrays
     policies  what is worth keeping close at hand: one file each
     planning  scores and bounds -> moves
-    blocks    many texts compressed together, checked, bit-exact
-    cold      cold memories as a file: one-bit codes to search, blocks of text
     dialogue  Compressor and Reconstructor: an exact tail, a summary, and the rest in a block
 """
 
 from __future__ import annotations
 
-from arrowmind.consolidate.tiering.cold import ColdFile, ColdRow, write_cold
 from arrowmind.consolidate.tiering.columns import MemoryColumns, columns_of
 from arrowmind.consolidate.tiering.dialogue import CompressedDialogue, Compressor, Reconstructor
 from arrowmind.consolidate.tiering.planning import TierLimits, plan_tiers
 from arrowmind.consolidate.tiering.policies import open_policy, policy_names
 
 __all__ = [
-    "ColdFile",
-    "ColdRow",
     "CompressedDialogue",
     "Compressor",
     "MemoryColumns",
@@ -30,5 +25,4 @@ __all__ = [
     "open_policy",
     "plan_tiers",
     "policy_names",
-    "write_cold",
 ]

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from arrowmind import _native
+from arrowmind.columnar.row_blocks import pack_block, unpack_block
 from arrowmind.consolidate.records import SourceMemory
 from arrowmind.consolidate.summarising import Task
-from arrowmind.consolidate.tiering.blocks import pack_block, unpack_block
 from arrowmind.errors import InvalidArgumentError, MemoryStoreError
 from arrowmind.memory.vectors import quantise, query_bits, row_bytes, sign_codes
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arrowmind.consolidate.tiering.blocks import CODECS, MAX_RAW_BYTES, pack_block, unpack_block
+from arrowmind.columnar.row_blocks import CODECS, MAX_RAW_BYTES, find_block, mark_of, pack_block, unpack_block
 from arrowmind.errors import ConfigurationError, MemoryStoreError
 
 ROWS = [f"turn {i} about the sea and the {i % 7} cats".encode() for i in range(50)]
@@ -67,7 +67,7 @@ def test_a_bomb_does_not_go_off():
 
 
 def test_what_cannot_be_packed():
-    with pytest.raises(ConfigurationError, match="use one of: bz2, lzma, zlib"):
+    with pytest.raises(ConfigurationError, match="use one of: bz2, lzma, zlib, dictionary"):
         pack_block([], "gzip")
     with pytest.raises(ConfigurationError, match="put at most"):
         pack_block([bytes(MAX_RAW_BYTES)])
@@ -77,3 +77,26 @@ def test_random_bytes_hardly_grow(rng):
     rows = [rng.bytes(500) for _ in range(100)]
     assert len(pack_block(rows)) < 1.02 * 50_000 + 20
     assert np.array_equal(unpack_block(pack_block(rows)), rows)
+
+
+def test_a_dictionary(rng):
+    dictionary = b"".join(ROWS)
+    block = pack_block(ROWS[:20], "dictionary", dictionary)
+    assert unpack_block(block, dictionary=dictionary) == ROWS[:20]
+    assert len(block) < len(pack_block(ROWS[:20], "zlib")) / 2
+    with pytest.raises(MemoryStoreError, match="needs another dictionary"):
+        unpack_block(block)
+    with pytest.raises(MemoryStoreError, match="needs another dictionary"):
+        unpack_block(block, dictionary=dictionary[1:])
+
+
+@pytest.mark.parametrize("codec", sorted(CODECS))
+def test_a_block_in_the_midst_of_a_file(codec, rng):
+    dictionary = b"".join(ROWS)
+    block = pack_block(ROWS, codec, dictionary)
+    known = {mark_of(dictionary): dictionary}
+    assert find_block(block + rng.bytes(100), known) == (ROWS, len(block))
+    assert find_block(block[:-1], known) is None
+    assert find_block(b"AMBK" + rng.bytes(40), known) is None
+    if codec == "dictionary":
+        assert find_block(block, {}) is None
