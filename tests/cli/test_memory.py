@@ -112,6 +112,37 @@ def test_forget_and_compact(call, filled):
     assert call("forget", "two").code == 2
 
 
+def test_a_receipt_can_be_checked(call, filled, tmp_path):
+    proof, text = tmp_path / "proof.json", tmp_path / "text.txt"
+    text.write_text(filled[0] + "\n")
+    outcome = call("forget", "1", "--receipt", str(proof))
+    assert outcome.stdout == f"forgot 1 of 1\nno byte of them is left; {proof} testifies to it\n"
+    assert "choose a new file" in call("forget", "2", "--receipt", str(proof)).stderr
+    outcome = call("memory", "receipt", str(proof), "--text", str(text))
+    assert outcome.stdout.splitlines() == [
+        "signed by this store",
+        "the access log has its entry, and is unchanged",
+        "the receipt holds",
+    ]
+    assert call("memory", "log", "--receipt", str(proof), "--json").json["ok"]
+    call("remember", filled[0])
+    outcome = call("memory", "receipt", str(proof), "--text", str(text))
+    assert outcome.code == 1
+    assert "text.txt is in catalogue.sqlite" in outcome.stdout
+    proof.write_text(proof.read_text().replace('"files"', '"ids"', 1))
+    assert call("memory", "receipt", str(proof)).code == 1
+
+
+def test_a_changed_log_is_told(call, filled, words):
+    outcome = call("memory", "log")
+    assert outcome.stdout.startswith("unchanged (")
+    (path,) = Path(call("stats", "--json").json["path"]).glob("privacy/access/*.log")
+    path.write_bytes(path.read_bytes().replace(b'"remember"', b'"recalled"'))
+    outcome = call("memory", "log")
+    assert outcome.code == 1
+    assert "CHANGED" in outcome.stdout
+
+
 def test_by_words_only_needs_no_model(call, filled, words):
     words.clear()
     outcome = call("recall", "cats", "--words-only", "--json")

@@ -18,7 +18,7 @@ from arrowmind.memory import MemoryStore
 
 ROOT = Path(__file__).parents[2]
 STATES = int(os.environ.get("ARROWMIND_CRASH_STATES", "120"))
-SEED = 20261121
+SEED = int(os.environ.get("ARROWMIND_CRASH_SEED", "20261121"))
 
 
 class Told:

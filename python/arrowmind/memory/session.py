@@ -26,7 +26,7 @@ __all__ = ["Session", "SessionHolder"]
 class Session:
     """Mapped segments, the open text index, access counters."""
 
-    def __init__(self, catalogue: Catalogue, paths: StorePaths, encoder: TextEncoder | None) -> None:
+    def __init__(self, catalogue: Catalogue, paths: StorePaths, encoder: TextEncoder | None = None) -> None:
         self.reviver = Reviver(encoder)
         self.pid = os.getpid()
         self.texts = TextSearcher(paths.index)

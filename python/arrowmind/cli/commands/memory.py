@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from arrowmind.cli import proofs
 from arrowmind.cli.commands import stats as stats_command
 from arrowmind.cli.failure import FAILED
 from arrowmind.cli.render import bytes_text, write
@@ -22,9 +23,18 @@ Store = Annotated[Path | None, typer.Option("--store", help="Folder of the store
 Target = Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder that is not there yet.")]
 
 
-def compact(session: Session, store: Store = None) -> None:
+def compact(
+    session: Session,
+    store: Store = None,
+    model: Annotated[
+        str | None, typer.Option("--model", help="Model folder, to move memories to and from cold files.")
+    ] = None,
+) -> None:
     """Remove every byte of what was forgotten or has expired, and merge small files."""
-    with open_store(session, store) as opened:
+    from arrowmind.cli.engines import open_engine  # noqa: PLC0415  only with --model
+
+    engine = open_engine(session, model) if model is not None else None
+    with open_store(session, store, engine) as opened:
         report = opened.compact()
     before, after = bytes_text(report.bytes_before), bytes_text(report.bytes_after)
     session.show(
@@ -114,4 +124,6 @@ commands = {
     "export": export,
     "import": import_,
     "browse": browse,
+    "log": proofs.log,
+    "receipt": proofs.receipt,
 }
