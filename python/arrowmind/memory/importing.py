@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from arrowmind.errors import InvalidArgumentError, MemoryStoreError
 from arrowmind.memory import lifecycle_tables, tables
 from arrowmind.memory.drafts import make_drafts
-from arrowmind.memory.encoder import EXTERNAL, Encoders
+from arrowmind.memory.encoder import EXTERNAL, Encoders, embed_texts
 from arrowmind.memory.lifecycle_tables import TIERS, Derivation, Quote
-from arrowmind.memory.spaces import all_spaces
+from arrowmind.memory.spaces import TEXT, all_spaces
 from arrowmind.memory.transfer import read_export, read_manifest
 from arrowmind.observe import get_logger
 
@@ -95,6 +95,7 @@ def import_export(
         chosen = _chosen(vectors, kept, new)
         part = [rows[i] for i in new]
         drafts = door.redact(_drafts(part, source))
+        chosen = _completed(chosen, drafts, encoders, source)
         for ids in intake.store_vectors(drafts, chosen, _noting(manifest.key, part)):
             count += len(ids)
             progress(count, manifest.memories, "memories")
@@ -125,6 +126,26 @@ def _comparable(manifest: Manifest, catalogue: Catalogue, encoders: Encoders) ->
 
 def _chosen(vectors: Mapping[str, list[Any]], kept: list[str], places: list[int]) -> dict[str, list[Any]]:
     return {name: [vectors[name][place] for place in places] for name in kept}
+
+
+def _completed(
+    given: dict[str, list[Any]], drafts: list[Draft], encoders: Encoders, source: Path
+) -> dict[str, list[Any]]:
+    """With vectors of texts that were cold when the export was written by who had no engine."""
+    parts = given.get(TEXT, [None] * len(drafts))
+    missing = [place for place, draft in enumerate(drafts) if draft.text and parts[place] is None]
+    if TEXT not in given or not missing:
+        return given
+    if encoders.text is None:
+        raise InvalidArgumentError(
+            f"{source}: lacks vectors of {len(missing)} memories; open the store with its engine, so that "
+            "they can be made, or export again with one"
+        )
+    made = embed_texts(encoders.text, [drafts[place].text for place in missing])
+    completed = list(parts)
+    for place, vectors in zip(missing, made, strict=True):
+        completed[place] = vectors
+    return {**given, TEXT: completed}
 
 
 def _drafts(rows: list[dict[str, Any]], source: Path) -> list[Draft]:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ARCHIVED",
     "COLD",
+    "EXTRACT",
     "HOT",
     "TIERS",
     "WARM",
@@ -25,6 +26,7 @@ __all__ = [
     "derivation_of",
     "derived_by",
     "derived_from",
+    "extracted_from",
     "has_change",
     "insert_change",
     "insert_derivation",
@@ -34,13 +36,14 @@ __all__ = [
     "restore_closings",
     "restore_tiers",
     "set_tier",
-    "sources_of",
     "tier_of",
     "tiers",
 ]
 
 TIERS = ("hot", "warm", "cold", "archived")
 """How close at hand a memory is kept, by number."""
+EXTRACT = "extractive"
+"""What made a derived memory that says nothing but quotes."""
 HOT, WARM, COLD, ARCHIVED = range(4)
 
 
@@ -120,10 +123,10 @@ def derivation_of(db: sqlite3.Connection, id_: int) -> Derivation | None:
     )
 
 
-def sources_of(db: sqlite3.Connection, ids: Iterable[int]) -> dict[int, set[int]]:
-    """What those of some memories quote that are derived."""
-    statement = "SELECT source FROM quote WHERE id = ?"
-    found = ((id_, {source for (source,) in db.execute(statement, (id_,))}) for id_ in ids)
+def extracted_from(db: sqlite3.Connection, ids: Iterable[int]) -> dict[int, set[int]]:
+    """What those of some memories quote that say nothing but quotes."""
+    statement = "SELECT source FROM quote JOIN derivation USING (id) WHERE id = ? AND made_by = ?"
+    found = ((id_, {source for (source,) in db.execute(statement, (id_, EXTRACT))}) for id_ in ids)
     return {id_: sources for id_, sources in found if sources}
 
 

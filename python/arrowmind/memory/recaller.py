@@ -10,7 +10,7 @@ from arrowmind.memory import tables
 from arrowmind.memory.attachments import attachments_of
 from arrowmind.memory.blocks import Filter
 from arrowmind.memory.drafts import clean_text
-from arrowmind.memory.lifecycle_tables import derivation_of, sources_of, tier_of
+from arrowmind.memory.lifecycle_tables import derivation_of, extracted_from, tier_of
 from arrowmind.memory.linking import link_new
 from arrowmind.memory.links import links_of, read_links
 from arrowmind.memory.listing import newest_ids
@@ -134,7 +134,7 @@ class Recaller:
         question = replace(question, spare=min(top_k, _SPARE))
         snapshot, ranked = self._rank(session, snapshot, question, sources)
         with self._catalogue.reading() as db:
-            quotes = sources_of(db, [item.candidate.id for item in ranked])
+            quotes = extracted_from(db, [item.candidate.id for item in ranked])
             ranked = without_echoes(ranked, quotes, top_k)
             hits = to_hits(snapshot, ranked, question, lambda id_: _detail(session, db, id_))
         session.accesses.note([hit.id for hit in hits], wanted.now)

@@ -124,11 +124,11 @@ def rank(snapshot: Snapshot, question: Question, sources: Sources, settings: Rec
 
 
 def without_echoes(ranked: list[Fused], quotes: Mapping[int, set[int]], top_k: int) -> list[Fused]:
-    """The best without derived memories that quote one of the best: what they rest on stands there in full.
+    """The best without extracts of one of the best: what they quote stands there in full.
 
     Args:
         ranked: best first.
-        quotes: sources of those that are derived.
+        quotes: sources of those that are extracts.
         top_k: how many.
     """
     best = {item.candidate.id for item in ranked[:top_k]}
