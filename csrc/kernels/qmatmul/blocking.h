@@ -269,9 +269,10 @@ class Blocking {
   void finish_panel(int64_t m, int64_t rows, int64_t n, int64_t panels, int64_t i) {
     const PanelEpilogue epilogue(p_, n);
     const typename Form::Finish finish(p_, n);
-    for (int64_t row = 0; row < rows; ++row) {
-      epilogue.finish(m + row, finish(epilogue, m + row, sums_ + (row * panels + i) * Form::kVectors));
-    }
+    const typename Form::Vector* sums = sums_ + i * Form::kVectors;
+    epilogue.finish_rows(m, rows, [&](int64_t row) {
+      return finish(epilogue, row, sums + (row - m) * panels * Form::kVectors);
+    });
   }
 
   const Params& p_;

@@ -88,6 +88,11 @@ inline F32x16 load_i32(const int32_t* p) {
   return {_mm256_cvtepi32_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))),
           _mm256_cvtepi32_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p + 8)))};
 }
+// One number in all lanes, as a float.
+inline F32x16 set1_i32(const int32_t* p) {
+  const __m256 all = _mm256_cvtepi32_ps(_mm256_set1_epi32(*p));
+  return {all, all};
+}
 inline F32x16 add(F32x16 a, F32x16 b) {
   return {_mm256_add_ps(a.low, b.low), _mm256_add_ps(a.high, b.high)};
 }

@@ -79,6 +79,10 @@ inline F32x16 load_bits(const uint8_t* p) {
 inline F32x16 load_i32(const int32_t* p) {
   return {_mm512_cvtepi32_ps(_mm512_loadu_si512(p))};
 }
+// One number in all lanes, as a float.
+inline F32x16 set1_i32(const int32_t* p) {
+  return {_mm512_cvtepi32_ps(_mm512_set1_epi32(*p))};
+}
 inline F32x16 add(F32x16 a, F32x16 b) {
   return {_mm512_add_ps(a.v, b.v)};
 }

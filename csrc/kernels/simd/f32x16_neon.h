@@ -123,6 +123,11 @@ inline F32x16 load_i32(const int32_t* p) {
   return {vcvtq_f32_s32(vld1q_s32(p)), vcvtq_f32_s32(vld1q_s32(p + 4)), vcvtq_f32_s32(vld1q_s32(p + 8)),
           vcvtq_f32_s32(vld1q_s32(p + 12))};
 }
+// One number in all lanes, as a float.
+inline F32x16 set1_i32(const int32_t* p) {
+  const float32x4_t all = vcvtq_f32_s32(vld1q_dup_s32(p));
+  return {all, all, all, all};
+}
 inline F32x16 add(F32x16 a, F32x16 b) {
   return detail::each(a, b, [](float32x4_t x, float32x4_t y) { return vaddq_f32(x, y); });
 }

@@ -95,6 +95,10 @@ inline F32x16 load_i32(const int32_t* p) {
   for (int i = 0; i < 16; ++i) r.lane[i] = static_cast<float>(p[i]);
   return r;
 }
+// One number in all lanes, as a float.
+inline F32x16 set1_i32(const int32_t* p) {
+  return set1(static_cast<float>(*p));
+}
 inline F32x16 add(F32x16 a, F32x16 b) {
   return detail::each(a, b, [](float x, float y) { return x + y; });
 }
