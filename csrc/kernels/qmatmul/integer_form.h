@@ -29,7 +29,7 @@ struct IntegerForm {
   static constexpr int64_t kQuadBytes = kPanel * kQuad;
   static constexpr int64_t kVectorCodes = kQuadBytes / kVectors;
 
-  static constexpr int64_t kRun = 16;  // quads
+  static constexpr int64_t kRun = 32;  // quads
   // Bytes of weights from where a tile of few rows reads to where it has them fetched.
   static constexpr int64_t kAhead = 2048;
 
@@ -115,7 +115,8 @@ struct IntegerForm {
           __builtin_prefetch(next, 0, 2);
         }
         if constexpr (kTwice) {
-          for (; twice && quad < end; quad += 2, a += 2 * R * kQuad) {
+          const int64_t last = twice ? end : quad;
+          for (; quad < last; quad += 2, a += 2 * R * kQuad) {
 #pragma GCC unroll 16
             for (int r = 0; r < R; ++r) {
               const auto first = Dot::broadcast(a + r * kQuad);

@@ -34,6 +34,19 @@ inline void pack_fours(const int8_t* in, int64_t stride, int64_t quads, int64_t 
     _mm_storeu_si128(reinterpret_cast<__m128i*>(out + quad * step + row * qmatmul::kQuad), codes);
   };
   int64_t row = 0;
+  if (rows == 2) {
+    int64_t quad = 0;
+    for (; quad + 4 <= quads; quad += 4) {
+      const __m128i r0 = four(0, quad), r1 = four(1, quad);
+      put(0, quad, _mm_unpacklo_epi32(r0, r1));
+      put(0, quad + 2, _mm_unpackhi_epi32(r0, r1));
+    }
+    for (; quad < quads; ++quad) {
+      one(0, quad);
+      one(1, quad);
+    }
+    return;
+  }
   for (; row + 4 <= rows; row += 4) {
     int64_t quad = 0;
     for (; quad + 4 <= quads; quad += 4) {

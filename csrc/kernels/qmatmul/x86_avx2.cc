@@ -131,7 +131,7 @@ struct Maddubs {
 // 64 products instead of six. Ten accumulators, two activations, two products and the ones fill the
 // registers.
 struct MaddubsTwice : Maddubs {
-  static constexpr int kRows = 5;
+  static constexpr int kRows = 2;
 
   static Vector dot_twice(Vector acc, const Vector* w, Vector a, const Vector* next_w, Vector next_a) {
     __m256i product, next;
