@@ -61,7 +61,9 @@ using Tile = void (*)(const TileArgs<Form>&);
 struct EvenSplit {
   int64_t base, extra;
   explicit EvenSplit(int64_t whole) : base(whole), extra(0) {}
-  EvenSplit(int64_t total, int64_t parts) : base(total / parts), extra(total % parts) {}
+  // Counts of rows, of fours of k and of lines, below 2^32: a division of 64 bits takes as long as a row.
+  EvenSplit(int64_t total, int64_t parts)
+      : base(static_cast<uint32_t>(total) / static_cast<uint32_t>(parts)), extra(total - base * parts) {}
   int64_t size(int64_t part) const { return base + (part < extra ? 1 : 0); }
 };
 
@@ -133,6 +135,7 @@ class Blocking {
     const int64_t wide = Form::panels(split.size(0));
     for (int64_t panel = p_.n_begin / kPanel; panel < last;) {
       const int64_t panels = last - panel >= wide ? wide : 1;
+      for (int64_t i = 0; i < panels; ++i) PanelEpilogue::prefetch(p_, (panel + i) * kPanel);
       multiply(m, split, tiles, panel, panels);
       for (int64_t i = 0; i < panels; ++i) finish_panel(m, rows, (panel + i) * kPanel, panels, i);
       panel += panels;
@@ -188,6 +191,7 @@ class Blocking {
     // (No division for a single row tile: it may have no more to do for a panel than a few of them take.)
     const int64_t chunks = chunked ? ceil_of(quads_, Form::kChunkQuads) : 1;
     const EvenSplit units = chunks <= 1 ? EvenSplit(units_) : EvenSplit(units_, chunks);
+    const int64_t turns = EvenSplit(tiles + panels - 1, panels).base;  // of each panel to be fetched
     const auto chunk_quads = [&](int64_t chunk) { return units.size(chunk) * unit_; };
     const int64_t all_quads = quads_ + (tail_ > 0 ? 1 : 0);
     const char* w = static_cast<const char*>(p_.w) + panel * panel_bytes_;
@@ -211,10 +215,8 @@ class Blocking {
       const bool last = chunk + 1 >= chunks;
       const char* next = last ? w + panels * panel_bytes_ : w + (quad + t.quads) * Form::kQuadBytes;
       const int64_t next_bytes = chunk_quads(last ? 0 : chunk + 1) * Form::kQuadBytes;
-      Prefetches prefetches =
-          chunked ? Prefetches(next, EvenSplit(ceil_of(next_bytes, 64), ceil_of(tiles, panels)), panels,
-                               panel_bytes_)
-                  : Prefetches(next, EvenSplit(0), panels, panel_bytes_);
+      const EvenSplit lines = chunked ? EvenSplit(ceil_of(next_bytes, 64), turns) : EvenSplit(0);
+      Prefetches prefetches(next, lines, panels, panel_bytes_);
       const int64_t values_before = unit_values_ * units_before;
       for (int64_t tile = 0, row = 0; tile < tiles; row += split.size(tile), ++tile) {
         const int64_t rows = split.size(tile);

@@ -31,6 +31,14 @@ class PanelEpilogue {
     biases_ = p.bias != nullptr ? load_some(p.bias + n) : set1(-0.0f);
   }
 
+  // Asks for what the outputs [n, n + 16) share: while their sums are made, there is time for it to come.
+  static void prefetch(const qmatmul::Params& p, int64_t n) {
+    for (const void* shared : {static_cast<const void*>(p.w_sum), static_cast<const void*>(p.w_zero),
+                               static_cast<const void*>(p.w_scale), static_cast<const void*>(p.bias)}) {
+      if (shared != nullptr) __builtin_prefetch(static_cast<const float*>(shared) + n);
+    }
+  }
+
   // Integer sums of row m -> real values.
   F32x16 dequantise(int64_t m, F32x16 acc) const {
     if (a_zero_ != nullptr) acc = fma(set1_i32(a_zero_ + m), minus_sums_, acc);
@@ -62,6 +70,9 @@ class PanelEpilogue {
   }
 
  private:
+  // Rows lie too far apart for a processor to foresee the next.
+  static constexpr int64_t kRowsAhead = 6;
+
   template <bool kGelu, bool kMayAdd, bool kWhole, class ValuesOf>
   void finish_each(int64_t m, int64_t rows, const ValuesOf& values_of) const {
     const F32x16 biases = biases_;
@@ -72,6 +83,7 @@ class PanelEpilogue {
       if constexpr (kGelu) value = gelu(value);
       if constexpr (kMayAdd) {
         if (kWhole || residual != nullptr) {
+          __builtin_prefetch(residual + kRowsAhead * residual_stride_);
           value = value + load_some(residual);
           residual += residual_stride_;
         }
