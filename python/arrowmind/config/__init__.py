@@ -2,7 +2,8 @@
 
 ::
 
-    settings   the sections and their keys, as data
+    sections/  the sections and their keys, as data
+    settings   all of them together
     keys       one key: its name, type, limits, environment variable; text -> value
     sources    YAML file and environment -> raw values with their origin
     profiles   values that go together, for keys that are not set

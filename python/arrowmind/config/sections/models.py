@@ -1,0 +1,98 @@
+"""What runs, where, and how it writes."""
+
+from __future__ import annotations
+
+from arrowmind.config.keys import setting
+from arrowmind.frozen import dataclass
+
+__all__ = ["DeviceSettings", "GenerationSettings", "ModelSettings", "WeightSettings"]
+
+_DEVICES = ("auto", "cuda", "rocm", "vulkan", "mps", "cpu", "arm")
+_ISAS = (
+    *("", "scalar", "avx2", "avx512", "avx512vnni", "avx512vbmi", "avx512bf16", "amxbf16", "amxint8"),
+    *("neon", "neondot", "neoni8mm", "sve"),
+)
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """The model that commands use when none is named."""
+
+    path: str = setting("models/minilm-int8", "Model folder used when none is named.")
+
+
+@dataclass(frozen=True)
+class WeightSettings:
+    """How weights are opened."""
+
+    verify: str = setting(
+        "first_touch",
+        "When weights.arrow is compared with its hash tree: never, each part when it is first used, or whole "
+        "on opening.",
+        choices=("off", "first_touch", "full"),
+        refuse=True,
+    )
+
+
+@dataclass(frozen=True)
+class DeviceSettings:
+    """Where a model runs."""
+
+    name: str = setting(
+        "auto",
+        "Device that runs the model; auto takes the best that is there.",
+        choices=_DEVICES,
+        env="ARROWMIND_DEVICE",
+    )
+    fallback: str = setting(
+        "cpu",
+        "When the named device is not there: go on on the cpu (logged), or give an error.",
+        choices=("cpu", "error"),
+    )
+    threads: int = setting(0, "Threads of the native core; 0 means all processors.", low=0, high=1024)
+    max_isa: str = setting(
+        "",
+        "Widest instruction set to use; may only lower what the processor has. Empty means all.",
+        choices=_ISAS,
+        env="ARROWMIND_MAX_ISA",
+        refuse=True,
+    )
+    kernel: str = setting(
+        "",
+        "Kernels to force, separated by commas; `arrowmind doctor` lists the names. Empty means the best.",
+        env="ARROWMIND_KERNEL",
+        refuse=True,
+    )
+
+
+@dataclass(frozen=True)
+class GenerationSettings:
+    """How texts are generated."""
+
+    cache_format: str = setting(
+        "fp16",
+        "Numbers of the cache: fp32, fp16; int8, k4v4, k4v3 where a measurement allows it.",
+    )
+    cache_tokens: int = setting(
+        0,
+        "Tokens of all texts together that the cache holds; 0: as many as the model reads.",
+        low=0,
+        high=1e9,
+    )
+    max_streams: int = setting(64, "Texts that are generated together; others wait.", low=1, high=4096)
+    max_waiting: int = setting(256, "Texts that may wait; more are refused.", low=0, high=1_000_000)
+    prompt_tokens: int = setting(
+        512, "Tokens of prompts read at a time while nothing is written.", low=1, high=65_536
+    )
+    shared_prompt_tokens: int = setting(
+        64, "The same while texts are written, whose next tokens wait that long.", low=1, high=65_536
+    )
+    prefill_chunk: int = setting(
+        512,
+        "Most tokens of one run of the model: more share what is read of it, and take more memory.",
+        low=16,
+        high=65_536,
+    )
+    kept_prefixes: int = setting(
+        16, "Ended texts whose cache is kept for prompts that begin alike.", low=0, high=4096
+    )
