@@ -12,6 +12,7 @@ from arrowmind.server.queries import chat_query, completion_query
 
 SETTINGS = ServerSettings(max_tokens=100, max_choices=4)
 MESSAGES = [{"role": "user", "content": "x"}]
+TOOL = {"type": "function", "function": {"name": "weather"}}
 
 
 def chat(**fields):
@@ -95,7 +96,25 @@ def test_prompts_of_completions():
         (chat, {"logit_bias": {"a": 1}}, "logit_bias has the key 'a'"),
         (chat, {"logit_bias": {"1": math.nan}}, "logit_bias"),
         (chat, {"logit_bias": [1]}, "logit_bias is"),
-        (chat, {"tools": [{"type": "function"}]}, "tools is not supported"),
+        (chat, {"tools": [{"type": "function"}]}, r"tools\[0\] is"),
+        (chat, {"tools": {}, "tool_choice": "required"}, "without tools"),
+        (chat, {"tools": "x"}, "tools is 'x'"),
+        (chat, {"tools": [TOOL, TOOL]}, "as one before it"),
+        (chat, {"tools": [TOOL], "tool_choice": "always"}, "tool_choice is 'always'"),
+        (chat, {"tools": [TOOL], "tool_choice": {"function": {"name": "other"}}}, "tool_choice is"),
+        (chat, {"tools": [TOOL], "tool_choice": "required", "regex": "a"}, "demands a call"),
+        (chat, {"tools": [TOOL], "parallel_tool_calls": "yes"}, "parallel_tool_calls is str"),
+        (chat, {"tools": [{"type": "function", "function": {"name": "a b"}}]}, "name is 'a b'"),
+        (
+            chat,
+            {"tools": [{"type": "function", "function": {"name": "a", "parameters": 1}}]},
+            "parameters is 1",
+        ),
+        (
+            chat,
+            {"messages": [{"role": "assistant", "tool_calls": [{"function": {"arguments": "[1"}}]}]},
+            "JSON object as text",
+        ),
         (chat, {"frobnicate": 1}, "unknown field 'frobnicate'"),
         (chat, {"prompt": "x"}, "unknown field 'prompt'"),
         (chat, {"response_format": {"type": "xml"}}, "response_format is"),

@@ -6,10 +6,13 @@ import secrets
 import time
 from typing import TYPE_CHECKING, Any
 
+from arrowmind.server.tools import AnswerReader
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from arrowmind.generate import Choice, Delta, Generation, TokenPieces
+    from arrowmind.server.tools import ToolCall, ToolUse
 
 __all__ = ["Answer", "usage"]
 
@@ -19,7 +22,15 @@ _REASONS = {"eos": "stop", "stop": "stop", "constraint": "stop", "length": "leng
 class Answer:
     """The frame of one answer: its id, model and kind."""
 
-    def __init__(self, model: str, pieces: TokenPieces, *, is_chat: bool, logprobs: bool) -> None:
+    def __init__(
+        self,
+        model: str,
+        pieces: TokenPieces,
+        *,
+        is_chat: bool,
+        logprobs: bool,
+        tools: ToolUse | None = None,
+    ) -> None:
         """An answer that begins now.
 
         Args:
@@ -27,8 +38,10 @@ class Answer:
             pieces: Bytes of its tokens.
             is_chat: Whether it is a message.
             logprobs: Whether logarithms of probabilities are told.
+            tools: What it may call; None for nothing.
         """
-        self._pieces, self._is_chat, self._logprobs = pieces, is_chat, logprobs
+        self._pieces, self._is_chat, self._logprobs, self._tools = pieces, is_chat, logprobs, tools
+        self._readers: dict[int, AnswerReader] = {}
         prefix, self._kind = ("chatcmpl", "chat.completion") if is_chat else ("cmpl", "text_completion")
         self._frame = {"id": f"{prefix}-{secrets.token_hex(12)}", "created": int(time.time()), "model": model}
 
@@ -37,9 +50,14 @@ class Answer:
         choices = []
         for index, one in enumerate(generations):
             content: dict[str, Any] = {"text": one.text}
+            calls: list[ToolCall] = []
             if self._is_chat:
-                content = {"message": {"role": "assistant", "content": one.text, "refusal": None}}
-            choices.append(self._choice(index, content, one.logprobs, one.finish_reason))
+                text, calls = self._read(one.text)
+                content = {"message": {"role": "assistant", "content": text, "refusal": None}}
+            if calls:
+                content["message"] |= {"tool_calls": [call.to_dict() for call in calls]}
+                content["message"]["content"] = text or None
+            choices.append(self._choice(index, content, one.logprobs, one.finish_reason, called=bool(calls)))
         return {**self._frame, "object": self._kind, "choices": choices, "usage": counts}
 
     def opening(self, count: int) -> list[dict[str, Any]]:
@@ -49,23 +67,52 @@ class Answer:
         delta = {"delta": {"role": "assistant", "content": ""}}
         return [self._chunk([self._choice(index, delta, (), None)]) for index in range(count)]
 
-    def piece(self, index: int, delta: Delta) -> dict[str, Any]:
-        """One delta of the answer of this index."""
-        content: dict[str, Any] = {"text": delta.text}
+    def piece(self, index: int, delta: Delta) -> dict[str, Any] | None:
+        """One delta of the answer of this index; None where there is nothing to tell of it yet."""
+        text = delta.text
+        calls: list[ToolCall] = []
+        if self._tools is not None:
+            reader = self._readers.setdefault(index, AnswerReader(self._tools))
+            text = reader.feed(delta.text)
+            if delta.finish_reason is not None:
+                rest, calls = reader.finish()
+                text += rest
+        if not (text or calls or delta.logprobs or delta.finish_reason is not None):
+            return None
+        content: dict[str, Any] = {"text": text}
         if self._is_chat:
-            content = {"delta": {"content": delta.text} if delta.text else {}}
-        return self._chunk([self._choice(index, content, delta.logprobs, delta.finish_reason)])
+            content = {"delta": {"content": text} if text else {}}
+        if calls:
+            listed = [{"index": place, **call.to_dict()} for place, call in enumerate(calls)]
+            content["delta"] |= {"tool_calls": listed}
+        reason = delta.finish_reason
+        return self._chunk([self._choice(index, content, delta.logprobs, reason, called=bool(calls))])
 
     def closing(self, counts: dict[str, int]) -> dict[str, Any]:
         """What a stream ends with if counts were asked for."""
         return {**self._chunk([]), "usage": counts}
+
+    def _read(self, text: str) -> tuple[str, list[ToolCall]]:
+        """Text and calls of an answer."""
+        if self._tools is None:
+            return text, []
+        reader = AnswerReader(self._tools)
+        told = reader.feed(text)
+        rest, calls = reader.finish()
+        return (told.rstrip() if calls else told + rest), calls
 
     def _chunk(self, choices: list[dict[str, Any]]) -> dict[str, Any]:
         kind = "chat.completion.chunk" if self._is_chat else self._kind
         return {**self._frame, "object": kind, "choices": choices}
 
     def _choice(
-        self, index: int, content: dict[str, Any], logprobs: Sequence[Choice], reason: str | None
+        self,
+        index: int,
+        content: dict[str, Any],
+        logprobs: Sequence[Choice],
+        reason: str | None,
+        *,
+        called: bool = False,
     ) -> dict[str, Any]:
         told = None
         if self._logprobs and logprobs:
@@ -74,7 +121,7 @@ class Answer:
             "index": index,
             **content,
             "logprobs": told,
-            "finish_reason": None if reason is None else _REASONS[reason],
+            "finish_reason": None if reason is None else "tool_calls" if called else _REASONS[reason],
         }
 
     def _chat_logprobs(self, choices: Iterable[Choice]) -> dict[str, Any]:

@@ -43,6 +43,7 @@ async def answer_text(request: Request, query: TextQuery, shelf: ModelShelf) -> 
         generator.pieces,
         is_chat=query.is_chat,
         logprobs=query.request.sampling.logprobs is not None,
+        tools=query.tools,
     )
     if query.stream:
         return EventStream(_events(answer, streams, query))
@@ -89,8 +90,9 @@ async def _events(
             yield chunk
         async with contextlib.aclosing(_merged(streams)) as merged:
             async for index, delta in merged:
-                if delta.text or delta.logprobs or delta.finish_reason is not None:
-                    yield answer.piece(index, delta)
+                piece = answer.piece(index, delta)
+                if piece is not None:
+                    yield piece
         if query.include_usage:
             found = [stream.generation for stream in streams if stream.generation is not None]
             yield answer.closing(_usage(found, query.count))

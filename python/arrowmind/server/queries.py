@@ -10,10 +10,12 @@ from arrowmind.engine.generation import GenerationRequest
 from arrowmind.engine.prompts import split_prompts
 from arrowmind.errors import InvalidArgumentError
 from arrowmind.generate import SamplingParameters, checks
+from arrowmind.server.tools import read_tools, with_objects
 
 if TYPE_CHECKING:
     from arrowmind.config import ServerSettings
     from arrowmind.engine.prompts import Prompt
+    from arrowmind.server.tools import ToolUse
 
 __all__ = ["TextQuery", "chat_query", "completion_query", "model_of"]
 
@@ -37,7 +39,6 @@ _WITHOUT_EFFECT = frozenset(
         "service_tier",
         "safety_identifier",
         "prompt_cache_key",
-        "parallel_tool_calls",
     )
 )
 # Fields that are understood at these values only.
@@ -45,8 +46,6 @@ _FIXED = {
     "best_of": (1,),
     "echo": (False,),
     "suffix": ("",),
-    "tools": ([],),
-    "tool_choice": ("none", "auto"),
     "functions": ([],),
     "function_call": ("none", "auto"),
     "modalities": (["text"],),
@@ -68,6 +67,7 @@ class TextQuery:
         stream: Send tokens as they come.
         include_usage: End a stream with the counts.
         is_chat: Whether the answer is a message.
+        tools: What it may call; None for nothing.
     """
 
     model: str
@@ -77,6 +77,7 @@ class TextQuery:
     stream: bool
     include_usage: bool
     is_chat: bool
+    tools: ToolUse | None = None
 
 
 def model_of(body: Mapping[str, Any]) -> str:
@@ -93,6 +94,8 @@ def chat_query(body: Mapping[str, Any], settings: ServerSettings) -> TextQuery:
     Raises:
         InvalidArgumentError: A field is unknown or cannot be used.
     """
+    body = {name: value for name, value in body.items() if value is not None}
+    tools = read_tools(body)
     body = _given(body, _CHAT)
     if "max_completion_tokens" in body:
         body["max_tokens"] = body.pop("max_completion_tokens")
@@ -106,7 +109,10 @@ def chat_query(body: Mapping[str, Any], settings: ServerSettings) -> TextQuery:
             f"messages is {messages!r:.80}; give a list of messages with role and content"
         )
     variables = body.pop("chat_template_kwargs", None)
-    return _query(body, settings, (messages,), top if wanted else None, settings.max_tokens, variables)
+    query = _query(
+        body, settings, (with_objects(messages),), top if wanted else None, settings.max_tokens, variables
+    )
+    return query if tools is None else _with_tools(query, tools)
 
 
 def completion_query(body: Mapping[str, Any], settings: ServerSettings) -> TextQuery:
@@ -160,6 +166,19 @@ def _query(
     options = _object("stream_options", body.get("stream_options")) or {}
     include_usage = checks.flag("stream_options.include_usage", options.get("include_usage", False))
     return TextQuery(model_of(body), prompts, request, count, stream, include_usage, "messages" in body)
+
+
+def _with_tools(query: TextQuery, tools: ToolUse) -> TextQuery:
+    request, schema = query.request, tools.schema()
+    constraints = (request.json_schema, request.grammar, request.regex)
+    if schema is not None and any(one is not None for one in constraints):
+        raise InvalidArgumentError(
+            "tool_choice demands a call, and response_format, grammar or regex another answer; give one"
+        )
+    request = dataclasses.replace(
+        request, tools=tools.tools, json_schema=request.json_schema if schema is None else schema
+    )
+    return dataclasses.replace(query, request=request, tools=tools)
 
 
 def _given(body: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:

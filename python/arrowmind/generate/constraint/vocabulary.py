@@ -32,7 +32,9 @@ _MOST_CHARACTERS = 1 << 20
 _DEEPEST = 100  # brackets in brackets; the library recurses over them
 # Refuse what is not implemented, whatever the schema asks for under "x-guidance". A model that may write any
 # amount of white space may never stop writing it.
-_OPTIONS = {"lenient": False, "whitespace_flexible": True, "whitespace_pattern": r"\x20|\x0A[\x20]{0,32}"}
+_OPTIONS = {"lenient": False}
+# Unless the schema says otherwise, under "x-guidance".
+_WHITESPACE = {"whitespace_flexible": True, "whitespace_pattern": r"\x20|\x0A[\x20]{0,32}"}
 
 
 class ConstraintVocabulary:
@@ -89,7 +91,7 @@ class ConstraintVocabulary:
         _check_text("JSON schema", schema)
         check_keywords(parsed)
         try:
-            grammar = self._matcher.grammar_from_json_schema(schema, overrides=_OPTIONS)  # type: ignore[arg-type]
+            grammar = self._matcher.grammar_from_json_schema(schema, _WHITESPACE, _OPTIONS)  # type: ignore[arg-type]
         except ValueError as error:
             raise InvalidArgumentError(f"the JSON schema cannot be enforced: {error}") from error
         return self._constraint("JSON schema", grammar)
