@@ -79,6 +79,31 @@ def test_a_run_and_its_undo(store, view):
     assert consolidator(view).run().groups == 0
 
 
+def test_what_was_recalled_is_near_again_after_the_next_run(store, view):
+    consolidator(view).run()
+    assert files_of(store) == ["cold"]
+    wanted = {hit.id for hit in store.recall("the cat on the sofa", 2)}
+    store._sessions.current.accesses.write(1.0)
+    assert consolidator(view, is_warming=False).run().moved == 0
+    report = consolidator(view).run()
+    assert report.moved == 2
+    assert {id_ for id_ in range(1, 10) if store.get(id_).tier == "warm"} == wanted
+    assert files_of(store) == ["cold", "warm"]
+    assert consolidator(view).run().moved == 0
+    consolidator(view).undo(report.run)
+    assert {store.get(id_).tier for id_ in range(1, 10)} == {"cold"}
+    assert files_of(store) == ["cold"]
+    assert store.verify().ok
+
+
+def files_of(store):
+    """Where memories lie, but for derived ones."""
+    blocks = store._sessions.current.snapshot().blocks
+    return sorted(
+        {"cold" if b.rows.is_cold else "warm" for b in blocks if len(b.rows) and int(b.rows.ids[0]) < 10}
+    )
+
+
 def test_derived_memories_are_found_by_their_own_words_at_once(store, view):
     consolidator(view, writer(Model())).run()
     found = [hit for hit in store.recall("tyres of my car", 5) if hit.record.origin == "derived"]

@@ -103,6 +103,8 @@ class Run:
         """Finishes what was begun, then works on new groups; see `Consolidator.run`."""
         self._journal.begin_run(self.report.run, self.report.made_by)
         try:
+            # First: what this run makes cold is not to come back because somebody recalls it meanwhile.
+            self._warm()
             resumed = self._journal.unfinished()
             groups = find_groups(self._journal)
             self._journal.plan(
@@ -113,7 +115,6 @@ class Run:
             self._work(
                 [*resumed, *(task for task in self._journal.unfinished() if task.key not in old)], progress
             )
-            self._warm()
             if tiering is not None:
                 self.tier(*tiering)
             settle(self._store)
