@@ -9,6 +9,8 @@ from tests.memory.fake_encoder import FakeEncoder, FakeImages, FakeSounds, pictu
 from arrowmind.errors import InvalidArgumentError
 from arrowmind.memory import MemoryStore, RecallSettings, StoreSettings
 from arrowmind.memory.calibration import Baseline, baseline
+from arrowmind.memory.links import add_links
+from arrowmind.memory.times import now_microseconds
 
 ANIMALS = ["dog", "cat", "horse", "crow", "whale", "newt", "hen", "bee", "fox", "owl", "yak", "eel"]
 ENGINES = {"image_engine": FakeImages(), "audio_engine": FakeSounds()}
@@ -114,3 +116,58 @@ def test_memories_without_a_text_are_no_measure_of_texts(tmp_path):
         store.remember_many([f"i{i}" for i in range(400)], silent)
         after = baseline(store._sessions.current.snapshot().home, query)
     assert after.deviation > 0.5 * before.deviation
+
+
+def test_a_picture_finds_the_note_that_was_told_after_it(tmp_path):
+    with MemoryStore(tmp_path / "s", FakeEncoder(), **ENGINES) as told:
+        for day, animal in enumerate(ANIMALS):
+            told.remember(image=picture(f"one {animal}"), timestamp=86400.0 * day)
+            told.remember(audio=sound(f"note{day}"), timestamp=86400.0 * day + 20)
+        for animal in ("dog", "yak"):
+            seen, heard = 2 * ANIMALS.index(animal) + 1, 2 * ANIMALS.index(animal) + 2
+            hits = told.recall(image=picture(f"one {animal}"), top_k=2)
+            assert [hit.id for hit in hits] == [seen, heard]
+            assert hits[1].explain.parts["links"] > 0
+            assert hits[1].score == pytest.approx(sum(hits[1].explain.parts.values()))
+            assert told.recall(audio=sound(f"note{ANIMALS.index(animal)}"), top_k=2)[1].id == seen
+    alone = RecallSettings(link_weight=0)
+    with MemoryStore(tmp_path / "s", FakeEncoder(), recall_settings=alone, **ENGINES) as told:
+        hits = told.recall(image=picture("one dog"), top_k=24)
+        assert not any("links" in hit.explain.parts for hit in hits)
+
+
+def test_links_add_what_no_leg_finds(store):
+    far = store.remember("a far away thing", timestamp=0.0)
+    seen = store.recall(image=picture("one newt"), top_k=1)[0].id
+    assert far not in [hit.id for hit in store.recall(image=picture("one newt"), top_k=4)]
+    with store._catalogue.writing() as db:
+        add_links(db, [(seen, far, "recalled", 4.0)], now_microseconds())
+    hits = store.recall(image=picture("one newt"), top_k=4)
+    assert hits[0].id == seen
+    assert far in [hit.id for hit in hits]
+    store.forget(far)
+    assert far not in [hit.id for hit in store.recall(image=picture("one newt"), top_k=12)]
+
+
+def test_memories_are_linked_by_images_and_sounds_and_across(tmp_path):
+    chance = np.random.default_rng(3)
+    hidden = chance.standard_normal((204, 24))
+    views = {kind: chance.standard_normal((24, width)) for kind, width in (("image", 48), ("audio", 32))}
+    silent = np.zeros((1, 64), np.float32)
+    with MemoryStore(tmp_path / "s", FakeEncoder()) as told:
+        both = {name: (hidden[:200] @ view).astype(np.float32) for name, view in views.items()}
+        told.remember_many(["a thing"] * 200, {"text": np.repeat(silent, 200, axis=0), **both})
+        told.align()
+        ids = {
+            (name, place): told.remember(
+                "alone", embeddings={"text": silent[0], name: hidden[place] @ views[name]}
+            )
+            for place in range(200, 204)
+            for name in views
+        }
+        again = told.remember("again", embeddings={"text": silent[0], "image": hidden[201] @ views["image"]})
+        told.link()
+        for place in range(200, 204):
+            linked = {link.id for link in told.links(ids["image", place])}
+            assert ids["audio", place] in linked
+        assert told.links(again)[0].id in (ids["image", 201], ids["audio", 201])

@@ -114,3 +114,45 @@ def test_neighbours_lie_in_other_files_too(store):
     evidence = store.evidence("Which instrument?", 10)
     column = evidence.values[:, evidence.names.index("replies")]
     assert column[1 - evidence.ids.index(first[0])] > 0
+
+
+@pytest.mark.parametrize("fusion", ["learned", "association", "score", "rank"])
+def test_trust_orders_what_is_near(tmp_path, encoder, fusion):
+    texts = ["the shop opens at nine", "the shop opens at nine", "the shop opens at nine"]
+    with MemoryStore(tmp_path / "s", encoder) as store:
+        ids = [
+            store.remember(text, timestamp=THEN + timedelta(days=day), origin=origin)
+            for day, (text, origin) in enumerate(zip(texts, ("web", "user", "agent"), strict=True))
+        ]
+        store.remember("something else altogether", origin="user")
+
+    def found(**settings):
+        recall_settings = RecallSettings(fusion=fusion, rank_offset=1000, **settings)
+        with MemoryStore(tmp_path / "s", encoder, recall_settings=recall_settings) as opened:
+            return opened.recall("when does the shop open?", 4)
+
+    hits = found()
+    assert [hit.id for hit in hits[:3]] == [ids[1], ids[2], ids[0]]
+    assert "trust" not in hits[0].explain.parts
+    assert [hit.explain.parts["trust"] for hit in hits[1:3]] == [pytest.approx(-0.004), pytest.approx(-0.014)]
+    assert hits[2].score == pytest.approx(sum(hits[2].explain.parts.values()))
+    without = found(trust_weight=0.0)
+    assert {hit.id for hit in without[:3]} == set(ids)
+    assert not any("trust" in hit.explain.parts for hit in without)
+    # What answers better comes first, whoever says it.
+    assert found(trust_weight=0.0)[0].id == ids[0]
+
+
+def test_trust_may_bring_up_what_was_not_among_the_best(tmp_path, encoder):
+    with MemoryStore(tmp_path / "s", encoder) as store:
+        days = [THEN + timedelta(days=day) for day in range(6)]
+        rumours = store.remember_many(["the train leaves at noon"] * 5, timestamp=days[:5], origin="web")
+        known = store.remember("the train leaves at noon", timestamp=days[5], origin="user")
+        assert store.recall("when does the train leave", 1)[0].id == known
+        assert store.recall("when does the train leave", 6)[-1].id in rumours
+
+
+@pytest.mark.parametrize("wrong", [{"trust_weight": -1}, {"link_weight": 11}, {"trust_weight": float("nan")}])
+def test_weights_out_of_range_are_refused(wrong):
+    with pytest.raises(InvalidArgumentError, match="give numbers of 0 to 10"):
+        RecallSettings(**wrong)

@@ -77,6 +77,7 @@ def test_the_page_and_what_it_asks_for(client):
     assert client.get(f"/{SECRET}/memories/2").json()["origin"] == "web"
     assert client.get(f"/{SECRET}/memories/2/attachments/0").content == png()
     assert client.get(f"/{SECRET}/memories/99").status_code == 404
+    assert "links" not in client.get(f"/{SECRET}/memories/5").json()
     assert client.get(f"/{SECRET}/memories?wrong=1").status_code == 400
     assert "path" not in client.get(f"/{SECRET}/stats").json()
 
@@ -183,6 +184,20 @@ def test_what_was_derived_leads_to_its_sources(look, store):
     assert "derived, trust 0.8" in page
     assert re.findall(r'href="#id=(\d+)"', page) == ["33", "2", "3"]
     assert "a picture of a barn" in page  # the quote
+
+
+@pytest.mark.slow
+def test_links_lead_to_what_belongs_together(look, store):
+    assert "<summary>linked with" not in look("#id=5")[0]
+    store.link()
+    page, complaints = look("#id=5")
+    assert complaints == []
+    assert "<summary>linked with" in page
+    found = re.findall(
+        r'<th><a href="#id=(\d+)">#\d+</a></th><td>(similar|terms|recalled) (\d\.\d\d)</td>', page
+    )
+    assert [(int(id_), kind) for id_, kind, _ in found] == [(link.id, link.kind) for link in store.links(5)]
+    assert len(found) > 3
 
 
 @pytest.mark.slow

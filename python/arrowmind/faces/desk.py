@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from arrowmind.errors import InvalidArgumentError, PermissionDeniedError
 from arrowmind.faces.fields import Field, check_fields
-from arrowmind.faces.views import explained, hit_view, memory_uri, record_view
+from arrowmind.faces.views import explained, hit_view, link_view, memory_uri, record_view
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -192,7 +192,9 @@ class MemoryDesk:
         return {"memories": [(explained if explain else hit_view)(hit) for hit in hits]}
 
     def _get(self, given: dict[str, Any]) -> dict[str, Any]:
-        return record_view(self._record(given["id"]))
+        record = self._record(given["id"])
+        links = [link_view(link) for link in self._store.links(record.id)]
+        return {**record_view(record), **({"links": links} if links else {})}
 
     def _newest(self, given: dict[str, Any]) -> dict[str, Any]:
         _bounded(given, "count")

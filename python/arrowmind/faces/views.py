@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from arrowmind.memory import Hit, Record
+    from arrowmind.memory.links import Link
 
-__all__ = ["attachment_uri", "explained", "hit_view", "memory_uri", "record_view"]
+__all__ = ["attachment_uri", "explained", "hit_view", "link_view", "memory_uri", "record_view"]
 
 
 def memory_uri(id_: int) -> str:
@@ -67,6 +68,11 @@ def _derivation(record: Record) -> dict[str, Any]:
 def hit_view(hit: Hit) -> dict[str, Any]:
     """A memory that was recalled, with its score."""
     return {**record_view(hit.record), "score": round(hit.score, 6)}
+
+
+def link_view(link: Link) -> dict[str, Any]:
+    """What a memory is linked with."""
+    return {"id": link.id, "uri": memory_uri(link.id), "kind": link.kind, "weight": round(link.weight, 4)}
 
 
 def explained(hit: Hit) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from arrowmind.memory.blocks import Filter
+from arrowmind.memory.linking_kinds import linked_by_kinds
 from arrowmind.memory.links import add_links, linked_to, set_linked_to
 from arrowmind.memory.retrieval import with_text
 from arrowmind.memory.terms import STOP_WORDS, terms
@@ -66,9 +67,14 @@ def link_new(
     for start in range(0, len(waiting), _BATCH):
         batch = waiting[start : start + _BATCH]
         now = now_microseconds()
+        wanted = {id_: Filter(now, namespace=int(rows.namespaces[row])) for id_, rows, row in batch}
         pairs = [
-            pair for id_, rows, row in batch for pair in _pairs(session, snapshot, settings, id_, rows, row)
+            pair
+            for id_, rows, row in batch
+            for pair in _pairs(session, snapshot, settings, wanted[id_], (id_, rows, row))
         ]
+        alignment = session.joint(snapshot).alignment
+        pairs += linked_by_kinds(snapshot, alignment, settings, wanted)
         with catalogue.writing() as db:
             # Another process may have linked the same: nothing is doubled, the greater weight stays.
             add_links(db, pairs, now)
@@ -88,10 +94,14 @@ def _waiting(snapshot: Snapshot, last: int) -> list[tuple[int, Rows, int]]:
 
 
 def _pairs(
-    session: Session, snapshot: Snapshot, settings: RecallSettings, id_: int, rows: Rows, row: int
+    session: Session,
+    snapshot: Snapshot,
+    settings: RecallSettings,
+    wanted: Filter,
+    place: tuple[int, Rows, int],
 ) -> Iterator[Pair]:
-    """What one memory belongs with, of its own namespace."""
-    wanted = Filter(now_microseconds(), namespace=int(rows.namespaces[row]))
+    """What one memory belongs with by its text, of its own namespace."""
+    id_, rows, row = place
     vector = _vector(rows, row)
     if vector is not None:
         for item in nearest(snapshot.home, vector, _SIMILAR + 1, with_text(wanted), settings):

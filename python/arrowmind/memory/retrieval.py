@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from arrowmind.memory.associating import associate, linked_from, strongest
 from arrowmind.memory.bm25 import matched_words
 from arrowmind.memory.calibration import baseline
 from arrowmind.memory.fusion import Candidate, Fused, fuse
@@ -18,6 +19,7 @@ from arrowmind.memory.spaces import TEXT
 from arrowmind.memory.store_view import StoreMemories
 from arrowmind.memory.times import from_microseconds, from_optional
 from arrowmind.memory.traits import DEFAULT_NAMESPACE, HAS_TEXT, ORIGINS, modalities_of
+from arrowmind.memory.trusting import by_trust
 from arrowmind.memory.vector_search import cosines_of, nearest
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from arrowmind.memory.attachments import Attachment
-    from arrowmind.memory.blocks import Block, Filter
+    from arrowmind.memory.blocks import Block, Filter, Space
     from arrowmind.memory.lifecycle_tables import Derivation
     from arrowmind.memory.ranking.memories import Edges, TermStatistics, Told
     from arrowmind.memory.rows import Content
@@ -54,6 +56,8 @@ __all__ = [
 
 # Beyond this many characters the terms of a hit are not looked up for its explanation.
 _EXPLAINED_CHARACTERS = 100_000
+# So many more are ranked than asked for: what is trusted more may come from behind.
+_TRUST_REACH = 20
 
 
 @dataclass(frozen=True)
@@ -114,13 +118,41 @@ class Sources:
 
 def rank(snapshot: Snapshot, question: Question, sources: Sources, settings: RecallSettings) -> list[Fused]:
     """The best memories, best first, and those to spare."""
+    count = question.top_k + question.spare
+    if not settings.trust_weight:
+        return _ranked(snapshot, question, sources, settings, count)
+    ranked = _ranked(snapshot, question, sources, settings, count + _TRUST_REACH)
+    return by_trust(snapshot, ranked, settings.trust_weight)[:count]
+
+
+def _ranked(
+    snapshot: Snapshot, question: Question, sources: Sources, settings: RecallSettings, count: int
+) -> list[Fused]:
     candidates = propose(snapshot, question, sources, settings)
     parts = tuple(question.parts) or (TEXT,)
-    if not settings.by_signals or not question.text or parts != (TEXT,):
-        return fuse(candidates.values(), settings, parts)[: question.top_k + question.spare]
     memories = view(snapshot, question, sources)
-    examined = examine(question.text, candidates, memories, question.wanted.now)
-    return order(examined, candidates, memories, settings, question.top_k + question.spare)
+    if settings.by_signals and question.text and parts == (TEXT,):
+        examined = examine(question.text, candidates, memories, question.wanted.now)
+        return order(examined, candidates, memories, settings, count)
+    fused = fuse(candidates.values(), settings, parts)
+    if settings.by_links and any(part != TEXT for part in parts) and fused:
+        linked = linked_from(fused, memories)
+        _add(snapshot, question, candidates, strongest(linked, list(candidates)))
+        fused = associate(fuse(candidates.values(), settings, parts), linked, settings)
+    return fused[:count]
+
+
+def _add(
+    snapshot: Snapshot, question: Question, candidates: dict[int, Candidate], new: Sequence[int]
+) -> None:
+    """Takes memories in that no leg proposed, with what each space says of them."""
+    candidates.update((id_, Candidate(id_)) for id_ in new)
+    for part, name, vector in question.others:
+        space = snapshot.space(name)
+        if space is not None:
+            _compare(space, (part, name, vector), question, candidates, list(new), {})
+    if question.vector is not None:
+        _complete(snapshot, question.vector, candidates)
 
 
 def without_echoes(ranked: list[Fused], quotes: Mapping[int, set[int]], top_k: int) -> list[Fused]:
@@ -184,17 +216,30 @@ def _search_space(
     candidates: dict[int, Candidate],
 ) -> None:
     """Adds what one other space proposes, and what it says of all candidates."""
-    part, name, vector = asked
+    _, name, vector = asked
     space = snapshot.space(name)
     if space is None:
         return
     wanted = with_text(question.wanted) if name == TEXT else question.wanted
-    believed = question.believed.get((part, name), 1.0)
     ranks = {item.id: place for place, item in enumerate(nearest(space, vector, depth, wanted, settings), 1)}
     for id_ in ranks:
         candidates.setdefault(id_, Candidate(id_))
+    _compare(space, asked, question, candidates, list(candidates), ranks)
+
+
+def _compare(
+    space: Space,
+    asked: tuple[str, str, FloatArray],
+    question: Question,
+    candidates: dict[int, Candidate],
+    ids: list[int],
+    ranks: Mapping[int, int],
+) -> None:
+    """Notes what a space says of some candidates."""
+    part, name, vector = asked
+    believed = question.believed.get((part, name), 1.0)
     calibrated = baseline(space, vector)
-    for id_, item in cosines_of(space, vector, list(candidates)).items():
+    for id_, item in cosines_of(space, vector, ids).items():
         share = believed * calibrated.share(item.cosine)
         match = SpaceMatch(part, name, item.cosine, share, ranks.get(id_))
         candidates[id_].others[part, name] = match

@@ -27,7 +27,8 @@ class RecallSettings:
         fusion: ``"learned"`` adds signals by learned weights (docs/design/0016-recall.md);
             ``"association"`` adds ``alpha`` times the similarity and ``beta`` times the association;
             ``"score"`` adds cosine and relative BM25; ``"rank"`` adds reciprocal ranks. The first two order
-            what is asked in words of both legs; images, sounds and a single leg are ordered by ``"score"``.
+            what is asked in words of both legs; a single leg is ordered by ``"score"``, and so are images and
+            sounds, together with what a walk along links from the best of them says.
         vector_weight: weight of the meaning; 0 leaves it out.
         text_weight: weight of the words; 0 leaves them out.
         rank_offset: the k of reciprocal rank fusion: the larger, the less the first places stand out.
@@ -37,6 +38,11 @@ class RecallSettings:
         threads: threads of one search.
         cold_finalists: of the cold memories of each file, how many of the best are encoded again for a query.
         weights: what each signal counts, instead of what is shipped; names as in ``Explanation.parts``.
+        link_weight: what a memory that is linked with the best is worth, as a share of what the best is
+            worth, where images, sounds or vectors of other spaces are asked for; 0 leaves links out there.
+            Words have a learned weight for it.
+        trust_weight: what full trust gains on none: where scores are nearer to each other, what is trusted
+            more comes first. 0 leaves the order alone.
         alpha: weight of the similarity, 0 to 1.
         beta: weight of the association, 0 to 1.
         reranker: a cross-encoder that judges the first ``rerank_depth``.
@@ -50,10 +56,12 @@ class RecallSettings:
     rank_offset: float = 2.0
     depth: int = 100
     full_scan_rows: int = 65_536
-    oversample: int = 20
+    oversample: int = 25
     threads: int = 1
     cold_finalists: int = 16
     weights: Mapping[str, float] | None = None
+    link_weight: float = 0.7
+    trust_weight: float = 0.02
     alpha: float = 0.7
     beta: float = 0.3
     reranker: Reranker | None = None
@@ -65,11 +73,22 @@ class RecallSettings:
         """Whether a question in words is ordered by signals; one leg alone gives its own order."""
         return self.fusion in ("learned", "association") and min(self.vector_weight, self.text_weight) > 0
 
+    @property
+    def by_links(self) -> bool:
+        """Whether what is asked by image, sound or other vectors goes along links, too."""
+        if self.fusion == "association":
+            return self.beta > 0 and self.vector_weight > 0
+        return self.fusion == "learned" and self.link_weight > 0 and self.vector_weight > 0
+
     def __post_init__(self) -> None:
         _require_positive(self, "rank_offset", "depth", "oversample", "threads", "rerank_depth")
         if not (0 <= self.alpha <= 1 and 0 <= self.beta <= 1 and self.alpha + self.beta > 0):
             raise InvalidArgumentError(
                 f"alpha={self.alpha}, beta={self.beta}: give numbers of 0 to 1, not both 0"
+            )
+        if not (0 <= self.link_weight <= 10 and 0 <= self.trust_weight <= 10):
+            raise InvalidArgumentError(
+                f"link_weight={self.link_weight}, trust_weight={self.trust_weight}: give numbers of 0 to 10"
             )
         if self.fusion not in _FUSIONS:
             raise InvalidArgumentError(f"fusion={self.fusion!r}: give one of {', '.join(_FUSIONS)}")

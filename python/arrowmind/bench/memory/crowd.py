@@ -31,6 +31,7 @@ MOMENT = 1_600_000_000.0
 _SEED = 20261122
 _QUERIES = 400
 _SHORTEST, _LONGEST = 30, 300
+_LONGEST_QUERY = 100
 _BATCH = 256
 _SECOND, _NOISE = 0.6, 0.3
 _SECONDS_APART = 60.0
@@ -60,8 +61,11 @@ class Crowd:
             most: paragraphs, at most.
         """
         fitting = [text[:_LONGEST] for text in library_paragraphs() if len(text) >= _SHORTEST][:most]
-        asked = min(_QUERIES, len(fitting) // 10)
-        texts, queries = fitting[asked:], fitting[:asked]
+        # People ask shortly.
+        short = [text for text in fitting if len(text) <= _LONGEST_QUERY]
+        queries = short[: min(_QUERIES, len(fitting) // 10)]
+        asked = set(queries)
+        texts = [text for text in fitting if text not in asked]
         parts = []
         for start in range(0, len(texts), _BATCH):
             parts.append(encoder.encode(texts[start : start + _BATCH]))

@@ -66,17 +66,19 @@ def _print_conversations(result: Mapping[str, Any], shown: Console) -> None:
 
 def _print_mixed(mixed: Mapping[str, Any], shown: Console) -> None:
     table = Table(title=f"{mixed['memories']} memories of text, image and sound, synthetic encoders")
-    table.add_column("among the best ten")
-    table.add_column("found", justify="right")
-    for where in ("together", "apart"):
-        for what, share in mixed[where].items():
-            table.add_row(f"{what}, stored {where}", f"{share:.1f} %")
+    table.add_column("found among the best ten")
+    columns = {"with_edges": "with edges", "without_edges": "without edges"}
+    for name in columns.values():
+        table.add_column(name, justify="right")
+    for where, said in (("together", "together"), ("apart", "apart"), ("after", "one after the other")):
+        for what in mixed["with_edges"][where]:
+            shares = (f"{mixed[name][where][what]:.1f} %" for name in columns)
+            table.add_row(f"{what}, stored {said}", *shares)
+    for percentile in ("p50", "p99"):
+        times = (f"{mixed[name]['recall'][f'{percentile}_ms']:.1f} ms" for name in columns)
+        table.add_row(f"one recall, {percentile}", *times)
     shown.print(table)
-    recall = mixed["recall"]
-    shown.print(
-        f"one recall: p50 {recall['p50_ms']:.1f} ms, p99 {recall['p99_ms']:.1f} ms; "
-        f"aligned in {mixed['align_seconds']:.1f} s"
-    )
+    shown.print(f"aligned in {mixed['align_seconds']:.1f} s, linked in {mixed['link_seconds']:.1f} s")
 
 
 def _print_large(large: Mapping[str, Any], shown: Console) -> None:
