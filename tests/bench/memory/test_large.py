@@ -23,10 +23,8 @@ def small_chunks(monkeypatch):
     """Chunks of a hundred memories, of three hundred paragraphs."""
     for module in (crowd, building, large):
         monkeypatch.setattr(module, "CHUNK", 100)
-    made = Crowd.of.__func__
-    monkeypatch.setattr(
-        Crowd, "of", classmethod(lambda cls, encoder, progress, _most: made(cls, encoder, progress, 300))
-    )
+    paragraphs = crowd.library_paragraphs()[:300]
+    monkeypatch.setattr(crowd, "library_paragraphs", lambda: paragraphs)
 
 
 def test_what_is_measured(monkeypatch, capsys, tmp_path):
@@ -53,7 +51,7 @@ def test_what_is_measured(monkeypatch, capsys, tmp_path):
 
 def test_a_store_that_was_cut_off_is_built_further(tmp_path):
     encoder = FakeEncoder()
-    people = Crowd.of(encoder, no_progress, None)
+    people = Crowd.of(encoder, tmp_path, no_progress)
     for count in (130, 250):
         assert build(tmp_path / "parts", people, encoder, count, no_progress) > 0
     build(tmp_path / "whole", people, encoder, 250, no_progress)
@@ -66,12 +64,14 @@ def test_a_store_that_was_cut_off_is_built_further(tmp_path):
         build(tmp_path / "parts", people, encoder, 100, no_progress)
 
 
-def test_the_same_memories_on_every_run():
-    people = Crowd.of(FakeEncoder(), no_progress, None)
+def test_the_same_memories_on_every_run(tmp_path):
+    people = Crowd.of(FakeEncoder(), tmp_path, no_progress)
     texts, vectors, moments = people.chunk(3)
     again = people.chunk(3)
     assert (texts, moments) == (again[0], again[2])
     assert np.array_equal(vectors, again[1])
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-5)
+    kept = Crowd.of(FakeEncoder(), tmp_path, no_progress)
+    assert np.array_equal(kept.chunk(3)[1], vectors)
     assert texts != people.chunk(4)[0]
     assert not set(people.queries) & set(people.texts)

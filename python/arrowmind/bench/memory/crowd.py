@@ -6,6 +6,7 @@ noise: they are encoded once each, a million pairs of them never. Other paragrap
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ import numpy as np
 from arrowmind.bench.corpus import library_paragraphs
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy.typing as npt
 
     from arrowmind.memory import TextEncoder
@@ -52,25 +55,28 @@ class Crowd:
     queries: list[str]
 
     @classmethod
-    def of(cls, encoder: TextEncoder, progress: Progress, most: int | None = None) -> Crowd:
-        """Encodes the paragraphs.
+    def of(cls, encoder: TextEncoder, cache: Path, progress: Progress) -> Crowd:
+        """Encodes the paragraphs, unless an earlier run has.
 
         Args:
             encoder: makes the vectors.
+            cache: folder where they are kept.
             progress: called with (paragraphs done, all of them, "paragraphs").
-            most: paragraphs, at most.
         """
-        fitting = [text[:_LONGEST] for text in library_paragraphs() if len(text) >= _SHORTEST][:most]
+        fitting = [text[:_LONGEST] for text in library_paragraphs() if len(text) >= _SHORTEST]
         # People ask shortly.
         short = [text for text in fitting if len(text) <= _LONGEST_QUERY]
         queries = short[: min(_QUERIES, len(fitting) // 10)]
         asked = set(queries)
         texts = [text for text in fitting if text not in asked]
-        parts = []
-        for start in range(0, len(texts), _BATCH):
-            parts.append(encoder.encode(texts[start : start + _BATCH]))
-            progress(min(start + _BATCH, len(texts)), len(texts), "paragraphs")
-        return cls(texts, np.concatenate(parts).astype(np.float32), queries)
+        told = "\n".join([encoder.fingerprint, *texts])
+        kept = cache / f"paragraphs-{hashlib.sha256(told.encode()).hexdigest()[:16]}.npy"
+        if kept.exists():
+            return cls(texts, np.load(kept, allow_pickle=False), queries)
+        vectors = _encode(encoder, texts, progress)
+        cache.mkdir(parents=True, exist_ok=True)
+        np.save(kept, vectors, allow_pickle=False)
+        return cls(texts, vectors, queries)
 
     def chunk(self, number: int) -> tuple[list[str], FloatArray, list[float]]:
         """Texts, vectors of length 1 and moments of `CHUNK` memories that follow each other."""
@@ -83,3 +89,12 @@ class Crowd:
         texts = [f"{self.texts[a]} {self.texts[b]}" for a, b in zip(first, second, strict=True)]
         start = number * CHUNK
         return texts, unit, [MOMENT + _SECONDS_APART * (start + place) for place in range(CHUNK)]
+
+
+def _encode(encoder: TextEncoder, texts: list[str], progress: Progress) -> FloatArray:
+    parts = []
+    for start in range(0, len(texts), _BATCH):
+        parts.append(encoder.encode(texts[start : start + _BATCH]))
+        progress(min(start + _BATCH, len(texts)), len(texts), "paragraphs")
+    vectors: FloatArray = np.concatenate(parts).astype(np.float32)
+    return vectors

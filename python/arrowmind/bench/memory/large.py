@@ -42,7 +42,7 @@ _MEGA = 1e6
 
 
 def measure_large(
-    count: int, encoder: TextEncoder, folder: Path, threads: int, progress: Progress, most: int | None = None
+    count: int, encoder: TextEncoder, folder: Path, threads: int, progress: Progress
 ) -> dict[str, Any]:
     """Builds a store as far as it is missing, and asks it.
 
@@ -52,14 +52,13 @@ def measure_large(
         folder: of the store, which stays there.
         threads: of a whole recall; the vector leg alone has one.
         progress: called with what is done, all of it, and its name.
-        most: paragraphs that memories are made of, at most.
 
     Returns:
         JSON values: latencies of the legs and of whole recalls, seconds of the first one, ``recall10`` of the
         vector leg, ``codes_bytes``, whether an ``insert`` was visible at once and how long it took,
         ``reopen_ms`` and ``rows_per_second``.
     """
-    crowd = Crowd.of(encoder, progress, most)
+    crowd = Crowd.of(encoder, folder.parent, progress)
     rate = build(folder, crowd, encoder, count, progress)
     queries = encoder.encode(crowd.queries).astype(np.float32)
     result: dict[str, Any] = {"memories": count, "links": LINKS, "rows_per_second": rate, "threads": threads}
