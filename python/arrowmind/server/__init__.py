@@ -4,6 +4,7 @@
 
     shelf        the models that are served, by name
     queries      JSON of a request -> what to generate, checked
+    tools        tools that an answer may call, and calls that are read from it
     answers      what was generated -> JSON and chunks of a stream
     completions  the way of a text query: prepare, queue, follow, answer
     embeddings   texts -> vectors

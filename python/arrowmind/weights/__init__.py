@@ -3,7 +3,7 @@
 ::
 
     formats, roles, tensor       types, layouts, what a tensor is for; a tensor with its buffers
-    schema, file, writer         weights.arrow
+    schema, index, file, writer  weights.arrow
     parquet, parquet_source      Parquet schemas V1 and V2
     shards, configuration,
     huggingface, export          Hugging Face folders, both ways
