@@ -52,9 +52,11 @@ Weight weight_type(const std::string& name, std::optional<int64_t> group) {
   if (name == "int4" && group) return Weight::kI4Grid;
   if (name == "int2" && group) return Weight::kI2Grid;
   if (name == "fp4" && group) return Weight::kFp4Grid;
+  if (name == "trellis2" && group) return Weight::kT2Grid;
+  if (name == "trellis3" && group) return Weight::kT3Grid;
   fail(ErrorKind::kWeight, "weight type '", name, "' ",
        group ? "has no groups" : "is unknown or needs a group",
-       "; use fp32, fp16, bf16, int8, or int8, int4, int2, fp4 with a group");
+       "; use fp32, fp16, bf16, int8, or int8, int4, int2, fp4, trellis2, trellis3 with a group");
 }
 
 GridBuffers::GridBuffers(const nb::dict& tensor, int64_t n, int64_t k, bool row_major) {

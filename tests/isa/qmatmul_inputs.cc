@@ -183,7 +183,17 @@ void set_codes_of_weights(Random& random, Weight weight, const MatmulCase& one, 
 }
 
 int bits_of(Weight weight) {
-  return weight == Weight::kI8Grid ? 8 : weight == Weight::kI2Grid ? 2 : 4;
+  switch (weight) {
+    case Weight::kI8Grid:
+      return 8;
+    case Weight::kI2Grid:
+    case Weight::kT2Grid:
+      return 2;
+    case Weight::kT3Grid:
+      return 3;
+    default:
+      return 4;
+  }
 }
 
 void set_grid(Random& random, Weight weight, const MatmulCase& one, MatmulInputs& in) {

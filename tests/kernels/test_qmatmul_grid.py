@@ -56,7 +56,7 @@ def agrees(name: str, problem) -> None:
 
 def test_every_form_has_an_oracle():
     assert set(ORACLE) == {tuple(form) for form in FORM.values()}
-    assert len(ORACLE) == 8
+    assert len(ORACLE) == 12
 
 
 @pytest.mark.parametrize("name", parameters())
@@ -125,7 +125,7 @@ def test_parts_make_the_whole(name):
 @pytest.mark.parametrize("quant_type", list(TYPES.values()))
 @pytest.mark.parametrize(("n", "k", "group"), [(1, 1, 32), (17, 40, 16), (16, 128, 0), (33, 300, 64)])
 def test_packing_is_lossless(quant_type, n, k, group):
-    bits = {"int8": 8, "int4": 4, "int2": 2, "fp4": 4}[quant_type]
+    bits = {"int8": 8, "int4": 4, "int2": 2, "fp4": 4, "trellis2": 2, "trellis3": 3}[quant_type]
     codes = generator(quant_type, n, k).integers(0, 1 << bits, (n, k)).astype(np.uint8)
     packed = _native.qmatmul_pack(quant_type, codes, group=group)
     out = np.zeros_like(codes)

@@ -11,7 +11,14 @@ from tests.reference.tolerance import UNIT
 from arrowmind import _native
 from arrowmind.weights.formats import SCALE_TYPES, Grid, GridCodes, encode_scales, padded
 
-TYPES = {"kI8Grid": "int8", "kI4Grid": "int4", "kI2Grid": "int2", "kFp4Grid": "fp4"}
+TYPES = {
+    "kI8Grid": "int8",
+    "kI4Grid": "int4",
+    "kI2Grid": "int2",
+    "kFp4Grid": "fp4",
+    "kT2Grid": "trellis2",
+    "kT3Grid": "trellis3",
+}
 
 
 def grids_of(quant_type: str) -> list[Grid]:
@@ -112,7 +119,9 @@ class GridProblem:
             return np.zeros(self.weights.codes.shape)
         zeros = self.weights.effective_zeros
         if zeros is None:
-            zeros = np.float32({"int4": 8, "int2": 1.5, "fp4": 6}[grid.quant_type])
+            zeros = np.float32(
+                {"int4": 8, "int2": 1.5, "fp4": 6, "trellis2": 13.5, "trellis3": 30.5}[grid.quant_type]
+            )
         values = np.abs(zeros * self.weights.effective_scales).astype(np.float64)
         return np.repeat(values, grid.group_size or k, axis=1)[:, :k]
 

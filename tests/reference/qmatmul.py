@@ -30,6 +30,8 @@ WEIGHTS = {
     "kI4Grid": "int4-grid",
     "kI2Grid": "int2-grid",
     "kFp4Grid": "fp4-grid",
+    "kT2Grid": "trellis2-grid",
+    "kT3Grid": "trellis3-grid",
 }
 CODES = {"fp32": np.float32, "fp16": np.float16, "bf16": np.float32, "int8": np.int8, "int16": np.int16}
 PANEL, QUAD = 16, 4

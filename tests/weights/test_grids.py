@@ -56,7 +56,7 @@ def test_values_are_levels_less_zeros_times_scales(grid):
     codes = matrix(grid)
     for n, k in ((0, 0), (7, 69), (17, 33)):
         group = 0 if grid.group_size == 0 else k // grid.group_size
-        level = np.float32(grid.levels[codes.codes[n, k]])
+        level = np.float32(grid.levels_at(codes.codes)[n, k])
         if grid.zero_points:
             level -= np.float32(codes.zeros[n, group]) * np.float32(1 / (16 if grid.bits == 4 else 64))
         assert codes.values()[n, k] == level * codes.effective_scales[n, group]

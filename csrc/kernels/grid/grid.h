@@ -14,6 +14,8 @@ namespace arrowmind::grid {
 //   4-7 kI2Grid    0 .. 3         code - 3/2                  code              byte / 64      4: bits 0-1,
 //   2-3, .. kFp4Grid   E2M1           0 1/2 1 3/2 2 3 4 6, -      -                 -              2: bits
 //   0-3, bits 4-7
+//   kT2Grid, kT3Grid   0 .. 3, 0 .. 7: trellis.h; as kI2Grid, or eight fours of k in three rows, whose bytes
+//   are one little-endian number of 24 bits: bits 0-2, 3-5, ..
 //
 // Row-major (tables): the codes of a row one after the other from the low bits of its first byte on, each row
 // on a byte of its own; scales and zeros [n][groups]. Packed: [n / 16][rows][16 outputs][4 k], a row of 64

@@ -2,7 +2,7 @@
 
 // What the codes of a grid stand for, and the scales of a group as floats. Included by the ISA sources only.
 
-#include "kernels/grid/grid.h"
+#include "kernels/grid/trellis.h"
 #include "kernels/simd/f32x16.h"
 
 namespace arrowmind::ARROWMIND_ISA {
@@ -12,16 +12,20 @@ using grid::Scale;
 
 // Kernels compute with whole levels, `unit` of which is one: level(code) = (decoded - offset) * unit.
 struct GridTraits {
-  int planes;    // fours of k in a row of 64 bytes
+  int planes;    // fours of k in a row of 64 bytes; 1 where they are not decoded each by itself
   float offset;  // without zero points
   float unit;
   float zero_step;  // of a byte of zeros, in units; of one that stands for the offset where there are none
+  int bits;         // of a code
 };
 
-constexpr GridTraits kI8Traits{1, 0.0f, 1.0f, 1.0f};
-constexpr GridTraits kI4Traits{2, 8.0f, 1.0f, 1.0f / 16};
-constexpr GridTraits kI2Traits{4, 1.5f, 1.0f, 1.0f / 64};
-constexpr GridTraits kFp4Traits{2, 12.0f, 0.5f, 1.0f};  // decoded to twice the number, + 12: 0 .. 24
+constexpr GridTraits kI8Traits{1, 0.0f, 1.0f, 1.0f, 8};
+constexpr GridTraits kI4Traits{2, 8.0f, 1.0f, 1.0f / 16, 4};
+constexpr GridTraits kI2Traits{4, 1.5f, 1.0f, 1.0f / 64, 2};
+constexpr GridTraits kFp4Traits{2, 12.0f, 0.5f, 1.0f, 4};  // decoded to twice the number, + 12: 0 .. 24
+
+template <class Tables>
+constexpr GridTraits kTrellisTraits{1, Tables::kOffset, 1.0f, 0.5f, Tables::kBits};
 
 // Twice the magnitudes of E2M1, both signs, + 12; by code.
 alignas(16) constexpr uint8_t kFp4Levels[16] = {12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0};

@@ -28,12 +28,17 @@ struct AmxGridForm {
 
   static void prepare(AmxArgs& t, int64_t i, char* operands) {
     const Params& p = *t.params;
-    const int64_t panel_rows = row_bytes(p) / kQuad / kPlanes;
+    const int64_t panel_rows = row_bytes(p) / kQuad * Codes::kTraits.bits / 8;
     const int64_t first = t.first_step * t.step, count = t.steps * t.step;
-    const char* packed = static_cast<const char*>(p.w) +
-                         ((t.n / kPanel + i) * panel_rows + first / kQuad / kPlanes) * kTileRowBytes;
+    const char* packed =
+        static_cast<const char*>(p.w) +
+        ((t.n / kPanel + i) * panel_rows + first / kQuad * Codes::kTraits.bits / 8) * kTileRowBytes;
     t.w[i] = Codes::kSigned ? packed : operands;
-    if (!Codes::kSigned) unpack(packed, count / kQuad, operands);
+    if constexpr (kInSequence<Codes>) {
+      Codes::template decode<Ops>(packed, first == 0, count / kQuad, operands);
+    } else if (!Codes::kSigned) {
+      unpack(packed, count / kQuad, operands);
+    }
 
     const PanelScales scales(p.grid, Codes::kTraits, p.k, t.n + i * kPanel);
     const int64_t part = part_of(p.grid.group);

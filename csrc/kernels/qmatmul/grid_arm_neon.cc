@@ -2,8 +2,9 @@
 // they are widened by pairs.
 //
 // Budget of a 16-bit sum: a four adds one product of at most 127 * kLargest to it, so that 32767 / (127 *
-// kLargest) fours fit: 17 at 4 bits (15), 10 for FP4 (24), 43 at 2 bits (6), 2 at 8 bits (127), rounded down
-// to whole rows of codes. int32: a part of 128 k is at most 128 * 127 * 127 < 2^21.
+// kLargest) fours fit: 17 at 4 bits (15), 8 and 4 for trellis codes (31, 63), 10 for FP4 (24), 43 at 2 bits
+// (6), 2 at 8 bits (127), rounded down to whole rows of codes. int32: a part of 128 k is at most 128 * 127 *
+// 127 < 2^21.
 
 #include "kernels/qmatmul/float_form.h"
 #include "kernels/qmatmul/grid_neon.h"
@@ -77,6 +78,12 @@ void qmatmul_i8b_i2g_3x16_neon(const Params& p) {
 void qmatmul_i8b_fp4g_3x16_neon(const Params& p) {
   isa::Blocking<isa::GridForm<isa::GridOps, isa::Fp4Codes>>(p).run();
 }
+void qmatmul_i8b_t2g_3x16_neon(const Params& p) {
+  isa::Blocking<isa::GridForm<isa::GridOps, isa::Trellis2Codes>>(p).run();
+}
+void qmatmul_i8b_t3g_3x16_neon(const Params& p) {
+  isa::Blocking<isa::GridForm<isa::GridOps, isa::Trellis3Codes>>(p).run();
+}
 void qmatmul_f32_i8g_6x16_neon(const Params& p) {
   isa::Blocking<isa::FloatForm<isa::GridFloats<isa::GridOps, isa::I8Codes>>>(p).run();
 }
@@ -88,6 +95,12 @@ void qmatmul_f32_i2g_6x16_neon(const Params& p) {
 }
 void qmatmul_f32_fp4g_6x16_neon(const Params& p) {
   isa::Blocking<isa::FloatForm<isa::GridFloats<isa::GridOps, isa::Fp4Codes>>>(p).run();
+}
+void qmatmul_f32_t2g_6x16_neon(const Params& p) {
+  isa::Blocking<isa::FloatForm<isa::GridFloats<isa::GridOps, isa::Trellis2Codes>>>(p).run();
+}
+void qmatmul_f32_t3g_6x16_neon(const Params& p) {
+  isa::Blocking<isa::FloatForm<isa::GridFloats<isa::GridOps, isa::Trellis3Codes>>>(p).run();
 }
 
 }  // namespace arrowmind::qmatmul

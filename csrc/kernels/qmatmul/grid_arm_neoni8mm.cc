@@ -22,7 +22,7 @@ struct GridSmmlaForm {
   static constexpr int kMaxPanels = 1;
   static constexpr int kPlanes = Codes::kTraits.planes;
   static constexpr int64_t kRowBytes = kPanel * kQuad;
-  static constexpr int64_t kQuadBytes = kRowBytes / kPlanes;
+  static constexpr int64_t kQuadBytes = kRowBytes * Codes::kTraits.bits / 8;
   // 128 fours of a panel decoded are 8 KB and at most 4 KB of scales, beside a tile's activations in L1.
   static constexpr int64_t kChunkQuads = 128;
   static constexpr int panels(int64_t /*rows*/) { return 1; }
@@ -42,10 +42,19 @@ struct GridSmmlaForm {
     const char* w = t.w;
     char* out = chunk;
     constexpr int64_t kFours = kPlanes == 1 ? 2 : kPlanes;
-    for (int64_t quad = 0; quad < t.quads; quad += kFours, out += kFours * kRowBytes) {
+    if constexpr (kInSequence<Codes>) {
+      Codes::template decode<Ops>(w, t.quad == 0, t.quads, out);
+      for (int64_t quad = 0; quad < t.quads; quad += 2, out += 2 * kRowBytes) {
+        const typename Ops::Row four = Ops::load_row(out);
+        store_operands(four, Ops::load_row(out + kRowBytes), out);
+      }
+    }
+    for (int64_t quad = 0; !kInSequence<Codes> && quad < t.quads; quad += kFours, out += kFours * kRowBytes) {
       const typename Ops::Row packed = Ops::load_row(w);
       w += kRowBytes;
-      if constexpr (kPlanes == 1) {
+      if constexpr (kInSequence<Codes>) {
+        continue;
+      } else if constexpr (kPlanes == 1) {
         store_operands(packed, Ops::load_row(w), out);
         w += kRowBytes;
       } else {
@@ -187,6 +196,12 @@ void qmatmul_i8b_i2g_6x16_neoni8mm(const Params& p) {
 }
 void qmatmul_i8b_fp4g_6x16_neoni8mm(const Params& p) {
   isa::Blocking<isa::GridSmmlaForm<isa::Fp4Codes>>(p).run();
+}
+void qmatmul_i8b_t2g_6x16_neoni8mm(const Params& p) {
+  isa::Blocking<isa::GridSmmlaForm<isa::Trellis2Codes>>(p).run();
+}
+void qmatmul_i8b_t3g_6x16_neoni8mm(const Params& p) {
+  isa::Blocking<isa::GridSmmlaForm<isa::Trellis3Codes>>(p).run();
 }
 
 }  // namespace arrowmind::qmatmul

@@ -6,7 +6,8 @@
 //   Row          64 code bytes: sixteen outputs times four k
 //   Acc          sums of products of a few fours of k; Ops::fours<Codes>() of them fit
 //   I32x16       their sums as int32
-//   load_row, row_and, row_right, row_table; prepare, product, mac, widen; splat, add, sub, times128,
+//   load_row, row_and, row_right, row_table; of codes in sequence row_left, row_or, row_add, zero_row;
+//   prepare, product, mac, widen; splat, add, sub, times128,
 //   to_float kInPlaceRows, add_quarter: up to how many rows two-bit codes are multiplied where they lie;
 //   optional
 //
@@ -69,6 +70,73 @@ struct Fp4Codes {
   }
 };
 
+// Codes that are decoded in sequence: whole fours of k from a multiple of kUnit on.
+struct Trellis2Codes : grid::Trellis2Tables {
+  static constexpr GridTraits kTraits = kTrellisTraits<Trellis2Tables>;
+  static constexpr bool kSigned = false;
+  static constexpr int64_t kUnit = 4;  // fours of k in a row of codes
+
+  // Rows of bytes of `quads` fours of k, from `w` on. `is_first`: no codes lie before.
+  template <class Ops>
+  static void decode(const char* w, bool is_first, int64_t quads, char* out) {
+    using Row = typename Ops::Row;
+    Row before = is_first ? Ops::zero_row() : Ops::load_row(w - 64);
+    Row second2 = Ops::row_table(kSecond, Ops::row_and(Ops::template row_right<2>(before), 0x0f));
+    Row second3 = Ops::row_table(kSecond, Ops::row_and(Ops::template row_right<4>(before), 0x0f));
+    for (int64_t quad = 0; quad < quads; quad += kUnit, w += 64, out += kUnit * 64) {
+      const Row codes = Ops::load_row(w);
+      const Row n0 = Ops::row_or(Ops::row_and(Ops::template row_right<6>(before), 0x03),
+                                 Ops::row_and(Ops::template row_left<2>(codes), 0x0c));
+      const Row n1 = Ops::row_and(codes, 0x0f);
+      const Row n2 = Ops::row_and(Ops::template row_right<2>(codes), 0x0f);
+      const Row n3 = Ops::row_and(Ops::template row_right<4>(codes), 0x0f);
+      Ops::store_row(out, Ops::row_add(Ops::row_table(kFirst, n0), second2));
+      Ops::store_row(out + 64, Ops::row_add(Ops::row_table(kFirst, n1), second3));
+      Ops::store_row(out + 128, Ops::row_add(Ops::row_table(kFirst, n2), Ops::row_table(kSecond, n0)));
+      Ops::store_row(out + 192, Ops::row_add(Ops::row_table(kFirst, n3), Ops::row_table(kSecond, n1)));
+      second2 = Ops::row_table(kSecond, n2);
+      second3 = Ops::row_table(kSecond, n3);
+      before = codes;
+    }
+  }
+};
+
+struct Trellis3Codes : grid::Trellis3Tables {
+  static constexpr GridTraits kTraits = kTrellisTraits<Trellis3Tables>;
+  static constexpr bool kSigned = false;
+  static constexpr int64_t kUnit = 8;  // fours of k in three rows of codes
+
+  template <class Ops>
+  static void decode(const char* w, bool is_first, int64_t quads, char* out) {
+    using Row = typename Ops::Row;
+    Row before = is_first ? Ops::zero_row() : Ops::load_row(w - 64);
+    Row second = Ops::row_table(kSecond, Ops::row_and(Ops::template row_right<4>(before), 0x0f));
+    const auto put = [&](Row nibble) __attribute__((always_inline)) {
+      Ops::store_row(out, Ops::row_add(Ops::row_table(kFirst, nibble), second));
+      second = Ops::row_table(kSecond, nibble);
+      out += 64;
+    };
+    for (int64_t quad = 0; quad < quads; quad += kUnit, w += 192) {
+      const Row b0 = Ops::load_row(w), b1 = Ops::load_row(w + 64), b2 = Ops::load_row(w + 128);
+      put(Ops::row_or(Ops::row_and(Ops::template row_right<7>(before), 0x01),
+                      Ops::row_and(Ops::template row_left<1>(b0), 0x0e)));
+      put(Ops::row_and(Ops::template row_right<2>(b0), 0x0f));
+      put(Ops::row_or(Ops::row_and(Ops::template row_right<5>(b0), 0x07),
+                      Ops::row_and(Ops::template row_left<3>(b1), 0x08)));
+      put(Ops::row_and(b1, 0x0f));
+      put(Ops::row_and(Ops::template row_right<3>(b1), 0x0f));
+      put(Ops::row_or(Ops::row_and(Ops::template row_right<6>(b1), 0x03),
+                      Ops::row_and(Ops::template row_left<2>(b2), 0x0c)));
+      put(Ops::row_and(Ops::template row_right<1>(b2), 0x0f));
+      put(Ops::row_and(Ops::template row_right<4>(b2), 0x0f));
+      before = b2;
+    }
+  }
+};
+
+template <class Codes>
+constexpr bool kInSequence = requires { Codes::kUnit; };
+
 template <class Ops, class Codes>
 struct GridForm {
   using Vector = F32x16;
@@ -78,17 +146,17 @@ struct GridForm {
   using I32x16 = typename Ops::I32x16;
   static constexpr bool kPadded = true;
   static constexpr bool kDecodes = true;
-  static constexpr bool kAlwaysDecodes = false;
+  static constexpr bool kAlwaysDecodes = kInSequence<Codes>;
   static constexpr int kVectors = 1;
   static constexpr int kRows = Ops::kRows;
-  static constexpr int kMaxPanels = Ops::panels(1);
+  static constexpr int kMaxPanels = kAlwaysDecodes ? 1 : Ops::panels(1);
   static constexpr int kPlanes = Codes::kTraits.planes;
   static constexpr int64_t kRowBytes = kPanel * kQuad;
-  static constexpr int64_t kQuadBytes = kRowBytes / kPlanes;
+  static constexpr int64_t kQuadBytes = kRowBytes * Codes::kTraits.bits / 8;
   // 128 fours of a panel decoded are 8 KB and at most 4 KB of scales, beside a tile's activations in L1.
   static constexpr int64_t kChunkQuads = 128;
   // Few rows wait for the weights: several panels are as many streams for the prefetchers to follow.
-  static constexpr int panels(int64_t rows) { return Ops::panels(rows); }
+  static constexpr int panels(int64_t rows) { return kAlwaysDecodes ? 1 : Ops::panels(rows); }
   // Whether zero points, or the codes of level 0, are taken off the sums of each part.
   static constexpr bool kZeros = !Codes::kSigned;
   static constexpr bool kBiased = Ops::template bias<Codes>() != 0;
@@ -117,10 +185,15 @@ struct GridForm {
   static void decode(const TileArgs<GridForm>& t, int64_t /*panels*/, char* chunk) {
     const char* w = t.w;
     char* out = chunk;
-    for (int64_t quad = 0; quad < t.quads; quad += kPlanes, w += kRowBytes) {
-      const Row packed = Ops::load_row(w);
-      store_fours(packed, out, std::make_integer_sequence<int, kPlanes>{});
-      out += kPlanes * kRowBytes;
+    if constexpr (kInSequence<Codes>) {
+      Codes::template decode<Ops>(w, t.quad == 0, t.quads, out);
+      out += t.quads * kRowBytes;
+    } else {
+      for (int64_t quad = 0; quad < t.quads; quad += kPlanes, w += kRowBytes) {
+        const Row packed = Ops::load_row(w);
+        store_fours(packed, out, std::make_integer_sequence<int, kPlanes>{});
+        out += kPlanes * kRowBytes;
+      }
     }
     const int64_t part_quads = part_of(t.params->grid.group) / kQuad;
     PanelScales(t.params->grid, Codes::kTraits, t.params->k, t.n)
@@ -413,8 +486,11 @@ struct GridForm {
   // Four j of k of decoded or packed codes; the compiler loads a packed row once.
   template <bool kDecoded, int j>
   [[gnu::always_inline]] static Row four_of(const char* w) {
-    if constexpr (kDecoded) return Ops::load_row(w + j * kRowBytes);
-    return Codes::template four<Ops, j % kPlanes>(Ops::load_row(w + j / kPlanes * kRowBytes));
+    if constexpr (kDecoded) {
+      return Ops::load_row(w + j * kRowBytes);
+    } else {
+      return Codes::template four<Ops, j % kPlanes>(Ops::load_row(w + j / kPlanes * kRowBytes));
+    }
   }
 
   template <int R, bool kFirst, class Acc>
@@ -438,7 +514,7 @@ struct GridFloats {
   static constexpr bool kAlwaysDecodes = true;
   static constexpr int kPlanes = Codes::kTraits.planes;
   static constexpr int64_t kRowBytes = kPanel * kQuad;
-  static constexpr int64_t kQuadBytes = kRowBytes / kPlanes;
+  static constexpr int64_t kQuadBytes = kRowBytes * Codes::kTraits.bits / 8;
   static int64_t panel_bytes(const Params& p) {
     return ceil_of(p.k, block_of(p.grid.group)) * block_of(p.grid.group) / kQuad * kQuadBytes;
   }
@@ -455,14 +531,26 @@ struct GridFloats {
     const int64_t part_quads = part_of(p.grid.group) / kQuad;
     const int64_t end = t.quad + t.quads + (t.tail > 0 ? 1 : 0);
     F32x16 scale = zero(), offset = zero();
+    [[maybe_unused]] alignas(64) char fours[8 * kRowBytes];
     for (int64_t quad = t.quad; quad < end; ++quad, out += 4 * step) {
       const int64_t part = quad / part_quads;
       if (quad == t.quad || quad % part_quads == 0) {
         scale = scales.scale(part);
         offset = scales.has_zeros() ? scales.zero_points(part) : set1(Codes::kTraits.offset);
       }
-      alignas(64) char bytes[kRowBytes];
-      Ops::store_row(bytes, four(Ops::load_row(panel + quad / kPlanes * kRowBytes), quad % kPlanes));
+      alignas(64) char own[kRowBytes];
+      const char* bytes = own;
+      if constexpr (kInSequence<Codes>) {
+        // Chunks of floats may begin within a unit.
+        constexpr int64_t kUnit = Codes::kUnit;
+        const int64_t first = quad / kUnit * kUnit;
+        if (quad == t.quad || quad == first) {
+          Codes::template decode<Ops>(panel + first * kQuadBytes, first == 0, kUnit, fours);
+        }
+        bytes = fours + (quad - first) * kRowBytes;
+      } else {
+        Ops::store_row(own, four(Ops::load_row(panel + quad / kPlanes * kRowBytes), quad % kPlanes));
+      }
       const int64_t count = quad < t.quad + t.quads ? kQuad : t.tail;
       for (int64_t j = 0; j < count; ++j) {
         store(out + j * step,

@@ -41,6 +41,21 @@ struct GridNeon {
     return {vshrq_n_u8(row.q0, count), vshrq_n_u8(row.q1, count), vshrq_n_u8(row.q2, count),
             vshrq_n_u8(row.q3, count)};
   }
+  template <int count>
+  static Row row_left(Row row) {
+    return {vshlq_n_u8(row.q0, count), vshlq_n_u8(row.q1, count), vshlq_n_u8(row.q2, count),
+            vshlq_n_u8(row.q3, count)};
+  }
+  static Row row_or(Row a, Row b) {
+    return {vorrq_u8(a.q0, b.q0), vorrq_u8(a.q1, b.q1), vorrq_u8(a.q2, b.q2), vorrq_u8(a.q3, b.q3)};
+  }
+  static Row row_add(Row a, Row b) {
+    return {vaddq_u8(a.q0, b.q0), vaddq_u8(a.q1, b.q1), vaddq_u8(a.q2, b.q2), vaddq_u8(a.q3, b.q3)};
+  }
+  static Row zero_row() {
+    const uint8x16_t none = vdupq_n_u8(0);
+    return {none, none, none, none};
+  }
   static Row row_table(const uint8_t (&table)[16], Row row) {
     const uint8x16_t values = vld1q_u8(table);
     return {vqtbl1q_u8(values, row.q0), vqtbl1q_u8(values, row.q1), vqtbl1q_u8(values, row.q2),
@@ -51,7 +66,7 @@ struct GridNeon {
     std::memcpy(&codes, p, sizeof(codes));
     return vreinterpretq_s8_s32(vdupq_n_s32(codes));
   }
-  // Codes are signed operands as they are: those of narrow grids are at most 24.
+  // Codes are signed operands as they are: those of narrow grids are at most 63.
   template <class Codes>
   static constexpr int32_t bias() {
     return 0;

@@ -12,6 +12,42 @@ using namespace arrowmind::ARROWMIND_ISA;
 
 constexpr int64_t kRowBytes = kPanel * kQuad;
 
+// The level of a code that follows others of its sequence, code(i) the one i places before it.
+template <class Tables, class Code>
+int32_t trellis_level(const Code& code) {
+  const int nibble = grid::nibble_of<Tables>(code(0), code(1));
+  const int before = grid::nibble_of<Tables>(code(Tables::kBack), code(Tables::kBack + 1));
+  return Tables::kFirst[nibble] + Tables::kSecond[before];
+}
+
+// Trellis codes of one panel.
+template <class Tables>
+class TrellisLevels {
+ public:
+  TrellisLevels(const Params& p, int64_t n) {
+    const int64_t block = block_of(p.grid.group);
+    const int64_t quads = (p.k + block - 1) / block * block / kQuad;
+    codes_ = static_cast<const uint8_t*>(p.w) + n / kPanel * quads * kRowBytes * Tables::kBits / 8;
+  }
+
+  int32_t operator()(int64_t k, int64_t j) const {
+    return trellis_level<Tables>([&](int64_t back) { return code(k / kQuad - back, j * kQuad + k % kQuad); });
+  }
+
+ private:
+  // The code of a four of k, of one of the 64 streams of a panel; 0 before the first.
+  int code(int64_t four, int64_t stream) const {
+    int found = 0;
+    for (int64_t i = 0; i < Tables::kBits && four >= 0; ++i) {
+      const int64_t bit = four * Tables::kBits + i;
+      found |= (codes_[bit / 8 * kRowBytes + stream] >> bit % 8 & 1) << i;
+    }
+    return found;
+  }
+
+  const uint8_t* codes_;
+};
+
 // Codes of one panel, decoded as GridTraits says.
 class PanelLevels {
  public:
@@ -37,11 +73,12 @@ class PanelLevels {
   const bool is_fp4_;
 };
 
-void grid_matmul(const Params& p, const GridTraits& traits, bool is_fp4 = false) {
+template <class Levels>
+void grid_matmul(const Params& p, const GridTraits& traits, const Levels& levels_of) {
   const int64_t block = block_of(p.grid.group), part = part_of(p.grid.group);
   const int64_t blocks = (p.k + block - 1) / block, parts = block / part;
   for (int64_t n = p.n_begin; n < p.n_end; n += kPanel) {
-    const PanelLevels level(p, traits, is_fp4, n);
+    const auto level = levels_of(n);
     const PanelScales scales(p.grid, traits, p.k, n);
     const PanelEpilogue epilogue(p, n);
     for (int64_t m = 0; m < p.m; ++m) {
@@ -56,7 +93,7 @@ void grid_matmul(const Params& p, const GridTraits& traits, bool is_fp4 = false)
           }
           const F32x16 scale = scales.scale(b * parts + i);
           F32x16 real = load_i32(acc);
-          if (traits.planes > 1) {
+          if (traits.offset != 0) {
             const float sum = static_cast<float>(p.a_sum[(m * blocks + b) * parts + i]);
             real = fma(scales.zero_steps(b * parts + i), set1(-traits.zero_step * sum), real);
           }
@@ -69,10 +106,11 @@ void grid_matmul(const Params& p, const GridTraits& traits, bool is_fp4 = false)
   }
 }
 
-void grid_float_matmul(const Params& p, const GridTraits& traits, bool is_fp4 = false) {
+template <class Levels>
+void grid_float_matmul(const Params& p, const GridTraits& traits, const Levels& levels_of) {
   const int64_t part = part_of(p.grid.group);
   for (int64_t n = p.n_begin; n < p.n_end; n += kPanel) {
-    const PanelLevels level(p, traits, is_fp4, n);
+    const auto level = levels_of(n);
     const PanelScales scales(p.grid, traits, p.k, n);
     const PanelEpilogue epilogue(p, n);
     for (int64_t m = 0; m < p.m; ++m) {
@@ -86,6 +124,21 @@ void grid_float_matmul(const Params& p, const GridTraits& traits, bool is_fp4 = 
       epilogue.finish(m, out);
     }
   }
+}
+
+void grid_matmul(const Params& p, const GridTraits& traits, bool is_fp4 = false) {
+  grid_matmul(p, traits, [&](int64_t n) { return PanelLevels(p, traits, is_fp4, n); });
+}
+void grid_float_matmul(const Params& p, const GridTraits& traits, bool is_fp4 = false) {
+  grid_float_matmul(p, traits, [&](int64_t n) { return PanelLevels(p, traits, is_fp4, n); });
+}
+template <class Tables>
+void trellis_matmul(const Params& p) {
+  grid_matmul(p, kTrellisTraits<Tables>, [&](int64_t n) { return TrellisLevels<Tables>(p, n); });
+}
+template <class Tables>
+void trellis_float_matmul(const Params& p) {
+  grid_float_matmul(p, kTrellisTraits<Tables>, [&](int64_t n) { return TrellisLevels<Tables>(p, n); });
 }
 
 }  // namespace
@@ -113,6 +166,18 @@ void qmatmul_f32_i2g_scalar(const Params& p) {
 }
 void qmatmul_f32_fp4g_scalar(const Params& p) {
   grid_float_matmul(p, kFp4Traits, true);
+}
+void qmatmul_i8b_t2g_scalar(const Params& p) {
+  trellis_matmul<grid::Trellis2Tables>(p);
+}
+void qmatmul_i8b_t3g_scalar(const Params& p) {
+  trellis_matmul<grid::Trellis3Tables>(p);
+}
+void qmatmul_f32_t2g_scalar(const Params& p) {
+  trellis_float_matmul<grid::Trellis2Tables>(p);
+}
+void qmatmul_f32_t3g_scalar(const Params& p) {
+  trellis_float_matmul<grid::Trellis3Tables>(p);
 }
 
 }  // namespace arrowmind::qmatmul

@@ -19,5 +19,11 @@ void qmatmul_i8b_i2g_32x32_amxint8(const Params& p) {
 void qmatmul_i8b_fp4g_32x32_amxint8(const Params& p) {
   isa::AmxBlocking<isa::AmxTiles, isa::AmxGridForm<isa::GridZmm, isa::Fp4Codes>>(p).run();
 }
+void qmatmul_i8b_t2g_32x32_amxint8(const Params& p) {
+  isa::AmxBlocking<isa::AmxTiles, isa::AmxGridForm<isa::GridZmm, isa::Trellis2Codes>>(p).run();
+}
+void qmatmul_i8b_t3g_32x32_amxint8(const Params& p) {
+  isa::AmxBlocking<isa::AmxTiles, isa::AmxGridForm<isa::GridZmm, isa::Trellis3Codes>>(p).run();
+}
 
 }  // namespace arrowmind::qmatmul

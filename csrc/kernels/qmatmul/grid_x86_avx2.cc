@@ -1,9 +1,9 @@
 // Grids on AVX2: vpmaddubsw on unsigned codes, sums of several fours of k in 16 bits before they are widened.
 //
 // Budget of a 16-bit sum: a four adds two products of at most 127 * kLargest to it, so that 32767 / (254 *
-// kLargest) fours fit: 8 at 4 bits (15), 5 for FP4 (24), 43 at 2 bits (3), rounded down to whole rows of
-// codes. int8 codes: |w| * (a with the sign of w) in 16 bits, at most 2 * 127 * 127 = 32258, widened at once.
-// int32: a part of 128 k is at most 128 * 127 * 127 < 2^21.
+// kLargest) fours fit: 8 at 4 bits (15), 5 for FP4 (24), 43 at 2 bits (3), 4 and 2 for trellis codes of 2 and
+// 3 bits (31, 63), rounded down to whole rows of codes. int8 codes: |w| * (a with the sign of w) in 16 bits,
+// at most 2 * 127 * 127 = 32258, widened at once. int32: a part of 128 k is at most 128 * 127 * 127 < 2^21.
 
 #include <immintrin.h>
 
@@ -53,6 +53,15 @@ struct GridOps {
   static Row row_right(Row row) {
     return {_mm256_srli_epi16(row.low, count), _mm256_srli_epi16(row.high, count)};
   }
+  template <int count>
+  static Row row_left(Row row) {
+    return {_mm256_slli_epi16(row.low, count), _mm256_slli_epi16(row.high, count)};
+  }
+  static Row row_or(Row a, Row b) { return {_mm256_or_si256(a.low, b.low), _mm256_or_si256(a.high, b.high)}; }
+  static Row row_add(Row a, Row b) {
+    return {_mm256_add_epi8(a.low, b.low), _mm256_add_epi8(a.high, b.high)};
+  }
+  static Row zero_row() { return none(); }
   static Row row_table(const uint8_t (&table)[16], Row row) {
     const __m256i values =
         _mm256_broadcastsi128_si256(_mm_load_si128(reinterpret_cast<const __m128i*>(table)));
@@ -165,6 +174,12 @@ void qmatmul_i8b_i2g_6x16_avx2(const Params& p) {
 void qmatmul_i8b_fp4g_6x16_avx2(const Params& p) {
   isa::Blocking<isa::GridForm<isa::GridOps, isa::Fp4Codes>>(p).run();
 }
+void qmatmul_i8b_t2g_6x16_avx2(const Params& p) {
+  isa::Blocking<isa::GridForm<isa::GridOps, isa::Trellis2Codes>>(p).run();
+}
+void qmatmul_i8b_t3g_6x16_avx2(const Params& p) {
+  isa::Blocking<isa::GridForm<isa::GridOps, isa::Trellis3Codes>>(p).run();
+}
 void qmatmul_f32_i8g_6x16_avx2(const Params& p) {
   isa::Blocking<isa::FloatForm<isa::GridFloats<isa::GridOps, isa::I8Codes>>>(p).run();
 }
@@ -176,6 +191,12 @@ void qmatmul_f32_i2g_6x16_avx2(const Params& p) {
 }
 void qmatmul_f32_fp4g_6x16_avx2(const Params& p) {
   isa::Blocking<isa::FloatForm<isa::GridFloats<isa::GridOps, isa::Fp4Codes>>>(p).run();
+}
+void qmatmul_f32_t2g_6x16_avx2(const Params& p) {
+  isa::Blocking<isa::FloatForm<isa::GridFloats<isa::GridOps, isa::Trellis2Codes>>>(p).run();
+}
+void qmatmul_f32_t3g_6x16_avx2(const Params& p) {
+  isa::Blocking<isa::FloatForm<isa::GridFloats<isa::GridOps, isa::Trellis3Codes>>>(p).run();
 }
 
 }  // namespace arrowmind::qmatmul

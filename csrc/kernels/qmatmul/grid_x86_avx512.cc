@@ -76,6 +76,12 @@ void qmatmul_i8b_i2g_12x16_avx512(const Params& p) {
 void qmatmul_i8b_fp4g_12x16_avx512(const Params& p) {
   isa::Blocking<isa::GridForm<isa::GridOps, isa::Fp4Codes>>(p).run();
 }
+void qmatmul_i8b_t2g_12x16_avx512(const Params& p) {
+  isa::Blocking<isa::GridForm<isa::GridOps, isa::Trellis2Codes>>(p).run();
+}
+void qmatmul_i8b_t3g_12x16_avx512(const Params& p) {
+  isa::Blocking<isa::GridForm<isa::GridOps, isa::Trellis3Codes>>(p).run();
+}
 void qmatmul_f32_i8g_14x32_avx512(const Params& p) {
   isa::Blocking<isa::FloatForm<isa::GridFloats<isa::GridOps, isa::I8Codes>>>(p).run();
 }
@@ -87,6 +93,12 @@ void qmatmul_f32_i2g_14x32_avx512(const Params& p) {
 }
 void qmatmul_f32_fp4g_14x32_avx512(const Params& p) {
   isa::Blocking<isa::FloatForm<isa::GridFloats<isa::GridOps, isa::Fp4Codes>>>(p).run();
+}
+void qmatmul_f32_t2g_14x32_avx512(const Params& p) {
+  isa::Blocking<isa::FloatForm<isa::GridFloats<isa::GridOps, isa::Trellis2Codes>>>(p).run();
+}
+void qmatmul_f32_t3g_14x32_avx512(const Params& p) {
+  isa::Blocking<isa::FloatForm<isa::GridFloats<isa::GridOps, isa::Trellis3Codes>>>(p).run();
 }
 
 }  // namespace arrowmind::qmatmul

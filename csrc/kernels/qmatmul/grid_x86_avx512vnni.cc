@@ -62,5 +62,11 @@ void qmatmul_i8b_i2g_12x16_avx512vnni(const Params& p) {
 void qmatmul_i8b_fp4g_12x16_avx512vnni(const Params& p) {
   isa::Blocking<isa::GridForm<isa::GridOps, isa::Fp4Codes>>(p).run();
 }
+void qmatmul_i8b_t2g_12x16_avx512vnni(const Params& p) {
+  isa::Blocking<isa::GridForm<isa::GridOps, isa::Trellis2Codes>>(p).run();
+}
+void qmatmul_i8b_t3g_12x16_avx512vnni(const Params& p) {
+  isa::Blocking<isa::GridForm<isa::GridOps, isa::Trellis3Codes>>(p).run();
+}
 
 }  // namespace arrowmind::qmatmul

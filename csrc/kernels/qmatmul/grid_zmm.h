@@ -30,6 +30,13 @@ struct GridZmm {
   static Row row_right(Row row) {
     return _mm512_srli_epi16(row, count);
   }
+  template <int count>
+  static Row row_left(Row row) {
+    return _mm512_slli_epi16(row, count);
+  }
+  static Row row_or(Row a, Row b) { return _mm512_or_si512(a, b); }
+  static Row row_add(Row a, Row b) { return _mm512_add_epi8(a, b); }
+  static Row zero_row() { return _mm512_setzero_si512(); }
   static Row row_table(const uint8_t (&table)[16], Row row) {
     const __m128i values = _mm_load_si128(reinterpret_cast<const __m128i*>(table));
     return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(values), row);

@@ -21,13 +21,23 @@ inline bool is_grid(Weight weight) {
   return weight >= Weight::kI8Grid;
 }
 
-// Fours of k in a row of 64 bytes of codes.
-inline int64_t planes_of(Weight weight) {
-  return weight == Weight::kI8Grid ? 1 : weight == Weight::kI2Grid ? 4 : 2;
+inline int64_t code_bits(Weight weight) {
+  switch (weight) {
+    case Weight::kI8Grid:
+      return 8;
+    case Weight::kI2Grid:
+    case Weight::kT2Grid:
+      return 2;
+    case Weight::kT3Grid:
+      return 3;
+    default:
+      return 4;
+  }
 }
 
+// Rows of 64 bytes of a panel: a row holds 8 / bits fours of k, of 3 bits three rows hold eight.
 inline int64_t grid_rows(Weight weight, int64_t k, int64_t group) {
-  return round_up(k, block_of(group)) / kQuad / planes_of(weight);
+  return round_up(k, block_of(group)) / kQuad * code_bits(weight) / 8;
 }
 
 }  // namespace arrowmind::qmatmul

@@ -52,8 +52,9 @@ void each_run_of(Weight weight, int64_t n, int64_t k, Packed* packed, Plain* pla
 template <typename Packed, typename Plain, typename Move>
 void each_four(Weight weight, int64_t n, int64_t k, int64_t group, Packed* packed, Plain* codes,
                const Move& move) {
-  const int64_t planes = planes_of(weight), panel_bytes = grid_rows(weight, k, group) * kPanel * kQuad;
-  const int bits = 8 / static_cast<int>(planes);
+  const int64_t panel_bytes = grid_rows(weight, k, group) * kPanel * kQuad;
+  const int bits = static_cast<int>(code_bits(weight));
+  const int64_t planes = 8 / bits;
   const uint32_t mask = ((1u << bits) - 1) * 0x01010101u;
   for (int64_t first = 0; first < n; first += kPanel) {
     Packed* panel = packed + first / kPanel * panel_bytes;
@@ -67,6 +68,44 @@ void each_four(Weight weight, int64_t n, int64_t k, int64_t group, Packed* packe
       }
     }
   }
+}
+
+// Codes of 3 bits: calls move(three lines of the panel, codes, count) for each eight fours of k of each row,
+// `count` codes, 32 but at the end of a row.
+template <typename Packed, typename Plain, typename Move>
+void each_three_lines(int64_t n, int64_t k, int64_t group, Packed* packed, Plain* codes, const Move& move) {
+  constexpr int64_t kRun = 8 * kQuad, kRunBytes = 3 * kPanel * kQuad;
+  const int64_t panel_bytes = grid_rows(Weight::kT3Grid, k, group) * kPanel * kQuad;
+  for (int64_t first = 0; first < n; first += kPanel) {
+    const int64_t rows = std::min(kPanel, n - first);
+    for (int64_t at = 0; at < k; at += kRun) {
+      Packed* lines = packed + first / kPanel * panel_bytes + at / kRun * kRunBytes;
+      for (int64_t row = 0; row < rows; ++row) {
+        move(lines + row * kQuad, codes + (first + row) * k + at, std::min(kRun, k - at));
+      }
+    }
+  }
+}
+
+// Bytes of the three lines at a row: those of one k in four are a little-endian number of 24 bits.
+void pack_eights(uint8_t* lines, const uint8_t* codes, int64_t count) {
+  uint32_t streams[kQuad] = {};
+  for (int64_t i = 0; i < count; ++i) streams[i % kQuad] |= uint32_t{codes[i] & 7u} << 3 * (i / kQuad);
+  for (int64_t line = 0; line < 3; ++line) {
+    for (int64_t j = 0; j < kQuad; ++j) {
+      lines[line * kPanel * kQuad + j] = static_cast<uint8_t>(streams[j] >> 8 * line);
+    }
+  }
+}
+
+void unpack_eights(const uint8_t* lines, uint8_t* codes, int64_t count) {
+  uint32_t streams[kQuad] = {};
+  for (int64_t line = 0; line < 3; ++line) {
+    for (int64_t j = 0; j < kQuad; ++j) {
+      streams[j] |= uint32_t{lines[line * kPanel * kQuad + j]} << 8 * line;
+    }
+  }
+  for (int64_t i = 0; i < count; ++i) codes[i] = streams[i % kQuad] >> 3 * (i / kQuad) & 7;
 }
 
 uint32_t word_of(const void* bytes, size_t count) {
@@ -84,6 +123,11 @@ void pack(Weight weight, int64_t n, int64_t k, const void* source, void* packed,
                 [](char* to, const char* from, size_t size) { std::memcpy(to, from, size); });
     return;
   }
+  if (weight == Weight::kT3Grid) {
+    each_three_lines(n, k, group, static_cast<uint8_t*>(packed), static_cast<const uint8_t*>(source),
+                     pack_eights);
+    return;
+  }
   each_four(weight, n, k, group, static_cast<uint8_t*>(packed), static_cast<const uint8_t*>(source),
             [](uint8_t* to, int shift, uint32_t mask, const uint8_t* codes, size_t count) {
               const uint32_t word = word_of(to, 4) | (word_of(codes, count) & mask) << shift;
@@ -95,6 +139,11 @@ void unpack(Weight weight, int64_t n, int64_t k, const void* packed, void* desti
   if (!is_grid(weight)) {
     each_run_of(weight, n, k, static_cast<const char*>(packed), static_cast<char*>(destination),
                 [](const char* from, char* to, size_t size) { std::memcpy(to, from, size); });
+    return;
+  }
+  if (weight == Weight::kT3Grid) {
+    each_three_lines(n, k, group, static_cast<const uint8_t*>(packed), static_cast<uint8_t*>(destination),
+                     unpack_eights);
     return;
   }
   each_four(weight, n, k, group, static_cast<const uint8_t*>(packed), static_cast<uint8_t*>(destination),

@@ -31,7 +31,7 @@ constexpr Row kRows[] = {
 
 constexpr std::array<std::string_view, 6> kActivationNames = {
     "float32", "int8", "int16", "int8 in blocks", "bfloat16 in pairs", "bfloat16 in tiles"};
-constexpr std::array<std::string_view, 10> kWeightNames = {"float32",
+constexpr std::array<std::string_view, 12> kWeightNames = {"float32",
                                                            "float16",
                                                            "bfloat16",
                                                            "int8",
@@ -40,7 +40,9 @@ constexpr std::array<std::string_view, 10> kWeightNames = {"float32",
                                                            "int8 in groups",
                                                            "int4 in groups",
                                                            "int2 in groups",
-                                                           "fp4 in groups"};
+                                                           "fp4 in groups",
+                                                           "trellis codes of 2 bits",
+                                                           "trellis codes of 3 bits"};
 
 }  // namespace
 

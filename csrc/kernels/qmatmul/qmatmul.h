@@ -30,8 +30,10 @@ using grid::Scale;
 // point, or without zero points the code of level 0, for int8 0; codes as kernels/grid/values.h decodes them.
 // real_h is exact in float32, as acc_h - zero_h * a_sum[m][h] in whatever order: acc_h = sum_k a * code is
 // exact in int32, and all three are multiples of the step of zero points (1/64 of 2-bit codes, 1/16 of 4-bit
-// ones) below 2^18 of 4-bit codes, 2^16 of 2-bit ones. Bfloat16 forms: A and W are bfloat16, k padded with
-// zeros; fma as below, but numbers below 2^-126 are zeros on the way in and out, as the instructions have it:
+// ones) below 2^18 of 4-bit codes, 2^16 of 2-bit ones;
+// levels of trellis codes, at most 63, less a multiple of 1/2: below 2^20. Bfloat16 forms: A and W are
+// bfloat16, k padded with zeros; fma as below, but numbers below 2^-126 are zeros on the way in and out, as
+// the instructions have it:
 //   kBf16       as vdpbf16ps, k in fours: for each pair i of k, in order:
 //                 out = fma(a[2 i + 1], w[2 i + 1], out); out = fma(a[2 i], w[2 i], out)
 //   kBf16Tile   as tdpbf16ps, k in steps of 32: for each step, in order:
@@ -59,7 +61,9 @@ enum class Weight : uint8_t {
   kI8Grid,
   kI4Grid,
   kI2Grid,
-  kFp4Grid
+  kFp4Grid,
+  kT2Grid,
+  kT3Grid
 };
 enum class FloatType : uint8_t { kF32, kF16, kBf16 };
 enum class Nonlinearity : uint8_t { kNone, kGelu };
@@ -78,9 +82,9 @@ enum class Bound : uint8_t { kNone, kPairs, kFours };
 //   kF32, kF16, kBf16   panels of 16 outputs: [n / 16][k][16]                            layout name "n16"
 //   kI8 and the bound ones   panels of 16 outputs, k in fours, k padded with zeros to 4:
 //                [n / 16][k / 4][16][4]                                                  layout name "n16k4"
-//   grids        the same rows of 64 bytes with 1, 2 or 4 fours of k in each: kernels/grid/grid.h     layout
-//   names "n16k4",
-//                                                                                        "n16k8", "n16k16"
+//   grids        the same rows of 64 bytes with 1, 2 or 4 fours of k in each, or of 3 bits 8 fours in 3 rows
+//                (kernels/grid/grid.h)                          layout names "n16k4", "n16k8", "n16k16",
+//                "n16k32"
 // One row of 64 bytes of n16k4 is at once a zmm for vpdpbusd, four NEON sdot operands and a row of an AMX B
 // tile.
 constexpr int64_t kPanel = 16;

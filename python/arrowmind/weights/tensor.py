@@ -53,9 +53,10 @@ class TensorSpec:
 
     Attributes:
         name: key in the model, for instance ``encoder.layer.0.output.dense.weight``.
-        quant_type: ``fp32``, ``fp16``, ``int8``, ``int4``, ``int2`` or ``fp4``.
+        quant_type: ``fp32``, ``fp16``, ``int8``, ``int4``, ``int2``, ``fp4``, ``trellis2``
+            or ``trellis3``.
         shape: as in the original; [n_out, n_in] for a linear layer.
-        layout: ``row``, ``n16``, ``n16k4``, ``n16k8`` or ``n16k16``.
+        layout: ``row``, ``n16``, ``n16k4``, ``n16k8``, ``n16k16`` or ``n16k32``.
         quant_axis: 0 when every row has its own scales, -1 when one scale serves all or none is needed.
         activation: how activations meet this matrix: ``fp32``, ``int16`` or ``int8``.
         group_size: elements of a row per scale of a tensor on a grid, 0 for whole rows; -1: on no grid.

@@ -27,6 +27,20 @@ struct ByteRows {
     for (uint8_t& byte : row.bytes) byte = static_cast<uint8_t>(byte >> count);
     return row;
   }
+  template <int count>
+  static Row row_left(Row row) {
+    for (uint8_t& byte : row.bytes) byte = static_cast<uint8_t>(byte << count);
+    return row;
+  }
+  static Row row_or(Row a, const Row& b) {
+    for (int i = 0; i < 64; ++i) a.bytes[i] |= b.bytes[i];
+    return a;
+  }
+  static Row row_add(Row a, const Row& b) {
+    for (int i = 0; i < 64; ++i) a.bytes[i] = static_cast<uint8_t>(a.bytes[i] + b.bytes[i]);
+    return a;
+  }
+  static Row zero_row() { return {}; }
   static Row row_table(const uint8_t (&table)[16], Row row) {
     for (uint8_t& byte : row.bytes) byte = table[byte & 15];
     return row;

@@ -47,6 +47,12 @@ void NAME(i8b_i2g, ARROWMIND_ISA)(const Params& p) {
 void NAME(i8b_fp4g, ARROWMIND_ISA)(const Params& p) {
   isa::run_on_model<isa::AmxGridForm<isa::Rows, isa::Fp4Codes>>(p);
 }
+void NAME(i8b_t2g, ARROWMIND_ISA)(const Params& p) {
+  isa::run_on_model<isa::AmxGridForm<isa::Rows, isa::Trellis2Codes>>(p);
+}
+void NAME(i8b_t3g, ARROWMIND_ISA)(const Params& p) {
+  isa::run_on_model<isa::AmxGridForm<isa::Rows, isa::Trellis3Codes>>(p);
+}
 void NAME(bf16t_bf16, ARROWMIND_ISA)(const Params& p) {
   isa::run_on_model<isa::AmxBf16Form>(p);
 }

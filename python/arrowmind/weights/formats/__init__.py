@@ -6,6 +6,7 @@
     layouts      orders of elements in a file, and their sizes
     scales       types of the scales of a grid
     grids        codes of 8, 4 and 2 bits with a scale per group: what they stand for, how they are packed
+    trellis      codes of 2 and 3 bits that depend on those before
 
 Kernels, their oracle, files and documentation follow from what is said here
 (csrc/kernels/qmatmul/{qmatmul,grid}.h say the same to them).
@@ -33,6 +34,7 @@ from arrowmind.weights.formats.layouts import (
     unpack,
 )
 from arrowmind.weights.formats.scales import SCALE_TYPES, ScaleType, encode_scales
+from arrowmind.weights.formats.trellis import TRELLISES, Trellis
 
 __all__ = [
     "ACTIVATIONS",
@@ -43,12 +45,14 @@ __all__ = [
     "NUMBER_TYPES",
     "PANEL",
     "SCALE_TYPES",
+    "TRELLISES",
     "CodeType",
     "Grid",
     "GridCodes",
     "Layout",
     "NumberType",
     "ScaleType",
+    "Trellis",
     "encode_scales",
     "encoded_bytes",
     "float_values",

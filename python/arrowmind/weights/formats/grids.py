@@ -1,4 +1,4 @@
-"""Grids: codes of 8, 4 or 2 bits with a scale for each group of k of a row, and how they are packed.
+"""Grids: codes of 8, 4, 3 or 2 bits with a scale for each group of k of a row, and how they are packed.
 
     value[n, k] = (level(code[n, k]) - zero[n, k / group]) * scale[n, k / group]
 
@@ -10,6 +10,8 @@ int4   code - 8                             code, 0 to 15       byte / 16    n16
 int2   code - 3/2                           code, 0 to 3        byte / 64    n16k16
 fp4    E2M1: 0 1/2 1 3/2 2 3 4 6, and minus -                   -            n16k8
 ====== ==================================== =================== ============ ========
+
+Of ``trellis2`` (n16k16) and ``trellis3`` (n16k32) the level depends on the codes before, too: trellis.py.
 
 MXFP4 is fp4 in groups of 32 with e8m0 scales (OCP Microscaling Formats 1.0), NVFP4 fp4 in groups of 16 with
 e4m3 scales.
@@ -27,6 +29,7 @@ from arrowmind.errors import WeightError
 from arrowmind.frozen import dataclass
 from arrowmind.weights.formats.layouts import PANEL, padded
 from arrowmind.weights.formats.scales import decode_scales, scale_type
+from arrowmind.weights.formats.trellis import TRELLISES, Trellis
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -45,8 +48,10 @@ class CodeType:
         name: as in the ``quant_type`` column.
         bits: of a code.
         layout: name of the order kernels read.
-        levels: float32 [2^bits], what each code stands for without zero points; int8 by its byte.
+        levels: float32 [2^bits], what each code stands for without zero points; int8 by its byte. Empty where
+            that depends on other codes.
         zero_step: what one step of a stored zero point is; None where there are none.
+        trellis: says what codes stand for that depend on those before; None for the others.
     """
 
     name: str
@@ -54,6 +59,7 @@ class CodeType:
     layout: str
     levels: npt.NDArray[np.float32]
     zero_step: float | None = None
+    trellis: Trellis | None = None
 
     @property
     def shifted_levels(self) -> npt.NDArray[np.float32]:
@@ -62,6 +68,7 @@ class CodeType:
 
 
 _E2M1 = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6], dtype=np.float32)
+_NONE = np.zeros(0, dtype=np.float32)
 
 CODE_TYPES = {
     kind.name: kind
@@ -70,6 +77,8 @@ CODE_TYPES = {
         CodeType("int4", 4, "n16k8", np.arange(16, dtype=np.float32) - 8, zero_step=1 / 16),
         CodeType("int2", 2, "n16k16", np.arange(4, dtype=np.float32) - 1.5, zero_step=1 / 64),
         CodeType("fp4", 4, "n16k8", np.concatenate([_E2M1, -_E2M1])),
+        CodeType("trellis2", 2, "n16k16", _NONE, trellis=TRELLISES["trellis2"]),
+        CodeType("trellis3", 3, "n16k32", _NONE, trellis=TRELLISES["trellis3"]),
     )
 }
 
@@ -119,6 +128,11 @@ class Grid:
     def levels(self) -> npt.NDArray[np.float32]:
         """float32 [2^bits], by code: what is multiplied by the scale, less a zero point if there is one."""
         return self.code_type.shifted_levels if self.zero_points else self.code_type.levels
+
+    def levels_at(self, codes: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """What codes [n, k] stand for beside zero points and scales, float32 [n, k]."""
+        trellis = self.code_type.trellis
+        return self.levels[codes] if trellis is None else trellis.levels(codes)
 
     @property
     def zero_step(self) -> float:
@@ -197,7 +211,7 @@ class GridCodes:
         """The real numbers, float32 [n, k]: what float kernels multiply by, to the last bit."""
         k = self.codes.shape[1]
         group = np.zeros(k, np.intp) if self.grid.group_size == 0 else np.arange(k) // self.grid.group_size
-        values = self.grid.levels[self.codes]
+        values = self.grid.levels_at(self.codes)
         if self.effective_zeros is not None:
             values -= self.effective_zeros[:, group]
         values *= self.effective_scales[:, group]
@@ -249,6 +263,8 @@ class GridCodes:
         if layout != "row":
             codes = np.ascontiguousarray(self.codes)
             return _native.qmatmul_pack(self.grid.quant_type, codes, group=self.grid.group_size)
+        if 8 % self.grid.bits:
+            return _packed_bits(self.codes, self.grid.bits)
         n, k = self.codes.shape
         per_byte = 8 // self.grid.bits
         padding = np.zeros((n, padded(k, per_byte)), np.uint8)
@@ -269,6 +285,12 @@ class GridCodes:
         return panels.reshape(-1).view(np.uint8)
 
 
+def _packed_bits(codes: npt.NDArray[np.uint8], bits: int) -> npt.NDArray[np.uint8]:
+    """Codes of a row one after the other from the low bits of its first byte on, across bytes."""
+    of_code = np.unpackbits(codes[:, :, None], axis=2, count=bits, bitorder="little")
+    return np.packbits(of_code.reshape(len(codes), -1), axis=1, bitorder="little").reshape(-1)
+
+
 def _padded_rows(values: npt.NDArray[np.float32], layout: str) -> npt.NDArray[np.float32]:
     rows = np.zeros(len(values) if layout == "row" else padded(len(values), PANEL), np.float32)
     rows[: len(values)] = values
@@ -286,6 +308,11 @@ def _unpacked_codes(
         out = np.empty(shape, np.uint8)
         _native.qmatmul_unpack(grid.quant_type, np.ascontiguousarray(codes), out, group=grid.group_size)
         return out
+    if 8 % grid.bits:
+        bits = np.unpackbits(codes.reshape(n, -1), axis=1, bitorder="little")[:, : k * grid.bits]
+        return np.ascontiguousarray(
+            bits.reshape(n, k, grid.bits) @ (1 << np.arange(grid.bits, dtype=np.uint8))
+        )
     per_byte = 8 // grid.bits
     shifts = np.arange(per_byte, dtype=np.uint8) * np.uint8(grid.bits)
     parts = codes.reshape(n, -1, 1) >> shifts & np.uint8((1 << grid.bits) - 1)
