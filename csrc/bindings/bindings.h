@@ -30,5 +30,6 @@ void bind_cache(nb::module_& m);
 void bind_plan(nb::module_& m);
 void bind_simd(nb::module_& m);
 void bind_weight_table(nb::module_& m);
+void bind_trellis(nb::module_& m);
 
 }  // namespace arrowmind::bindings

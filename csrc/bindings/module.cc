@@ -50,4 +50,5 @@ NB_MODULE(_native, m) {
   arrowmind::bindings::bind_plan(m);
   arrowmind::bindings::bind_simd(m);
   arrowmind::bindings::bind_weight_table(m);
+  arrowmind::bindings::bind_trellis(m);
 }

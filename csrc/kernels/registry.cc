@@ -17,6 +17,7 @@
 #include "kernels/route/route.h"
 #include "kernels/scan/scan.h"
 #include "kernels/simd/simd.h"
+#include "kernels/trellis/trellis.h"
 
 namespace arrowmind {
 namespace {
@@ -72,6 +73,7 @@ std::vector<KernelRow> all_kernels() {
   append(all, route::rows());
   append(all, scan::rows());
   append(all, simd::rows());
+  append(all, trellis::rows());
   return all;
 }
 

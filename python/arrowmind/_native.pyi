@@ -594,3 +594,23 @@ class Plan:
 
         Returns float32 [rows or sequences, output_columns]; without offsets all rows are one sequence.
         """
+
+# --- trellis
+
+def trellis_encode(
+    bits: int,
+    values: npt.NDArray[np.float32],
+    scales: npt.NDArray[np.float32],
+    group: int,
+    codes: npt.NDArray[np.uint8],
+    levels: npt.NDArray[np.float32],
+    weight: npt.NDArray[np.float32] | None = None,
+    states: npt.NDArray[np.uint8] | None = None,
+    threads: int = 1,
+    kernel: str | None = None,
+) -> None:
+    """Trellis codes [n, k] whose levels times scales [n, groups] lie nearest to values, and those levels.
+
+    ``weight`` [k]: root of what each column's squared error counts; ``states`` [n, 4]: bits of the streams
+    before the first codes; ``kernel``: a row by name, for tests.
+    """
