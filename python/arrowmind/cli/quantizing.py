@@ -37,7 +37,9 @@ class CodeOptions(OptionGroup):
     quant_type: Annotated[
         str | None,
         typer.Option(
-            "--quant-type", metavar="int8|int4|int2|fp4", help=f"Type of the codes. {_FROM_SETTINGS}"
+            "--quant-type",
+            metavar="int8|int4|int2|fp4|trellis2|trellis3",
+            help=f"Type of the codes. {_FROM_SETTINGS}",
         ),
     ] = None
     group_size: Annotated[

@@ -40,6 +40,12 @@ CANDIDATES = (
     Grid("int4", 32, "u8", zero_points=True),
     Grid("int8", 0, "fp32"),
 )
+_TRELLIS_CANDIDATES = (
+    Grid("trellis2", 128, "fp16"),
+    Grid("trellis3", 128, "fp16"),
+    Grid("int4", 32, "u8", zero_points=True),
+    Grid("int8", 0, "fp32"),
+)
 
 
 class Choice(NamedTuple):
@@ -58,10 +64,11 @@ def allocate(job: Job, budget: int) -> dict[str, Grid]:
     """
     if job.calibrator is None:
         raise QuantizationError("a budget needs an engine to measure tensors with, and none is at hand")
-    measured = measure(job, CANDIDATES)
+    candidates = _TRELLIS_CANDIDATES if job.config.grid.code_type.trellis else CANDIDATES
+    measured = measure(job, candidates)
     unseen = [name for name in job.grids if name not in measured]
     for name in unseen:  # of no effect on embeddings
-        measured[name] = [Choice(CANDIDATES[0], _bytes(job, name, CANDIDATES[0]), 0.0)]
+        measured[name] = [Choice(candidates[0], _bytes(job, name, candidates[0]), 0.0)]
     chosen = solve(measured, budget)
     for name, choice in chosen.items():
         _log.info("grid chosen", tensor=name, type=choice.grid.quant_type, group=choice.grid.group_size)

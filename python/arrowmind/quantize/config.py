@@ -16,7 +16,7 @@ __all__ = ["ACTIVATION_CHOICES", "QuantizationConfig", "matches"]
 ACTIVATION_CHOICES = ("auto", "int16", "int8", "fp32")
 
 _CHOICES = {
-    "quant_type": ("int8", "int4", "int2", "fp4"),
+    "quant_type": ("int8", "int4", "int2", "fp4", "trellis2", "trellis3"),
     "activation": ACTIVATION_CHOICES,
     "keep_type": ("fp16", "fp32"),
     "table_type": ("int8", "int4"),
@@ -46,6 +46,8 @@ _DEFAULTS = {
     "int4": _Default(32, "fp16", True, 0.985, 0.95, 0.86, 1.05, 0.06, 0.6, 0.85, 0.75),
     "int2": _Default(32, "u8", True, 0.88, 0.58, 0.7, 1.35, 0.35, 2.5, 0.65, 0.5),
     "fp4": _Default(32, "e8m0", False, 0.97, 0.9, 0.83, 1.1, 0.12, 1.0, 0.8, 0.7),
+    "trellis2": _Default(128, "fp16", False, 0.88, 0.58, 0.7, 1.35, 0.35, 2.5, 0.65, 0.5),
+    "trellis3": _Default(128, "fp16", False, 0.955, 0.85, 0.8, 1.1, 0.12, 1.0, 0.8, 0.7),
 }
 
 
@@ -56,7 +58,8 @@ class QuantizationConfig:
     What is None here takes the default of the type of codes.
 
     Attributes:
-        quant_type: type of the codes of matrices: ``int8``, ``int4``, ``int2`` or ``fp4``.
+        quant_type: type of the codes of matrices: ``int8``, ``int4``, ``int2``, ``fp4``,
+            ``trellis2`` or ``trellis3``.
         calibration: method: ``ptq`` rounds in the best range; ``gptq`` hands errors on, by the moments of
             real inputs; ``distill`` trains through the quantiser (needs torch: the extra ``train``).
         symmetric: int8 codes of matrices centred on zero; false adds a zero point per channel, which is

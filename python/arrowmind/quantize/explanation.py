@@ -31,7 +31,8 @@ class TensorExplanation:
         name: its key.
         role: ``linear``, ``table`` or ``vector``.
         shape: as in the original.
-        quant_type: ``fp32``, ``fp16``, ``int8``, ``int4``, ``int2`` or ``fp4``.
+        quant_type: ``fp32``, ``fp16``, ``int8``, ``int4``, ``int2``, ``fp4``, ``trellis2``
+            or ``trellis3``.
         group_size: values of a row that share a scale, 0 for whole rows; None for floats.
         scale_type: how scales are stored; empty for floats.
         zero_points: whether its codes have them.

@@ -12,7 +12,9 @@ __all__ = ["PrecisionSettings", "QuantizationSettings"]
 class QuantizationSettings:
     """How `arrowmind quantize` turns numbers into codes."""
 
-    type: str = setting("int8", "Type of the codes.", choices=("int8", "int4", "int2", "fp4"))
+    type: str = setting(
+        "int8", "Type of the codes.", choices=("int8", "int4", "int2", "fp4", "trellis2", "trellis3")
+    )
     calibration: str = setting("ptq", "How codes are found.", choices=("ptq", "gptq", "distill"))
     symmetric: bool = setting(False, "Codes centred on zero; false adds a zero point per channel: closer.")
     activation: str = setting(

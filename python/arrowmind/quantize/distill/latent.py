@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import torch
 
+from arrowmind.quantize.distill.trellis import TrellisMatrix
 from arrowmind.quantize.matrix.codes import codes_of
-from arrowmind.quantize.matrix.feedback import Rounded
+from arrowmind.quantize.matrix.rounded import Rounded
 from arrowmind.quantize.matrix.rounding import Levels, levels_of
 from arrowmind.quantize.matrix.storage import ScaleStore
 from arrowmind.weights.formats.scales import SCALE_TYPES
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from arrowmind.weights.formats import GridCodes
 
-__all__ = ["LatentMatrix"]
+__all__ = ["Latent", "LatentMatrix", "latent_matrix"]
 
 _EDGE = 0.45
 """How far from its code a value may start, in steps: inside the code's cell, so that training starts from the
@@ -158,3 +159,14 @@ class LatentMatrix:
             stored = torch.round(self.zeros / self.grid.zero_step).clamp(0, 255) * self.grid.zero_step
             change = stored - self.zeros
         return self.zeros + change
+
+
+Latent = LatentMatrix | TrellisMatrix
+
+
+def latent_matrix(
+    codes: GridCodes, matrix: npt.NDArray[np.float32], input_scale: npt.NDArray[np.float32] | None = None
+) -> Latent:
+    """A matrix in training, from codes of any grid; arguments as of :class:`LatentMatrix`."""
+    kind = LatentMatrix if codes.grid.code_type.trellis is None else TrellisMatrix
+    return kind(codes, matrix, input_scale)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from arrowmind.quantize.distill.latent import LatentMatrix
+    from arrowmind.quantize.distill.latent import Latent
     from arrowmind.quantize.distill.objective import Objective
     from arrowmind.quantize.distill.schedule import Schedule
     from arrowmind.quantize.methods.base import Job
@@ -47,7 +47,7 @@ class Student:
         self,
         teacher: Mapping[str, Any],
         fixed: Mapping[str, Any],
-        matrices: Mapping[str, LatentMatrix],
+        matrices: Mapping[str, Latent],
         vectors: Mapping[str, npt.NDArray[np.float32]],
         schedule: Schedule,
     ) -> None:

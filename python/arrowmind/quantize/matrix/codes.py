@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from arrowmind.quantize.matrix.rounding import levels_of
+from arrowmind.quantize.matrix.trellis import encode
 from arrowmind.quantize.scheme import Quantized
 from arrowmind.weights.formats import GridCodes
 
 if TYPE_CHECKING:
-    from arrowmind.quantize.matrix.feedback import Rounded
+    import numpy.typing as npt
+
+    from arrowmind.quantize.matrix.rounded import Rounded
+    from arrowmind.weights.formats import Grid
 
 __all__ = ["codes_of"]
 
@@ -28,8 +32,16 @@ def codes_of(rounded: Rounded, rows: slice = _ALL) -> GridCodes | Quantized:
         return Quantized(levels.astype(np.int8), scales[:, 0], zeros[:, 0] if grid.zero_points else None)
     return GridCodes(
         grid,
-        levels_of(grid).codes(levels),
+        _codes_of_levels(grid, levels),
         store.encode(scales),
         store.encode_zeros(zeros) if grid.zero_points else None,
         store.outer,
     )
+
+
+def _codes_of_levels(grid: Grid, levels: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+    trellis = grid.code_type.trellis
+    if trellis is None:
+        return levels_of(grid).codes(levels)
+    # Levels that codes stand for are nearest to themselves.
+    return encode(levels, np.ones((len(levels), 1), np.float32), trellis, group=levels.shape[1])[0]

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from arrowmind.quantize.matrix import trellis
 from arrowmind.quantize.matrix.bound import round_bound, side_by_side, snap_bound
 from arrowmind.quantize.matrix.ranges import candidates, refit, search
+from arrowmind.quantize.matrix.rounded import Rounded
 from arrowmind.quantize.matrix.rounding import Levels, levels_of
 from arrowmind.quantize.matrix.storage import ScaleStore
 from arrowmind.quantize.parallel import spread
@@ -39,40 +41,6 @@ _SEARCHED_ELEMENTS = 1 << 16
 _TRIED_ELEMENTS = 1 << 19  # of one step's candidates: stay in the L2 cache
 
 
-@dataclass
-class Rounded:
-    """A matrix on its grid, columns first, as the algorithms here want it.
-
-    Attributes:
-        grid: the grid.
-        store: with the outer scales that were settled on.
-        levels: float32 [k, n].
-        scales: float32 [groups, n], as they can be stored.
-        zeros: float32 [groups, n], as they can be stored.
-        together: columns whose codes are bound together (bound.py); 1: they are free.
-    """
-
-    grid: Grid
-    store: ScaleStore
-    levels: Floats
-    scales: Floats
-    zeros: Floats
-    together: int = 1
-
-    @property
-    def group(self) -> int:
-        """Columns of a group."""
-        return self.grid.group_size or len(self.levels)
-
-    def values(self) -> Floats:
-        """What the codes stand for, float32 [k, n]."""
-        return (self.levels - self.spread(self.zeros)) * self.spread(self.scales)
-
-    def spread(self, per_group: Floats) -> Floats:
-        """[groups, n] -> [k, n]."""
-        return np.repeat(per_group, self.group, axis=0)[: len(self.levels)]
-
-
 def round_plainly(columns: Floats, grid: Grid, weight: Floats, *, together: int = 1) -> Rounded:
     """Rounds a matrix onto a grid, each group in its best range, without feedback.
 
@@ -85,6 +53,8 @@ def round_plainly(columns: Floats, grid: Grid, weight: Floats, *, together: int 
     Returns:
         The matrix on its grid.
     """
+    if grid.code_type.trellis is not None:
+        return trellis.round_plainly(columns, grid, weight)
     if together > 1:
         return _round_bound(columns, grid, weight, together)
     rounded = _in_plain_ranges(columns, grid, weight, together=1)
@@ -117,13 +87,16 @@ def round_with_feedback(
         factor: U of the module's text, [k, k], for columns in ``order``.
         grid: where to.
         order: of the columns; scales of groups are then found from the values as they are before any
-            feedback. None takes them as they stand, and each group's scales when it is reached.
+            feedback. None takes them as they stand, and each group's scales when it is reached. Trellis codes
+            follow each other as they stand in any case.
         together: columns whose codes are bound together (int8, symmetric); they lie `side_by_side`, and so
             does ``order``.
 
     Returns:
         The matrix on its grid.
     """
+    if grid.code_type.trellis is not None:
+        return trellis.round_with_feedback(columns, factor, grid)
     k = len(columns)
     weight = (1 / np.diagonal(factor) ** 2).astype(np.float32)
     static = order is not None or not grid.group_size

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from arrowmind.quantize.matrix.bound import round_bound
-from arrowmind.quantize.matrix.rounding import levels_of
+from arrowmind.quantize.matrix.rounding import Levels, levels_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from arrowmind.quantize.matrix.feedback import Rounded
+    from arrowmind.quantize.matrix.rounded import Rounded
 
     Floats = npt.NDArray[np.float32]
 
@@ -53,7 +53,8 @@ class _Sweep:
     def __init__(self, rounded: Rounded, columns: Floats, hessian: Floats) -> None:
         self._rounded = rounded
         self._hessian = hessian
-        self._levels = levels_of(rounded.grid)
+        # Of a trellis a single code moves the levels behind it: scales alone are improved.
+        self._levels = None if rounded.grid.code_type.trellis else levels_of(rounded.grid)
         # Afresh in each sweep: updates would add up their rounding.
         self._gradient = hessian @ (columns - rounded.values())
 
@@ -63,7 +64,8 @@ class _Sweep:
             end = min(begin + group, k)
             self._parameters(begin // group, slice(begin, end))
             for at in range(begin, end, _BLOCK):
-                self._codes(begin // group, slice(at, min(at + _BLOCK, end)))
+                if self._levels is not None:
+                    self._codes(begin // group, slice(at, min(at + _BLOCK, end)), self._levels)
 
     def _parameters(self, g: int, part: slice) -> None:
         """Scale and zero point of group ``g``, by least squares, where what can be stored of it is better."""
@@ -101,7 +103,7 @@ class _Sweep:
         rounded.zeros[g] = np.where(better, zero, rounded.zeros[g])
         self._gradient -= self._hessian[:, part] @ change
 
-    def _codes(self, g: int, part: slice) -> None:
+    def _codes(self, g: int, part: slice, kinds: Levels) -> None:
         rounded, h = self._rounded, self._hessian[part, part]
         scale = rounded.scales[g]
         gradient, levels = self._gradient[part], rounded.levels[part]
@@ -112,7 +114,7 @@ class _Sweep:
                 part_of = slice(i, i + step)
                 found = _bound(levels[part_of], gradient[part_of] / scale, h[part_of, part_of])
             else:
-                found = self._levels.snap(levels[i] + gradient[i] / (scale * max(h[i, i], _TINY)))[None]
+                found = kinds.snap(levels[i] + gradient[i] / (scale * max(h[i, i], _TINY)))[None]
             for j in range(len(found)):
                 moved = found[j] - levels[i + j]
                 levels[i + j] = found[j]

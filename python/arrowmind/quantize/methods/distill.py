@@ -38,8 +38,8 @@ __all__ = ["NAME", "run"]
 
 NAME = "distill"
 
-_STEPS = {"int2": 1200, "int4": 200, "fp4": 200}
-_DECODER_STEPS = {"int2": 2000, "int4": 300, "fp4": 300}
+_STEPS = {"int2": 1200, "trellis2": 1200, "trellis3": 400, "int4": 200, "fp4": 200}
+_DECODER_STEPS = {"int2": 2000, "trellis2": 2000, "trellis3": 600, "int4": 300, "fp4": 300}
 # Of decoders: tokens of a window, windows of a step, and what is drawn where the user gives no texts.
 _WINDOW, _WINDOWS, _DRAWN = 256, 2, 200_000
 # Few levels have far to go; what is near already is only disturbed by it.
@@ -69,7 +69,7 @@ def run(job: Job) -> Outcome:
         )
     if not any(grid.bits < 8 for grid in job.grids.values()):
         raise QuantizationError(
-            "distill is for int4, int2 and fp4; int8 needs no training: use 'ptq' or 'gptq'"
+            "distill is for 4 bits and fewer; int8 needs no training: use 'ptq' or 'gptq'"
         )
     _refuse_untrainable(job.calibrator)
     schedule = _schedule(job, decoder=job.calibrator.is_decoder)
@@ -141,14 +141,14 @@ def _student(
 ) -> Student:
     import torch  # noqa: PLC0415  (large, and an extra)
 
-    from arrowmind.quantize.distill.latent import LatentMatrix  # noqa: PLC0415
+    from arrowmind.quantize.distill.latent import latent_matrix  # noqa: PLC0415
     from arrowmind.quantize.distill.training import Student  # noqa: PLC0415
 
     stand = Outcome({name: codes for name, codes in start.items() if isinstance(codes, Quantized)})
     overlay = Overlay(job.weights, stand.replaced(job))
     teacher = {name: torch.from_numpy(job.weights.real_values(name)) for name in parts.names}
     matrices = {
-        name: LatentMatrix(codes, job.matrix(name), job.input_scale(name))
+        name: latent_matrix(codes, job.matrix(name), job.input_scale(name))
         for name, codes in start.items()
         if name in teacher and not isinstance(codes, Quantized)
     }

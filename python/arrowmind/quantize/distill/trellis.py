@@ -1,0 +1,117 @@
+"""Matrices on trellis codes in training.
+
+The codes of a row are searched for anew in each forward (0.15 s for the ten million weights of MiniLM on two
+processors), and gradients pass through the search as if it were not there. There are no ends of a grid:
+latent values move freely.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import torch
+
+from arrowmind.quantize.matrix.codes import codes_of
+from arrowmind.quantize.matrix.rounded import Rounded
+from arrowmind.quantize.matrix.storage import ScaleStore
+from arrowmind.quantize.matrix.trellis import encode
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from arrowmind.weights.formats import GridCodes, Trellis
+
+__all__ = ["TrellisMatrix"]
+
+# How far from its codes a matrix starts towards what they stand for, and the most of it, in levels: near
+# enough that the search finds the same codes again.
+_LEANING, _FARTHEST = 0.5, 1.0
+
+
+class _Nearest(torch.autograd.Function):
+    """The values of the nearest codes, with gradients for values [n, k] and scales [n, groups]."""
+
+    @staticmethod
+    def forward(context: Any, values: Any, scales: Any, trellis: Trellis, group: int) -> Any:
+        _, levels = encode(values.detach().numpy(), scales.detach().numpy(), trellis, group=group)
+        exact = values / _spread(scales, group, values.shape[1])
+        chosen = torch.from_numpy(levels)
+        context.save_for_backward(chosen - exact)
+        context.group = group
+        return chosen * _spread(scales, group, values.shape[1])
+
+    @staticmethod
+    def backward(context: Any, gradient: Any) -> Any:
+        (added,) = context.saved_tensors
+        # What encoding adds to a value grows with the scale.
+        moved, group = gradient * added, context.group
+        padding = -moved.shape[1] % group
+        for_scales = torch.nn.functional.pad(moved, (0, padding)).view(len(moved), -1, group).sum(-1)
+        return gradient, for_scales, None, None
+
+
+def _spread(scales: Any, group: int, k: int) -> Any:
+    return scales.repeat_interleave(group, dim=1)[:, :k]
+
+
+class TrellisMatrix:
+    """One matrix on trellis codes, in training; as :class:`~.latent.LatentMatrix`.
+
+    Attributes:
+        grid: its grid.
+        values: [n, k] latent values, in the matrix's own units.
+        log_scales: [n, groups] logarithms of the scales wanted.
+        zeros: empty; there are none.
+    """
+
+    def __init__(
+        self,
+        codes: GridCodes,
+        matrix: npt.NDArray[np.float32],
+        input_scale: npt.NDArray[np.float32] | None = None,
+    ) -> None:
+        """Starts from codes.
+
+        Args:
+            codes: where to start.
+            matrix: float32 [n, k], what they stand for; says to which side of its code a value leans.
+            input_scale: float32 [k], multiplied to the columns again in the forward.
+        """
+        self.grid = codes.grid
+        self._trellis = cast("Trellis", codes.grid.code_type.trellis)
+        self._group = self.grid.group_size or matrix.shape[1]
+        self._store = ScaleStore(self.grid, codes.outer)
+        self._input_scale = None if input_scale is None else torch.from_numpy(input_scale)
+        stand = codes.values()
+        steps = np.repeat(np.abs(codes.effective_scales), self._group, axis=1)[:, : matrix.shape[1]]
+        apart = np.clip((matrix - stand) * np.float32(_LEANING), -_FARTHEST * steps, _FARTHEST * steps)
+        self.values = torch.from_numpy((stand + apart).astype(np.float32)).requires_grad_()
+        self.log_scales = torch.from_numpy(np.log(codes.effective_scales)).requires_grad_()
+        self.zeros = torch.zeros(0)
+
+    def weight(self) -> Any:
+        """The matrix [n, k] that the codes of now stand for, differentiable."""
+        weight = _Nearest.apply(self.values, self._scales(), self._trellis, self._group)
+        return weight if self._input_scale is None else weight * self._input_scale
+
+    def codes(self) -> GridCodes:
+        """The codes of now."""
+        with torch.no_grad():
+            scales = self._scales().numpy()
+        _, levels = encode(self.values.detach().numpy(), scales, self._trellis, group=self._group)
+        by_group = np.ascontiguousarray(scales.T)
+        rounded = Rounded(
+            self.grid, self._store, np.ascontiguousarray(levels.T), by_group, np.zeros_like(by_group)
+        )
+        return cast("GridCodes", codes_of(rounded))
+
+    def state(self) -> dict[str, Any]:
+        """Tensors that a checkpoint keeps, by name; changes of them are changes of this."""
+        return {"values": self.values, "log_scales": self.log_scales}
+
+    def _scales(self) -> Any:
+        wanted = torch.exp(self.log_scales)
+        with torch.no_grad():
+            change = torch.from_numpy(self._store.nearest(wanted.numpy())) - wanted
+        return wanted + change

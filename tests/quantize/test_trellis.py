@@ -1,0 +1,83 @@
+"""Matrices on trellis codes: rounding, error feedback, training, and a model on them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from arrowmind.quantize.matrix.codes import codes_of
+from arrowmind.quantize.matrix.feedback import round_plainly, round_with_feedback
+from arrowmind.quantize.matrix.hessian import damped, feedback_factor
+from arrowmind.quantize.matrix.refine import refine, squared_error
+from arrowmind.weights.formats import Grid
+
+SEED = 20261122
+GRIDS = [Grid("trellis2", 128, "fp16"), Grid("trellis3", 0, "fp32"), Grid("trellis2", 32, "u8")]
+
+
+def matrix(n: int = 48, k: int = 260) -> np.ndarray:
+    rng = np.random.default_rng(SEED)
+    return (rng.standard_normal((k, n)) * rng.uniform(0.02, 0.08, (1, n))).astype(np.float32)
+
+
+def moments(k: int = 260) -> np.ndarray:
+    inputs = np.random.default_rng(SEED + 1).standard_normal((4 * k, k // 4)) @ np.random.default_rng(
+        SEED + 2
+    ).standard_normal((k // 4, k))
+    return inputs.T @ inputs / len(inputs)
+
+
+@pytest.mark.parametrize("grid", GRIDS, ids=str)
+def test_codes_stand_for_what_was_rounded(grid):
+    rounded = round_plainly(matrix(), grid, np.ones(260, np.float32))
+    codes = codes_of(rounded)
+    np.testing.assert_allclose(codes.values().T, rounded.values(), rtol=1e-6)
+    part = codes_of(rounded, slice(8, 24))
+    assert np.array_equal(part.values(), codes.values()[8:24])
+
+
+def test_less_is_lost_than_on_a_plain_grid():
+    columns, weight = matrix(), np.ones(260, np.float32)
+
+    def lost(grid: Grid) -> float:
+        return float(((round_plainly(columns, grid, weight).values() - columns) ** 2).sum())
+
+    assert lost(Grid("trellis2", 128, "fp16")) < 0.8 * lost(Grid("int2", 128, "fp16", zero_points=True))
+    assert lost(Grid("trellis3", 128, "fp16")) < 0.35 * lost(Grid("trellis2", 128, "fp16"))
+
+
+@pytest.mark.parametrize("grid", GRIDS, ids=str)
+def test_feedback_takes_off_what_moments_say_can_be_taken_off(grid):
+    columns, hessian = matrix(), moments()
+    factor, heavy = feedback_factor(hessian, 0.01), damped(hessian, 0.01)
+    plain = round_plainly(columns, grid, np.diagonal(heavy).astype(np.float32))
+    fed = round_with_feedback(columns, factor, grid)
+    before = squared_error(fed, columns, heavy).sum()
+    assert before < 0.7 * squared_error(plain, columns, heavy).sum()
+    refine(fed, columns, heavy.astype(np.float32), 1)
+    assert squared_error(fed, columns, heavy).sum() <= before * (1 + 1e-5)
+    np.testing.assert_allclose(codes_of(fed).values().T, fed.values(), rtol=1e-6)
+
+
+def test_training_starts_from_the_codes_and_moves_what_it_should():
+    torch = pytest.importorskip("torch")
+    from arrowmind.quantize.distill.latent import latent_matrix
+
+    for grid in GRIDS:
+        columns = matrix()
+        made = codes_of(round_plainly(columns, grid, np.ones(260, np.float32)))
+        latent = latent_matrix(made, np.ascontiguousarray(columns.T))
+        same = latent.codes().codes == made.codes
+        assert same.mean() > 0.99
+        weight = latent.weight()
+        np.testing.assert_allclose(weight.detach().numpy(), latent.codes().values(), rtol=1e-5, atol=1e-8)
+        aim = torch.from_numpy(np.ascontiguousarray(columns.T)) * 1.3
+        optimiser = torch.optim.Adam([latent.values, latent.log_scales], lr=2e-3)
+        losses = []
+        for _ in range(60):
+            loss = ((latent.weight() - aim) ** 2).sum()
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            losses.append(float(loss.detach()))
+        assert losses[-1] < 0.5 * losses[0]
