@@ -58,7 +58,9 @@ std::vector<Lane> make_lanes(Shape shape, const std::string& filter, int64_t tot
                  {"int8-groups", Activation::kI8Block, Weight::kI8Grid},
                  {"int4", Activation::kI8Block, Weight::kI4Grid},
                  {"int2", Activation::kI8Block, Weight::kI2Grid},
-                 {"fp4", Activation::kI8Block, Weight::kFp4Grid}};
+                 {"fp4", Activation::kI8Block, Weight::kFp4Grid},
+                 {"trellis2", Activation::kI8Block, Weight::kT2Grid},
+                 {"trellis3", Activation::kI8Block, Weight::kT3Grid}};
   std::vector<Lane> lanes;
   for (const auto& [width, activation, weight] : kWidths) {
     const Row* row = &qmatmul::select(activation, weight, shape.m);

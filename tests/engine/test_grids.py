@@ -22,6 +22,8 @@ GRIDS = [
     Grid("int4", 0, "fp32"),
     Grid("int2", 64, "u8", zero_points=True),
     Grid("fp4", 32, "e8m0"),
+    Grid("trellis2", 32, "u8"),
+    Grid("trellis3", 128, "fp16"),
 ]
 
 
@@ -44,6 +46,8 @@ def quantised(original, path, grid_for, *, activation="int8", as_floats=False):
                 if grid is None:
                     yield float_tensor(name, values).for_kernels()
                     continue
+                if role == "table" and grid.code_type.trellis is not None:  # rows are looked up one by one
+                    grid = Grid("int4", 16, "fp16")
                 matrix = nearest(grid, values)
                 if as_floats:
                     yield float_tensor(name, matrix.values()).for_kernels()

@@ -71,6 +71,7 @@ void run_all(Report& report, uint64_t seed, bool natural_tiles) {
   test_embed(report, seed);
   test_quantise(report, seed);
   test_scan(report, seed);
+  test_trellis(report, seed);
   test_attention(report, seed);
   test_cached_attention(report, seed);
   test_cross_attention(report, seed);

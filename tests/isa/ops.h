@@ -19,6 +19,7 @@ void test_rope(Report& report, uint64_t seed);
 void test_route(Report& report, uint64_t seed);
 void test_scan(Report& report, uint64_t seed);
 void test_simd(Report& report, uint64_t seed);
+void test_trellis(Report& report, uint64_t seed);
 
 // The software model of the tile instructions, on which the kernels of amx/rows.inc run.
 void test_amx_model(Report& report);

@@ -9,6 +9,8 @@ import numpy as np
 from tests.reference.tolerance import UNIT
 
 from arrowmind import _native
+from arrowmind.quantize.matrix.codes import codes_of
+from arrowmind.quantize.matrix.feedback import round_plainly
 from arrowmind.weights.formats import SCALE_TYPES, Grid, GridCodes, encode_scales, padded
 
 TYPES = {
@@ -145,8 +147,10 @@ def random_problem(
 
 
 def nearest(grid: Grid, matrix: np.ndarray) -> GridCodes:
-    """Plain rounding: the range of each group, then the nearest code."""
+    """Plain rounding: the range of each group, then the nearest code; onto a trellis by the search for it."""
     n, k = matrix.shape
+    if grid.code_type.trellis is not None:
+        return codes_of(round_plainly(np.ascontiguousarray(matrix.T), grid, np.ones(k, np.float32)))
     size = grid.group_size or k
     groups = grid.groups(k)
     padded_k = groups * size
