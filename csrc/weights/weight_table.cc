@@ -37,13 +37,15 @@ struct Named {
   T value;
 };
 
-constexpr std::array<Named<Type>, 7> kTypes = {{{"fp32", Type::kF32},
+constexpr std::array<Named<Type>, 9> kTypes = {{{"fp32", Type::kF32},
                                                 {"fp16", Type::kF16},
                                                 {"bf16", Type::kBf16},
                                                 {"int8", Type::kI8},
                                                 {"int4", Type::kI4},
                                                 {"int2", Type::kI2},
-                                                {"fp4", Type::kFp4}}};
+                                                {"fp4", Type::kFp4},
+                                                {"trellis2", Type::kT2},
+                                                {"trellis3", Type::kT3}}};
 constexpr std::array<Named<Scale>, 5> kScales = {{{"fp32", Scale::kF32},
                                                   {"fp16", Scale::kF16},
                                                   {"u8", Scale::kU8},
@@ -70,6 +72,8 @@ int64_t bits_of(Type type) {
     case Type::kI4:
     case Type::kFp4:
       return 4;
+    case Type::kT3:
+      return 3;
     default:
       return 2;
   }
@@ -83,7 +87,10 @@ std::string_view layout_of(Type type) {
     case Type::kFp4:
       return "n16k8";
     case Type::kI2:
+    case Type::kT2:
       return "n16k16";
+    case Type::kT3:
+      return "n16k32";
     default:
       return "n16";
   }

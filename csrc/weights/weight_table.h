@@ -12,7 +12,7 @@
 
 namespace arrowmind::weights {
 
-enum class Type : uint8_t { kF32, kF16, kBf16, kI8, kI4, kI2, kFp4 };
+enum class Type : uint8_t { kF32, kF16, kBf16, kI8, kI4, kI2, kFp4, kT2, kT3 };
 enum class Scale : uint8_t { kNone, kF32, kF16, kU8, kE8M0, kE4M3 };
 enum class Buffer : uint8_t { kCodes, kScales, kZeroPoints, kSums, kOuterScales };
 
