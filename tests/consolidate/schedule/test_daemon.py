@@ -144,3 +144,21 @@ def test_a_process_gives_way():
     assert " 19 " in done.stdout
     if sys.platform == "linux":
         assert done.stdout.endswith(f"{os.SCHED_IDLE}\n")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a priority is that of the process")
+def test_threads_that_run_already_give_way():
+    program = (
+        "import os, threading; from pathlib import Path; "
+        "from arrowmind.consolidate.schedule import give_way; "
+        "threading.Thread(target=threading.Event().wait, args=(60,), daemon=True).start(); give_way(); "
+        "threads = [int(p.name) for p in Path('/proc/self/task').iterdir()]; "
+        "print(*map(os.sched_getscheduler, threads), flush=True); "
+        "os._exit(0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=dict(os.environ)
+    )
+    found = done.stdout.split()
+    assert len(found) > 1
+    assert set(found) == {str(os.SCHED_IDLE)}
