@@ -20,7 +20,7 @@ from arrowmind.consolidate.remote import Completion
 from arrowmind.consolidate.summarisers import SummariserSetup, open_summariser
 from arrowmind.errors import ConsolidationError, ProviderError
 from arrowmind.memory import steps
-from arrowmind.memory.derivation_journal import forget_in_journal
+from arrowmind.memory.keeping.derivation_journal import forget_in_journal
 from arrowmind.observe import render_metrics
 from arrowmind.observe.metrics import reset_metrics
 
@@ -389,7 +389,7 @@ def test_the_journal_forgets_every_byte(store):
 PROGRAM = """
 import os, pathlib, sys
 from arrowmind.memory import steps
-from arrowmind.memory.derivation_journal import forget_in_journal
+from arrowmind.memory.keeping.derivation_journal import forget_in_journal
 from arrowmind.observe import render_metrics
 from arrowmind.observe.metrics import reset_metrics
 from tests.consolidate.fake_store import FakeStore

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arrowmind import _native
-from arrowmind.memory.terms import terms
+from arrowmind.memory.searching.terms import terms
 
 LETTERS = "abdefgilmnoprstuyssedinglyies'\u2019 -_.,AEIOU9\u00e9\u00d7\u2026\u2014\u00a0\u00ff\u00f7"
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from tests.memory.fake_encoder import FakeEncoder, FakeImages, picture
 
 from arrowmind.memory import MemoryStore, StoreSettings
-from arrowmind.memory.lifecycle import Change, Derived
-from arrowmind.memory.lifecycle_tables import Quote
+from arrowmind.memory.keeping.lifecycle import Change, Derived
+from arrowmind.memory.storage.lifecycle_tables import Quote
 
 SETTINGS = StoreSettings(flush_rows=12, batch_rows=32, merge_count=3, orphan_seconds=0.0)
 

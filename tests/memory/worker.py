@@ -17,7 +17,7 @@ from pathlib import Path
 from tests.memory.fake_encoder import FakeEncoder, FakeImages, picture
 
 from arrowmind.memory import MemoryStore, StoreSettings, steps
-from arrowmind.memory.lifecycle import Change
+from arrowmind.memory.keeping.lifecycle import Change
 
 SETTINGS = StoreSettings(flush_rows=24, batch_rows=64, merge_count=3, orphan_seconds=0.0)
 ROOT = Path(__file__).parents[2]

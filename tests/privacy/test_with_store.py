@@ -9,7 +9,7 @@ from tests.memory.fake_encoder import FakeEncoder
 from arrowmind.errors import MemoryStoreError
 from arrowmind.memory import MemoryStore
 from arrowmind.memory.settings import StoreSettings
-from arrowmind.memory.vectors import quantise
+from arrowmind.memory.storage.vectors import quantise
 from arrowmind.privacy import MemoryBytes, load_store_key, make_receipt, verify_receipt
 
 

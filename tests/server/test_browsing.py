@@ -19,8 +19,8 @@ from tests.memory.fake_encoder import FakeEncoder
 from arrowmind.config import ServerSettings
 from arrowmind.faces import MemoryDesk
 from arrowmind.memory import MemoryStore
-from arrowmind.memory.lifecycle import Change, Derived
-from arrowmind.memory.lifecycle_tables import Quote
+from arrowmind.memory.keeping.lifecycle import Change, Derived
+from arrowmind.memory.storage.lifecycle_tables import Quote
 from arrowmind.server.browsing import create_page
 from arrowmind.server.running import listen
 

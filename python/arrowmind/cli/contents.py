@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from arrowmind.cli.stores import is_store
 from arrowmind.errors import InvalidArgumentError
 from arrowmind.faces.passages import passages
-from arrowmind.memory.media import MAX_MEDIA_BYTES, kind_of
+from arrowmind.memory.intake.media import MAX_MEDIA_BYTES, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -12,8 +12,8 @@ from arrowmind.consolidate.reports import PlannedGroup, RunReport
 from arrowmind.consolidate.running import Run, RunSettings, ids_of, settle, task_key
 from arrowmind.consolidate.store import Wanted
 from arrowmind.errors import ConsolidationError
-from arrowmind.memory.lock import try_lock
 from arrowmind.memory.steps import reached
+from arrowmind.memory.storage.lock import try_lock
 from arrowmind.memory.times import now_microseconds
 from arrowmind.observe import no_progress
 

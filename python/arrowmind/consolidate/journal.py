@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from arrowmind.errors import ConsolidationError
-from arrowmind.memory.derivation_journal import JOURNAL_NAME, delete_tasks
-from arrowmind.memory.schema import connect, explained
+from arrowmind.memory.keeping.derivation_journal import JOURNAL_NAME, delete_tasks
+from arrowmind.memory.storage.schema import connect, explained
 
 if TYPE_CHECKING:
     import sqlite3

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from arrowmind.memory.terms import query_terms, terms
+from arrowmind.memory.searching.terms import query_terms, terms
 from arrowmind.memory.times import from_microseconds
 
 if TYPE_CHECKING:

@@ -13,16 +13,17 @@ import numpy as np
 
 from arrowmind.consolidate.records import SourceMemory, Tier
 from arrowmind.consolidate.store import KnownFact
-from arrowmind.memory import lifecycle, lifecycle_tables, tables
-from arrowmind.memory.blocks import Filter
 from arrowmind.memory.encoder import embed_texts
+from arrowmind.memory.keeping import lifecycle
 from arrowmind.memory.opening import open_catalogue
-from arrowmind.memory.paths import StorePaths
+from arrowmind.memory.searching.vector_search import nearest
 from arrowmind.memory.session import SessionHolder
 from arrowmind.memory.settings import RecallSettings, StoreSettings
+from arrowmind.memory.storage import lifecycle_tables, tables
+from arrowmind.memory.storage.blocks import Filter
+from arrowmind.memory.storage.paths import StorePaths
+from arrowmind.memory.storage.traits import DEFAULT_NAMESPACE, HAS_TEXT, ORIGINS
 from arrowmind.memory.times import now_microseconds
-from arrowmind.memory.traits import DEFAULT_NAMESPACE, HAS_TEXT, ORIGINS
-from arrowmind.memory.vector_search import nearest
 
 if TYPE_CHECKING:
     import sqlite3
@@ -33,9 +34,9 @@ if TYPE_CHECKING:
     from arrowmind.consolidate.records import Change, DerivedMemory
     from arrowmind.consolidate.store import Wanted
     from arrowmind.memory import MemoryStore, TextEncoder
-    from arrowmind.memory.blocks import Block
-    from arrowmind.memory.rows import Rows
-    from arrowmind.memory.snapshot import Snapshot
+    from arrowmind.memory.storage.blocks import Block
+    from arrowmind.memory.storage.rows import Rows
+    from arrowmind.memory.storage.snapshot import Snapshot
 
     FloatArray = npt.NDArray[np.float32]
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from arrowmind.memory import MemoryStore, Record
-    from arrowmind.memory.attachments import Attachment
+    from arrowmind.memory.storage.attachments import Attachment
 
 __all__ = ["OPERATIONS", "MemoryDesk", "Operation", "UnknownMemoryError"]
 

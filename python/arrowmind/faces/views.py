@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from arrowmind.memory import Hit, Record
-    from arrowmind.memory.links import Link
+    from arrowmind.memory.storage.links import Link
 
 __all__ = ["attachment_uri", "explained", "hit_view", "link_view", "memory_uri", "record_view"]
 

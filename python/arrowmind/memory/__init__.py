@@ -2,28 +2,16 @@
 
 ::
 
-    store       MemoryStore, the facade, on upkeep (copies, files, links) on opened (parts, figures, checks)
-    opening     what must be there; watching: who may do what, what is redacted and logged
-    intake      the way in; drafts: arguments of callers -> what is stored; embedding, encoder: -> vectors
-    media       images and sounds as they come; blobs: their files; attachments: whose they are
-    aligning    how kinds of content go together; calibration: what a cosine says in its space
-    ranked      a recall whose order is learned; store_view: the store as ranking/ sees it
-    recaller    the way out; retrieval: one recall; vector_search and text_search: its legs; fusion
-    catalogue   SQLite, the only commit point; schema: its tables; tables: rows and statements; forking
-    segment     immutable Arrow files with the bulk; rows: their columns; vectors: their codes
-    snapshot    one consistent view of catalogue and segments; blocks, directory: its rows; session
-    lifecycle   derived memories and tiers, and undoing; forgetting, erasing: gone, and all that follows
-    links       the association graph; ranking/: signals and their weights, which know nothing of the store
-    backup      copies in use; transfer, importing: Parquet out and in; sealing, verification: is it whole
-    terms       text -> terms; text_index: tantivy; bm25: what is not indexed yet
-    keeper      work on files under the lock of the store: flushing, compaction, indexing
+    store       what callers see; opened: opening and closing, upkeep: work on the whole
+    searching   the way out: vectors, words, links, and their order; ranking: signals, which know no store
+    intake      the way in: arguments checked, vectors made, memories stored
+    keeping     forgetting, copies, checks, derived memories, and files put in order
+    storage     the catalogue, segments, cold files and blobs; what a reader sees of them
 """
 
 from __future__ import annotations
 
 from arrowmind.memory.encoder import TextEncoder
-from arrowmind.memory.links import Link
-from arrowmind.memory.ranked import Evidence
 from arrowmind.memory.records import (
     CompactionReport,
     Explanation,
@@ -35,7 +23,9 @@ from arrowmind.memory.records import (
     VectorMatch,
     VerifyReport,
 )
+from arrowmind.memory.searching.ranked import Evidence
 from arrowmind.memory.settings import RecallSettings, StoreSettings
+from arrowmind.memory.storage.links import Link
 from arrowmind.memory.store import MemoryStore
 
 __all__ = [

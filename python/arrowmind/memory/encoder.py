@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from arrowmind.errors import InvalidArgumentError
-from arrowmind.memory.spaces import AUDIO, IMAGE, TEXT
+from arrowmind.memory.storage.spaces import AUDIO, IMAGE, TEXT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from arrowmind.config import default_config
 from arrowmind.errors import InvalidArgumentError, MemoryStoreError
-from arrowmind.memory import tables
-from arrowmind.memory.blocks import Filter
 from arrowmind.memory.encoder import Encoders
-from arrowmind.memory.intake import Intake
-from arrowmind.memory.keeper import Keeper
+from arrowmind.memory.intake.receiving import Intake
+from arrowmind.memory.keeping.keeper import Keeper
+from arrowmind.memory.keeping.statistics import collect_stats
+from arrowmind.memory.keeping.verification import verify_store
 from arrowmind.memory.opening import check_encoder, open_catalogue
-from arrowmind.memory.paths import StorePaths
-from arrowmind.memory.recaller import UNKNOWN, Limits, Recaller
+from arrowmind.memory.searching.recaller import UNKNOWN, Limits, Recaller
 from arrowmind.memory.session import SessionHolder
 from arrowmind.memory.settings import configured_recall_settings, configured_store_settings
-from arrowmind.memory.statistics import collect_stats
-from arrowmind.memory.verification import verify_store
+from arrowmind.memory.storage import tables
+from arrowmind.memory.storage.blocks import Filter
+from arrowmind.memory.storage.paths import StorePaths
 from arrowmind.memory.watching import Caller, Watch
 from arrowmind.observe import metrics
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from arrowmind.memory.encoder import AudioEncoder, ImageEncoder, TextEncoder
     from arrowmind.memory.records import StoreStats, VerifyReport
     from arrowmind.memory.settings import RecallSettings, StoreSettings
-    from arrowmind.memory.snapshot import Snapshot
+    from arrowmind.memory.storage.snapshot import Snapshot
 
 
 __all__ = ["OpenedStore"]

@@ -6,13 +6,13 @@ import re
 from typing import TYPE_CHECKING
 
 from arrowmind.errors import InvalidArgumentError, MemoryStoreError
-from arrowmind.memory import tables
-from arrowmind.memory.catalogue import Catalogue
 from arrowmind.memory.encoder import EXTERNAL
-from arrowmind.memory.forking import fork_gate
-from arrowmind.memory.lock import hold_lock
-from arrowmind.memory.schema import create_tables, explained, is_created
-from arrowmind.memory.spaces import TEXT, all_spaces, insert_space
+from arrowmind.memory.storage import tables
+from arrowmind.memory.storage.catalogue import Catalogue
+from arrowmind.memory.storage.forking import fork_gate
+from arrowmind.memory.storage.lock import hold_lock
+from arrowmind.memory.storage.schema import create_tables, explained, is_created
+from arrowmind.memory.storage.spaces import TEXT, all_spaces, insert_space
 
 if TYPE_CHECKING:
     import sqlite3
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from arrowmind.memory.encoder import Encoders, FloatArray, TextEncoder
-    from arrowmind.memory.paths import StorePaths
+    from arrowmind.memory.storage.paths import StorePaths
 
 __all__ = ["check_encoder", "open_catalogue", "settle_home", "settle_space"]
 

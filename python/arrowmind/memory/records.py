@@ -6,13 +6,13 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from arrowmind.memory.traits import DEFAULT_NAMESPACE, ORIGINS
+from arrowmind.memory.storage.traits import DEFAULT_NAMESPACE, ORIGINS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from arrowmind.memory.attachments import Attachment
-    from arrowmind.memory.lifecycle_tables import Derivation
+    from arrowmind.memory.storage.attachments import Attachment
+    from arrowmind.memory.storage.lifecycle_tables import Derivation
 
 __all__ = [
     "CompactionReport",

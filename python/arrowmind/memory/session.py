@@ -6,19 +6,19 @@ import os
 import threading
 from typing import TYPE_CHECKING
 
-from arrowmind.memory.access import AccessLog
-from arrowmind.memory.aligning import load_joint
-from arrowmind.memory.reviving import Reviver
-from arrowmind.memory.snapshot import Snapshot, SnapshotReader
-from arrowmind.memory.text_search import TextSearcher
+from arrowmind.memory.keeping.access import AccessLog
+from arrowmind.memory.searching.aligning import load_joint
+from arrowmind.memory.searching.text_search import TextSearcher
+from arrowmind.memory.storage.reviving import Reviver
+from arrowmind.memory.storage.snapshot import Snapshot, SnapshotReader
 
 if TYPE_CHECKING:
     import sqlite3
 
     from arrowmind.joint import JointEmbedding
-    from arrowmind.memory.catalogue import Catalogue
     from arrowmind.memory.encoder import TextEncoder
-    from arrowmind.memory.paths import StorePaths
+    from arrowmind.memory.storage.catalogue import Catalogue
+    from arrowmind.memory.storage.paths import StorePaths
 
 __all__ = ["Session", "SessionHolder"]
 

@@ -7,15 +7,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from arrowmind.errors import InvalidArgumentError
-from arrowmind.memory import tables
-from arrowmind.memory.aligning import joint_rows
-from arrowmind.memory.blobs import read_blob
-from arrowmind.memory.drafts import check_ids, check_top_k, clean_text, make_drafts
-from arrowmind.memory.forgetting import forget
-from arrowmind.memory.lifecycle_tables import derived_from
-from arrowmind.memory.questions import Asked
-from arrowmind.memory.recaller import Limits
-from arrowmind.memory.traits import ORIGINS
+from arrowmind.memory.intake.drafts import check_ids, check_top_k, clean_text, make_drafts
+from arrowmind.memory.keeping.forgetting import forget
+from arrowmind.memory.searching.aligning import joint_rows
+from arrowmind.memory.searching.questions import Asked
+from arrowmind.memory.searching.recaller import Limits
+from arrowmind.memory.storage import tables
+from arrowmind.memory.storage.blobs import read_blob
+from arrowmind.memory.storage.lifecycle_tables import derived_from
+from arrowmind.memory.storage.traits import ORIGINS
 from arrowmind.observe import metrics, no_progress
 
 if TYPE_CHECKING:
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from arrowmind.memory.attachments import Attachment
-    from arrowmind.memory.links import Link
-    from arrowmind.memory.ranked import Evidence
     from arrowmind.memory.records import Hit, Record
+    from arrowmind.memory.searching.ranked import Evidence
+    from arrowmind.memory.storage.attachments import Attachment
+    from arrowmind.memory.storage.links import Link
     from arrowmind.memory.times import Moment
     from arrowmind.observe import Progress
     from arrowmind.privacy import Receipt
@@ -363,7 +363,7 @@ class MemoryStore(Upkeep):
         Raises:
             MemoryStoreError: some bytes are still there, as another process holds an old file.
         """
-        from arrowmind.memory.erasing import bytes_of, testify  # noqa: PLC0415  needs what recall does not
+        from arrowmind.memory.keeping.erasing import bytes_of, testify  # noqa: PLC0415  needs what recall does not
 
         self._check_open()
         self._watch.allow("forget")

@@ -7,22 +7,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from arrowmind.errors import InvalidArgumentError
-from arrowmind.memory import tables
-from arrowmind.memory.aligning import align
-from arrowmind.memory.backup import back_up
-from arrowmind.memory.importing import Door, import_export
-from arrowmind.memory.lifecycle import Lifecycle
+from arrowmind.memory.keeping.backup import back_up
+from arrowmind.memory.keeping.importing import Door, import_export
+from arrowmind.memory.keeping.lifecycle import Lifecycle
+from arrowmind.memory.keeping.transfer import export_store
 from arrowmind.memory.opened import OpenedStore
-from arrowmind.memory.recaller import Limits
-from arrowmind.memory.transfer import export_store
+from arrowmind.memory.searching.aligning import align
+from arrowmind.memory.searching.recaller import Limits
+from arrowmind.memory.storage import tables
 from arrowmind.observe import no_progress
 
 if TYPE_CHECKING:
     import os
 
-    from arrowmind.memory.aligning import AlignmentReport
+    from arrowmind.memory.keeping.transfer import Exported
     from arrowmind.memory.records import CompactionReport, Record, Settlement
-    from arrowmind.memory.transfer import Exported
+    from arrowmind.memory.searching.aligning import AlignmentReport
     from arrowmind.observe import Progress
 
 __all__ = ["Upkeep"]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from arrowmind.config import PrivacySettings
-    from arrowmind.memory.drafts import Draft
+    from arrowmind.memory.intake.drafts import Draft
     from arrowmind.privacy import Privacy
 
 __all__ = ["Caller", "Watch"]

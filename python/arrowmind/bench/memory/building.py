@@ -11,9 +11,9 @@ import numpy as np
 from arrowmind.bench.memory.crowd import CHUNK
 from arrowmind.errors import ConfigurationError
 from arrowmind.memory import MemoryStore
-from arrowmind.memory.catalogue import Catalogue
-from arrowmind.memory.links import add_links, linked_to, set_linked_to
-from arrowmind.memory.paths import StorePaths
+from arrowmind.memory.storage.catalogue import Catalogue
+from arrowmind.memory.storage.links import add_links, linked_to, set_linked_to
+from arrowmind.memory.storage.paths import StorePaths
 from arrowmind.memory.times import now_microseconds
 
 if TYPE_CHECKING:

@@ -13,13 +13,13 @@ from arrowmind.bench.memory.crowd import CHUNK, Crowd
 from arrowmind.bench.statistics import latency
 from arrowmind.bench.targets import Verdict
 from arrowmind.memory import MemoryStore, RecallSettings
-from arrowmind.memory.blocks import Filter
-from arrowmind.memory.catalogue import Catalogue
-from arrowmind.memory.paths import StorePaths
+from arrowmind.memory.searching.terms import query_terms
+from arrowmind.memory.searching.vector_search import nearest
 from arrowmind.memory.session import Session
-from arrowmind.memory.terms import query_terms
+from arrowmind.memory.storage.blocks import Filter
+from arrowmind.memory.storage.catalogue import Catalogue
+from arrowmind.memory.storage.paths import StorePaths
 from arrowmind.memory.times import now_microseconds
-from arrowmind.memory.vector_search import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from arrowmind.memory import TextEncoder
-    from arrowmind.memory.snapshot import Snapshot
+    from arrowmind.memory.storage.snapshot import Snapshot
     from arrowmind.observe import Progress
 
     FloatArray = npt.NDArray[np.float32]

@@ -26,7 +26,7 @@ from arrowmind.consolidate.opening import open_consolidator, pressure_of, schedu
 from arrowmind.consolidate.schedule import Daemon, give_way
 from arrowmind.consolidate.wiring import StoreView
 from arrowmind.errors import InvalidArgumentError
-from arrowmind.memory.paths import size_of
+from arrowmind.memory.storage.paths import size_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

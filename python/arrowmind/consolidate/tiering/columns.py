@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from arrowmind.memory.terms import terms
+from arrowmind.memory.searching.terms import terms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -19,7 +19,7 @@ from arrowmind.columnar.row_blocks import pack_block, unpack_block
 from arrowmind.consolidate.records import SourceMemory
 from arrowmind.consolidate.summarising import Task
 from arrowmind.errors import InvalidArgumentError, MemoryStoreError
-from arrowmind.memory.vectors import quantise, query_bits, row_bytes, sign_codes
+from arrowmind.memory.storage.vectors import quantise, query_bits, row_bytes, sign_codes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from arrowmind.memory.ranking.dates import find_spans
-from arrowmind.memory.terms import query_terms
+from arrowmind.memory.searching.terms import query_terms
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -1,0 +1,115 @@
+"""Copies a store while it is in use."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sqlite3
+from typing import TYPE_CHECKING
+
+from arrowmind.errors import MemoryStoreError
+from arrowmind.memory.steps import reached
+from arrowmind.memory.storage import tables
+from arrowmind.memory.storage.attachments import all_blobs
+from arrowmind.memory.storage.forking import fork_gate
+from arrowmind.memory.storage.lock import hold_lock
+from arrowmind.memory.storage.paths import StorePaths
+from arrowmind.memory.storage.schema import explained
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from arrowmind.memory.storage.catalogue import Catalogue
+    from arrowmind.observe import Progress
+
+__all__ = ["back_up"]
+
+_PAGES = 256
+
+
+def back_up(
+    catalogue: Catalogue, paths: StorePaths, target: Path, busy_seconds: float, progress: Progress
+) -> int:
+    """Copies the store to a new folder, as it is at one moment; others go on reading and remembering.
+
+    The catalogue is copied first, and segments and blobs that the copy names while the lock of the store
+    keeps them from being removed. The text index is left out: it is built again by the first recall. The
+    folder appears under its name when it is complete.
+
+    Returns:
+        Bytes of the copy.
+
+    Raises:
+        MemoryStoreError: the target is there already, or cannot be written.
+    """
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        if target.exists():
+            raise MemoryStoreError(f"{target}: is there already; choose a new folder")
+        shutil.rmtree(part, ignore_errors=True)
+        copy = StorePaths(part)
+        copy.make()
+        with hold_lock(paths.lock, busy_seconds):
+            _copy_catalogue(catalogue, copy)
+            reached("backup.catalogue")
+            size = _copy_files(paths, copy, progress)
+        if paths.privacy.is_dir():
+            shutil.copytree(paths.privacy, copy.privacy)
+        _sync(part)
+        part.rename(target)
+        _sync(target.parent)
+    except (OSError, sqlite3.Error) as error:
+        raise MemoryStoreError(f"{target}: the copy cannot be written: {error}; free some space") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return size
+
+
+def _copy_catalogue(catalogue: Catalogue, copy: StorePaths) -> None:
+    with catalogue.connection() as source, contextlib.closing(sqlite3.connect(copy.catalogue)) as db:
+        source.backup(db, pages=_PAGES)
+        # The index stays behind.
+        db.execute("UPDATE segment SET indexed = 0")
+        db.execute("DELETE FROM text_index")
+        db.commit()
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    _sync(copy.catalogue)
+
+
+def _copy_files(paths: StorePaths, copy: StorePaths, progress: Progress) -> int:
+    named = list(_named(paths, copy))
+    total, done = sum(size for _, _, size in named), 0
+    for source, target, size in named:
+        shutil.copyfile(source, target)
+        if target.stat().st_size != size:
+            raise MemoryStoreError(f"{source}: has not the size it should have; verify the store")
+        _sync(target)
+        done += size
+        progress(done, total, "bytes")
+    for folder in (copy.segments, copy.blobs):
+        _sync(folder)
+    return total + copy.catalogue.stat().st_size
+
+
+def _named(paths: StorePaths, copy: StorePaths) -> Iterator[tuple[Path, Path, int]]:
+    """What the copied catalogue names: from where, to where, bytes."""
+    with (
+        fork_gate.connection_in_use(),
+        explained(copy.catalogue),
+        contextlib.closing(sqlite3.connect(copy.catalogue)) as db,
+    ):
+        segments, blobs = tables.segments(db), all_blobs(db)
+    for segment in segments:
+        yield paths.segments / segment.name, copy.segments / segment.name, segment.bytes
+    for name, size in blobs.items():
+        yield paths.blobs / name, copy.blobs / name, size
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

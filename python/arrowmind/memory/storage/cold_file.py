@@ -1,0 +1,286 @@
+"""Cold memories in a file: one-bit codes that are searched, everything else in compressed blocks.
+
+An Arrow file whose rows are parts: a dictionary, columns of numbers, the codes, and blocks of texts. Vectors
+are left out: an encoder is deterministic, so a memory that comes back is encoded again. The format is
+docs/formats/cold-blocks.md.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from arrowmind.columnar import ArrowFile, ArrowWriter, Field, publish
+from arrowmind.columnar.row_blocks import MAX_DICTIONARY_BYTES, pack_block, unpack_block
+from arrowmind.errors import MemoryStoreError, OptimizationError, StorageError
+from arrowmind.memory.steps import reached
+from arrowmind.memory.storage.segment import file_checksum
+from arrowmind.memory.storage.tables import COLD_SUFFIX, SegmentRow
+from arrowmind.memory.storage.vectors import ROTATION_SEED, row_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from arrowmind.memory.storage.segment import SegmentWriter
+
+    IntArray = npt.NDArray[np.int64]
+    ByteArray = npt.NDArray[np.uint8]
+
+__all__ = ["MAX_COLD_BYTES", "NUMBERS", "ColdContent", "ColdFile", "ColdTexts", "write_cold"]
+
+_FORMAT = "arrowmind.cold-memories"
+_VERSION = "2"
+_FIELDS = [
+    Field("part", "utf8"),
+    Field("rows", "int32"),
+    Field("data", "binary"),
+]
+NUMBERS = (
+    *("id", "timestamp", "expires", "category", "namespace"),
+    *("origin", "trust", "presence", "windows"),
+)
+"""Numbers of a cold memory; ``windows`` is how many codes it has."""
+
+MAX_COLD_BYTES = 16 << 20
+"""Text and metadata of a memory that may be cold: a block has at most 64 MiB."""
+
+# With fewer rows in a block they share less, with more one of them costs more to read.
+_BLOCK_ROWS = 64
+_BLOCK_BYTES = 256 << 10
+_FACT_ROWS = 16_384
+# A dictionary is worth it as long as it is not much of the whole.
+_DICTIONARY_SHARE = 4
+_CACHED_BLOCKS = 512
+
+
+@dataclass(frozen=True)
+class ColdContent:
+    """Memories on their way into a cold file, by ascending id.
+
+    Attributes:
+        numbers: int64 [n] for each of `NUMBERS`.
+        texts: UTF-8 [n].
+        metadata: JSON in UTF-8 [n], empty for none.
+        signs: uint8 [vectors, bytes], the codes of each memory behind each other.
+    """
+
+    numbers: dict[str, IntArray]
+    texts: Sequence[bytes]
+    metadata: Sequence[bytes]
+    signs: ByteArray
+
+
+def write_cold(writer: SegmentWriter, content: ColdContent) -> SegmentRow:
+    """Publishes a cold file; it becomes part of the store when the catalogue names it.
+
+    Args:
+        writer: knows the folder, the store and the space.
+        content: at least one memory.
+
+    Returns:
+        What the catalogue notes; the id is 0.
+
+    Raises:
+        MemoryStoreError: there is no room, or the folder cannot be written.
+    """
+    ids = content.numbers["id"]
+    path = writer.folder / f"{secrets.token_hex(8)}{COLD_SUFFIX}"
+    parts = list(_parts(content))
+    metadata = {
+        "arrowmind.format": _FORMAT,
+        "arrowmind.version": _VERSION,
+        "arrowmind.store": writer.store,
+        "arrowmind.encoder": writer.space.encoder,
+        "arrowmind.dimension": str(writer.space.dimension),
+        "arrowmind.rotation_seed": str(ROTATION_SEED),
+    }
+    try:
+        with publish(path) as file, ArrowWriter(file, _FIELDS, metadata) as arrow:
+            arrow.write_batch(
+                {
+                    "part": [name for name, _, _ in parts],
+                    "rows": np.array([rows for _, rows, _ in parts], dtype=np.int32),
+                    "data": [data for _, _, data in parts],
+                }
+            )
+        reached("cold.published")
+        size, checksum = path.stat().st_size, file_checksum(path)
+    except (StorageError, OSError) as error:
+        raise MemoryStoreError(f"cold memories {path} cannot be written: {error}") from error
+    counts = (len(ids), len(content.signs), int(ids[0]), int(ids[-1]))
+    return SegmentRow(0, path.name, *counts, size, checksum, 0, writer.space.id)
+
+
+def _parts(content: ColdContent) -> Iterator[tuple[str, int, bytes]]:
+    """Name, rows and bytes of each part."""
+    dictionary = _dictionary(content.texts)
+    yield "dictionary", 1, pack_block([dictionary])
+    ids = content.numbers["id"]
+    for start in range(0, len(ids), _FACT_ROWS):
+        rows = slice(start, start + _FACT_ROWS)
+        planes = [_planes(content.numbers[name][rows]) for name in NUMBERS]
+        yield "numbers", len(ids[rows]), pack_block(planes, "zlib")
+    yield "signs", len(content.signs), np.ascontiguousarray(content.signs).tobytes()
+    for start, end in _blocks(content):
+        both = [*content.texts[start:end], *content.metadata[start:end]]
+        yield "texts", end - start, pack_block(both, "dictionary", dictionary)
+
+
+def _dictionary(texts: Sequence[bytes]) -> bytes:
+    """Texts from all over."""
+    total = sum(map(len, texts))
+    wanted = min(MAX_DICTIONARY_BYTES, total // _DICTIONARY_SHARE)
+    step = max(1, total // max(wanted, 1))
+    return b"".join(text[:1024] for text in texts[::step])[:wanted]
+
+
+def _blocks(content: ColdContent) -> Iterator[tuple[int, int]]:
+    """Where blocks of texts begin and end."""
+    start = size = 0
+    for row, (text, metadata) in enumerate(zip(content.texts, content.metadata, strict=True)):
+        size += len(text) + len(metadata)
+        if row > start and (row - start == _BLOCK_ROWS or size > _BLOCK_BYTES):
+            yield start, row
+            start, size = row, len(text) + len(metadata)
+    yield start, len(content.texts)
+
+
+def _planes(values: IntArray) -> bytes:
+    """Differences, the lowest bytes of all first: the high bytes of small differences are all alike."""
+    differences = np.diff(values, prepend=np.int64(0)).astype("<i8")
+    data: bytes = np.frombuffer(differences.tobytes(), np.uint8).reshape(-1, 8).T.tobytes()
+    return data
+
+
+def _values(planes: bytes) -> IntArray:
+    differences = np.frombuffer(np.frombuffer(planes, np.uint8).reshape(8, -1).T.tobytes(), dtype="<i8")
+    return np.cumsum(differences.astype(np.int64))
+
+
+class ColdTexts:
+    """Texts and metadata of cold memories, read block by block; the last blocks are kept."""
+
+    def __init__(self, blocks: Sequence[ByteArray], ends: IntArray, dictionary: bytes, name: str) -> None:
+        """Takes blocks as they lie in the file.
+
+        Args:
+            blocks: compressed.
+            ends: memories of each block and those before it.
+            dictionary: that they were made with.
+            name: of the file, for errors.
+        """
+        self._blocks, self._ends, self._dictionary, self._name = blocks, ends, dictionary, name
+        self._read: OrderedDict[int, list[bytes]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def pair(self, number: int) -> tuple[bytes, bytes]:
+        """Text and metadata of a memory, counted from 0.
+
+        Raises:
+            MemoryStoreError: its block is damaged.
+        """
+        block = int(np.searchsorted(self._ends, number, side="right"))
+        rows = self._rows(block)
+        count = len(rows) // 2
+        place = number - (int(self._ends[block]) - count)
+        return rows[place], rows[count + place]
+
+    def _rows(self, block: int) -> list[bytes]:
+        with self._lock:
+            if block in self._read:
+                self._read.move_to_end(block)
+                return self._read[block]
+        rows = unpack_block(bytes(self._blocks[block]), f"{self._name}: block {block}", self._dictionary)
+        before = int(self._ends[block - 1]) if block else 0
+        if len(rows) != 2 * (int(self._ends[block]) - before):
+            raise MemoryStoreError(f"{self._name}: block {block} does not hold the memories that it should")
+        with self._lock:
+            self._read[block] = rows
+            if len(self._read) > _CACHED_BLOCKS:
+                self._read.popitem(last=False)
+        return rows
+
+
+class ColdFile:
+    """A mapped file of cold memories.
+
+    Attributes:
+        numbers: int64 [n] for each of `NUMBERS`.
+        signs: uint8 [vectors, bytes], mapped.
+        texts: of all memories.
+    """
+
+    numbers: dict[str, IntArray]
+    signs: ByteArray
+    texts: ColdTexts
+
+    def __init__(self, path: Path, expected: SegmentRow, dimension: int) -> None:
+        """Maps the file and reads its numbers.
+
+        Raises:
+            FileNotFoundError: it is gone, as after a compaction by another process.
+            MemoryStoreError: it is damaged or not what the catalogue says.
+        """
+        size = path.stat().st_size
+        try:
+            if size != expected.bytes:
+                raise MemoryStoreError(f"has {size} bytes, the catalogue says {expected.bytes}")
+            self._read(ArrowFile.open(path), path.name, dimension)
+            found = (len(self.numbers["id"]), len(self.signs))
+            if found != (expected.records, expected.vectors):
+                raise MemoryStoreError(
+                    f"has {found[0]} memories with {found[1]} vectors, the catalogue says {expected.records} "
+                    f"with {expected.vectors}"
+                )
+        except (OptimizationError, ValueError, KeyError) as error:
+            if not path.exists():
+                raise FileNotFoundError(path) from error
+            raise MemoryStoreError(
+                f"cold memories {path} cannot be used: {error}; restore the store from a backup"
+            ) from error
+
+    def _read(self, file: ArrowFile, name: str, dimension: int) -> None:
+        facts = file.metadata
+        version = facts.get("arrowmind.version", "")
+        if facts.get("arrowmind.format") != _FORMAT or version != _VERSION:
+            raise MemoryStoreError(f"is no file of cold memories of version {_VERSION} (has {version!r})")
+        if facts["arrowmind.dimension"] != str(dimension):
+            raise MemoryStoreError(f"has dimension {facts['arrowmind.dimension']}, the store has {dimension}")
+        batch = file.batch(0)
+        names, counts, data = batch.strings("part"), batch.numbers("rows"), batch.binary("data")
+
+        def parts(wanted: str) -> list[tuple[int, Any]]:
+            return [(int(counts[i]), data[i]) for i, part in enumerate(names) if part == wanted]
+
+        ((_, packed),) = parts("dictionary")
+        (dictionary,) = unpack_block(bytes(packed), name)
+        self.numbers = _joined([_table(count, bytes(part), name) for count, part in parts("numbers")])
+        ((vectors, signs),) = parts("signs")
+        width = row_bytes(dimension)
+        if signs.size != vectors * width or int(self.numbers["windows"].sum()) != vectors:
+            raise MemoryStoreError(f"{name}: has {signs.size} bytes of codes for {vectors} vectors")
+        self.signs = signs.reshape(vectors, width)
+        texts = parts("texts")
+        ends = np.cumsum([count for count, _ in texts])
+        if not texts or int(ends[-1]) != len(self.numbers["id"]):
+            raise MemoryStoreError(f"{name}: has texts of other memories")
+        self.texts = ColdTexts([part for _, part in texts], ends, dictionary, name)
+
+
+def _table(count: int, data: bytes, name: str) -> dict[str, IntArray]:
+    planes = unpack_block(data, name)
+    if len(planes) != len(NUMBERS) or any(len(plane) != 8 * count for plane in planes):
+        raise MemoryStoreError(f"{name}: does not hold the numbers of {count} memories")
+    return {column: _values(plane) for column, plane in zip(NUMBERS, planes, strict=True)}
+
+
+def _joined(tables: Sequence[dict[str, IntArray]]) -> dict[str, IntArray]:
+    return {name: np.concatenate([table[name] for table in tables]) for name in NUMBERS}

@@ -1,0 +1,199 @@
+"""Rows of cold memories: searched by their codes; the best are encoded again and ranked by that."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from arrowmind import _native
+from arrowmind.memory.storage.cold_file import ColdFile
+from arrowmind.memory.storage.rows import TRAITS, Rows
+from arrowmind.memory.storage.segment import open_segment
+from arrowmind.memory.storage.vectors import (
+    estimated_cosines,
+    estimated_vectors,
+    query_bits,
+    row_bytes,
+    sign_codes,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from arrowmind.memory.settings import RecallSettings
+    from arrowmind.memory.storage.cold_file import ColdTexts
+    from arrowmind.memory.storage.reviving import Reviver
+    from arrowmind.memory.storage.tables import SegmentRow
+
+    FloatArray = npt.NDArray[np.float32]
+    IntArray = npt.NDArray[np.int64]
+    Chosen = npt.NDArray[np.integer[Any]]
+
+__all__ = ["ColdRows", "open_rows"]
+
+_CHUNK = 1024
+# Signs that may differ between a vector and what is encoded anew: an encoder at another precision flips few.
+_MOST_FLIPPED = 0.15
+_TRAIT_COLUMNS = dict(zip(TRAITS, ("category", "namespace", "origin", "trust", "presence"), strict=True))
+
+
+@dataclass(frozen=True)
+class _Column:
+    """Texts or metadata by row; rows of later windows have none."""
+
+    texts: ColdTexts
+    windows: npt.NDArray[np.int32]
+    numbers: IntArray
+    which: int
+
+    def __len__(self) -> int:
+        return len(self.windows)
+
+    def __getitem__(self, row: int, /) -> bytes:
+        if self.windows[row]:
+            return b""
+        return self.texts.pair(int(self.numbers[row]))[self.which]
+
+
+@dataclass(frozen=True)
+class ColdRows(Rows):
+    """Rows without INT8 vectors: ``codes`` is empty, ``scales`` are 1.
+
+    Attributes:
+        dimension: of the vectors that there were.
+        reviver: makes them again; None leaves it at estimates.
+    """
+
+    dimension: int = 0
+    reviver: Reviver | None = field(default=None, compare=False)
+
+    @property
+    def is_cold(self) -> bool:
+        """It is."""
+        return True
+
+    @property
+    def _signs(self) -> npt.NDArray[np.uint8]:
+        return self.signs if self.signs is not None else np.empty((0, row_bytes(self.dimension)), np.uint8)
+
+    @cached_property
+    def _numbers(self) -> IntArray:
+        """Which of the memories each row belongs to, counted from 0."""
+        numbers: IntArray = np.cumsum(self.windows == 0) - 1
+        return numbers
+
+    def _is_sound(self, row: int, checksum: int) -> bool:
+        """Blocks have checksums of their own."""
+        del row, checksum
+        return True
+
+    def cosines(self, query: FloatArray, chosen: Chosen, finalists: int = 0) -> FloatArray:
+        """Estimates; of the best as many as ``finalists`` are encoded again."""
+        found = estimated_cosines(self._signs[chosen], query)
+        if finalists and len(found) and self.reviver is not None and self.reviver.is_able:
+            best = np.argsort(-found, kind="stable")[:finalists]
+            rows = np.asarray(chosen)[best]
+            codes, scales = self.revived(rows)
+            exact = _native.scan_dot(codes, scales, query)
+            found[best] = np.where(scales > 0, exact, found[best])
+        return found
+
+    def best(
+        self, query: FloatArray, count: int, excluded: npt.NDArray[np.uint8] | None, search: RecallSettings
+    ) -> tuple[npt.NDArray[np.uint32], FloatArray]:
+        """The rows with the highest cosines: one-bit codes choose, estimates rank, the best are revived."""
+        wanted = search.oversample * count
+        bits, threads = query_bits(query), search.threads
+        near, _ = _native.scan_top_bits(self._signs, bits, wanted, excluded=excluded, threads=threads)
+        near = np.sort(near)
+        cosines = self.cosines(query, near, search.cold_finalists)
+        order = np.argsort(-cosines, kind="stable")[:count]
+        return near[order], cosines[order]
+
+    def vectors(self, chosen: Chosen) -> FloatArray:
+        """Of length 1, as near as the codes tell."""
+        return estimated_vectors(self._signs[chosen], self.dimension)
+
+    def stored_vectors(self, chosen: Chosen) -> tuple[npt.NDArray[np.int8], FloatArray]:
+        """Those that were, made again."""
+        parts = [self.revived(chosen[i : i + _CHUNK]) for i in range(0, max(len(chosen), 1), _CHUNK)]
+        return np.concatenate([codes for codes, _ in parts]), np.concatenate([scales for _, scales in parts])
+
+    def held_bytes(self, row: int) -> bytes:
+        """The code."""
+        return bytes(self._signs[row])
+
+    def revived(self, chosen: Chosen) -> tuple[npt.NDArray[np.int8], FloatArray]:
+        """Vectors made again: codes int8 [n, dimension], scales float32 [n].
+
+        A scale of 0 stands for one that cannot be made again: without an encoder, or where the text now gives
+        another vector.
+        """
+        codes = np.zeros((len(chosen), self.dimension), np.int8)
+        scales = np.zeros(len(chosen), np.float32)
+        if self.reviver is None or not self.reviver.is_able:
+            return codes, scales
+        numbers = self._numbers[chosen]
+        unique = np.unique(numbers).tolist()
+        firsts = self.first_rows[unique].tolist()
+        row_of = dict(zip(unique, firsts, strict=True))
+        made = self.reviver.kept_vectors(self.name, unique, lambda number: self.text(row_of[number]))
+        vectors = dict(zip(unique, made, strict=True))
+        pairs = zip(numbers.tolist(), np.asarray(chosen).tolist(), strict=True)
+        for place, (number, row) in enumerate(pairs):
+            new, lengths = vectors[number]
+            if new.shape == (self.window_count(row_of[number]), self.dimension):
+                codes[place], scales[place] = new[row - row_of[number]], lengths[row - row_of[number]]
+        flipped = np.unpackbits(sign_codes(codes) ^ self._signs[chosen], axis=1).sum(axis=1)
+        scales[flipped > _MOST_FLIPPED * self.dimension] = 0.0
+        return codes, scales
+
+
+def open_rows(path: Path, expected: SegmentRow, dimension: int, reviver: Reviver | None = None) -> list[Rows]:
+    """Maps a segment, cold or not.
+
+    Args:
+        path: of the file.
+        expected: what the catalogue says of it.
+        dimension: of the vectors.
+        reviver: makes vectors of cold memories again.
+
+    Raises:
+        FileNotFoundError: the file is gone, as after a compaction by another process.
+        MemoryStoreError: it is damaged or not what the catalogue says.
+    """
+    if not expected.is_cold:
+        return open_segment(path, expected, dimension)
+    file = ColdFile(path, expected, dimension)
+    counts = file.numbers["windows"]
+    total = len(file.signs)
+    ends = np.cumsum(counts)
+    windows = (np.arange(total) - np.repeat(ends - counts, counts)).astype(np.int32)
+    numbers = np.repeat(np.arange(len(counts)), counts)
+    texts, metadata = (_Column(file.texts, windows, numbers, which) for which in (0, 1))
+    traits: dict[str, Any] = {
+        name: np.repeat(file.numbers[column].astype(TRAITS[name]), counts)
+        for name, column in _TRAIT_COLUMNS.items()
+    }
+    rows = ColdRows(
+        ids=np.repeat(file.numbers["id"], counts),
+        windows=windows,
+        timestamps=np.repeat(file.numbers["timestamp"], counts),
+        expires=np.repeat(file.numbers["expires"], counts),
+        texts=texts,
+        metadata=metadata,
+        checksums=np.zeros(total, dtype=np.uint32),
+        codes=np.empty((0, dimension), dtype=np.int8),
+        scales=np.ones(total, dtype=np.float32),
+        signs=file.signs,
+        name=path.name,
+        dimension=dimension,
+        reviver=reviver,
+        **traits,
+    )
+    return [rows]
