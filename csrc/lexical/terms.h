@@ -7,8 +7,8 @@
 #include <string_view>
 #include <vector>
 
-// Terms of texts, as `arrowmind.memory.searching.terms` makes them, for texts of Latin words alone; that module is the
-// oracle. A recall reads the words of hundreds of texts, which takes it milliseconds in Python.
+// Terms of texts, as `arrowmind.memory.searching.terms` makes them, for texts of Latin words alone; that
+// module is the oracle. A recall reads the words of hundreds of texts, which takes it milliseconds in Python.
 namespace arrowmind::lexical {
 
 // Counts how often texts hold given terms.
