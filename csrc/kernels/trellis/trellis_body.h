@@ -9,9 +9,11 @@
 #include "kernels/simd/f32x16.h"
 #include "kernels/trellis/trellis.h"
 
-namespace arrowmind::trellis::ARROWMIND_ISA {
+namespace arrowmind::ARROWMIND_ISA {
 
-using namespace arrowmind::ARROWMIND_ISA;
+using trellis::kLanes;
+using trellis::kStride;
+using trellis::Params;
 
 template <class Tables>
 class Search {
@@ -133,4 +135,4 @@ inline void search_rows(const Params& p) {
   }
 }
 
-}  // namespace arrowmind::trellis::ARROWMIND_ISA
+}  // namespace arrowmind::ARROWMIND_ISA
