@@ -43,7 +43,8 @@ class FakeWorker:
         self.close()
 
     def _prepare(self):
-        return {"bytes": 1000, "cold_script": f"script of {self.job.name}"}
+        fallbacks = ["bench: pairs instead of fours"] if self.job.name == OURS else []
+        return {"bytes": 1000, "cold_script": f"script of {self.job.name}", "fallbacks": fallbacks}
 
     def _open(self):
         return {"seconds": 0.5}
@@ -101,6 +102,7 @@ def test_models_are_prepared_in_other_processes_than_are_measured(tmp_path):
 def test_what_is_kept(tmp_path):
     lane = run(tmp_path, OURS, REFERENCE, rounds=4, latency_rounds=2, cold_starts=3, neighbour_rounds=2)[OURS]
     assert (lane.error, lane.weights_bytes, lane.open_seconds) == (None, 1000, 0.5)
+    assert lane.to_dict(sentences=2, tokens=7)["fallbacks"] == ["bench: pairs instead of fours"]
     assert (len(lane.rounds), len(lane.cpu_rounds), len(lane.cold)) == (4, 4, 3)
     assert (len(lane.short), len(lane.long)) == (2 * 40, 2 * 15)
     assert lane.setting == {"batch": 8, "callers": 1}

@@ -42,6 +42,7 @@ def test_a_contender_from_preparation_to_vectors(job, texts, tmp_path):
     prepared = worker.handle({"do": "prepare"})
     assert prepared["bytes"] == (job.cache / job.name / "weights.arrow").stat().st_size
     assert "ArrowEngine" in prepared["cold_script"]
+    assert isinstance(prepared["fallbacks"], list)
     assert worker.handle({"do": "open"})["seconds"] > 0
     assert worker.handle({"do": "texts", "path": texts}) == {"counts": {"all": 2, "tuning": 1}}
     out = tmp_path / "v.npy"

@@ -128,8 +128,8 @@ class FakeStore:
             return tuple(made)
 
     def _insert(self, db, memory):
-        assert memory.vector is not None
-        assert memory.quotes
+        if memory.vector is None or not memory.quotes:
+            raise MemoryStoreError(f"a derived memory without a vector or quotes: {memory.text!r}")
         return db.execute(
             "INSERT INTO memory (text, timestamp, access, tier, namespace, made_by, valid_from, valid_to, "
             "quotes, replaces) VALUES (?, ?, 0, 0, ?, ?, ?, ?, ?, ?)",

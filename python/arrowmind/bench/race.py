@@ -51,6 +51,7 @@ class Lane:
     precision: str
     error: str | None = None
     weights_bytes: int = 0
+    fallbacks: list[str] = field(default_factory=list)
     cold: list[dict[str, float]] = field(default_factory=list)
     open_seconds: float = 0.0
     setting: dict[str, int] = field(default_factory=dict)
@@ -167,6 +168,9 @@ def _renew(race: _Race, stack: ExitStack) -> None:
 def _prepare(lane: Lane, worker: WorkerProcess, scripts: dict[str, str]) -> None:
     reply = worker.ask("prepare")
     lane.weights_bytes, scripts[lane.name] = reply["bytes"], reply["cold_script"]
+    lane.fallbacks = reply["fallbacks"]
+    for fallback in lane.fallbacks:
+        _log.warning("contender fell back", contender=lane.name, reason=fallback)
 
 
 def _cold(lane: Lane, worker: WorkerProcess, scripts: dict[str, str], workload: Workload) -> None:

@@ -19,6 +19,7 @@ import numpy as np
 
 from arrowmind.bench.contenders import contender
 from arrowmind.bench.contenders.base import Job, Session, Setting
+from arrowmind.observe.metrics import fallback_events
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,6 +58,7 @@ class Worker:
         return {
             "bytes": self._module.model_bytes(self._job),
             "cold_script": self._module.cold_script(self._job),
+            "fallbacks": [": ".join(event) for event in fallback_events.values()],
         }
 
     def _open(self, _: Request) -> Reply:
