@@ -127,3 +127,26 @@ def test_the_daemon_stops_when_told(call, store, tmp_path):
     finally:
         process.kill()
         process.communicate()
+
+
+def test_a_program_of_its_own_runs_apart(store, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "arrowmind", "consolidate", *store, *ANY, "--dry-run"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(PACKAGE)},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("1 groups of 3 memories") == 1
+    missing = subprocess.run(
+        [sys.executable, "-m", "arrowmind", "consolidate", "--store", "none", "--dry-run"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(PACKAGE)},
+        check=False,
+    )
+    assert missing.returncode == 1
+    assert missing.stderr.count("holds no memory store") == 1

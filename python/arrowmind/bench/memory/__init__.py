@@ -10,6 +10,7 @@
     crowd           a great many memories, the same on every run
     building        the store of them, built further where it was cut off
     large           how long recall takes among them
+    beside          how long it waits while another process consolidates
     tuning          weights learned on the other conversations
     report          tables
     targets         the numbers we hold ourselves to

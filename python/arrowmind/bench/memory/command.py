@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import tempfile
 import time
 from contextlib import closing
@@ -16,7 +17,7 @@ from arrowmind.bench.results import write_result
 from arrowmind.observe import configure_logging
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from arrowmind.bench.memory.conversations import Conversation
     from arrowmind.bench.targets import Verdict
@@ -40,8 +41,8 @@ def main(words: Sequence[str]) -> int:
     configure_logging("warning")
     parser = _parser()
     options = parser.parse_args(list(words))
-    if options.locomo is options.mixed is options.large is None:
-        parser.error("give --locomo, --mixed or --large")
+    if options.locomo is options.mixed is options.large is options.beside is None:
+        parser.error("give --locomo, --mixed, --large or --beside")
     return _run(options)
 
 
@@ -51,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--locomo", type=Path, help="folder or file of LoCoMo conversations")
     add("--mixed", type=int, metavar="N", help="N memories of text, image and sound by synthetic encoders")
     add("--large", type=int, metavar="N", help="N memories of text in a store that stays in --cache")
+    add("--beside", type=Path, metavar="LOCOMO", help="recall of conversations while `consolidate` works")
     add("--threads", type=int, default=2, help="threads of a recall with --large (default: 2)")
     add("--model", type=Path, help="model folder of the encoder (default: all-MiniLM-L6-v2 in INT8)")
     add("--source", type=Path, help="Hugging Face folder to make it from")
@@ -65,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
 def _run(options: argparse.Namespace) -> int:
     from arrowmind import ArrowEngine  # noqa: PLC0415  not needed for --help
     from arrowmind.bench.hardware import hardware_record  # noqa: PLC0415
+    from arrowmind.bench.memory.beside import judge_beside, measure_beside  # noqa: PLC0415
     from arrowmind.bench.memory.conversations import read_conversations  # noqa: PLC0415
     from arrowmind.bench.memory.large import judge_large, measure_large  # noqa: PLC0415
     from arrowmind.bench.memory.mixed import judge_mixed, measure_mixed  # noqa: PLC0415
@@ -76,8 +79,9 @@ def _run(options: argparse.Namespace) -> int:
     result |= {"started": started.isoformat(timespec="seconds"), "hardware": hardware_record()}
     verdicts: list[Verdict] = []
     cache = options.cache.resolve()
-    if options.locomo is not None or options.large is not None:
-        engine = ArrowEngine(options.model or _prepared(options.source, cache))
+    if options.locomo or options.large is not None or options.beside:
+        model = options.model or _prepared(options.source, cache)
+        engine = ArrowEngine(model)
     if options.locomo is not None:
         conversations = read_conversations(options.locomo)
         with progress_or_lines() as progress:
@@ -93,6 +97,11 @@ def _run(options: argparse.Namespace) -> int:
         with progress_or_lines() as progress:
             result["large"] = measure_large(options.large, engine, folder, options.threads, progress)
         verdicts += judge_large(result["large"])
+    if options.beside is not None:
+        told = read_conversations(options.beside)
+        with progress_or_lines() as progress:
+            result["beside"] = measure_beside(told, engine, _consolidating(model), progress)
+        verdicts += judge_beside(result["beside"])
     result["targets"] = [verdict.to_dict() for verdict in verdicts]
     result["seconds"] = time.monotonic() - clock
     path = write_result(result, options.out, "bench-memory")
@@ -140,6 +149,12 @@ def measure_memory(
         "shipped": means(item for each in answers for item in each.found),
         "recall": latency([seconds for each in answers for seconds in each.seconds]),
     }
+
+
+def _consolidating(model: Path) -> Callable[[Path, Path], list[str]]:
+    """What anybody would type to consolidate a store."""
+    command = [sys.executable, "-m", "arrowmind", "consolidate", "--quiet", "--model", str(model)]
+    return lambda store, settings: [*command, "--store", str(store), "--config", str(settings)]
 
 
 def _prepared(source: Path | None, cache: Path) -> Path:

@@ -43,6 +43,8 @@ def print_memory_result(
         _print_mixed(result["mixed"], shown)
     if "large" in result:
         _print_large(result["large"], shown)
+    if "beside" in result:
+        _print_beside(result["beside"], shown)
     shown.print(target_table(verdicts))
 
 
@@ -94,6 +96,18 @@ def _print_large(large: Mapping[str, Any], shown: Console) -> None:
         f"reopened in {large['reopen_ms']:.0f} ms, first recall {large['first_recall_ms']:.0f} ms; "
         f"one insert {large['insert']['ms']:.1f} ms; {large['rows_per_second']:.0f} remembered per second"
     )
+
+
+def _print_beside(beside: Mapping[str, Any], shown: Console) -> None:
+    ended = "" if beside["finished"] else ", which was stopped before it had ended"
+    table = Table(title=f"recall alone and beside a consolidation{ended}")
+    for name in ("", "recalls", "p50, ms", "p99, ms", "waited for a processor, p50", "p99"):
+        table.add_column(name, justify="right")
+    for name in ("alone", "beside"):
+        row = beside[name]
+        numbers = (f"{row[column]:.1f}" for column in ("p50_ms", "p99_ms", "waited_p50_ms", "waited_p99_ms"))
+        table.add_row(name, f"{row['recalls']:.0f}", *numbers)
+    shown.print(table)
 
 
 def means_table(rows: Means, title: str) -> Table:

@@ -8,6 +8,7 @@ can be taken back with --undo. The command gives way to all other processes. Set
 from __future__ import annotations
 
 import signal
+import sys
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -23,7 +24,7 @@ from arrowmind.cli.session import Session
 from arrowmind.cli.stores import open_store
 from arrowmind.consolidate.associating import associate
 from arrowmind.consolidate.opening import open_consolidator, pressure_of, schedule_of
-from arrowmind.consolidate.schedule import Daemon, give_way
+from arrowmind.consolidate.schedule import Daemon, give_way, run_apart
 from arrowmind.consolidate.wiring import StoreView
 from arrowmind.errors import InvalidArgumentError
 from arrowmind.memory.storage.paths import size_of
@@ -76,6 +77,7 @@ def run(
     if sum((dry_run, undo is not None, daemon)) > 1:
         raise InvalidArgumentError("give one of --dry-run, --undo and --daemon")
 
+    _move_apart()
     session = _applied(session, llm, min_access)
     give_way()
     needs_encoder = not dry_run and undo is None
@@ -86,6 +88,16 @@ def run(
             _undo(session, work.consolidator, None if undo == "last" else undo)
         else:
             _once(session, work, dry_run=dry_run)
+
+
+def _move_apart() -> None:
+    """Begins this command again in a session of its own where only that gives way; see `run_apart`."""
+    # A program that calls the command line as a function is not to be run twice.
+    program = Path(sys.argv[0])
+    if program.stem == "arrowmind" or program.parts[-2:] == ("arrowmind", "__main__.py"):
+        code = run_apart([sys.executable, "-m", "arrowmind", *sys.argv[1:]])
+        if code is not None:
+            raise typer.Exit(code)
 
 
 @dataclass(frozen=True)

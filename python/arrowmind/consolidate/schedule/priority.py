@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 
+from arrowmind.consolidate.schedule.apart import yield_session
 from arrowmind.observe import get_logger
 
 __all__ = ["give_way"]
@@ -21,7 +22,8 @@ def give_way() -> list[str]:
     """Puts this process behind all others, as far as the system lets it; returns what was done.
 
     For a process of its own: there is no way back without privileges. On Linux a priority is that of a
-    thread, so those that libraries have started already are put behind, too; later ones inherit it.
+    thread, so those that libraries have started already are put behind, too; later ones inherit it. Where
+    sessions share processors, that counts within this one alone: see `run_apart`.
     """
     done = []
     with contextlib.suppress(OSError):
@@ -36,6 +38,8 @@ def give_way() -> list[str]:
         with contextlib.suppress(OSError, psutil.Error):
             psutil.Process().ionice(psutil.IOPRIO_CLASS_IDLE)
             done.append("idle disk")
+        if yield_session():
+            done.append("session")
     _log.debug("gave_way", done=done)
     return done
 
