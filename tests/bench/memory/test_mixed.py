@@ -38,4 +38,4 @@ def test_without_an_alignment_kinds_stored_apart_are_not_found(monkeypatch):
 def test_something_must_be_asked_for(capsys):
     with pytest.raises(SystemExit):
         main(["memory"])
-    assert "give --locomo, --mixed or --large" in capsys.readouterr().err
+    assert "give --locomo, --mixed, --large or --beside" in capsys.readouterr().err
