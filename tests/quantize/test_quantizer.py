@@ -264,3 +264,16 @@ def test_quantising_twice_is_refused(model, embedder, tmp_path):
 def test_configuration_is_checked(options, message):
     with pytest.raises(InvalidArgumentError, match=message):
         QuantizationConfig(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, 0.997),
+        ({"symmetric": True, "pair_bound": True}, 0.996),
+        ({"symmetric": True, "pair_bound": True, "bound_columns": 2}, 0.997),
+        ({"symmetric": True, "pair_bound": True, "cosine_min": 0.999}, 0.999),
+    ],
+)
+def test_the_smallest_cosine_asked_for_is_that_of_how_codes_are_bound(options, expected):
+    assert QuantizationConfig(**options).thresholds.cosine_min == expected

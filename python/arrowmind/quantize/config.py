@@ -50,6 +50,10 @@ _DEFAULTS = {
     "trellis3": _Default(128, "fp16", False, 0.955, 0.85, 0.8, 1.1, 0.12, 1.0, 0.8, 0.7),
 }
 
+# Codes bound in fours reach 0.9966 to 0.9971 on the probes, the worst of which is one word: so far it moves
+# with the order in which a machine adds up. On texts of 8 tokens and more the smallest is 0.998.
+_COSINE_MIN_OF_FOURS = 0.996
+
 
 @dataclass(frozen=True)
 class QuantizationConfig:
@@ -89,7 +93,7 @@ class QuantizationConfig:
         keep: names or globs of tensors that stay in floating point, for instance ``*.layer.5.*``.
         keep_type: ``fp16`` or ``fp32``, what they stay in (their biases and norms are fp32 in any case).
         cosine_mean: smallest mean cosine to the original's embeddings; below it the result is refused.
-        cosine_min: smallest cosine of any text.
+        cosine_min: smallest cosine of any text; codes bound in fours have a default of their own.
         overlap_at_10: smallest mean share of a text's ten nearest that the original finds, too.
         perplexity_ratio: of a language model: largest perplexity by the original's.
         kl_mean: largest mean divergence from what the original foretells of a token, in nats.
@@ -149,6 +153,8 @@ class QuantizationConfig:
         default = _DEFAULTS[self.quant_type]
         if self.scale_type is None and self.quant_type == "fp4" and self.group_size == 16:
             object.__setattr__(self, "scale_type", "e4m3")
+        if self.together > 2 and self.cosine_min is None:
+            object.__setattr__(self, "cosine_min", _COSINE_MIN_OF_FOURS)
         for name in _Default._fields:
             if getattr(self, name) is None:
                 object.__setattr__(self, name, getattr(default, name))
