@@ -52,7 +52,7 @@ def prepare(job: base.Job) -> None:
     except PrecisionError as error:
         if width != "int8":
             raise
-        # A source other than the usual one may lose more than fours are allowed; pairs lose less, and are slower.
+        # Another source may lose more than fours are allowed; pairs lose less, and are slower.
         record_fallback("bench", "int8 codes bound in pairs instead of fours", error=str(error))
         ArrowQuantizer(replace(config, bound_columns=2)).quantize(plain, _model_folder(job), force=True)
 
