@@ -80,7 +80,7 @@ def _measure(
         ids = _fill(store, talk, vectors)
         before, state = _answered(store, talk, ids, asked)[0], _state(store, ids)
         hot, segments_before = _hot_bytes(store, engine.dimension), _bytes_of(folder / "store", "*")
-        view = StoreView(store, folder / "store", engine)
+        view = StoreView(store, engine)
         setup = SummariserSetup(view.embed, share=share)
         work = Consolidator(view, open_summariser("extractive", setup), settings)
         start = time.perf_counter()

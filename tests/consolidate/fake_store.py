@@ -11,6 +11,7 @@ from tests.consolidate.samples import ENCODER, START
 
 from arrowmind.consolidate import KnownFact, SourceMemory, Tier
 from arrowmind.errors import MemoryStoreError
+from arrowmind.memory.storage.paths import StorePaths
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS memory (
@@ -28,7 +29,7 @@ class FakeStore:
 
     def __init__(self, folder, *, has_encoder=True):
         folder.mkdir(exist_ok=True)
-        self.folder = folder
+        self.paths = StorePaths(folder)
         self.has_encoder = has_encoder
         self._db = sqlite3.connect(folder / "store.sqlite", isolation_level=None)
         self._db.executescript(_TABLES)

@@ -15,12 +15,12 @@ from tests.consolidate.test_facts import fact
 
 from arrowmind.consolidate import Consolidator, Journal, RunSettings
 from arrowmind.consolidate.candidates import Grouping
-from arrowmind.consolidate.journal import FILE_NAME
 from arrowmind.consolidate.remote import Completion
 from arrowmind.consolidate.summarisers import SummariserSetup, open_summariser
 from arrowmind.errors import ConsolidationError, ProviderError
 from arrowmind.memory import steps
 from arrowmind.memory.keeping.derivation_journal import forget_in_journal
+from arrowmind.memory.storage.paths import StorePaths
 from arrowmind.observe import render_metrics
 from arrowmind.observe.metrics import reset_metrics
 
@@ -83,7 +83,7 @@ def test_a_run_from_beginning_to_end(store):
     assert told[-1] == (3, 3, "groups")
     check_whole(store, before)
     assert set(store.tiers().values()) == {2}
-    with Journal(store.folder / FILE_NAME) as journal:
+    with Journal(store.paths.journal) as journal:
         (row,) = journal.runs()
         assert (row.id, row.stopped, row.made_by) == (report.run, "", "extractive")
         assert row.ended is not None
@@ -113,7 +113,7 @@ def test_a_dry_run_writes_nothing(store):
     assert report.groups == 3
     assert sorted(id_ for planned in report.planned for id_ in planned.sources) == list(range(1, 10))
     assert store.state() == state
-    assert not (store.folder / FILE_NAME).exists()
+    assert not (store.paths.journal).exists()
 
 
 def test_only_hot_and_settled_memories(store):
@@ -278,7 +278,7 @@ def test_a_group_that_always_fails_is_given_up(store):
     for _ in range(12):
         model = Model(*[ProviderError("no JSON", is_answer=True)] * 9)
         consolidator(store, writer(model)).run()
-    with Journal(store.folder / FILE_NAME) as journal:
+    with Journal(store.paths.journal) as journal:
         assert journal.unfinished() == []
     assert model.asked == 0
 
@@ -341,7 +341,7 @@ def test_a_source_is_forgotten_meanwhile(store, step):
     assert report.visible == 2
     cited = {id_ for row in store.derived() for id_, _ in json.loads(row[2])}
     assert not cited & {1, 2, 3}
-    assert b"sofa" not in (store.folder / FILE_NAME).read_bytes()
+    assert b"sofa" not in (store.paths.journal).read_bytes()
 
 
 @pytest.mark.parametrize("step", STEPS[:3])
@@ -349,7 +349,7 @@ def test_a_source_is_forgotten_in_store_and_journal(store, step):
     def forget(reached):
         if reached == f"consolidation.{step}":
             store.forget(2)
-            forget_in_journal(store.folder, [2])
+            forget_in_journal(store.paths, [2])
 
     steps.set_hook(forget)
     try:
@@ -357,7 +357,7 @@ def test_a_source_is_forgotten_in_store_and_journal(store, step):
     finally:
         steps.set_hook(None)
     assert (report.visible, report.stopped) == (2, "")
-    assert forget_in_journal(store.folder / "none", [2]) == 0
+    assert forget_in_journal(StorePaths(store.paths.root / "none"), [2]) == 0
 
 
 def test_the_journal_forgets_every_byte(store):
@@ -374,13 +374,14 @@ def test_the_journal_forgets_every_byte(store):
             consolidator(store).run()
     finally:
         steps.set_hook(None)
-    file = store.folder / FILE_NAME
+    file = store.paths.journal
     with Journal(file) as journal:
         (task,) = [task for task in journal.unfinished() if task.payload]
         words = json.loads(task.payload)["derived"][0]["text"].encode()
         assert words in file.read_bytes()
-    assert forget_in_journal(store.folder, task.sources[:1]) == 1
-    left = b"".join(path.read_bytes() for path in store.folder.iterdir() if path.name.startswith(FILE_NAME))
+    assert forget_in_journal(store.paths, task.sources[:1]) == 1
+    files = store.paths.root.glob(f"{store.paths.journal.name}*")
+    left = b"".join(path.read_bytes() for path in files)
     assert words not in left
 
 
@@ -410,7 +411,7 @@ getattr(consolidator(store), sys.argv[4])()
 def killed(store, step, patience=0, work="run"):
     path = os.pathsep.join([str(ROOT), str(ROOT / "python")])
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(store.folder), f"consolidation.{step}", str(patience), work],
+        [sys.executable, "-c", PROGRAM, str(store.paths.root), f"consolidation.{step}", str(patience), work],
         env={**os.environ, "PYTHONPATH": path},
         capture_output=True,
         text=True,

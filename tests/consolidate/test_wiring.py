@@ -39,7 +39,7 @@ def store(tmp_path, request):
 
 @pytest.fixture
 def view(store, tmp_path):
-    found = StoreView(store, tmp_path / "store", FakeEncoder())
+    found = StoreView(store, FakeEncoder())
     yield found
     found.close()
 
@@ -136,7 +136,7 @@ def test_namespaces_stay_apart(tmp_path):
     with MemoryStore(tmp_path / "store", FakeEncoder()) as store:
         for name in ("ann", "bob"):
             store.remember_many(TOPICS["cat"], timestamp=OLD, namespace=name)
-        view = StoreView(store, tmp_path / "store", FakeEncoder())
+        view = StoreView(store, FakeEncoder())
         assert consolidator(view).run().derived == 2
         for name in ("ann", "bob"):
             (record,) = store.newest(1, namespace=name)
@@ -194,7 +194,7 @@ def test_forgetting_erases_what_is_in_the_making(store, view):
         steps.set_hook(None)
     store.forget(range(1, 10))
     store.compact()
-    for path in view.folder.rglob("*"):
+    for path in view.paths.root.rglob("*"):
         assert not path.is_file() or b"sofa" not in path.read_bytes(), path
     assert consolidator(view).run().groups == 0
 
@@ -220,7 +220,7 @@ def die(reached):
 steps.set_hook(die)
 folder = pathlib.Path(sys.argv[1])
 store = MemoryStore(folder, FakeEncoder())
-consolidator(StoreView(store, folder, FakeEncoder())).run()
+consolidator(StoreView(store, FakeEncoder())).run()
 """
 
 
@@ -228,7 +228,7 @@ consolidator(StoreView(store, folder, FakeEncoder())).run()
 def test_killed_around_the_commit(store, view, step):
     path = os.pathsep.join([str(ROOT), str(ROOT / "python")])
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(view.folder), step],
+        [sys.executable, "-c", PROGRAM, str(view.paths.root), step],
         env={**os.environ, "PYTHONPATH": path},
         capture_output=True,
         text=True,

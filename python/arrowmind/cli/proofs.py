@@ -16,6 +16,7 @@ from arrowmind.errors import MemoryStoreError
 
 __all__ = ["log", "receipt"]
 
+_BUSY_SECONDS = 10.0
 Store = Annotated[Path | None, typer.Option("--store", help="Folder of the store.")]
 
 
@@ -57,19 +58,23 @@ def receipt(
     ] = None,
 ) -> None:
     """Check a receipt: its signature, its place in the log, and that a text is nowhere in the store."""
-    from arrowmind.privacy import load_store_key, read_receipt, verify_receipt  # noqa: PLC0415  as above
+    from arrowmind.memory.unlocking import unlock  # noqa: PLC0415  as above
+    from arrowmind.privacy import load_store_key, read_receipt, verify_receipt  # noqa: PLC0415
+    from arrowmind.privacy.store_key import store_key_path  # noqa: PLC0415
 
     folder = _folder(session, store)
     privacy = folder / "privacy"
-    if not (privacy / "store.key").exists():
+    cipher = unlock(folder, None, session.config.privacy.store_key, _BUSY_SECONDS).cipher
+    if not store_key_path(privacy, cipher).exists():
         raise MemoryStoreError(f"{folder}: has no key, so it has signed no receipt; name the store of it")
     has_log = (privacy / "access").is_dir()
     found = verify_receipt(
         read_receipt(path),
         folder,
         [text.read_text(encoding="utf-8").rstrip("\n") for text in texts or ()],
-        key=load_store_key(privacy),
+        key=load_store_key(privacy, cipher),
         log_folder=privacy / "access" if has_log else None,
+        cipher=cipher,
     )
     names = [str(text) for text in texts or ()]
 

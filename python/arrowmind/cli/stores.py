@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from arrowmind.memory import MemoryStore, RecallSettings
+from arrowmind.memory.storage.encryption import holds_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -101,4 +102,4 @@ def open_store(
 
 def is_store(path: Path) -> bool:
     """Whether a folder holds a memory store."""
-    return (path / "catalogue.sqlite").exists()
+    return holds_store(path)

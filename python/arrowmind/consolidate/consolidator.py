@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from arrowmind.consolidate.candidates import group
-from arrowmind.consolidate.journal import FILE_NAME, Journal
+from arrowmind.consolidate.journal import Journal
 from arrowmind.consolidate.reports import PlannedGroup, RunReport
 from arrowmind.consolidate.running import Run, RunSettings, ids_of, settle, task_key
 from arrowmind.consolidate.store import Wanted
@@ -27,9 +27,8 @@ if TYPE_CHECKING:
     from arrowmind.consolidate.tiering.policies import Policy
     from arrowmind.observe import Progress
 
-__all__ = ["LOCK_NAME", "Consolidator"]
+__all__ = ["Consolidator"]
 
-LOCK_NAME = "consolidation.lock"
 _MICROSECONDS = 1_000_000
 
 
@@ -108,12 +107,13 @@ class Consolidator:
 
     @contextlib.contextmanager
     def _journal(self) -> Iterator[Journal]:
-        with try_lock(self._store.folder / LOCK_NAME) as taken:
+        with try_lock(self._store.paths.consolidation_lock) as taken:
             if not taken:
                 raise ConsolidationError(
-                    f"{self._store.folder}: another process consolidates this store; wait for it to end"
+                    f"{self._store.paths.root}: another process consolidates this store; wait for it to end"
                 )
-            with Journal(self._store.folder / FILE_NAME) as journal:
+            paths = self._store.paths
+            with Journal(paths.journal, paths.database_key) as journal:
                 yield journal
 
     def _groups(self, journal: Journal | None) -> list[tuple[SourceMemory, ...]]:

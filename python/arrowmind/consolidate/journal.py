@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from arrowmind.errors import ConsolidationError
-from arrowmind.memory.keeping.derivation_journal import JOURNAL_NAME, delete_tasks
+from arrowmind.memory.keeping.derivation_journal import delete_tasks
 from arrowmind.memory.storage.schema import connect, explained
 
 if TYPE_CHECKING:
@@ -24,9 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
     from pathlib import Path
 
-__all__ = ["FILE_NAME", "Journal", "RunRow", "TaskRow"]
+__all__ = ["Journal", "RunRow", "TaskRow"]
 
-FILE_NAME = JOURNAL_NAME
 _VERSION = 1
 _BUSY_SECONDS = 10.0
 _TABLES = """
@@ -86,10 +85,11 @@ class RunRow:
 class Journal:
     """The journal of one store. One consolidator at a time writes; anyone may read or `forget`."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, key: str | None = None) -> None:
+        """Opens or makes it; of an encrypted store with its key."""
         self._path = path
         with explained(path):
-            self._db = connect(path, _BUSY_SECONDS, create=True)
+            self._db = connect(path, _BUSY_SECONDS, key=key, create=True)
             try:
                 self._make()
             except BaseException:

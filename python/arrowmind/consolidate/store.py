@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     import numpy as np
     import numpy.typing as npt
 
     from arrowmind.consolidate.records import Change, SourceMemory, Tier
+    from arrowmind.memory.storage.paths import StorePaths
 
     FloatArray = npt.NDArray[np.float32]
 
@@ -51,7 +51,7 @@ class StoreForConsolidation(Protocol):
         """Tells stores apart; stays when the folder moves."""
 
     @property
-    def folder(self) -> Path:
+    def paths(self) -> StorePaths:
         """Where the journal and the lock of the consolidation lie."""
 
     def candidates(self, wanted: Wanted) -> list[SourceMemory]:

@@ -6,7 +6,6 @@ through `MemoryStore.lifecycle`, of which each call is one transaction.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,7 +20,6 @@ from arrowmind.memory.session import SessionHolder
 from arrowmind.memory.settings import RecallSettings, StoreSettings
 from arrowmind.memory.storage import lifecycle_tables, tables
 from arrowmind.memory.storage.blocks import Filter
-from arrowmind.memory.storage.paths import StorePaths
 from arrowmind.memory.storage.traits import DEFAULT_NAMESPACE, HAS_TEXT, ORIGINS
 from arrowmind.memory.times import now_microseconds
 
@@ -35,6 +33,7 @@ if TYPE_CHECKING:
     from arrowmind.consolidate.store import Wanted
     from arrowmind.memory import MemoryStore, TextEncoder
     from arrowmind.memory.storage.blocks import Block
+    from arrowmind.memory.storage.paths import StorePaths
     from arrowmind.memory.storage.rows import Rows
     from arrowmind.memory.storage.snapshot import Snapshot
 
@@ -51,14 +50,13 @@ class StoreView:
 
     Args:
         store: opened; stays the caller's.
-        path: its folder.
         encoder: makes vectors of what is derived; None takes those of the sources.
     """
 
-    def __init__(self, store: MemoryStore, path: Path, encoder: TextEncoder | None) -> None:
+    def __init__(self, store: MemoryStore, encoder: TextEncoder | None) -> None:
         self._store = store
         self._encoder = encoder
-        self._paths = StorePaths(Path(path))
+        self._paths = store.paths
         self._settings = RecallSettings()
         self._catalogue = open_catalogue(self._paths, StoreSettings().busy_seconds, create=False)
         self._sessions = SessionHolder(self._catalogue, self._paths)
@@ -75,9 +73,9 @@ class StoreView:
         return self._identity
 
     @property
-    def folder(self) -> Path:
+    def paths(self) -> StorePaths:
         """Of the store."""
-        return self._paths.root
+        return self._paths
 
     # Reading.
 

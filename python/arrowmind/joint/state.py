@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from arrowmind.columnar import ArrowFile, ArrowWriter, Field, publish
+from arrowmind.columnar import ArrowWriter, Field
+from arrowmind.columnar.files import PLAIN
 from arrowmind.errors import MemoryStoreError, OptimizationError
 from arrowmind.joint.alignment import Alignment
 from arrowmind.joint.embedding import JOINT_DIMENSION, Fusion, JointEmbedding
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import numpy.typing as npt
+
+    from arrowmind.columnar import ArrowFile
+    from arrowmind.columnar.files import Files
 
     FloatArray = npt.NDArray[np.float32]
 
@@ -32,7 +36,7 @@ _FIELDS = [
 _MOST_COLUMNS = 1 << 16
 
 
-def save(joint: JointEmbedding, path: Path) -> None:
+def save(joint: JointEmbedding, path: Path, files: Files = PLAIN) -> None:
     """Publishes a joint embedding."""
     arrays: dict[str, FloatArray] = {}
     maps = []
@@ -57,7 +61,7 @@ def save(joint: JointEmbedding, path: Path) -> None:
         "arrowmind.about": json.dumps(about),
     }
     flat = {name: np.atleast_2d(values) for name, values in arrays.items()}
-    with publish(path) as file, ArrowWriter(file, _FIELDS, metadata) as writer:
+    with files.publish(path) as file, ArrowWriter(file, _FIELDS, metadata) as writer:
         writer.write_batch(
             {
                 "name": list(flat),
@@ -68,14 +72,14 @@ def save(joint: JointEmbedding, path: Path) -> None:
         )
 
 
-def load(path: Path) -> JointEmbedding:
+def load(path: Path, files: Files = PLAIN) -> JointEmbedding:
     """Reads a joint embedding.
 
     Raises:
         MemoryStoreError: the file is missing, damaged, or of another version.
     """
     try:
-        file = ArrowFile.open(path)
+        file = files.open_arrow(path)
         if (file.metadata.get("arrowmind.format"), file.metadata.get("arrowmind.version")) != (
             _FORMAT,
             _VERSION,

@@ -18,7 +18,7 @@ from arrowmind.memory.session import SessionHolder
 from arrowmind.memory.settings import configured_recall_settings, configured_store_settings
 from arrowmind.memory.storage import tables
 from arrowmind.memory.storage.blocks import Filter
-from arrowmind.memory.storage.paths import StorePaths
+from arrowmind.memory.unlocking import unlock
 from arrowmind.memory.watching import Caller, Watch
 from arrowmind.observe import metrics
 
@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     from arrowmind.memory.encoder import AudioEncoder, ImageEncoder, TextEncoder
     from arrowmind.memory.records import StoreStats, VerifyReport
     from arrowmind.memory.settings import RecallSettings, StoreSettings
+    from arrowmind.memory.storage.paths import StorePaths
     from arrowmind.memory.storage.snapshot import Snapshot
+    from arrowmind.weights.encryption.secret import Secret
 
 
 __all__ = ["OpenedStore"]
@@ -52,6 +54,7 @@ class OpenedStore:
         caller: str | None = None,
         purpose: str = "",
         create: bool = True,
+        key: Secret | None = None,
         settings: StoreSettings | None = None,
         recall_settings: RecallSettings | None = None,
         config: Config | None = None,
@@ -71,6 +74,8 @@ class OpenedStore:
                 `privacy.principal`.
             purpose: why, for the access log.
             create: whether to make a new store where there is none.
+            key: opens an encrypted store, and encrypts a new one; None takes `privacy.store_key`, and for an
+                encrypted store ARROWMIND_KEY.
             settings: when it moves data between its files; None takes `memory.flush_rows`.
             recall_settings: how it ranks; None takes `memory.vector_weight` and `memory.text_weight`.
             config: the configuration; None reads the one that applies (`load_config`).
@@ -79,21 +84,22 @@ class OpenedStore:
             MemoryStoreError: there is no store and ``create`` is False, the folder holds something else or
                 cannot be used, the catalogue is damaged, or the store was made with another encoder.
             StoreVersionError: a newer version of this package made the store.
-            ConfigurationError: the configuration cannot be read.
+            IntegrityError: the store is encrypted, and not with this key.
+            ConfigurationError: the configuration cannot be read, or an encrypted store has no key.
         """
         config = default_config(config)
-        self._paths = StorePaths(Path(config.memory.path).expanduser() if path is None else Path(path))
+        root = Path(config.memory.path).expanduser() if path is None else Path(path)
         self._closed = False
         self._top_k = config.memory.top_k
         settings = settings or configured_store_settings(config)
         recall_settings = recall_settings or configured_recall_settings(config)
+        self._paths = unlock(root, key, config.privacy.store_key, settings.busy_seconds, create=create)
         self._catalogue = open_catalogue(self._paths, settings.busy_seconds, create=create)
         self._sessions = SessionHolder(self._catalogue, self._paths, engine)
         self._keeper = Keeper(self._catalogue, self._paths, self._sessions, settings)
-        root = self._paths.root
         encoders = Encoders(engine, image_engine, audio_engine)
         self._namespace = namespace
-        self._watch = Watch(config.privacy, self._paths.privacy, Caller(caller, purpose, namespace))
+        self._watch = Watch(config.privacy, self._paths, Caller(caller, purpose, namespace))
         self._encoders, self._settings = encoders, settings
         self._intake = self._open_intake(encoders)
         self._recaller = Recaller(
@@ -106,6 +112,11 @@ class OpenedStore:
         except BaseException:
             self._catalogue.close()
             raise
+
+    @property
+    def paths(self) -> StorePaths:
+        """Where the parts of the store lie, with the keys to them."""
+        return self._paths
 
     def _open_intake(self, encoders: Encoders) -> Intake:
         return Intake(self._catalogue, self._keeper, encoders, self._paths, self._settings.flush_rows)

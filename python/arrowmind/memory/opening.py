@@ -37,13 +37,13 @@ def open_catalogue(paths: StorePaths, busy_seconds: float, *, create: bool) -> C
     path = paths.catalogue
     if not create and not path.exists():
         raise MemoryStoreError(f"{paths.root}: holds no memory store; remember something there first")
-    catalogue = Catalogue(path, busy_seconds)
+    catalogue = Catalogue(path, busy_seconds, paths.database_key)
     if path.exists() and _is_complete(catalogue):
         paths.make_folders()
         return catalogue
     paths.make()
     with hold_lock(paths.lock, busy_seconds), fork_gate.connection_in_use(), explained(path):
-        create_tables(path, busy_seconds)
+        create_tables(path, busy_seconds, paths.database_key)
     return catalogue
 
 

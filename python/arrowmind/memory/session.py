@@ -29,11 +29,11 @@ class Session:
     def __init__(self, catalogue: Catalogue, paths: StorePaths, encoder: TextEncoder | None = None) -> None:
         self.reviver = Reviver(encoder)
         self.pid = os.getpid()
-        self.texts = TextSearcher(paths.index)
-        self.accesses = AccessLog(paths.catalogue)
-        self._paths = paths
+        self.texts = TextSearcher(paths.index, in_memory=paths.cipher is not None)
+        self.accesses = AccessLog(paths.catalogue, paths.database_key)
+        self.paths = paths
         self._joint: tuple[str | None, int, JointEmbedding] | None = None
-        self._reader = SnapshotReader(catalogue, paths.segments, self.reviver)
+        self._reader = SnapshotReader(catalogue, paths, self.reviver)
         self._lock = threading.Lock()
 
     def snapshot(self) -> Snapshot:
@@ -46,7 +46,7 @@ class Session:
         with self._lock:
             key = (snapshot.joint, len(snapshot.spaces))
             if self._joint is None or self._joint[:2] != key:
-                self._joint = (*key, load_joint(self._paths, snapshot))
+                self._joint = (*key, load_joint(self.paths, snapshot))
             return self._joint[2]
 
     def snapshot_in(self, db: sqlite3.Connection) -> Snapshot:

@@ -327,7 +327,7 @@ class MemoryStore(Upkeep):
         """
         self._check_open()
         self._watch.allow("get")
-        return read_blob(self._paths.blobs, attachment)
+        return read_blob(self._paths, attachment)
 
     def forget(self, ids: int | Iterable[int]) -> int:
         """Forgets memories, and what was derived from them: from now on they are never returned again.
@@ -376,4 +376,4 @@ class MemoryStore(Upkeep):
         gone = forget(self._catalogue, session, wanted, Limits(namespace=self._namespace))
         self._watch.note("forget", gone, sync=True)
         self._keeper.compact()
-        return testify(self._paths.root, store, held, self._watch.privacy, session.snapshot())
+        return testify(self._paths, store, held, self._watch.privacy, session.snapshot())

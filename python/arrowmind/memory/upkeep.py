@@ -154,7 +154,7 @@ class Upkeep(OpenedStore):
         def describe(id_: int) -> Record | None:
             return self._recaller.get(id_, limits)
 
-        where = (self._paths.blobs, Path(target))
+        where = (self._paths, Path(target))
         return export_store(
             snapshot, replace(self._whole(snapshot), archived=True), describe, *where, name, progress
         )

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from arrowmind.config import PrivacySettings
     from arrowmind.memory.intake.drafts import Draft
+    from arrowmind.memory.storage.paths import StorePaths
     from arrowmind.privacy import Privacy
 
 __all__ = ["Caller", "Watch"]
@@ -37,22 +37,22 @@ class Caller:
 class Watch:
     """Stands at the doors of a store. What it needs is opened by the first call that comes by."""
 
-    def __init__(self, settings: PrivacySettings, folder: Path, caller: Caller) -> None:
+    def __init__(self, settings: PrivacySettings, paths: StorePaths, caller: Caller) -> None:
         """Sets it up.
 
         Args:
             settings: the section `privacy` of the configuration.
-            folder: of log, key and vault.
+            paths: of the store.
             caller: who uses the store.
         """
-        self._settings, self._folder, self._caller = settings, folder, caller
+        self._settings, self._paths, self._caller = settings, paths, caller
 
     @cached_property
     def privacy(self) -> Privacy:
         """Redactor, log, guard and key."""
         from arrowmind.privacy import open_privacy  # noqa: PLC0415  a fifth of a cold recall's start
 
-        return open_privacy(self._settings, self._folder)
+        return open_privacy(self._settings, self._paths.privacy, cipher=self._paths.cipher)
 
     def allow(self, action: str, namespace: str | None = None) -> None:
         """Refuses what no rule allows; without rules, nothing.

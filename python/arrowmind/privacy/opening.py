@@ -26,6 +26,7 @@ from arrowmind.weights.encryption.secret import (
 if TYPE_CHECKING:
     from arrowmind.config import PrivacySettings
     from arrowmind.privacy.detector import NameFinder
+    from arrowmind.privacy.sealed.cipher import StoreCipher
     from arrowmind.weights.encryption.secret import Secret
 
 __all__ = ["Privacy", "open_privacy", "secret_of"]
@@ -59,20 +60,27 @@ class Privacy:
             self.log.close()
 
 
-def open_privacy(settings: PrivacySettings, folder: Path, *, names: NameFinder | None = None) -> Privacy:
+def open_privacy(
+    settings: PrivacySettings,
+    folder: Path,
+    *,
+    names: NameFinder | None = None,
+    cipher: StoreCipher | None = None,
+) -> Privacy:
     """Opens redactor, log and guard of a store.
 
     Args:
         settings: the section `privacy` of the configuration.
         folder: of these things, inside the store; made if there is none.
         names: finds names of people.
+        cipher: of the store, if it is encrypted.
 
     Raises:
         ConfigurationError: a setting cannot be used, or a key is missing.
         IntegrityError: the vault is damaged, or its key is another.
         StorageError: the folder cannot be written.
     """
-    key = load_store_key(folder)
+    key = load_store_key(folder, cipher)
     log = None
     if settings.access_log != "off":
         log_settings = LogSettings(
@@ -95,12 +103,18 @@ def _redactor(settings: PrivacySettings, folder: Path, names: NameFinder | None)
     return Redactor(settings.redact or (NONE,), settings.redact_mode, vault=vault, names=names)
 
 
-def secret_of(where: str) -> Secret:
+def secret_of(
+    where: str,
+    setting: str = "privacy.vault_key",
+    what: str = "pseudonyms need a key for their vault",
+) -> Secret:
     """A key or passphrase from the place a setting names.
 
     Args:
         where: `file:PATH` of a key, `passphrase:PATH` of a passphrase, `keyring:NAME`; empty is the key in
             ARROWMIND_KEY.
+        setting: the one that names it, for messages.
+        what: needs the secret, for messages.
 
     Raises:
         ConfigurationError: there is none, or others may read it.
@@ -114,14 +128,12 @@ def secret_of(where: str) -> Secret:
         return key_from_keyring(place)
     if where:
         raise ConfigurationError(
-            f"privacy.vault_key = {where!r}: write file:PATH, passphrase:PATH or keyring:NAME, "
-            f"or set {KEY_VARIABLE}"
+            f"{setting} = {where!r}: write file:PATH, passphrase:PATH or keyring:NAME, or set {KEY_VARIABLE}"
         )
     secret = key_from_environment()
     if secret is None:
         raise ConfigurationError(
-            f"pseudonyms need a key for their vault: set {KEY_VARIABLE}, or privacy.vault_key to file:PATH, "
-            "passphrase:PATH or keyring:NAME"
+            f"{what}: set {KEY_VARIABLE}, or {setting} to file:PATH, passphrase:PATH or keyring:NAME"
         )
     return secret
 

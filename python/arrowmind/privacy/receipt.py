@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable, Sequence
 
+    from arrowmind.privacy.sealed.cipher import StoreCipher
     from arrowmind.privacy.store_key import StoreKey
 
 __all__ = ["MemoryBytes", "Receipt", "ReceiptCheck", "make_receipt", "read_receipt", "verify_receipt"]
@@ -138,6 +139,7 @@ def make_receipt(
     rewritten: Sequence[str] = (),
     head: Head | None = None,
     kept: Callable[[], Iterable[MemoryBytes]] | None = None,
+    cipher: StoreCipher | None = None,
 ) -> Receipt:
     """Looks for the bytes of forgotten memories in all files of a store, and testifies that there are none.
 
@@ -151,13 +153,14 @@ def make_receipt(
         rewritten: names of files that were written anew or removed.
         head: end of the access log, the entry of the forgetting included.
         kept: gives the memories that are still there; called only if something is found, to explain it.
+        cipher: of the store, if it is encrypted: what its files hold is looked through, too.
 
     Raises:
         MemoryStoreError: bytes of a memory are still there.
         StorageError: a file cannot be read.
     """
     needles = [(memory, needle) for memory in forgotten for needle in memory.needles()]
-    report = find_bytes_apart(folder, [needle for _, needle in needles])
+    report = find_bytes_apart(folder, [needle for _, needle in needles], cipher)
     found = {place.needle: place for place in reversed(report.places)}
     explained = _explained({index: needles[index][1] for index in found}, kept)
     left = sorted(found.keys() - explained)
@@ -191,6 +194,7 @@ def verify_receipt(
     *,
     key: StoreKey | None = None,
     log_folder: str | os.PathLike[str] | None = None,
+    cipher: StoreCipher | None = None,
 ) -> ReceiptCheck:
     """Checks a receipt: its signature, its place in the log, and that the texts are nowhere in the store.
 
@@ -200,6 +204,7 @@ def verify_receipt(
         texts: of the memories, by somebody who still has them; without any, no file is looked through.
         key: of the store.
         log_folder: of its access log.
+        cipher: of the store, if it is encrypted.
 
     Raises:
         MemoryStoreError: there is no log in `log_folder`.
@@ -208,7 +213,7 @@ def verify_receipt(
     places: list[Place] = []
     forms = [(index, form) for index, text in enumerate(texts) for form in text_forms(text)]
     if forms:
-        report = find_bytes_apart(folder, [form for _, form in forms])
+        report = find_bytes_apart(folder, [form for _, form in forms], cipher)
         places = [replace(place, needle=forms[place.needle][0]) for place in report.places]
     return ReceiptCheck(
         signed=None if key is None else receipt.signed_by(key),

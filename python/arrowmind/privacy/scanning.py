@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from arrowmind.columnar import row_blocks
-from arrowmind.errors import InvalidArgumentError, StorageError
+from arrowmind.errors import InvalidArgumentError, StorageError, WeightError
 from arrowmind.privacy.needles import MIN_BYTES, Sieve, pieces_of
 from arrowmind.privacy.zstd_frames import MAGIC, Slice, frame_length
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from arrowmind.privacy.sealed.cipher import StoreCipher
 
 __all__ = ["Place", "ScanReport", "find_bytes", "find_bytes_apart"]
 
@@ -58,7 +60,9 @@ class ScanReport:
     short: tuple[int, ...]
 
 
-def find_bytes(folder: str | os.PathLike[str], needles: Sequence[bytes]) -> ScanReport:
+def find_bytes(
+    folder: str | os.PathLike[str], needles: Sequence[bytes], cipher: StoreCipher | None = None
+) -> ScanReport:
     """Looks for needles in every regular file below a folder, and in what is packed inside them.
 
     That is frames of zstd, and blocks of cold memories (docs/formats/cold-blocks.md).
@@ -69,6 +73,7 @@ def find_bytes(folder: str | os.PathLike[str], needles: Sequence[bytes]) -> Scan
     Args:
         folder: links in it are not followed; sockets and the like are passed over.
         needles: texts as `text_forms` gives them, vectors as bytes; those below 12 bytes are not looked for.
+        cipher: of an encrypted store: what its files hold is looked through beside the files themselves.
 
     Raises:
         InvalidArgumentError: `folder` is none.
@@ -81,14 +86,16 @@ def find_bytes(folder: str | os.PathLike[str], needles: Sequence[bytes]) -> Scan
     for index, needle in enumerate(needles):
         for piece in pieces_of(needle):
             owners.setdefault(piece, index)
-    scan = _Scan(root, list(owners), list(owners.values()))
+    scan = _Scan(root, list(owners), list(owners.values()), cipher)
     for path in sorted(_files(root)):
         scan.read_file(path)
     short = tuple(index for index, needle in enumerate(needles) if len(needle) < MIN_BYTES)
     return ScanReport(scan.files, scan.bytes, tuple(scan.places), short)
 
 
-def find_bytes_apart(folder: str | os.PathLike[str], needles: Sequence[bytes]) -> ScanReport:
+def find_bytes_apart(
+    folder: str | os.PathLike[str], needles: Sequence[bytes], cipher: StoreCipher | None = None
+) -> ScanReport:
     """`find_bytes` in a process of its own, for a process that has the store open.
 
     SQLite's locks are those of the process: they are lost when any descriptor of the file is closed.
@@ -100,6 +107,8 @@ def find_bytes_apart(folder: str | os.PathLike[str], needles: Sequence[bytes]) -
     if not Path(folder).is_dir():
         raise InvalidArgumentError(f"{folder}: is no folder; name the one to look through")
     request = {"folder": os.fspath(folder), "needles": [base64.b64encode(n).decode() for n in needles]}
+    if cipher is not None:
+        request["key"] = cipher.key.hex()  # through a pipe, which nobody else reads
     paths = os.pathsep.join(path or os.curdir for path in sys.path)
     done = subprocess.run(
         [sys.executable, "-m", "arrowmind.privacy.scanning"],
@@ -119,8 +128,10 @@ def find_bytes_apart(folder: str | os.PathLike[str], needles: Sequence[bytes]) -
 class _Scan:
     """What was found so far."""
 
-    def __init__(self, root: Path, pieces: list[bytes], owners: list[int]) -> None:
-        self._root, self._owners = root, owners
+    def __init__(
+        self, root: Path, pieces: list[bytes], owners: list[int], cipher: StoreCipher | None
+    ) -> None:
+        self._root, self._owners, self._cipher = root, owners, cipher
         self._sieve, self._frames = Sieve(pieces), Sieve([MAGIC, row_blocks.MAGIC])
         self._noted: set[tuple[str, int]] = set()
         self.files = self.bytes = 0
@@ -132,20 +143,33 @@ class _Scan:
                 if not stat.S_ISREG(os.fstat(source.fileno()).st_mode):
                     return
                 self.files += 1
-                name = path.relative_to(self._root).as_posix()
-                dictionaries: dict[int, bytes] = {}
-                for offset, kind in sorted(self._read(source, name)):
-                    source.seek(offset)
-                    if kind:
-                        self._read_block(source, name, offset, dictionaries)
-                    else:
-                        self._read_frame(source, name, offset)
+                self._look_through(source, path.relative_to(self._root).as_posix())
+            if self._cipher is not None:
+                self._open(path, self._cipher)
         except FileNotFoundError:
             return  # removed meanwhile
+        except WeightError as error:
+            raise StorageError(f"{error}; nothing can be said of it") from error
         except OSError as error:
             raise StorageError(
                 f"{path}: cannot be read ({error.strerror}); nothing can be said of it"
             ) from error
+
+    def _open(self, path: Path, cipher: StoreCipher) -> None:
+        from arrowmind.privacy.sealed.looking import opened_text  # noqa: PLC0415  only encrypted stores need it
+
+        with opened_text(path, cipher) as text:
+            if text is not None:
+                self._look_through(text, path.relative_to(self._root).as_posix())
+
+    def _look_through(self, source: IO[bytes], name: str) -> None:
+        dictionaries: dict[int, bytes] = {}
+        for offset, kind in sorted(self._read(source, name)):
+            source.seek(offset)
+            if kind:
+                self._read_block(source, name, offset, dictionaries)
+            else:
+                self._read_frame(source, name, offset)
 
     def _read(
         self, source: IO[bytes] | _Unpacked, name: str, offset: int | None = None
@@ -245,9 +269,18 @@ def _unreadable(path: object, error: OSError) -> StorageError:
     return StorageError(f"{path}: cannot be read ({error.strerror}), so nothing can be said of it; allow it")
 
 
+def _cipher(key: str | None) -> StoreCipher | None:
+    if key is None:
+        return None
+    from arrowmind.privacy.sealed.cipher import StoreCipher  # noqa: PLC0415  only encrypted stores need it
+
+    return StoreCipher(bytes.fromhex(key))
+
+
 def _main() -> None:
     request = json.load(sys.stdin)
-    report = find_bytes(request["folder"], [base64.b64decode(needle) for needle in request["needles"]])
+    needles = [base64.b64decode(needle) for needle in request["needles"]]
+    report = find_bytes(request["folder"], needles, _cipher(request.get("key")))
     json.dump(asdict(report), sys.stdout)
 
 

@@ -95,3 +95,11 @@ def test_a_damaged_alignment(store, tmp_path):
             again.recall("m1")
         again.align()
         assert again.recall("m1")
+
+
+def test_a_backup_takes_the_maps_along(store, tmp_path):
+    store.align()
+    row = latent_rows(PAIRS, 1).vectors["audio"][7]
+    store.backup(tmp_path / "copy")
+    with MemoryStore(tmp_path / "copy") as copy:
+        assert copy.recall(embedding={"audio": row}, top_k=1)[0].text == "m7"

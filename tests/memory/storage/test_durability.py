@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from tests.memory import worker
+from tests.memory.encryption.samples import CHANGE_STEPS
 from tests.memory.fake_encoder import FakeEncoder
 from tests.memory.ledger import Ledger
 from tests.memory.worker import SETTINGS, Job, start
@@ -90,6 +91,8 @@ def test_every_step_is_in_the_list():
     # See test_migration.py and test_lifecycle.py.
     upgrade = {"schema.before_commit", "change.before_commit", "change.committed", "undo.before_commit"}
     upgrade |= {"backup.catalogue", "joint.published"}
+    # See encryption/test_changing.py.
+    upgrade |= {f"encryption.{step}" for step in CHANGE_STEPS}
     assert set(re.findall(r'reached\("([^"]+)"\)', source)) == set(STEPS) | upgrade
 
 

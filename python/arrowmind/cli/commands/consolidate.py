@@ -115,7 +115,7 @@ def _opened(session: Session, store: Path | None, model: str | None, *, encoder:
     engine = open_engine(session, model) if encoder else None
     with open_store(session, store, engine) as opened:
         path = Path(opened.stats().path)
-        with closing(StoreView(opened, path, engine)) as view:
+        with closing(StoreView(opened, engine)) as view:
             yield _Work(path, opened, open_consolidator(session.config.consolidation, view))
 
 

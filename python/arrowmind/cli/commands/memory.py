@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from arrowmind.cli import proofs
+from arrowmind.cli import proofs, store_keys
 from arrowmind.cli.commands import stats as stats_command
 from arrowmind.cli.failure import FAILED
 from arrowmind.cli.render import bytes_text, write
@@ -124,6 +124,8 @@ commands = {
     "export": export,
     "import": import_,
     "browse": browse,
+    "encrypt": store_keys.encrypt,
+    "decrypt": store_keys.decrypt,
     "log": proofs.log,
     "receipt": proofs.receipt,
 }

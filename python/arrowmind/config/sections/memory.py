@@ -43,6 +43,12 @@ class PrivacySettings:
         "",
         "Key of the vault: file:PATH, passphrase:PATH or keyring:NAME; empty: the variable ARROWMIND_KEY.",
     )
+    store_key: str = setting(
+        "",
+        "Key of the store: file:PATH, passphrase:PATH or keyring:NAME. New stores are encrypted with it, and "
+        "one that is not is refused; empty: encrypted stores are opened with the variable ARROWMIND_KEY.",
+        refuse=True,
+    )
     access_log: str = setting(
         "batch",
         "Log who did what: off, written together within a second, or each on disk before the call returns.",

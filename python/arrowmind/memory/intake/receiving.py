@@ -73,11 +73,11 @@ class Intake:
     def prepare(self, drafts: list[Draft], embeddings: Any) -> Callable[[sqlite3.Connection], list[int]]:
         """Makes vectors of a few memories; the result stores them in a transaction of the caller."""
         vectors = self._embedder.embed(drafts, check_embeddings(embeddings, len(drafts)))
-        ensure_blobs(self._paths.blobs, (item for draft in drafts for item in draft.media))
+        ensure_blobs(self._paths, (item for draft in drafts for item in draft.media))
         return lambda db: self._insert(db, self._records(db, drafts, vectors), drafts)
 
     def _store(self, drafts: list[Draft], vectors: Vectors, note: Note) -> list[int]:
-        ensure_blobs(self._paths.blobs, (item for draft in drafts for item in draft.media))
+        ensure_blobs(self._paths, (item for draft in drafts for item in draft.media))
         count = sum(len(part) for part in vectors[TEXT] if part is not None)
         if count >= self._flush_rows:
             return self._store_many(drafts, vectors, note)
@@ -133,7 +133,7 @@ class Intake:
         self, db: sqlite3.Connection, ids: list[int], records: list[NewRecord], drafts: list[Draft]
     ) -> None:
         # Another process may have removed a blob since it was seen, as nothing named it then.
-        ensure_blobs(self._paths.blobs, (item for draft in drafts for item in draft.media))
+        ensure_blobs(self._paths, (item for draft in drafts for item in draft.media))
         for id_, record in zip(ids, records, strict=True):
             insert_attachments(db, id_, record.attachments)
 

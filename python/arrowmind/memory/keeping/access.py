@@ -28,8 +28,8 @@ _MAX_SECONDS = 60.0
 class AccessLog:
     """Counters on their way to the catalogue. They are not durable: what waits is lost with the process."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, key: str | None = None) -> None:
+        self._path, self._key = path, key
         self._lock = threading.Lock()
         self._waiting: dict[int, tuple[int, int]] = {}
         self._since = time.monotonic()
@@ -68,7 +68,7 @@ class AccessLog:
             with (
                 fork_gate.connection_in_use(),
                 explained(self._path),
-                contextlib.closing(connect(self._path, busy_seconds, durable=False)) as db,
+                contextlib.closing(connect(self._path, busy_seconds, key=self._key, durable=False)) as db,
             ):
                 db.execute("BEGIN IMMEDIATE")
                 tables.add_accesses(db, _known(db, waiting))

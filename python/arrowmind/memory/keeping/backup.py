@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import sqlite3
 from typing import TYPE_CHECKING
 
 from arrowmind.errors import MemoryStoreError
@@ -15,9 +14,10 @@ from arrowmind.memory.storage.attachments import all_blobs
 from arrowmind.memory.storage.forking import fork_gate
 from arrowmind.memory.storage.lock import hold_lock
 from arrowmind.memory.storage.paths import StorePaths
-from arrowmind.memory.storage.schema import explained
+from arrowmind.memory.storage.schema import connect, explained
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["back_up"]
 
 _PAGES = 256
+_BUSY_SECONDS = 10.0
 
 
 def back_up(
@@ -49,18 +50,22 @@ def back_up(
         if target.exists():
             raise MemoryStoreError(f"{target}: is there already; choose a new folder")
         shutil.rmtree(part, ignore_errors=True)
-        copy = StorePaths(part)
+        copy = StorePaths(part, paths.cipher)
         copy.make()
-        with hold_lock(paths.lock, busy_seconds):
+        with hold_lock(paths.lock, busy_seconds), explained(copy.catalogue):
             _copy_catalogue(catalogue, copy)
             reached("backup.catalogue")
             size = _copy_files(paths, copy, progress)
+        if paths.cipher is not None:
+            shutil.copyfile(paths.key, copy.key)
+            copy.key.chmod(0o600)
+            _sync(copy.key)
         if paths.privacy.is_dir():
             shutil.copytree(paths.privacy, copy.privacy)
         _sync(part)
         part.rename(target)
         _sync(target.parent)
-    except (OSError, sqlite3.Error) as error:
+    except OSError as error:
         raise MemoryStoreError(f"{target}: the copy cannot be written: {error}; free some space") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
@@ -68,17 +73,21 @@ def back_up(
 
 
 def _copy_catalogue(catalogue: Catalogue, copy: StorePaths) -> None:
-    with catalogue.connection() as source, contextlib.closing(sqlite3.connect(copy.catalogue)) as db:
+    with catalogue.connection() as source, contextlib.closing(_opened(copy, create=True)) as db:
         source.backup(db, pages=_PAGES)
         # The index stays behind.
         db.execute("UPDATE segment SET indexed = 0")
         db.execute("DELETE FROM text_index")
-        db.commit()
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     _sync(copy.catalogue)
 
 
+def _opened(copy: StorePaths, *, create: bool = False) -> sqlite3.Connection:
+    return connect(copy.catalogue, _BUSY_SECONDS, key=copy.database_key, create=create)
+
+
 def _copy_files(paths: StorePaths, copy: StorePaths, progress: Progress) -> int:
+    copy.joint.mkdir(exist_ok=True)
     named = list(_named(paths, copy))
     total, done = sum(size for _, _, size in named), 0
     for source, target, size in named:
@@ -88,7 +97,7 @@ def _copy_files(paths: StorePaths, copy: StorePaths, progress: Progress) -> int:
         _sync(target)
         done += size
         progress(done, total, "bytes")
-    for folder in (copy.segments, copy.blobs):
+    for folder in (copy.segments, copy.blobs, copy.joint):
         _sync(folder)
     return total + copy.catalogue.stat().st_size
 
@@ -98,13 +107,17 @@ def _named(paths: StorePaths, copy: StorePaths) -> Iterator[tuple[Path, Path, in
     with (
         fork_gate.connection_in_use(),
         explained(copy.catalogue),
-        contextlib.closing(sqlite3.connect(copy.catalogue)) as db,
+        contextlib.closing(_opened(copy)) as db,
     ):
         segments, blobs = tables.segments(db), all_blobs(db)
+        joint = tables.settings(db).get("joint")
     for segment in segments:
         yield paths.segments / segment.name, copy.segments / segment.name, segment.bytes
+    if joint is not None:
+        path = paths.joint / str(joint)
+        yield path, copy.joint / path.name, path.stat().st_size
     for name, size in blobs.items():
-        yield paths.blobs / name, copy.blobs / name, size
+        yield paths.blob(name), copy.blob(name), paths.files.stored_bytes(size)
 
 
 def _sync(path: Path) -> None:

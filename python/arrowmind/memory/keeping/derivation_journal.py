@@ -14,24 +14,24 @@ from arrowmind.memory.storage.schema import connect, explained
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Collection
-    from pathlib import Path
 
-__all__ = ["JOURNAL_NAME", "delete_tasks", "forget_in_journal"]
+    from arrowmind.memory.storage.paths import StorePaths
 
-JOURNAL_NAME = "consolidation.sqlite"
+__all__ = ["delete_tasks", "forget_in_journal"]
+
 _BUSY_SECONDS = 10.0
 
 
-def forget_in_journal(folder: Path, ids: Collection[int]) -> int:
+def forget_in_journal(paths: StorePaths, ids: Collection[int]) -> int:
     """Takes out what is in the making of any of these memories; returns how many groups that were.
 
     Raises:
         MemoryStoreError: the journal is damaged, or another process holds it for too long.
     """
-    path = folder / JOURNAL_NAME
+    path = paths.journal
     if not ids or not path.exists():
         return 0
-    with explained(path), contextlib.closing(connect(path, _BUSY_SECONDS)) as db:
+    with explained(path), contextlib.closing(connect(path, _BUSY_SECONDS, key=paths.database_key)) as db:
         # A process that died before it had made the tables left no task either.
         if not db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'task_source'").fetchone():
             return 0

@@ -8,8 +8,8 @@ from arrowmind.privacy import MemoryBytes, make_receipt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
+    from arrowmind.memory.storage.paths import StorePaths
     from arrowmind.memory.storage.snapshot import Snapshot
     from arrowmind.privacy import Privacy, Receipt
 
@@ -35,7 +35,7 @@ def _bytes_of(snapshot: Snapshot, id_: int) -> MemoryBytes | None:
 
 
 def testify(
-    folder: Path, store: str, forgotten: Sequence[MemoryBytes], privacy: Privacy, after: Snapshot
+    paths: StorePaths, store: str, forgotten: Sequence[MemoryBytes], privacy: Privacy, after: Snapshot
 ) -> Receipt:
     """A receipt that no byte of forgotten memories is in any file of a store.
 
@@ -50,4 +50,6 @@ def testify(
                     yield from bytes_of(after, [int(block.rows.ids[row])])
 
     head = privacy.log.head() if privacy.log is not None else None
-    return make_receipt(folder, forgotten, store=store, key=privacy.key, head=head, kept=kept)
+    return make_receipt(
+        paths.root, forgotten, store=store, key=privacy.key, head=head, kept=kept, cipher=paths.cipher
+    )

@@ -39,7 +39,7 @@ def forget(catalogue: Catalogue, session: Session, ids: Sequence[int], limits: L
         if gone:
             tables.touch_layout(db)
     session.accesses.drop(gone)
-    forget_in_journal(catalogue.path.parent, gone)
+    forget_in_journal(session.paths, gone)
     return gone
 
 

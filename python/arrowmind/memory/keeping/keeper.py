@@ -106,7 +106,7 @@ class Keeper:
                 self._rewrite(group)
 
     def _reclaim(self) -> None:
-        remove_blobs(self._catalogue, self._paths.blobs, self._settings.orphan_seconds)
+        remove_blobs(self._catalogue, self._paths, self._settings.orphan_seconds)
         self._forget_expired()
         spaces = self._snapshot().spaces
         wasteful = [s for space in spaces for s in wasteful_segments(space, self._settings)]
@@ -133,9 +133,9 @@ class Keeper:
             snapshot = self._snapshot()
             missing = any(block.segment and not block.segment.indexed for block in snapshot.blocks)
             if stale_records(snapshot) or missing:
-                rebuild_index(self._catalogue, self._paths.index, snapshot)
+                self._rebuild_index(snapshot)
             self._sweep_files(older_than_seconds=self._settings.orphan_seconds)
-            remove_blobs(self._catalogue, self._paths.blobs, self._settings.orphan_seconds)
+            remove_blobs(self._catalogue, self._paths, self._settings.orphan_seconds)
             erase_leftovers(self._catalogue, self._settings.busy_seconds)
             after = size_of(self._paths.root)
         return CompactionReport(len(removed) + expired, rewritten + sum(map(len, groups)), before, after)
@@ -206,7 +206,7 @@ class Keeper:
     def _writers(self) -> Callable[[SpaceRow], SegmentWriter]:
         with self._catalogue.reading() as db:
             store = str(tables.settings(db)["store"])
-        return lambda space: SegmentWriter(self._paths.segments, store, space)
+        return lambda space: SegmentWriter(self._paths.segments, store, space, self._paths.files)
 
     def _flush_if_due(self) -> None:
         with self._catalogue.reading() as db:
@@ -228,7 +228,17 @@ class Keeper:
         return removed if number == HOME else []
 
     def _update_index(self) -> None:
-        update_index(self._catalogue, self._paths.index, self._snapshot())
+        if self._has_index:
+            update_index(self._catalogue, self._paths.index, self._snapshot())
+
+    def _rebuild_index(self, snapshot: Snapshot) -> None:
+        if self._has_index:
+            rebuild_index(self._catalogue, self._paths.index, snapshot)
+
+    @property
+    def _has_index(self) -> bool:
+        """Whether the text index is in files; that of an encrypted store is in the memory of its readers."""
+        return self._paths.cipher is None
 
     def _forget_in_index(self, removed: list[int]) -> None:
         snapshot = self._snapshot()
@@ -259,7 +269,7 @@ class Keeper:
             waiting = tables.last_pending(db) and len(tables.expired_pending(db, now))
             forget_in(db, session.snapshot_in(db), [*expired, *derived_from(db, expired)])
             tables.touch_layout(db)
-        forget_in_journal(self._paths.root, expired)
+        forget_in_journal(self._paths, expired)
         return waiting
 
     def _is_index_sound(self, snapshot: Snapshot) -> bool:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from arrowmind.memory.records import Record
     from arrowmind.memory.storage.blocks import Block, Filter, Space
+    from arrowmind.memory.storage.paths import StorePaths
     from arrowmind.memory.storage.snapshot import Snapshot
     from arrowmind.observe import Progress
 
@@ -64,7 +65,7 @@ def export_store(
     snapshot: Snapshot,
     wanted: Filter,
     describe: Callable[[int], Record | None],
-    blobs: Path,
+    paths: StorePaths,
     target: Path,
     store: str,
     progress: Progress,
@@ -75,7 +76,7 @@ def export_store(
         snapshot: that moment.
         wanted: which of them.
         describe: gives a memory by its id.
-        blobs: folder of the bytes of images and sounds.
+        paths: of the store.
         target: a new folder.
         store: id of the store.
         progress: called with (memories written, all, "memories").
@@ -90,7 +91,7 @@ def export_store(
         shutil.rmtree(part, ignore_errors=True)
         (part / "blobs").mkdir(parents=True)
         ids = _live_ids(snapshot, wanted)
-        names = _write_memories(ids, describe, blobs, part, progress)
+        names = _write_memories(ids, describe, paths, part, progress)
         vectors = {
             space.row.name: _write_vectors(space, wanted, part)
             for space in snapshot.spaces
@@ -125,7 +126,11 @@ def _live(block: Block, wanted: Filter, *, first_only: bool = False) -> Any:
 
 
 def _write_memories(
-    ids: list[int], describe: Callable[[int], Record | None], blobs: Path, part: Path, progress: Progress
+    ids: list[int],
+    describe: Callable[[int], Record | None],
+    paths: StorePaths,
+    part: Path,
+    progress: Progress,
 ) -> set[str]:
     import pyarrow as pa  # noqa: PLC0415  heavy
     from pyarrow import parquet  # noqa: PLC0415
@@ -139,7 +144,7 @@ def _write_memories(
                 for attachment in record.attachments:
                     if attachment.sha256 not in names:
                         names.add(attachment.sha256)
-                        publish_bytes(part / "blobs" / attachment.sha256, read_blob(blobs, attachment))
+                        publish_bytes(part / "blobs" / attachment.sha256, read_blob(paths, attachment))
             progress(min(start + _ROWS, len(ids)), len(ids), "memories")
     return names
 

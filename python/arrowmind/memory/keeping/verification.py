@@ -56,7 +56,7 @@ def verify_store(paths: StorePaths, catalogue: Catalogue) -> VerifyReport:
         problems += _check_ids(db, np.concatenate(ids))
         problems += _check_index(db, paths)
         blobs = all_blobs(db)
-        problems += filter(None, (blob_problem(paths.blobs, name, size) for name, size in blobs.items()))
+        problems += filter(None, (blob_problem(paths, name, size) for name, size in blobs.items()))
     return VerifyReport(sum(map(len, ids)), len(segments), problems)
 
 
@@ -79,7 +79,7 @@ def _check_segment(
     """Adds what is wrong to ``problems``; returns the ids in the segment, or None if it cannot be read."""
     path = paths.segments / segment.name
     try:
-        blocks = open_rows(path, segment, dimension)
+        blocks = open_rows(path, segment, dimension, files=paths.files)
     except MemoryStoreError as error:
         problems.append(str(error))
         return None

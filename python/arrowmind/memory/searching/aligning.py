@@ -61,7 +61,7 @@ def align(
         joint = trained.joint
     name = f"{joint.fingerprint}.arrow"
     paths.joint.mkdir(exist_ok=True)
-    save(joint, paths.joint / name)
+    save(joint, paths.joint / name, paths.files)
     reached("joint.published")
     with catalogue.writing() as db:
         tables.replace_setting(db, _SETTING, name)
@@ -87,7 +87,7 @@ def load_joint(paths: StorePaths, snapshot: Snapshot) -> JointEmbedding:
     dimensions = {space.row.name: space.row.dimension for space in snapshot.spaces if space.row.dimension}
     if snapshot.joint is None:
         return JointEmbedding(Alignment(dimensions))
-    joint = load(paths.joint / snapshot.joint)
+    joint = load(paths.joint / snapshot.joint, paths.files)
     # Spaces that came later are known, but not aligned yet.
     known = {**dimensions, **joint.alignment.dimensions}
     return JointEmbedding(Alignment(known, joint.alignment.maps), joint.fusion, joint.anchor)

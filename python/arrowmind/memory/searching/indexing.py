@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from arrowmind.memory.storage.catalogue import Catalogue
     from arrowmind.memory.storage.snapshot import Snapshot
 
-__all__ = ["rebuild_index", "stale_records", "update_index"]
+__all__ = ["rebuild_index", "stale_records", "texts_of", "update_index"]
 
 _log = get_logger(__name__)
 
@@ -77,12 +77,17 @@ def _live_records(block: Block) -> int:
 
 def _texts(blocks: Iterable[Block]) -> Iterator[IndexedText]:
     for block in blocks:
-        rows = block.rows
-        for row in rows.first_rows.tolist():
-            if block.is_live(row):
-                yield IndexedText(
-                    int(rows.ids[row]), rows.text(row), int(rows.categories[row]), int(rows.timestamps[row])
-                )
+        yield from texts_of(block, block.rows.first_rows.tolist())
+
+
+def texts_of(block: Block, firsts: Iterable[int]) -> Iterator[IndexedText]:
+    """Those of some memories of a block, named by their first rows, that are not forgotten."""
+    rows = block.rows
+    for row in firsts:
+        if block.is_live(row):
+            yield IndexedText(
+                int(rows.ids[row]), rows.text(row), int(rows.categories[row]), int(rows.timestamps[row])
+            )
 
 
 def _record(catalogue: Catalogue, row: IndexRow, indexed: Iterable[Block]) -> None:

@@ -1,4 +1,4 @@
-"""The text index on disk: a tantivy index, derived from the memories and rebuilt when in doubt.
+"""The text index: a tantivy index, derived from the memories and rebuilt when in doubt.
 
 It holds terms, ids, categories and moments, but no text. Each rebuild makes a new folder (a generation); the
 catalogue names the one in use.
@@ -60,8 +60,8 @@ def remove_generations(folder: Path, keep: str | None) -> None:
 class TextIndex:
     """One generation of the index. Readers and one writer may be in different processes."""
 
-    def __init__(self, folder: Path, *, create: bool = False) -> None:
-        """Opens a generation.
+    def __init__(self, folder: Path, *, create: bool = False, in_memory: bool = False) -> None:
+        """Opens a generation, or makes one that is nowhere but in the memory of this process.
 
         Raises:
             IndexDamagedError: it is missing or cannot be read.
@@ -70,7 +70,8 @@ class TextIndex:
 
         self._tantivy = tantivy
         self.folder = folder
-        if not folder.name.startswith(_PREFIX):
+        self._in_memory = in_memory
+        if not in_memory and not folder.name.startswith(_PREFIX):
             raise IndexDamagedError(f"{folder}: was made by another version of this package")
         if create:
             folder.mkdir(parents=True, exist_ok=True)
@@ -79,7 +80,9 @@ class TextIndex:
         self._searcher = self._guard(self._index.searcher)
 
     def _open(self, *, create: bool) -> Any:
-        if create:
+        if self._in_memory:
+            index = self._tantivy.Index(self._make_schema())
+        elif create:
             index = self._tantivy.Index(self._make_schema(), path=str(self.folder))
         else:
             index = self._tantivy.Index.open(str(self.folder))

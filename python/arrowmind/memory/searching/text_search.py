@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from arrowmind.memory.ranking.memories import TermStatistics
 from arrowmind.memory.searching.bm25 import Postings
+from arrowmind.memory.searching.memory_index import MemoryIndex
 from arrowmind.memory.searching.text_index import IndexDamagedError, TextIndex
 
 if TYPE_CHECKING:
@@ -26,11 +27,13 @@ __all__ = ["TextSearcher"]
 class TextSearcher:
     """Keeps an open index and the postings of what is not in it, and follows the snapshots it is given."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, *, in_memory: bool = False) -> None:
+        """Takes the folder of the index; ``in_memory`` makes one that no file holds."""
+        self._folder, self._in_memory = folder, in_memory
         self._lock = threading.Lock()
         self._row: IndexRow | None = None
         self._index: TextIndex | None = None
+        self._held: MemoryIndex | None = None
         self._postings = Postings()
         self._followed: Snapshot | None = None
 
@@ -51,7 +54,7 @@ class TextSearcher:
                 query,
                 frequencies,
                 self._index.records if self._index else 0,
-                self._row.terms if self._row else 0,
+                self._indexed_terms(),
             )
             live = snapshot.admitted(list(scored), wanted)
             found = {id_: score for id_, score in scored.items() if id_ in live}
@@ -69,14 +72,19 @@ class TextSearcher:
             self._follow(snapshot)
             indexed = self._index.frequencies(query) if self._index else {}
             records = len(self._postings) + (self._index.records if self._index else 0)
-            total = self._postings.terms + (self._row.terms if self._row else 0)
+            total = self._postings.terms + self._indexed_terms()
             holders = {term: self._postings.frequency(term) + indexed.get(term, 0) for term in query}
         return TermStatistics(records, total / records if records else 0.0, holders)
 
     def reset(self) -> None:
         """Opens the index again at the next search."""
         with self._lock:
-            self._row, self._index, self._followed = None, None, None
+            self._row, self._index, self._held, self._followed = None, None, None, None
+
+    def _indexed_terms(self) -> int:
+        if self._held is not None:
+            return self._held.terms
+        return self._row.terms if self._row else 0
 
     def _indexed(
         self, snapshot: Snapshot, query: list[str], depth: int, wanted: Filter
@@ -95,13 +103,28 @@ class TextSearcher:
     def _follow(self, snapshot: Snapshot) -> None:
         if snapshot is self._followed:
             return
+        if self._in_memory:
+            self._hold(snapshot)
+        else:
+            self._follow_files(snapshot)
+        self._followed = snapshot
+
+    def _follow_files(self, snapshot: Snapshot) -> None:
         row = snapshot.text_index
         if row != self._row or (row is not None and self._index is None):
             self._open(row)
         for block in snapshot.blocks:
             if block.segment is None or not block.segment.indexed:
                 self._add(block)
-        self._followed = snapshot
+
+    def _hold(self, snapshot: Snapshot) -> None:
+        held = self._held or MemoryIndex(self._folder)
+        if held.follow(snapshot):
+            self._postings = Postings()
+        self._held, self._index = held, held.index
+        for block in snapshot.blocks:
+            if block.segment is None:
+                self._add(block)
 
     def _open(self, row: IndexRow | None) -> None:
         same = self._row is not None and row is not None and self._row.generation == row.generation

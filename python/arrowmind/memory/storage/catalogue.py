@@ -29,8 +29,9 @@ class Catalogue:
     Threads share the connections, one at a time each; none is open while the process forks.
     """
 
-    def __init__(self, path: Path, busy_seconds: float) -> None:
+    def __init__(self, path: Path, busy_seconds: float, key: str | None = None) -> None:
         self.path = path
+        self._key = key
         self._busy_seconds = busy_seconds
         self._reset()
         fork_gate.register(self)
@@ -59,7 +60,21 @@ class Catalogue:
             self._reset()
         with self._lock:
             db = self._idle.pop() if self._idle else None
-        return db or connect(self.path, self._busy_seconds)
+        return db or self._connect()
+
+    def _connect(self) -> sqlite3.Connection:
+        db = connect(self.path, self._busy_seconds, key=self._key)
+        try:
+            # Takes the lock that a change of encryption waits for. Who waited for that one has the old file.
+            db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+            if not self.path.exists():
+                raise MemoryStoreError(
+                    f"{self.path.parent}: was encrypted or decrypted meanwhile; open the store again"
+                )
+        except BaseException:
+            db.close()
+            raise
+        return db
 
     def _put_back(self, db: sqlite3.Connection) -> None:
         with self._lock:

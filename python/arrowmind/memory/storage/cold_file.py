@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from arrowmind.columnar import ArrowFile, ArrowWriter, Field, publish
+from arrowmind.columnar import ArrowWriter, Field
+from arrowmind.columnar.files import PLAIN
 from arrowmind.columnar.row_blocks import MAX_DICTIONARY_BYTES, pack_block, unpack_block
 from arrowmind.errors import MemoryStoreError, OptimizationError, StorageError
 from arrowmind.memory.steps import reached
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from arrowmind.columnar import ArrowFile
+    from arrowmind.columnar.files import Files
     from arrowmind.memory.storage.segment import SegmentWriter
 
     IntArray = npt.NDArray[np.int64]
@@ -103,7 +106,7 @@ def write_cold(writer: SegmentWriter, content: ColdContent) -> SegmentRow:
         "arrowmind.rotation_seed": str(ROTATION_SEED),
     }
     try:
-        with publish(path) as file, ArrowWriter(file, _FIELDS, metadata) as arrow:
+        with writer.files.publish(path) as file, ArrowWriter(file, _FIELDS, metadata) as arrow:
             arrow.write_batch(
                 {
                     "part": [name for name, _, _ in parts],
@@ -222,7 +225,7 @@ class ColdFile:
     signs: ByteArray
     texts: ColdTexts
 
-    def __init__(self, path: Path, expected: SegmentRow, dimension: int) -> None:
+    def __init__(self, path: Path, expected: SegmentRow, dimension: int, files: Files = PLAIN) -> None:
         """Maps the file and reads its numbers.
 
         Raises:
@@ -233,7 +236,7 @@ class ColdFile:
         try:
             if size != expected.bytes:
                 raise MemoryStoreError(f"has {size} bytes, the catalogue says {expected.bytes}")
-            self._read(ArrowFile.open(path), path.name, dimension)
+            self._read(files.open_arrow(path), path.name, dimension)
             found = (len(self.numbers["id"]), len(self.signs))
             if found != (expected.records, expected.vectors):
                 raise MemoryStoreError(

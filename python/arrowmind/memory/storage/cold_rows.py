@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from arrowmind import _native
+from arrowmind.columnar.files import PLAIN
 from arrowmind.memory.storage.cold_file import ColdFile
 from arrowmind.memory.storage.rows import TRAITS, Rows
 from arrowmind.memory.storage.segment import open_segment
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from arrowmind.columnar.files import Files
     from arrowmind.memory.settings import RecallSettings
     from arrowmind.memory.storage.cold_file import ColdTexts
     from arrowmind.memory.storage.reviving import Reviver
@@ -154,7 +156,13 @@ class ColdRows(Rows):
         return codes, scales
 
 
-def open_rows(path: Path, expected: SegmentRow, dimension: int, reviver: Reviver | None = None) -> list[Rows]:
+def open_rows(
+    path: Path,
+    expected: SegmentRow,
+    dimension: int,
+    reviver: Reviver | None = None,
+    files: Files = PLAIN,
+) -> list[Rows]:
     """Maps a segment, cold or not.
 
     Args:
@@ -162,14 +170,15 @@ def open_rows(path: Path, expected: SegmentRow, dimension: int, reviver: Reviver
         expected: what the catalogue says of it.
         dimension: of the vectors.
         reviver: makes vectors of cold memories again.
+        files: how it is read.
 
     Raises:
         FileNotFoundError: the file is gone, as after a compaction by another process.
         MemoryStoreError: it is damaged or not what the catalogue says.
     """
     if not expected.is_cold:
-        return open_segment(path, expected, dimension)
-    file = ColdFile(path, expected, dimension)
+        return open_segment(path, expected, dimension, files)
+    file = ColdFile(path, expected, dimension, files)
     counts = file.numbers["windows"]
     total = len(file.signs)
     ends = np.cumsum(counts)

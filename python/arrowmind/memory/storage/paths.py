@@ -6,24 +6,67 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from arrowmind.columnar.files import PLAIN
 from arrowmind.errors import MemoryStoreError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from arrowmind.columnar.files import Files
+    from arrowmind.privacy.sealed.cipher import StoreCipher
 
 __all__ = ["StorePaths", "size_of"]
 
 
 @dataclass(frozen=True)
 class StorePaths:
-    """The folder of a store."""
+    """The folder of a store.
+
+    Attributes:
+        root: the folder.
+        cipher: keys of what is in it; None for a store that is not encrypted.
+    """
 
     root: Path
+    cipher: StoreCipher | None = None
 
     @property
     def catalogue(self) -> Path:
         """SQLite: what is true."""
-        return self.root / "catalogue.sqlite"
+        return self.root / self._named("catalogue")
+
+    @property
+    def journal(self) -> Path:
+        """SQLite: how far a consolidation has come."""
+        return self.root / self._named("consolidation")
+
+    @property
+    def consolidation_lock(self) -> Path:
+        """Held by the one process that consolidates."""
+        return self.root / "consolidation.lock"
+
+    def _named(self, database: str) -> str:
+        return f"{database}.sqlite" if self.cipher is None else f"{database}.{self.cipher.mark}.encrypted"
+
+    @property
+    def database_key(self) -> str | None:
+        """Of the catalogue and the journal."""
+        return None if self.cipher is None else self.cipher.database_key
+
+    @property
+    def key(self) -> Path:
+        """The key of an encrypted store, sealed with the secret of its owner. With this file it is one."""
+        return self.root / "encryption.key"
+
+    @property
+    def removed_key(self) -> Path:
+        """What the key becomes in the moment in which a store is decrypted, until the rest is done."""
+        return self.root / "encryption.removed"
+
+    @property
+    def files(self) -> Files:
+        """How segments, blobs and maps are written and read."""
+        return PLAIN if self.cipher is None else self.cipher.files
 
     @property
     def segments(self) -> Path:
@@ -34,6 +77,10 @@ class StorePaths:
     def blobs(self) -> Path:
         """Bytes of images and sounds, one file each, named by their SHA-256."""
         return self.root / "blobs"
+
+    def blob(self, sha256: str) -> Path:
+        """The file of a blob."""
+        return self.blobs / (sha256 if self.cipher is None else self.cipher.blob_name(sha256))
 
     @property
     def joint(self) -> Path:
@@ -47,7 +94,7 @@ class StorePaths:
 
     @property
     def index(self) -> Path:
-        """The text index, one folder per generation."""
+        """The text index, one folder per generation; empty if the store is encrypted."""
         return self.root / "index"
 
     @property
@@ -71,9 +118,11 @@ class StorePaths:
                 self.joint,
                 self.privacy,
                 self.lock,
+                self.key,
             )
             known = {path.name for path in parts}
-            foreign = {e.name for e in self.root.iterdir() if not e.name.startswith("catalogue.")}
+            ours = ("catalogue.", f".{self.key.name}.")
+            foreign = {e.name for e in self.root.iterdir() if not e.name.startswith(ours)}
             if not self.catalogue.exists() and not foreign <= known:
                 raise MemoryStoreError(
                     f"{self.root}: holds other files and no store; choose an empty or new folder"

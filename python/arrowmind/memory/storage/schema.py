@@ -5,15 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import sqlite3
 from typing import TYPE_CHECKING
 
 from arrowmind.errors import MemoryStoreError, StoreVersionError
 from arrowmind.memory.steps import reached
+from arrowmind.memory.storage.drivers import database_errors, open_database
 from arrowmind.memory.times import now_microseconds
 from arrowmind.observe import get_logger
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -99,7 +100,7 @@ UPDATE counter SET value = value + 1 WHERE name = 'layout';
 
 
 def connect(
-    path: Path, busy_seconds: float, *, durable: bool = True, create: bool = False
+    path: Path, busy_seconds: float, *, key: str | None = None, durable: bool = True, create: bool = False
 ) -> sqlite3.Connection:
     """A connection in autocommit mode; transactions are begun by hand.
 
@@ -109,17 +110,18 @@ def connect(
     Args:
         path: the catalogue.
         busy_seconds: how long to wait for the lock of another writer.
+        key: 64 hex digits if the database is encrypted.
         durable: a commit returns when it is on disk. False only for what may be lost.
         create: make the file where there is none. Off, a catalogue that vanished does not come back empty.
     """
     uri = f"{path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}"
-    db = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=busy_seconds, check_same_thread=False)
+    db = open_database(uri, busy_seconds, key)
     try:
         db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
         db.execute("PRAGMA secure_delete = ON")
         db.execute("PRAGMA temp_store = MEMORY")
         db.execute("PRAGMA trusted_schema = OFF")
-    except sqlite3.Error:
+    except database_errors():
         db.close()
         raise
     return db
@@ -152,13 +154,13 @@ def _version(db: sqlite3.Connection, path: Path) -> int:
     return version
 
 
-def create_tables(path: Path, busy_seconds: float) -> None:
+def create_tables(path: Path, busy_seconds: float, key: str | None = None) -> None:
     """Makes the catalogue, durably, or brings one of an older version or a half-made one up to this version.
 
     The change of version is one transaction: it is made whole or not at all. The caller holds the lock of the
     store.
     """
-    with contextlib.closing(connect(path, busy_seconds, create=True)) as db:
+    with contextlib.closing(connect(path, busy_seconds, key=key, create=True)) as db:
         version = _version(db, path)
         if version == SCHEMA_VERSION:
             return
@@ -189,11 +191,11 @@ def explained(path: Path) -> Iterator[None]:
     """Turns the errors of SQLite into ours, with what to do about them."""
     try:
         yield
-    except sqlite3.Error as error:
+    except database_errors() as error:
         raise MemoryStoreError(f"{path}: {_explain(error, path)}") from error
 
 
-def _explain(error: sqlite3.Error, path: Path) -> str:
+def _explain(error: Exception, path: Path) -> str:
     message = str(error)
     if "locked" in message or "busy" in message:
         return f"another process is writing and did not finish in time ({message}); try again"

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from arrowmind.columnar import ArrowFile, ArrowWriter, Field, crc32c, publish
+from arrowmind.columnar import ArrowWriter, Field, crc32c
+from arrowmind.columnar.files import PLAIN
 from arrowmind.errors import MemoryStoreError, OptimizationError, StorageError
 from arrowmind.memory.steps import reached
 from arrowmind.memory.storage.rows import TRAITS, Rows
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from arrowmind.columnar import Batch
+    from arrowmind.columnar import ArrowFile, Batch
+    from arrowmind.columnar.files import Files
     from arrowmind.memory.storage.spaces import SpaceRow
 
 __all__ = ["FORMAT", "FORMAT_VERSION", "SUFFIX", "SegmentWriter", "file_checksum", "open_segment"]
@@ -79,11 +81,13 @@ class SegmentWriter:
         folder: where segments live.
         store: id of the store, noted in each file.
         space: what the vectors are of; its name and encoder are noted in each file.
+        files: how they are written.
     """
 
     folder: Path
     store: str
     space: SpaceRow
+    files: Files = PLAIN
 
     def write(self, batches: Iterable[Rows]) -> SegmentRow:
         """Publishes a segment; it becomes part of the store when the catalogue names it.
@@ -101,7 +105,7 @@ class SegmentWriter:
         vectors, records, first_id, last_id = 0, 0, 0, 0
         try:
             with (
-                publish(path) as file,
+                self.files.publish(path) as file,
                 ArrowWriter(file, _fields(self.space.dimension), self._metadata()) as writer,
             ):
                 for rows in batches:
@@ -153,8 +157,8 @@ def file_checksum(path: Path) -> int:
     return checksum
 
 
-def open_segment(path: Path, expected: SegmentRow, dimension: int) -> list[Rows]:
-    """Maps a segment: one entry per record batch, views of the file.
+def open_segment(path: Path, expected: SegmentRow, dimension: int, files: Files = PLAIN) -> list[Rows]:
+    """Maps a segment: one entry per record batch, views of the file, or of what was opened in memory.
 
     Raises:
         FileNotFoundError: the file is gone, as after a compaction by another process.
@@ -164,7 +168,7 @@ def open_segment(path: Path, expected: SegmentRow, dimension: int) -> list[Rows]
     try:
         if size != expected.bytes:
             raise MemoryStoreError(f"has {size} bytes, the catalogue says {expected.bytes}")
-        file = ArrowFile.open(path)
+        file = files.open_arrow(path)
         version = file.metadata.get("arrowmind.version", "")
         if file.metadata.get("arrowmind.format") != FORMAT or version not in (_FIRST_VERSION, FORMAT_VERSION):
             raise MemoryStoreError(f"is no memory segment of version {FORMAT_VERSION} (has {version!r})")

@@ -24,12 +24,12 @@ from arrowmind.memory.times import NEVER
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
-    from pathlib import Path
 
     import numpy.typing as npt
 
     from arrowmind.memory.storage.blocks import Filter
     from arrowmind.memory.storage.catalogue import Catalogue
+    from arrowmind.memory.storage.paths import StorePaths
     from arrowmind.memory.storage.reviving import Reviver
     from arrowmind.memory.storage.tables import IndexRow, SegmentRow
 
@@ -121,9 +121,9 @@ class Snapshot:
 class SnapshotReader:
     """Reads snapshots, sharing with the last one whatever did not change. Not safe for use by two threads."""
 
-    def __init__(self, catalogue: Catalogue, folder: Path, reviver: Reviver) -> None:
+    def __init__(self, catalogue: Catalogue, paths: StorePaths, reviver: Reviver) -> None:
         self._catalogue = catalogue
-        self._folder = folder
+        self._paths = paths
         self._reviver = reviver
         self._last: Snapshot | None = None
         self._mapped: dict[str, list[Rows]] = {}
@@ -221,8 +221,10 @@ class SnapshotReader:
         mapped = {}
         for segment in segments:
             known = self._mapped.get(segment.name)
-            path, dimension = self._folder / segment.name, dimensions.get(segment.space, 0)
-            mapped[segment.name] = known or open_rows(path, segment, dimension, self._reviver)
+            path, dimension = self._paths.segments / segment.name, dimensions.get(segment.space, 0)
+            mapped[segment.name] = known or open_rows(
+                path, segment, dimension, self._reviver, self._paths.files
+            )
         self._mapped = mapped
 
 
