@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import threading
+from types import SimpleNamespace
 
 import pytest
 from starlette.testclient import TestClient
@@ -19,6 +20,7 @@ from arrowmind.server import ApiKeys, create_app
 from arrowmind.server.failures import respond
 from arrowmind.server.memories import Memories
 
+NOBODY = SimpleNamespace(state=SimpleNamespace())
 TEXT = "The key lies under the blue pot."
 
 
@@ -148,13 +150,13 @@ def test_too_many_at_once_are_told_to_come_again(store):
 
     async def ask():
         ours = Memories(Slow(store), ServerSettings(max_memory_requests=2))
-        first, second = (asyncio.ensure_future(ours.stats(None)) for _ in range(2))
+        first, second = (asyncio.ensure_future(ours.stats(NOBODY)) for _ in range(2))
         await asyncio.to_thread(begun.wait, 30)
         with pytest.raises(OverloadError, match="2 requests to the memory wait already"):
-            await ours.stats(None)
+            await ours.stats(NOBODY)
         go.set()
         assert [(await one).status_code for one in (first, second)] == [200, 200]
-        assert (await ours.stats(None)).status_code == 200
+        assert (await ours.stats(NOBODY)).status_code == 200
 
     asyncio.run(ask())
     refused = respond(OverloadError("wait"))

@@ -73,6 +73,7 @@ def open_store(
     models: Models | None = None,
     media: Mapping[str, Any] | None = None,
     namespace: str | None = None,
+    caller: str | None = None,
     purpose: str = "",
 ) -> Iterator[MemoryStore]:
     """A store, closed at the end of the block.
@@ -86,6 +87,7 @@ def open_store(
         models: Opened instead of `engine`.
         media: Engines of images and sounds, by the arguments of `MemoryStore`.
         namespace: Confines the store to it.
+        caller: Who uses it, for roles and the access log; None takes `privacy.principal`.
         purpose: Noted in the access log.
 
     Raises:
@@ -95,7 +97,7 @@ def open_store(
     ranking = RecallSettings(vector_weight=0.0, text_weight=1.0) if words_only else None
     engines = {"engine": engine, **(media or {})} if models is None else models.engines(session)
     more: dict[str, Any] = {"recall_settings": ranking, "namespace": namespace, "config": session.config}
-    more["purpose"] = purpose
+    more |= {"caller": caller, "purpose": purpose}
     with MemoryStore(path, create=create, **engines, **more) as store:
         yield store
 

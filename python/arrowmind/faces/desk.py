@@ -134,6 +134,11 @@ class MemoryDesk:
         self.namespace = namespace
         self._store, self._origin, self._read_only = store, origin, read_only
 
+    def acting_as(self, principal: str) -> MemoryDesk:
+        """The same for somebody else, who may do what the rules say of them."""
+        store = self._store.acting_as(principal, "serve")
+        return MemoryDesk(store, origin=self._origin, read_only=self._read_only, namespace=self.namespace)
+
     @property
     def operations(self) -> list[Operation]:
         """What may be asked for here."""

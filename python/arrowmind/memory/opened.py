@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from arrowmind.observe import metrics
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Sequence
     from types import TracebackType
 
     from typing_extensions import Self
@@ -90,6 +92,7 @@ class OpenedStore:
         config = default_config(config)
         root = Path(config.memory.path).expanduser() if path is None else Path(path)
         self._closed = False
+        self._owner: OpenedStore | None = None
         self._top_k = config.memory.top_k
         settings = settings or configured_store_settings(config)
         recall_settings = recall_settings or configured_recall_settings(config)
@@ -117,6 +120,34 @@ class OpenedStore:
     def paths(self) -> StorePaths:
         """Where the parts of the store lie, with the keys to them."""
         return self._paths
+
+    def acting_as(self, caller: str, purpose: str = "") -> Self:
+        """The same store for somebody else, who may do what the rules say of them. It ends with this one.
+
+        Args:
+            caller: who, for `privacy.roles` and the access log.
+            purpose: why, for the access log.
+        """
+        self._check_open()
+        other = copy(self)
+        other._owner = self
+        other._watch = self._watch.acting_as(Caller(caller, purpose, self._namespace))
+        return other
+
+    def _admitted(self, action: str, ids: Sequence[int], *, logged: bool = True) -> list[int]:
+        """Those of some memories that lie where the caller may; others are as if they were not there.
+
+        Raises:
+            PermissionDeniedError: the caller may do so nowhere.
+        """
+        if self._watch.covers(action):
+            return list(ids)
+        self._watch.allow_somewhere(action)
+        snapshot = self._sessions.current.snapshot()
+        names = snapshot.namespaces
+        places = {id_: snapshot.find(id_) for id_ in ids}
+        homes = {id_: names[int(p[0].rows.namespaces[p[1]])] for id_, p in places.items() if p is not None}
+        return [id_ for id_, name in homes.items() if self._watch.admits(action, name, logged=logged)]
 
     def _open_intake(self, encoders: Encoders) -> Intake:
         return Intake(self._catalogue, self._keeper, encoders, self._paths, self._settings.flush_rows)
@@ -150,7 +181,7 @@ class OpenedStore:
 
     def close(self) -> None:
         """Writes access counters and lets go of all files. Closing twice does nothing."""
-        if self._closed:
+        if self._closed or self._owner is not None:
             return
         self._sessions.current.accesses.write(busy_seconds=1.0)
         self._watch.close()
@@ -170,5 +201,5 @@ class OpenedStore:
         return f"MemoryStore({str(self._paths.root)!r})"
 
     def _check_open(self) -> None:
-        if self._closed:
+        if (self._owner or self)._closed:
             raise MemoryStoreError(f"{self._paths.root}: the store is closed; open it again")

@@ -288,8 +288,7 @@ class MemoryStore(Upkeep):
             MemoryStoreError: the memory is damaged.
         """
         self._check_open()
-        self._watch.allow("get")
-        for number in check_ids([id]):
+        for number in self._admitted("get", check_ids([id])):
             return self._recaller.get(number, Limits(namespace=self._namespace))
         return None
 
@@ -300,9 +299,11 @@ class MemoryStore(Upkeep):
             InvalidArgumentError: it is no id.
         """
         self._check_open()
-        self._watch.allow("get")
-        (number,) = check_ids([id])
-        return self._recaller.links(number, Limits(namespace=self._confined(None)))
+        linked: list[Link] = []
+        for number in self._admitted("get", check_ids([id])):
+            linked = self._recaller.links(number, Limits(namespace=self._confined(None)))
+        seen = set(self._admitted("get", [link.id for link in linked], logged=False))
+        return [link for link in linked if link.id in seen]
 
     def joint(self, ids: Sequence[int]) -> npt.NDArray[np.float32]:
         """Vectors of memories in one space for all kinds of content, float32 [len(ids), 768] of length 1.
@@ -311,10 +312,10 @@ class MemoryStore(Upkeep):
         memory that is not there.
         """
         self._check_open()
-        self._watch.allow("get")
         session = self._sessions.current
+        seen = self._admitted("get", ids)
         snapshot = session.snapshot()
-        found = snapshot.admitted(ids, replace(self._whole(snapshot), archived=True))
+        found = snapshot.admitted(seen, replace(self._whole(snapshot), archived=True))
         vectors = session.joint(snapshot).embed(joint_rows(snapshot, ids))
         vectors[[id_ not in found for id_ in ids]] = 0
         return vectors
@@ -326,7 +327,7 @@ class MemoryStore(Upkeep):
             MemoryStoreError: they are gone, as after a compaction once forgotten, or damaged.
         """
         self._check_open()
-        self._watch.allow("get")
+        self._watch.allow_somewhere("get")
         return read_blob(self._paths, attachment)
 
     def forget(self, ids: int | Iterable[int]) -> int:
@@ -341,10 +342,8 @@ class MemoryStore(Upkeep):
             How many memories were forgotten, derived ones included.
         """
         self._check_open()
-        self._watch.allow("forget")
-        gone = forget(
-            self._catalogue, self._sessions.current, check_ids(ids), Limits(namespace=self._namespace)
-        )
+        chosen = self._admitted("forget", check_ids(ids))
+        gone = forget(self._catalogue, self._sessions.current, chosen, Limits(namespace=self._namespace))
         if gone:
             self._watch.note("forget", gone, sync=True)
             self._keeper.reclaim()
@@ -366,10 +365,10 @@ class MemoryStore(Upkeep):
         from arrowmind.memory.keeping.erasing import bytes_of, testify  # noqa: PLC0415  needs what recall does not
 
         self._check_open()
-        self._watch.allow("forget")
+        asked = self._admitted("forget", check_ids(ids))
         session, snapshot = self._sessions.current, self._sessions.current.snapshot()
         with self._catalogue.reading() as db:
-            chosen = [*check_ids(ids), *derived_from(db, check_ids(ids))]
+            chosen = [*asked, *derived_from(db, asked)]
             store = str(tables.settings(db)["store"])
         wanted = sorted(snapshot.admitted(chosen, replace(self._whole(snapshot), archived=True)))
         held = bytes_of(snapshot, wanted)

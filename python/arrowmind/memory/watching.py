@@ -8,6 +8,8 @@ from functools import cached_property
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from arrowmind.errors import PermissionDeniedError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -46,10 +48,19 @@ class Watch:
             caller: who uses the store.
         """
         self._settings, self._paths, self._caller = settings, paths, caller
+        self._first: Watch | None = None
+
+    def acting_as(self, caller: Caller) -> Watch:
+        """The same for another caller; log, guard and key are shared."""
+        other = Watch(self._settings, self._paths, caller)
+        other._first = self._first or self
+        return other
 
     @cached_property
     def privacy(self) -> Privacy:
         """Redactor, log, guard and key."""
+        if self._first is not None:
+            return self._first.privacy
         from arrowmind.privacy import open_privacy  # noqa: PLC0415  a fifth of a cold recall's start
 
         return open_privacy(self._settings, self._paths.privacy, cipher=self._paths.cipher)
@@ -61,8 +72,32 @@ class Watch:
             PermissionDeniedError: the caller may not.
         """
         if self._settings.roles:
-            name = self._caller.name or self.privacy.principal
-            self.privacy.guard.check(name, action, namespace or self._caller.namespace or "")
+            self.privacy.guard.check(self._name(), action, namespace or self._caller.namespace or "")
+
+    def covers(self, action: str) -> bool:
+        """Whether the caller may do something with all that this object may see."""
+        return not self._settings.roles or self.privacy.guard.allows(
+            self._name(), action, self._caller.namespace or ""
+        )
+
+    def allow_somewhere(self, action: str) -> None:
+        """Refuses what no rule allows in any namespace. Raises as `allow`."""
+        if self._settings.roles and not self.privacy.guard.allows_somewhere(self._name(), action):
+            self.allow(action)
+
+    def admits(self, action: str, namespace: str, *, logged: bool) -> bool:
+        """Whether the caller may do something in a namespace; a refusal may be logged."""
+        guard = self.privacy.guard
+        if not logged:
+            return guard.allows(self._name(), action, namespace)
+        try:
+            guard.check(self._name(), action, namespace)
+        except PermissionDeniedError:
+            return False
+        return True
+
+    def _name(self) -> str:
+        return self._caller.name or self.privacy.principal
 
     def note(
         self,
@@ -87,7 +122,7 @@ class Watch:
             return
         from arrowmind.privacy import Access  # noqa: PLC0415  imported already
 
-        name = self._caller.name or self.privacy.principal
+        name = self._name()
         where = namespace or self._caller.namespace or ""
         log.record(Access(action, name, self._caller.purpose, where, tuple(ids)), query=query, sync=sync)
 
@@ -112,6 +147,6 @@ class Watch:
         return json.dumps(values, separators=(",", ":")).encode()
 
     def close(self) -> None:
-        """Writes what the log still holds."""
-        if "privacy" in self.__dict__:
+        """Writes what the log still holds; it is of the store as it was opened."""
+        if self._first is None and "privacy" in self.__dict__:
             self.privacy.close()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from arrowmind.errors import InvalidArgumentError, PermissionDeniedError
 from arrowmind.observe import get_logger
 from arrowmind.privacy.access.entry import Access
-from arrowmind.privacy.roles import ACTIONS, parse_rules
+from arrowmind.privacy.roles import ACTIONS, ROLES, parse_rules
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -52,6 +52,11 @@ class Guard:
         if action not in ACTIONS:
             raise InvalidArgumentError(f"action {action!r} is unknown; use one of: {', '.join(ACTIONS)}")
         return not self._rules or any(rule.allows(principal, action, namespace) for rule in self._rules)
+
+    def allows_somewhere(self, principal: str, action: str) -> bool:
+        """Whether an action is allowed in any namespace; nothing is logged."""
+        given = (rule for rule in self._rules if rule.is_for(principal) and action in ROLES[rule.role])
+        return not self._rules or any(given)
 
     def check(self, principal: str, action: str, namespace: str = "") -> None:
         """Refuses what is not allowed.

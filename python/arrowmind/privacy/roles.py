@@ -48,9 +48,13 @@ class Rule:
         """Whether this rule allows an action."""
         return (
             action in ROLES[self.role]
-            and fnmatch.fnmatchcase(principal, self.principal)
+            and self.is_for(principal)
             and fnmatch.fnmatchcase(namespace, self.namespace)
         )
+
+    def is_for(self, principal: str) -> bool:
+        """Whether this rule speaks of somebody."""
+        return fnmatch.fnmatchcase(principal, self.principal)
 
 
 def parse_rules(lines: Iterable[str]) -> tuple[Rule, ...]:

@@ -59,7 +59,7 @@ def create_app(
     def guarded(endpoint: Endpoint) -> Endpoint:
         async def call(request: Request) -> Response:
             try:
-                keys.check(request)
+                request.state.principal = keys.check(request)
                 return await endpoint(request)
             except ClientGoneError:
                 return Response(status_code=_GONE)

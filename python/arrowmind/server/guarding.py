@@ -27,41 +27,66 @@ _SHORTEST_KEY = 8
 
 
 class ApiKeys:
-    """Keys that clients show as `Authorization: Bearer KEY`. Only their digests are kept."""
+    """Keys that clients show as `Authorization: Bearer KEY`, and who shows them. Only digests are kept."""
 
-    def __init__(self, keys: Iterable[str] = ()) -> None:
-        """Takes keys; without any, everyone may ask.
+    def __init__(self, lines: Iterable[str] = ()) -> None:
+        """Takes lines `KEY` or `KEY PRINCIPAL`; without any, everyone may ask.
 
         Raises:
-            ConfigurationError: A key is too short.
+            ConfigurationError: a key is too short or listed twice, or a line has more words.
         """
-        listed = [key.strip() for key in keys if key.strip()]
-        if any(len(key) < _SHORTEST_KEY for key in listed):
+        self._principals: dict[bytes, str | None] = {}
+        for words in filter(None, map(str.split, lines)):
+            self._add(*words)
+
+    def _add(self, key: str, principal: str | None = None, *more: str) -> None:
+        if more:
+            raise ConfigurationError("a line of API keys has more than two words; write KEY or KEY PRINCIPAL")
+        if len(key) < _SHORTEST_KEY:
             raise ConfigurationError(f"an API key has fewer than {_SHORTEST_KEY} characters; use longer ones")
-        self._digests = [hashlib.sha256(key.encode()).digest() for key in listed]
+        digest = hashlib.sha256(key.encode()).digest()
+        if self._principals.setdefault(digest, principal) != principal:
+            raise ConfigurationError(
+                f"one API key is that of {self._principals[digest]!r} and {principal!r}; give each their own"
+            )
+        self._principals[digest] = principal
 
     def __bool__(self) -> bool:
-        return bool(self._digests)
+        return bool(self._principals)
+
+    @property
+    def principals(self) -> frozenset[str]:
+        """Those that are named."""
+        return frozenset(filter(None, self._principals.values()))
 
     def accept(self, header: str | None) -> bool:
-        """Whether the header shows a key. Takes the same time wherever a wrong key differs."""
-        if not self._digests:
-            return True
+        """Whether the header shows a key."""
+        return not self._principals or self._shown(header) is not None
+
+    def _shown(self, header: str | None) -> bytes | None:
+        """Digest of the key that a header shows. Takes the same time wherever a wrong key differs."""
         scheme, _, key = (header or "").partition(" ")
         digest = hashlib.sha256(key.strip().encode("utf-8", "replace")).digest()
-        found = [hmac.compare_digest(digest, known) for known in self._digests]
-        return any(found) and scheme.lower() == "bearer"
+        found = [known for known in self._principals if hmac.compare_digest(digest, known)]
+        return found[0] if found and scheme.lower() == "bearer" else None
 
-    def check(self, request: Request) -> None:
+    def check(self, request: Request) -> str | None:
         """Refuses a request without a key.
+
+        Returns:
+            Whose key it is; None for a key that names nobody, and where there are no keys.
 
         Raises:
             RequestError: 401.
         """
-        if not self.accept(request.headers.get("authorization")):
+        if not self._principals:
+            return None
+        shown = self._shown(request.headers.get("authorization"))
+        if shown is None:
             raise RequestError(
                 401, "no API key that is known; send Authorization: Bearer KEY", "invalid_api_key"
             )
+        return self._principals[shown]
 
 
 async def read_json(request: Request, most: int) -> dict[str, Any]:

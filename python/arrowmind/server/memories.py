@@ -49,49 +49,64 @@ class Memories:
 
     def __init__(self, desk: MemoryDesk, settings: ServerSettings) -> None:
         self._desk, self._settings = desk, settings
+        self._desks: dict[str, MemoryDesk] = {}
         self._turn = asyncio.Lock()
         self._present = 0
+
+    def _desk_of(self, request: Request) -> MemoryDesk:
+        """That of who asks; without a name, of this process."""
+        principal: str | None = getattr(request.state, "principal", None)
+        if principal is None:
+            return self._desk
+        if principal not in self._desks:
+            self._desks[principal] = self._desk.acting_as(principal)
+        return self._desks[principal]
 
     async def remember(self, request: Request) -> Response:
         """Stores what the body says."""
         body = await read_json(request, self._settings.max_body_bytes)
-        return JSONResponse(await self._in_turn(lambda: self._desk.call("remember", body)), 201)
+        desk = self._desk_of(request)
+        return JSONResponse(await self._in_turn(lambda: desk.call("remember", body)), 201)
 
     async def search(self, request: Request) -> Response:
         """Recalls by what the body says; `explain` tells the parts of scores."""
         body = await read_json(request, self._settings.max_body_bytes)
         explain = checks.flag("explain", body.pop("explain", False))
-        return JSONResponse(await self._in_turn(lambda: self._desk.call("recall", body, explain=explain)))
+        desk = self._desk_of(request)
+        return JSONResponse(await self._in_turn(lambda: desk.call("recall", body, explain=explain)))
 
     async def search_by_query(self, request: Request) -> Response:
         """Recalls by what the query of the address says, with the parts of scores."""
         values = query_fields(request.query_params)
-        return JSONResponse(await self._in_turn(lambda: self._desk.call("recall", values, explain=True)))
+        desk = self._desk_of(request)
+        return JSONResponse(await self._in_turn(lambda: desk.call("recall", values, explain=True)))
 
     async def newest(self, request: Request) -> Response:
         """Lists by what the query says."""
-        return await self._done("newest", query_fields(request.query_params))
+        return await self._done(request, "newest", query_fields(request.query_params))
 
-    async def stats(self, _: Request) -> Response:
+    async def stats(self, request: Request) -> Response:
         """Counts."""
-        return await self._done("stats", {})
+        return await self._done(request, "stats", {})
 
     async def get(self, request: Request) -> Response:
         """One memory."""
-        return await self._done("get", {"id": request.path_params["id"]})
+        return await self._done(request, "get", {"id": request.path_params["id"]})
 
     async def forget(self, request: Request) -> Response:
         """Forgets one memory; it need not be there."""
-        return await self._done("forget", {"ids": [request.path_params["id"]]})
+        return await self._done(request, "forget", {"ids": [request.path_params["id"]]})
 
     async def attachment(self, request: Request) -> Response:
         """The bytes of an image or a sound."""
         id_, number = request.path_params["id"], request.path_params["number"]
-        found, data = await self._in_turn(lambda: self._desk.attachment(id_, number))
+        desk = self._desk_of(request)
+        found, data = await self._in_turn(lambda: desk.attachment(id_, number))
         return Response(data, media_type=found.media_type, headers=_INERT)
 
-    async def _done(self, name: str, values: dict[str, Any]) -> Response:
-        return JSONResponse(await self._in_turn(lambda: self._desk.call(name, values)))
+    async def _done(self, request: Request, name: str, values: dict[str, Any]) -> Response:
+        desk = self._desk_of(request)
+        return JSONResponse(await self._in_turn(lambda: desk.call(name, values)))
 
     async def _in_turn(self, work: Callable[[], Result]) -> Result:
         """What `work` gives, off the event loop.

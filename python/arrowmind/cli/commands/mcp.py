@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated, Any, BinaryIO
 
 import typer
 
@@ -26,6 +26,10 @@ def run(
     namespace: Annotated[
         str | None, typer.Option("--namespace", help="See and store memories of this one alone.")
     ] = None,
+    principal: Annotated[
+        str | None,
+        typer.Option("--principal", help="Who the agent is, for privacy.roles and the access log."),
+    ] = None,
     read_only: Annotated[
         bool, typer.Option("--read-only", help="Recall only: neither store nor forget.")
     ] = False,
@@ -35,9 +39,8 @@ def run(
 
     writing = _taken_output()
     models = Models(model, words_only=words_only)
-    with open_store(
-        session, store, models=models, create=not read_only, namespace=namespace, purpose="mcp"
-    ) as opened:
+    who: dict[str, Any] = {"namespace": namespace, "caller": principal, "purpose": "mcp"}
+    with open_store(session, store, models=models, create=not read_only, **who) as opened:
         desk = MemoryDesk(opened, origin="agent", read_only=read_only, namespace=namespace)
         serve(Protocol(desk), sys.stdin.buffer, writing, session.config.server.max_body_bytes)
 

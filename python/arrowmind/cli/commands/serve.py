@@ -41,10 +41,11 @@ def run(
     host: Annotated[str | None, typer.Option("--host", help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option("--port", min=0, max=65535, help="Port; 0: a free one.")] = None,
     api_key_file: Annotated[
-        Path | None, typer.Option("--api-key-file", help="File of mode 600 with a key in each line.")
+        Path | None,
+        typer.Option("--api-key-file", help="File of mode 600 with KEY, or KEY PRINCIPAL, in each line."),
     ] = None,
     api_key_env: Annotated[
-        str, typer.Option("--api-key-env", help="Environment variable with keys, separated by commas.")
+        str, typer.Option("--api-key-env", help="Environment variable with such lines, separated by commas.")
     ] = API_KEY_VARIABLE,
     max_queue: Annotated[
         int | None, typer.Option("--max-queue", min=0, help="Texts that may wait; more are refused.")
@@ -70,6 +71,10 @@ def run(
     keys = ApiKeys(_keys(api_key_file, api_key_env))
     if not keys and config.server.host not in _LOCAL:
         complain(f"warning: without an API key, everyone who reaches {config.server.host} may ask")
+    if keys.principals and not config.privacy.roles:
+        complain(
+            "warning: API keys name principals, and without privacy.roles each of them may do everything"
+        )
     folders: dict[str, Path] = {}
     for word in [*models, *(embedding_model or [])]:
         name, path = name_of(word)
