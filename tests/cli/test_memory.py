@@ -112,6 +112,20 @@ def test_forget_and_compact(call, filled):
     assert call("forget", "two").code == 2
 
 
+def test_namespaces(call):
+    call("remember", "the key is blue", "--namespace", "home")
+    call("remember", "the key is red", "--namespace", "work")
+    call("remember", "the key is green")
+    found = {
+        name: call("recall", "key", "--json", "--namespace", name).json["hits"] for name in ("home", "work")
+    }
+    assert {name: [hit["id"] for hit in hits] for name, hits in found.items()} == {"home": [1], "work": [2]}
+    assert len(call("recall", "key", "--json").json["hits"]) == 3
+    assert call("forget", "1", "2", "3", "--namespace", "work", "--json").json["forgotten"] == 1
+    assert {hit["id"] for hit in call("recall", "key", "--json").json["hits"]} == {1, 3}
+    assert call("recall", "key", "--namespace", "nowhere", "--json").json["hits"] == []
+
+
 def test_a_receipt_can_be_checked(call, filled, tmp_path):
     proof, text = tmp_path / "proof.json", tmp_path / "text.txt"
     text.write_text(filled[0] + "\n")

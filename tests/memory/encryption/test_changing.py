@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -26,6 +28,7 @@ from tests.memory.encryption.samples import (
 
 from arrowmind.errors import ConfigurationError, IntegrityError, MemoryStoreError
 from arrowmind.memory.encryption import decrypt_store, encrypt_store, rotate_store
+from arrowmind.memory.keeping import encrypting
 from arrowmind.memory.storage.encryption import is_changing
 from arrowmind.memory.storage.paths import StorePaths
 from arrowmind.weights.encryption.header import PASSPHRASE
@@ -240,6 +243,25 @@ def test_a_damaged_store_stays_as_it_is(folder, filled):
     path.write_bytes(whole)
     assert not list(folder.rglob("*encr*"))
     with opened(folder, key=None) as store:
+        assert contents(store) == filled[0]
+
+
+def test_no_room_for_both(folder, filled, monkeypatch):
+    copied = []
+
+    def full(source, target, size):
+        copied.append(source)
+        if len(copied) == 4:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        copyfileobj(source, target, size)
+
+    copyfileobj = shutil.copyfileobj
+    monkeypatch.setattr(encrypting.shutil, "copyfileobj", full)
+    with pytest.raises(MemoryStoreError, match="cannot be copied"):
+        encrypt_store(folder, SECRET)
+    assert not list(folder.rglob("*encr*"))
+    with opened(folder, key=None) as store:
+        assert store.verify().ok
         assert contents(store) == filled[0]
 
 

@@ -23,6 +23,9 @@ def run(
     session: Session,
     ids: Annotated[list[int], typer.Argument(metavar="ID...", help="Ids, as recall shows them.")],
     store: Annotated[Path | None, typer.Option("--store", help="Store to forget from.")] = None,
+    namespace: Annotated[
+        str | None, typer.Option("--namespace", help="Only those of this namespace.")
+    ] = None,
     compact: Annotated[
         bool, typer.Option("--compact", help="Remove their bytes from all files now.")
     ] = False,
@@ -32,7 +35,7 @@ def run(
 ) -> None:
     if receipt is not None and receipt.exists():
         raise InvalidArgumentError(f"{receipt}: is there already; choose a new file for the receipt")
-    with open_store(session, store) as opened:
+    with open_store(session, store, namespace=namespace) as opened:
         if receipt is not None:
             made = opened.erase(ids)
             made.save(receipt)

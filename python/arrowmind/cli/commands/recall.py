@@ -33,6 +33,7 @@ def run(
     ] = None,
     top_k: Annotated[int | None, typer.Option("--top-k", "-k", help="Memories at most.")] = None,
     category: Annotated[str | None, typer.Option("--category", help="Only of this category.")] = None,
+    namespace: Annotated[str | None, typer.Option("--namespace", help="Only of this namespace.")] = None,
     since: Annotated[str | None, typer.Option("--since", help="Only from this moment on (ISO 8601).")] = None,
     until: Annotated[str | None, typer.Option("--until", help="Only before this moment.")] = None,
     words_only: Annotated[bool, typer.Option("--words-only", help="Leave meaning out: no model.")] = False,
@@ -56,7 +57,7 @@ def run(
     number = session.config.memory.top_k if top_k is None else top_k
     begin, end = parse_moment(since, "--since"), parse_moment(until, "--until")
     models = Models(model, media.image_model, media.audio_model, words_only=words_only)
-    with open_store(session, store, models=models) as opened:
+    with open_store(session, store, models=models, namespace=namespace) as opened:
         filters: dict[str, Any] = {"category": category, "since": begin, "until": end}
         hits = opened.recall(text, number, image=image, audio=audio, **filters)
     shown = {"query": text, "image": str(image or "") or None, "audio": str(audio or "") or None}

@@ -52,6 +52,7 @@ def run(
     ] = None,
     jsonl: Annotated[bool, typer.Option("--jsonl", help="Each line is a JSON object.")] = False,
     category: Annotated[str | None, typer.Option("--category", help="A label to filter by.")] = None,
+    namespace: Annotated[str | None, typer.Option("--namespace", help="Where the memories belong.")] = None,
     as_text: Annotated[
         bool, typer.Option("--text", help="Every word is a text, also one that names a file.")
     ] = False,
@@ -70,7 +71,10 @@ def run(
         sources = sources_of(texts, recursive=recursive, tell=complain)
     models = Models(model, media.image_model, media.audio_model)
     started = time.perf_counter()
-    with open_store(session, store, models=models, create=True) as opened, session.progress() as progress:
+    with (
+        open_store(session, store, models=models, create=True, namespace=namespace) as opened,
+        session.progress() as progress,
+    ):
         if texts:
             ids, skipped = _remember_sources(opened, sources, category, progress)
         else:
