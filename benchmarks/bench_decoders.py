@@ -42,11 +42,13 @@ class Lane:
 
 
 INT2 = {"quant_type": "int2", "group_size": 64, "scale_type": "fp16", "zero_points": True}
+TRELLIS2 = {"quant_type": "trellis2", "group_size": 64, "scale_type": "fp16"}
 LANES = (
     Lane("int8", 0.5, {"quant_type": "int8"}),
     Lane("int4", 2.0, {"quant_type": "int4", "calibration": "gptq"}),
     Lane("int4-distill", 2.0, {"quant_type": "int4", "calibration": "distill"}),
     Lane("int2-distill", 15.0, {**INT2, "calibration": "distill"}),
+    Lane("trellis2-distill", 15.0, {**TRELLIS2, "calibration": "distill"}),
 )
 
 

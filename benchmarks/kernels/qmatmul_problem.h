@@ -27,7 +27,8 @@ class Problem {
  public:
   Problem(const Row& row, Shape shape) : row_(row), shape_(shape) {
     const auto [m, n, k] = shape;
-    group_ = row.weight >= Weight::kI8Grid ? 32 : 0;
+    const bool is_trellis = row.weight == Weight::kT2Grid || row.weight == Weight::kT3Grid;
+    group_ = row.weight < Weight::kI8Grid ? 0 : is_trellis ? 128 : 32;
     const int64_t stride = round_up(k, std::max(qmatmul::kQuad, group_));
     const int64_t padded_n = round_up(n, qmatmul::kPanel);
     fill_weights();
@@ -113,7 +114,7 @@ class Problem {
   }
 
   // Groups of 32: int8 with scales of 16 bits, int4 with zero points too, int2 with scales and zero points of
-  // 8, MXFP4.
+  // 8, MXFP4. Groups of 128: trellis codes, with scales of 16 bits.
   void add_grid() {
     using qmatmul::Scale;
     const int64_t padded_n = round_up(shape_.n, qmatmul::kPanel);

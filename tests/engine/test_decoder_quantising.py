@@ -44,7 +44,7 @@ def quantised(source, output, **choices):
         ({"quant_type": "int4", "group_size": 16, "calibration": "gptq"}, 0.3),
         ({"quant_type": "int2", "group_size": 16, "calibration": "gptq"}, 3.0),
         ({"quant_type": "fp4"}, 0.5),
-        ({"quant_type": "int4", "bits_budget": 6.5, "group_size": 16}, 0.3),
+        ({"quant_type": "int4", "bits_budget": 8.5, "group_size": 16}, 0.3),
     ],
     ids=str,
 )

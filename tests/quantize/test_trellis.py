@@ -83,3 +83,50 @@ def test_training_starts_from_the_codes_and_moves_what_it_should():
             losses.append(float(loss.detach()))
         assert latent.log_scales.grad.isfinite().all()
         assert losses[-1] < 0.9 * losses[0]
+
+
+def test_a_scale_that_is_far_too_small_grows():
+    """Its gradient once was that of rounding alone: trained towards twice itself, a matrix fell to zero."""
+    torch = pytest.importorskip("torch")
+    from arrowmind.quantize.distill.latent import latent_matrix
+
+    for grid in GRIDS[:2]:
+        columns = matrix(16, 128)
+        made = codes_of(round_plainly(columns, grid, np.ones(128, np.float32)))
+        latent = latent_matrix(made, np.ascontiguousarray(columns.T))
+        aim = torch.from_numpy(np.ascontiguousarray(columns.T)) * 2
+        groups = [{"params": [latent.values], "lr": 2e-3}, {"params": [latent.log_scales], "lr": 2e-2}]
+        optimiser = torch.optim.Adam(groups)
+        losses = []
+        for _ in range(160):
+            loss = ((latent.weight() - aim) ** 2).sum() / (aim**2).sum()
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            losses.append(float(loss.detach()))
+        print(grid, losses[0], losses[-1])
+        assert losses[-1] < 0.65 * losses[0]
+        assert latent.log_scales.detach().exp().mean() > 1.3 * made.effective_scales.mean()
+
+
+def test_gradients_of_scales_are_levels_where_values_are_beyond_them():
+    torch = pytest.importorskip("torch")
+    from arrowmind.quantize.distill.latent import latent_matrix
+
+    columns = matrix(8, 260)  # two groups of 128, and one of 4
+    made = codes_of(round_plainly(columns, GRIDS[0], np.ones(260, np.float32)))
+    latent = latent_matrix(made, np.ascontiguousarray(columns.T))
+    with torch.no_grad():
+        latent.values[0, :3] *= 100
+    weight = latent.weight()
+    factors = torch.from_numpy(np.random.default_rng(SEED).standard_normal(weight.shape).astype(np.float32))
+    (weight * factors).sum().backward()
+    ends = latent.grid.code_type.trellis.farthest
+    scales = made.effective_scales.repeat(128, axis=1)[:, :260]
+    exact, levels = latent.values.detach().numpy() / scales, weight.detach().numpy() / scales
+    inside = np.abs(exact) <= ends
+    assert not inside[0, :3].any()
+    np.testing.assert_array_equal(latent.values.grad.numpy() != 0, inside)
+    moved = factors.numpy() * (levels - np.where(inside, exact, 0)) * scales  # of the logarithm
+    wanted = np.add.reduceat(moved, [0, 128, 256], axis=1)
+    np.testing.assert_allclose(latent.log_scales.grad.numpy(), wanted, rtol=2e-3, atol=1e-4)

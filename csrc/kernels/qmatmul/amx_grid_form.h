@@ -35,7 +35,7 @@ struct AmxGridForm {
         ((t.n / kPanel + i) * panel_rows + first / kQuad * Codes::kTraits.bits / 8) * kTileRowBytes;
     t.w[i] = Codes::kSigned ? packed : operands;
     if constexpr (kInSequence<Codes>) {
-      Codes::template decode<Ops>(packed, first == 0, count / kQuad, operands);
+      decode_sequence<Ops, Codes>(packed, first == 0, count / kQuad, operands);
     } else if (!Codes::kSigned) {
       unpack(packed, count / kQuad, operands);
     }

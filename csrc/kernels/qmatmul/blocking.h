@@ -122,6 +122,12 @@ class Blocking {
     return static_cast<const typename Form::Code*>(p_.a) + m * p_.a_stride;
   }
 
+  // Whether even a single tile of so many rows has its panels decoded first.
+  bool always_decodes(int64_t rows) const {
+    if constexpr (requires { Form::always_decodes(p_, rows); }) return Form::always_decodes(p_, rows);
+    return Form::kAlwaysDecodes;
+  }
+
   int64_t row_values() const {
     if constexpr (requires { Form::row_values(p_); }) return Form::row_values(p_);
     return 0;
@@ -186,7 +192,7 @@ class Blocking {
   }
 
   void multiply(int64_t m, const EvenSplit& split, int64_t tiles, int64_t panel, int64_t panels) {
-    const bool chunked = tiles > 1 || Form::kAlwaysDecodes;
+    const bool chunked = tiles > 1 || always_decodes(split.size(0));
     const bool decodes = Form::kDecodes && chunked;
     // (No division for a single row tile: it may have no more to do for a panel than a few of them take.)
     const int64_t chunks = chunked ? ceil_of(quads_, Form::kChunkQuads) : 1;

@@ -43,7 +43,7 @@ struct GridSmmlaForm {
     char* out = chunk;
     constexpr int64_t kFours = kPlanes == 1 ? 2 : kPlanes;
     if constexpr (kInSequence<Codes>) {
-      Codes::template decode<Ops>(w, t.quad == 0, t.quads, out);
+      decode_sequence<Ops, Codes>(w, t.quad == 0, t.quads, out);
       for (int64_t quad = 0; quad < t.quads; quad += 2, out += 2 * kRowBytes) {
         const typename Ops::Row four = Ops::load_row(out);
         store_operands(four, Ops::load_row(out + kRowBytes), out);

@@ -25,6 +25,10 @@ namespace arrowmind::ARROWMIND_ISA {
 using grid::block_of;
 using grid::part_of;
 
+// The number of a row among those of its unit.
+template <int j>
+using Place = std::integral_constant<int, j>;
+
 // kLargest: of the decoded bytes, for the budget of 16-bit sums.
 struct I8Codes {
   static constexpr GridTraits kTraits = kI8Traits;
@@ -70,35 +74,42 @@ struct Fp4Codes {
   }
 };
 
-// Codes that are decoded in sequence: whole fours of k from a multiple of kUnit on.
+// Codes that are decoded in sequence: whole fours of k from a multiple of kUnit on. Their Sequence<Ops>
+// stands at such a place of a panel; each() gives the rows of bytes of the unit at `w`, by their number, and
+// goes on.
 struct Trellis2Codes : grid::Trellis2Tables {
   static constexpr GridTraits kTraits = kTrellisTraits<Trellis2Tables>;
   static constexpr bool kSigned = false;
   static constexpr int64_t kUnit = 4;  // fours of k in a row of codes
 
-  // Rows of bytes of `quads` fours of k, from `w` on. `is_first`: no codes lie before.
   template <class Ops>
-  static void decode(const char* w, bool is_first, int64_t quads, char* out) {
+  struct Sequence {
     using Row = typename Ops::Row;
-    Row before = is_first ? Ops::zero_row() : Ops::load_row(w - 64);
-    Row second2 = Ops::row_table(kSecond, Ops::row_and(Ops::template row_right<2>(before), 0x0f));
-    Row second3 = Ops::row_table(kSecond, Ops::row_and(Ops::template row_right<4>(before), 0x0f));
-    for (int64_t quad = 0; quad < quads; quad += kUnit, w += 64, out += kUnit * 64) {
+    Row before, second2, second3;
+
+    // `is_first`: no codes lie before `w`.
+    Sequence(const char* w, bool is_first) : before(is_first ? Ops::zero_row() : Ops::load_row(w - 64)) {
+      second2 = Ops::row_table(kSecond, Ops::row_and(Ops::template row_right<2>(before), 0x0f));
+      second3 = Ops::row_table(kSecond, Ops::row_and(Ops::template row_right<4>(before), 0x0f));
+    }
+
+    template <class Put>
+    [[gnu::always_inline]] void each(const char* w, const Put& put) {
       const Row codes = Ops::load_row(w);
       const Row n0 = Ops::row_or(Ops::row_and(Ops::template row_right<6>(before), 0x03),
                                  Ops::row_and(Ops::template row_left<2>(codes), 0x0c));
       const Row n1 = Ops::row_and(codes, 0x0f);
       const Row n2 = Ops::row_and(Ops::template row_right<2>(codes), 0x0f);
       const Row n3 = Ops::row_and(Ops::template row_right<4>(codes), 0x0f);
-      Ops::store_row(out, Ops::row_add(Ops::row_table(kFirst, n0), second2));
-      Ops::store_row(out + 64, Ops::row_add(Ops::row_table(kFirst, n1), second3));
-      Ops::store_row(out + 128, Ops::row_add(Ops::row_table(kFirst, n2), Ops::row_table(kSecond, n0)));
-      Ops::store_row(out + 192, Ops::row_add(Ops::row_table(kFirst, n3), Ops::row_table(kSecond, n1)));
+      put(Place<0>{}, Ops::row_add(Ops::row_table(kFirst, n0), second2));
+      put(Place<1>{}, Ops::row_add(Ops::row_table(kFirst, n1), second3));
+      put(Place<2>{}, Ops::row_add(Ops::row_table(kFirst, n2), Ops::row_table(kSecond, n0)));
+      put(Place<3>{}, Ops::row_add(Ops::row_table(kFirst, n3), Ops::row_table(kSecond, n1)));
       second2 = Ops::row_table(kSecond, n2);
       second3 = Ops::row_table(kSecond, n3);
       before = codes;
     }
-  }
+  };
 };
 
 struct Trellis3Codes : grid::Trellis3Tables {
@@ -107,32 +118,48 @@ struct Trellis3Codes : grid::Trellis3Tables {
   static constexpr int64_t kUnit = 8;  // fours of k in three rows of codes
 
   template <class Ops>
-  static void decode(const char* w, bool is_first, int64_t quads, char* out) {
+  struct Sequence {
     using Row = typename Ops::Row;
-    Row before = is_first ? Ops::zero_row() : Ops::load_row(w - 64);
-    Row second = Ops::row_table(kSecond, Ops::row_and(Ops::template row_right<4>(before), 0x0f));
-    const auto put = [&](Row nibble) __attribute__((always_inline)) {
-      Ops::store_row(out, Ops::row_add(Ops::row_table(kFirst, nibble), second));
-      second = Ops::row_table(kSecond, nibble);
-      out += 64;
-    };
-    for (int64_t quad = 0; quad < quads; quad += kUnit, w += 192) {
+    Row before, second;
+
+    Sequence(const char* w, bool is_first) : before(is_first ? Ops::zero_row() : Ops::load_row(w - 64)) {
+      second = Ops::row_table(kSecond, Ops::row_and(Ops::template row_right<4>(before), 0x0f));
+    }
+
+    template <class Put>
+    [[gnu::always_inline]] void each(const char* w, const Put& put) {
       const Row b0 = Ops::load_row(w), b1 = Ops::load_row(w + 64), b2 = Ops::load_row(w + 128);
-      put(Ops::row_or(Ops::row_and(Ops::template row_right<7>(before), 0x01),
-                      Ops::row_and(Ops::template row_left<1>(b0), 0x0e)));
-      put(Ops::row_and(Ops::template row_right<2>(b0), 0x0f));
-      put(Ops::row_or(Ops::row_and(Ops::template row_right<5>(b0), 0x07),
-                      Ops::row_and(Ops::template row_left<3>(b1), 0x08)));
-      put(Ops::row_and(b1, 0x0f));
-      put(Ops::row_and(Ops::template row_right<3>(b1), 0x0f));
-      put(Ops::row_or(Ops::row_and(Ops::template row_right<6>(b1), 0x03),
-                      Ops::row_and(Ops::template row_left<2>(b2), 0x0c)));
-      put(Ops::row_and(Ops::template row_right<1>(b2), 0x0f));
-      put(Ops::row_and(Ops::template row_right<4>(b2), 0x0f));
+      const auto give = [&](auto place, Row nibble) __attribute__((always_inline)) {
+        put(place, Ops::row_add(Ops::row_table(kFirst, nibble), second));
+        second = Ops::row_table(kSecond, nibble);
+      };
+      give(Place<0>{}, Ops::row_or(Ops::row_and(Ops::template row_right<7>(before), 0x01),
+                                   Ops::row_and(Ops::template row_left<1>(b0), 0x0e)));
+      give(Place<1>{}, Ops::row_and(Ops::template row_right<2>(b0), 0x0f));
+      give(Place<2>{}, Ops::row_or(Ops::row_and(Ops::template row_right<5>(b0), 0x07),
+                                   Ops::row_and(Ops::template row_left<3>(b1), 0x08)));
+      give(Place<3>{}, Ops::row_and(b1, 0x0f));
+      give(Place<4>{}, Ops::row_and(Ops::template row_right<3>(b1), 0x0f));
+      give(Place<5>{}, Ops::row_or(Ops::row_and(Ops::template row_right<6>(b1), 0x03),
+                                   Ops::row_and(Ops::template row_left<2>(b2), 0x0c)));
+      give(Place<6>{}, Ops::row_and(Ops::template row_right<1>(b2), 0x0f));
+      give(Place<7>{}, Ops::row_and(Ops::template row_right<4>(b2), 0x0f));
       before = b2;
     }
-  }
+  };
 };
+
+// Rows of bytes of `quads` fours of k, from `w` on.
+template <class Ops, class Codes>
+inline void decode_sequence(const char* w, bool is_first, int64_t quads, char* out) {
+  typename Codes::template Sequence<Ops> sequence(w, is_first);
+  for (int64_t quad = 0; quad < quads; quad += Codes::kUnit) {
+    sequence.each(w, [&](auto place, typename Ops::Row row)
+                         __attribute__((always_inline)) { Ops::store_row(out + place() * 64, row); });
+    w += Codes::kUnit * 8 * Codes::kTraits.bits;
+    out += Codes::kUnit * 64;
+  }
+}
 
 template <class Codes>
 constexpr bool kInSequence = requires { Codes::kUnit; };
@@ -162,6 +189,17 @@ struct GridForm {
   static constexpr bool kBiased = Ops::template bias<Codes>() != 0;
   static_assert(!kBiased || Ops::template bias<Codes>() == 128);
 
+  // Up to how many rows codes in sequence are decoded in registers and multiplied there, by the only tile
+  // that wants them. Where a part is shorter than a unit they are not.
+  static constexpr int kPackedRows = [] {
+    if constexpr (kInSequence<Codes> && requires { Ops::kInPlaceRows; }) return Ops::kInPlaceRows;
+    return 0;
+  }();
+  static bool always_decodes(const Params& p, int64_t rows) {
+    if constexpr (kPackedRows > 0) return rows > kPackedRows || part_of(p.grid.group) < Codes::kUnit * kQuad;
+    return kAlwaysDecodes;
+  }
+
   static int64_t parts_of(const Params& p) { return block_of(p.grid.group) / part_of(p.grid.group); }
   static int64_t quads(const Params& p) {
     return ceil_of(p.k, block_of(p.grid.group)) * block_of(p.grid.group) / kQuad;
@@ -186,7 +224,7 @@ struct GridForm {
     const char* w = t.w;
     char* out = chunk;
     if constexpr (kInSequence<Codes>) {
-      Codes::template decode<Ops>(w, t.quad == 0, t.quads, out);
+      decode_sequence<Ops, Codes>(w, t.quad == 0, t.quads, out);
       out += t.quads * kRowBytes;
     } else {
       for (int64_t quad = 0; quad < t.quads; quad += kPlanes, w += kRowBytes) {
@@ -292,12 +330,13 @@ struct GridForm {
   };
 
   // Where a tile is in its operands.
-  struct Place {
+  struct Position {
     const Packed* a;
     const char* w;        // of the first panel
     const float* values;  // of the rows
     int64_t panel_bytes, part_quads;
     const char* ahead;  // what is fetched while a block of the first panel is read
+    const char* begin;  // of the panel, where no codes lie before
   };
 
   // kSteps: a part has several times kQuads fours of k.
@@ -310,7 +349,7 @@ struct GridForm {
     F32x16* out = kKeeps<R * P> ? kept : t.sums;
 #pragma GCC unroll 16
     for (int i = 0; i < R * P && kKeeps<R * P>; ++i) kept[i] = t.sums[i];
-    Place at{t.a, t.w, t.values, t.panel_bytes, part_quads, t.w};
+    Position at{t.a, t.w, t.values, t.panel_bytes, part_quads, t.w, t.w};
     if constexpr (kDecoded) {
       DecodedScales<kZeros> scales{reinterpret_cast<const float*>(t.w + t.quads * kRowBytes), 0};
       const char* next = t.next;
@@ -366,7 +405,7 @@ struct GridForm {
 
   // Adds a block to the outputs, panel by panel, and moves behind it.
   template <int R, int P, bool kDecoded, int kParts, int64_t kQuads, bool kSteps, class Scales>
-  [[gnu::always_inline]] static void add_block(Place& at, Scales& scales, F32x16* out) {
+  [[gnu::always_inline]] static void add_block(Position& at, Scales& scales, F32x16* out) {
     const int64_t part_quads = kSteps ? at.part_quads : kQuads;
     const int64_t part_bytes = part_quads * (kDecoded ? kRowBytes : kQuadBytes);
 #pragma GCC unroll 4
@@ -382,7 +421,11 @@ struct GridForm {
 #pragma GCC unroll 2
       for (int i = 0; i < kParts; ++i) {
         I32x16 sums[R];
-        sum_part<R, kDecoded, kQuads, kSteps>(a, w, part_quads, sums);
+        if constexpr (kInSequence<Codes> && !kDecoded) {
+          sum_sequence<R>(a, w, w == at.begin, part_quads, sums);
+        } else {
+          sum_part<R, kDecoded, kQuads, kSteps>(a, w, part_quads, sums);
+        }
         a += part_quads * R * kQuad;
         w += part_bytes;
         const float* zero_factors = at.values + R * (1 + i * kPartRows);
@@ -447,6 +490,29 @@ struct GridForm {
         const I32x16 widened = Ops::template widen<Codes>(acc[r]);
         sums[r] = kSteps && quad > 0 ? Ops::add(sums[r], widened) : widened;
       }
+    }
+  }
+
+  // The same of codes in sequence where they lie, `quads` of them whole units. Not chunked: a tile has its
+  // panels from their beginning.
+  template <int R>
+  [[gnu::always_inline]] static void sum_sequence(const Packed* a, const char* w, bool is_first,
+                                                  int64_t quads, I32x16 (&sums)[R]) {
+    constexpr int kAtOnce = static_cast<int>(smaller(kStep, Codes::kUnit));
+    typename Codes::template Sequence<Ops> sequence(w, is_first);
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r) sums[r] = Ops::splat(0);
+    for (int64_t quad = 0; quad < quads; quad += Codes::kUnit) {
+      typename Ops::template Acc<Codes> acc[R];
+      sequence.each(w, [&](auto place, Row row) __attribute__((always_inline)) {
+        add_four<R, place() % kAtOnce == 0>(row, a + place() * R * kQuad, acc);
+        if constexpr ((place() + 1) % kAtOnce == 0) {
+#pragma GCC unroll 16
+          for (int r = 0; r < R; ++r) sums[r] = Ops::add(sums[r], Ops::template widen<Codes>(acc[r]));
+        }
+      });
+      a += Codes::kUnit * R * kQuad;
+      w += Codes::kUnit * kQuadBytes;
     }
   }
 
@@ -545,7 +611,7 @@ struct GridFloats {
         constexpr int64_t kUnit = Codes::kUnit;
         const int64_t first = quad / kUnit * kUnit;
         if (quad == t.quad || quad == first) {
-          Codes::template decode<Ops>(panel + first * kQuadBytes, first == 0, kUnit, fours);
+          decode_sequence<Ops, Codes>(panel + first * kQuadBytes, first == 0, kUnit, fours);
         }
         bytes = fours + (quad - first) * kRowBytes;
       } else {

@@ -11,6 +11,11 @@ namespace arrowmind::ARROWMIND_ISA {
 // decodes.
 template <class Form, int... kIndex>
 struct Tiles {
+  // Up to how many rows a form that otherwise always decodes has tiles for packed panels.
+  static constexpr int packed_rows() {
+    if constexpr (requires { Form::kPackedRows; }) return Form::kPackedRows;
+    return 0;
+  }
   template <int R, int P>
   static constexpr Tile<Form> decoded() {
     if constexpr (Form::kDecodes && (R >= Form::kRows / 2 || Form::kAlwaysDecodes)) {
@@ -21,7 +26,7 @@ struct Tiles {
   }
   template <int R, int P>
   static constexpr Tile<Form> packed() {
-    if constexpr (Form::kAlwaysDecodes) {
+    if constexpr (Form::kAlwaysDecodes && R > packed_rows()) {
       return nullptr;
     } else {
       return &Form::template run_tile<R, P, false>;

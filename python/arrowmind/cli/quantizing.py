@@ -131,7 +131,11 @@ class BudgetOptions(OptionGroup):
     ] = None
     bits_budget: Annotated[
         float | None,
-        typer.Option("--bits-budget", metavar="BITS", help="Bits per weight of matrices; chooses widths."),
+        typer.Option(
+            "--bits-budget",
+            metavar="BITS",
+            help="Bits per weight of all but embeddings and head; chooses widths.",
+        ),
     ] = None
 
 

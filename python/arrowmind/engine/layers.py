@@ -234,6 +234,11 @@ class LayerBuilder:
             raise WeightError(
                 f"{name} has shape {list(shape)}; the configuration needs at least [{rows}, {columns}]"
             )
+        if tensor.spec.grid is not None and tensor.spec.grid.code_type.trellis is not None:
+            raise WeightError(
+                f"the table {name} is stored as {tensor.spec.quant_type}, which serves matrices alone; "
+                "quantise the original again with table_type int8 or int4"
+            )
         return {**_description(tensor), "name": name, "tree": tensor.tree}
 
     def vector(self, name: str, size: int) -> NDArray[np.float32]:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Texts"]
 
-# Texts for moments; more cost time and gain little.
-_MANY = 600
+# Texts for moments, and for means of squares; more cost time and gain little.
+_MANY, _FEW = 600, 120
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,8 @@ class Texts:
     @property
     def for_statistics(self) -> Sequence[str]:
         """For the observer: a few dozen do."""
-        return self.given or CALIBRATION_TEXTS
+        given = self.given or CALIBRATION_TEXTS
+        return given if len(given) <= _FEW else pieces(given, _FEW, self.config.seed)
 
     @property
     def for_moments(self) -> Sequence[str]:

@@ -88,7 +88,8 @@ class QuantizationConfig:
         steps: distill: of training; None takes what the type needs.
         size_budget: largest size of all tensors in bytes; widths of matrices are then chosen per tensor, and
             ``quant_type`` says only how activations meet them.
-        bits_budget: most bits per weight of the matrices, scales included; likewise.
+        bits_budget: most bits per weight of all but embedding tables and heads: matrices with their scales,
+            biases, norms, and what is kept in floating point; likewise.
         table_type: codes of embedding tables: ``int8`` with a scale per row, or ``int4`` in groups of 32.
         keep: names or globs of tensors that stay in floating point, for instance ``*.layer.5.*``.
         keep_type: ``fp16`` or ``fp32``, what they stay in (their biases and norms are fp32 in any case).

@@ -53,13 +53,21 @@ def stored_tensors(job: Job, outcome: Outcome) -> Iterator[Tensor]:
 
 
 def bytes_left_for_matrices(job: Job) -> int:
-    """Bytes that a budget leaves for matrices on grids."""
-    specs, config = [job.weights.spec(name) for name in job.weights.names()], job.config
+    """Bytes that a budget leaves for matrices on grids.
+
+    A budget of bytes is for all tensors, one of bits for all but tables and heads: for what
+    :func:`arrowmind.quantize.explain` calls ``without_tables``. What is on no grid is paid for first.
+    """
+    config, names = job.config, job.weights.names()
+    specs = [job.weights.spec(name) for name in names]
     if config.bits_budget is not None:
-        count = sum(math.prod(spec.shape) for spec in specs if spec.name in job.grids)
-        return int(config.bits_budget * count / 8)
-    others = sum(_bytes_of(spec, config) for spec in specs if spec.name not in job.grids)
-    return int(config.size_budget or 0) - others
+        specs = [spec for spec in specs if not is_like_a_table(spec.name, spec.shape)]
+    scales = sum(len(entering.scale) for entering in job.inputs.values() if entering.scale is not None)
+    others = 4 * scales + sum(_bytes_of(spec, config) for spec in specs if spec.name not in job.grids)
+    if config.bits_budget is None:
+        return int(config.size_budget or 0) - others
+    count = scales + sum(math.prod(spec.shape) for spec in specs)
+    return int(config.bits_budget * count / 8) - others
 
 
 def table_type(job: Job, outcome: Outcome, name: str) -> str:

@@ -19,7 +19,7 @@ class Parts:
     """Tensors of a forward.
 
     Attributes:
-        tables: of embeddings, and the norm behind them; a head. They do not learn.
+        tables: of embeddings; a head. They do not learn.
         matrices: of the blocks.
         vectors: biases and norms that learn: they cost no bits, and take up part of what codes cannot say.
     """
@@ -41,8 +41,8 @@ def encoder_parts(model: ModelSpec) -> Parts:
     layers = [layer for block in model.blocks for layer in _encoder_layers(block)]
     norms = [norm for block in model.blocks for norm in (block.attention_norm, block.feed_forward_norm)]
     own = (embedding.norm.weight, embedding.norm.bias)
-    vectors = (*_biases(layers), *(name for norm in norms for name in (norm.weight, norm.bias)))
-    return Parts((*tables, *own), tuple(layer.weight for layer in layers), vectors)
+    vectors = (*own, *_biases(layers), *(name for norm in norms for name in (norm.weight, norm.bias)))
+    return Parts(tuple(tables), tuple(layer.weight for layer in layers), vectors)
 
 
 def decoder_parts(model: DecoderSpec) -> Parts:

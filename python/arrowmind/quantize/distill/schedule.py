@@ -25,7 +25,7 @@ class Schedule:
     """
 
     steps: int
-    batch: int = 32
+    batch: int = 48
     rate: float = 3e-4
     scale_rate: float = 1e-3
     zero_rate: float = 3e-3

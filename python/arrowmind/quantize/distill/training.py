@@ -72,7 +72,7 @@ class Student:
             (schedule.vector_rate, [vector for vector in self.vectors.values() if vector.ndim < 2]),
         )
         groups = [{"params": params, "lr": rate, "rate": rate} for rate, params in rates if params]
-        self._optimiser = torch.optim.Adam(groups, betas=(0.9, 0.98))
+        self._optimiser = torch.optim.Adam(groups, betas=(0.9, 0.98), fused=True)
 
     def step(self, objective: Objective, sequences: list[list[int]], number: int) -> float:
         """One step; returns the figure of the objective before it."""

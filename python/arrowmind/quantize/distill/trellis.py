@@ -1,8 +1,8 @@
 """Matrices on trellis codes in training.
 
 The codes of a row are searched for anew in each forward (0.15 s for the ten million weights of MiniLM on two
-processors), and gradients pass through the search as if it were not there. There are no ends of a grid:
-latent values move freely.
+processors), and gradients pass through the search as if it were not there. A latent value beyond the farthest
+level gets no gradient; there its scale gets it, so that a scale that is too small grows.
 """
 
 from __future__ import annotations
@@ -34,25 +34,38 @@ class _Nearest(torch.autograd.Function):
 
     @staticmethod
     def forward(context: Any, values: Any, scales: Any, trellis: Trellis, group: int) -> Any:
-        _, levels = encode(values.detach().numpy(), scales.detach().numpy(), trellis, group=group)
-        exact = values / _spread(scales, group, values.shape[1])
-        chosen = torch.from_numpy(levels)
-        context.save_for_backward(chosen - exact)
-        context.group = group
-        return chosen * _spread(scales, group, values.shape[1])
+        _, found = encode(values.detach().numpy(), scales.detach().numpy(), trellis, group=group)
+        levels = torch.from_numpy(found)
+        context.save_for_backward(values, scales, levels)
+        context.group, context.farthest = group, trellis.farthest
+        chosen = _by_group(levels, group) * scales[:, :, None]
+        return chosen.view(len(values), -1)[:, : values.shape[1]]
 
     @staticmethod
     def backward(context: Any, gradient: Any) -> Any:
-        (added,) = context.saved_tensors
-        # What encoding adds to a value grows with the scale.
-        moved, group = gradient * added, context.group
-        padding = -moved.shape[1] % group
-        for_scales = torch.nn.functional.pad(moved, (0, padding)).view(len(moved), -1, group).sum(-1)
-        return gradient, for_scales, None, None
+        values, scales, levels = context.saved_tensors
+        group, ends = context.group, context.farthest * scales
+        blocks, through = _by_group(values, group), gradient
+        # What encoding adds grows with the scale: level - value / scale; beyond all levels it is the level.
+        if bool((torch.linalg.vector_norm(blocks, torch.inf, dim=-1) > ends).any()):
+            inside = (blocks.abs() <= ends[:, :, None]).view(len(values), -1)
+            through = gradient * inside[:, : values.shape[1]]
+        for_scales = _dots(gradient, levels, group) - _dots(through, values, group) / scales
+        return through, for_scales, None, None
 
 
-def _spread(scales: Any, group: int, k: int) -> Any:
-    return scales.repeat_interleave(group, dim=1)[:, :k]
+def _by_group(values: Any, group: int) -> Any:
+    """[n, k] -> [n, groups, group], zeros behind the last."""
+    padding = -values.shape[1] % group
+    padded = torch.nn.functional.pad(values, (0, padding)) if padding else values
+    return padded.view(len(values), -1, group)
+
+
+def _dots(one: Any, other: Any, group: int) -> Any:
+    """Sums of products over each group, [n, groups]; nothing of the size of a matrix is made for them."""
+    rows = _by_group(one.contiguous(), group).view(-1, 1, group)
+    columns = _by_group(other, group).view(-1, group, 1)
+    return torch.bmm(rows, columns).view(len(one), -1)
 
 
 class TrellisMatrix:

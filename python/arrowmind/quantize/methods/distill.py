@@ -111,7 +111,8 @@ def _distill(
         batches = _windows(job, calibrator, decoder, student.teacher, schedule)
         return train(job, student, DecoderObjective(decoder, _HIDDEN), batches, schedule, key)
     encoder = cast("ModelSpec", calibrator.model)
-    student = _student(job, encoder_parts(encoder), start, schedule)
+    parts = encoder_parts(encoder)
+    student = _student(job, parts, start, schedule, _stored_tables(job, parts.tables))
     batches = _pieces(job, calibrator, len(student.teacher[encoder.embedding.word]), schedule)
     return train(job, student, EncoderObjective(encoder), batches, schedule, key)
 

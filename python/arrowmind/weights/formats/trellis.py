@@ -50,6 +50,12 @@ class Trellis:
         """Bits of a sequence that a level depends on."""
         return 4 + self.back * self.bits
 
+    @property
+    def farthest(self) -> float:
+        """What no level is beyond, on either side of zero."""
+        low, high = (pick(self.first) + pick(self.second) - self.offset for pick in (np.min, np.max))
+        return float(max(-low, high))
+
     def levels(self, codes: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """What codes [n, k] stand for before the scale, float32 [n, k]."""
         streams = (_before(codes, 1) >> (2 * self.bits - 4)) | (codes << (4 - self.bits))
