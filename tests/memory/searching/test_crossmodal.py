@@ -8,7 +8,8 @@ from tests.memory.fake_encoder import FakeEncoder, FakeImages, FakeSounds, pictu
 
 from arrowmind.errors import InvalidArgumentError
 from arrowmind.memory import MemoryStore, RecallSettings, StoreSettings
-from arrowmind.memory.searching.calibration import Baseline, baseline
+from arrowmind.memory.searching.calibration import Baseline, baseline, baselines
+from arrowmind.memory.searching.fusion import Candidate
 from arrowmind.memory.storage.links import add_links
 from arrowmind.memory.times import now_microseconds
 
@@ -171,3 +172,33 @@ def test_memories_are_linked_by_images_and_sounds_and_across(tmp_path):
             linked = {link.id for link in told.links(ids["image", place])}
             assert ids["audio", place] in linked
         assert told.links(again)[0].id in (ids["image", 201], ids["audio", 201])
+
+
+def test_baselines_are_the_median_and_the_middle_half(tmp_path):
+    chance = np.random.default_rng(3)
+    vectors = chance.standard_normal((300, 64)).astype(np.float32)
+    queries = vectors[:5] / np.linalg.norm(vectors[:5], axis=1, keepdims=True)
+    with MemoryStore(tmp_path / "store") as store:
+        store.remember_many(["a thing"] * 300, vectors)
+        home = store._sessions.current.snapshot().home
+        found = baselines(home, queries)
+        for item, query in zip(found, queries, strict=True):
+            assert baseline(home, query).middle == pytest.approx(item.middle, abs=1e-6)
+        assert len(home.sample) == 256
+    weight = 256 / (256 + 16)
+    for item, query in zip(found, queries, strict=True):
+        low, middle, high = np.percentile((home.sample @ query).astype(np.float64), [25, 50, 75])
+        spread = (high - low) / 1.349
+        assert item.middle == pytest.approx(weight * middle, abs=1e-6)
+        assert item.deviation == pytest.approx(np.sqrt(weight * spread**2 + (1 - weight) * 0.01), rel=1e-5)
+        cosines = np.array([-1.0, item.middle, 0.3, 1.0], np.float32)
+        assert item.shares(cosines) == pytest.approx([item.share(float(value)) for value in cosines])
+
+
+def test_what_says_it_best_counts_for_a_part_of_the_query():
+    candidate = Candidate(1, cosine=0.2)
+    for space, share, rank in (("image", 0.5, 4), ("audio", 0.3, 2)):
+        candidate.note("image", space, (0.1, share, rank))
+    assert (candidate.part("image"), candidate.rank("image")) == (0.5, 2)
+    candidate.note("text", "image", (0.1, 0.1, None))
+    assert (candidate.part("text"), candidate.part("audio")) == (0.2, 0.0)

@@ -6,7 +6,6 @@ which memories were told bring them together: a walk from the best hits goes alo
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -83,25 +82,28 @@ def strongest(linked: dict[int, float], known: Sequence[int]) -> list[int]:
     return sorted(new, key=lambda id_: (-linked[id_], id_))[:_ADDED]
 
 
-def associate(fused: Sequence[Fused], linked: dict[int, float], settings: RecallSettings) -> list[Fused]:
-    """The same with what the walk says, best first.
+def associate(
+    fused: Sequence[Fused], linked: dict[int, float], settings: RecallSettings, count: int
+) -> list[Fused]:
+    """The best with what the walk says, best first.
 
     Args:
         fused: all candidates with their scores.
         linked: how often the walk ends at each.
         settings: how much that counts.
+        count: how many.
     """
+    ids = np.array([item.candidate.id for item in fused], dtype=np.int64)
+    scores = np.array([item.score for item in fused], dtype=np.float64)
+    roots = np.sqrt([linked.get(id_, 0.0) for id_ in ids.tolist()])
     if settings.fusion == "association":
-        joined = [_summed(item, settings.alpha, settings.beta * _root(item, linked)) for item in fused]
+        own, added = settings.alpha, settings.beta * roots
     else:
-        worth = settings.link_weight * max((item.score for item in fused), default=0.0)
+        worth = settings.link_weight * float(scores.max(initial=0.0))
         # A link lifts a memory up to its worth and no further: what answers by itself stays ahead.
-        joined = [_summed(item, 1.0, max(worth * _root(item, linked) - item.score, 0.0)) for item in fused]
-    return sorted(joined, key=lambda item: (-item.score, item.candidate.id))
-
-
-def _root(item: Fused, linked: dict[int, float]) -> float:
-    return math.sqrt(linked.get(item.candidate.id, 0.0))
+        own, added = 1.0, np.maximum(worth * roots - scores, 0.0)
+    best = np.lexsort((ids, -(own * scores + added)))[:count].tolist()
+    return [_summed(fused[row], own, float(added[row])) for row in best]
 
 
 def _summed(item: Fused, own: float, links: float) -> Fused:

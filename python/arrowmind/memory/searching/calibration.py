@@ -18,9 +18,8 @@ if TYPE_CHECKING:
 
     FloatArray = npt.NDArray[np.float32]
 
-__all__ = ["Baseline", "baseline"]
+__all__ = ["Baseline", "baseline", "baselines"]
 
-_SAMPLE = 256
 # Until there are rows enough, cosines are taken to lie around 0 within 0.1, as those of random directions in
 # a hundred dimensions do; that counts as much as so many rows.
 _PRIOR_ROWS = 16
@@ -45,6 +44,12 @@ class Baseline:
         """0 for a cosine like any, 1 for one ten deviations above."""
         return min(max((cosine - self.middle) / (_WHOLE * self.deviation), 0.0), 1.0)
 
+    def shares(self, cosines: FloatArray) -> npt.NDArray[np.float64]:
+        """The same of several, float64 [n]."""
+        above = (cosines.astype(np.float64) - self.middle) / (_WHOLE * self.deviation)
+        shares: npt.NDArray[np.float64] = above.clip(0.0, 1.0)
+        return shares
+
 
 def baseline(space: Space, query: FloatArray) -> Baseline:
     """The cosines of a query with rows of a space, taken at equal distances.
@@ -53,21 +58,29 @@ def baseline(space: Space, query: FloatArray) -> Baseline:
         space: where.
         query: float32 [dimension], of length 1.
     """
-    total = space.vectors
-    wanted = np.unique(np.linspace(0, max(total - 1, 0), min(total, _SAMPLE)).astype(np.int64))
-    cosines, start = [np.empty(0, np.float32)], 0
-    for block in space.blocks:
-        rows = block.rows
-        here = wanted[(wanted >= start) & (wanted < start + len(rows))] - start
-        if len(here):
-            # A memory without this kind has a vector of zeros in the space of texts; it is no measure.
-            here = here[rows.scales[here] > 0]
-            cosines.append(rows.cosines(query, here))
-        start += len(rows)
-    found = np.concatenate(cosines).astype(np.float64)
-    weight = len(found) / (len(found) + _PRIOR_ROWS)
-    # The median and the middle half: what is sought may be among the rows, and must not count.
-    low, middle, high = np.percentile(found, [25, 50, 75]) if len(found) else (0.0, 0.0, 0.0)
+    return baselines(space, query[None])[0]
+
+
+def baselines(space: Space, queries: FloatArray) -> list[Baseline]:
+    """The same of several queries, float32 [n, dimension]."""
+    sample = space.sample
+    weight = len(sample) / (len(sample) + _PRIOR_ROWS)
+    low, middle, high = np.zeros((3, len(queries)))
+    if len(sample):
+        # The median and the middle half: what is sought may be among the rows, and must not count.
+        ascending = np.sort((queries @ sample.T).astype(np.float64), axis=1)
+        low, middle, high = (_quantile(ascending, share) for share in (0.25, 0.5, 0.75))
     spread = (high - low) / 1.349  # of a normal distribution
-    deviation = np.sqrt(weight * spread**2 + (1 - weight) * _PRIOR_DEVIATION**2)
-    return Baseline(float(weight * middle), max(float(deviation), 1e-3))
+    deviations = np.sqrt(weight * spread**2 + (1 - weight) * _PRIOR_DEVIATION**2).clip(1e-3)
+    return list(map(Baseline, (weight * middle).tolist(), deviations.tolist()))
+
+
+def _quantile(ascending: npt.NDArray[np.float64], share: float) -> npt.NDArray[np.float64]:
+    """Of ascending rows [n, m], between the two nearest places; much faster than `numpy.percentile`."""
+    place = share * (ascending.shape[1] - 1)
+    below = int(place)
+    above = min(below + 1, ascending.shape[1] - 1)
+    found: npt.NDArray[np.float64] = ascending[:, below] + (ascending[:, above] - ascending[:, below]) * (
+        place - below
+    )
+    return found

@@ -10,10 +10,12 @@ from arrowmind.memory.storage.spaces import TEXT
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from arrowmind.memory.records import SpaceMatch
     from arrowmind.memory.settings import RecallSettings
 
-__all__ = ["Candidate", "Fused", "fuse"]
+__all__ = ["Candidate", "Fused", "Match", "fuse"]
+
+Match = tuple[float, float, "int | None"]
+"""Cosine, share and rank, as `SpaceMatch` has them: a recall makes hundreds and shows ten."""
 
 
 @dataclass
@@ -28,6 +30,7 @@ class Candidate:
         bm25: score of its words; 0 if the text leg did not propose it.
         text_rank: place by BM25, from 1; None if the text leg did not propose it.
         others: what other spaces and other parts of the query than its text say, by part and space.
+        shares: what the space says that says it best, by part.
     """
 
     id: int
@@ -36,17 +39,24 @@ class Candidate:
     vector_rank: int | None = None
     bm25: float = 0.0
     text_rank: int | None = None
-    others: dict[tuple[str, str], SpaceMatch] = field(default_factory=dict)
+    others: dict[tuple[str, str], Match] = field(default_factory=dict)
+    shares: dict[str, float] = field(default_factory=dict)
+
+    def note(self, part: str, space: str, match: Match) -> None:
+        """What a space says of it and a part of the query."""
+        self.others[part, space] = match
+        if match[1] > self.shares.get(part, 0.0):
+            self.shares[part] = match[1]
 
     def part(self, name: str) -> float:
         """How well the memory answers a part of the query, 0 to 1: by the space that says it best."""
-        own = max(self.cosine or 0.0, 0.0) if name == TEXT else 0.0
-        return max([own, *(match.share for (part, _), match in self.others.items() if part == name)])
+        share = self.shares.get(name, 0.0)
+        return max(share, self.cosine or 0.0) if name == TEXT else share
 
     def rank(self, name: str) -> int | None:
         """The best place that a space gives it for a part of the query."""
         own = [self.vector_rank] if name == TEXT else []
-        ranks = [*own, *(match.rank for (part, _), match in self.others.items() if part == name)]
+        ranks = [*own, *(match[2] for (part, _), match in self.others.items() if part == name)]
         return min((rank for rank in ranks if rank is not None), default=None)
 
 

@@ -40,7 +40,7 @@ _RARE_TERMS = 6
 # What a shared term is worth beside a cosine: idf / holders is about 1 for such terms.
 _TERM_WEIGHT = 0.25
 _READ_CHARACTERS = 4000
-_BATCH = 64
+_BATCH = 256
 
 Pair = tuple[int, int, str, float]
 

@@ -7,22 +7,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from arrowmind.memory.searching.aligning import joint_rows
-from arrowmind.memory.searching.calibration import baseline
+from arrowmind.memory.searching.calibration import baselines
 from arrowmind.memory.searching.retrieval import with_text
 from arrowmind.memory.searching.vector_search import nearest
 from arrowmind.memory.storage.spaces import TEXT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     import numpy.typing as npt
 
-    from arrowmind.joint import Alignment
+    from arrowmind.joint import Alignment, Rows
     from arrowmind.memory.settings import RecallSettings
     from arrowmind.memory.storage.blocks import Filter, Space
     from arrowmind.memory.storage.snapshot import Snapshot
 
     FloatArray = npt.NDArray[np.float32]
+    IntArray = npt.NDArray[np.int64]
     Pair = tuple[int, int, str, float]
 
 __all__ = ["linked_by_kinds"]
@@ -48,44 +49,52 @@ def linked_by_kinds(
     """
     if len(snapshot.spaces) < 2:
         return
-    ids = list(wanted)
-    rows = joint_rows(snapshot, ids)
-    for place, id_ in enumerate(ids):
-        held = {kind: rows.vectors[kind][place] for kind in rows.vectors if rows.present[kind][place]}
-        for space in snapshot.spaces:
-            for vector, believed in _looks(space.row.name, held, alignment):
-                yield from _pairs(space, id_, vector, believed, wanted[id_], settings)
+    ids = np.array(list(wanted), dtype=np.int64)
+    rows = joint_rows(snapshot, ids.tolist())
+    for space in snapshot.spaces:
+        for chosen, vectors, believed in _looks(space.row.name, rows, alignment):
+            usable = vectors.any(axis=1)
+            some = ids[chosen[usable]].tolist()
+            yield from _pairs(space, some, vectors[usable], believed, wanted, settings)
 
 
-def _looks(
-    kind: str, held: Mapping[str, FloatArray], alignment: Alignment
-) -> Iterator[tuple[FloatArray, float]]:
-    """What a memory is looked for by in a space, and how far that is to be believed."""
-    if kind in held:
-        # By texts they are linked already.
-        if kind != TEXT:
-            yield held[kind], 1.0
-        return
-    for source, vector in held.items():
-        mapped = alignment.map(_unit(vector)[None], source, kind)
+def _looks(kind: str, rows: Rows, alignment: Alignment) -> Iterator[tuple[IntArray, FloatArray, float]]:
+    """What memories are looked for by in a space: which of them, their vectors of length 1 or of zeros, and
+    how far these are to be believed.
+    """
+    # By texts they are linked already.
+    if kind in rows.vectors and kind != TEXT:
+        held = np.flatnonzero(rows.present[kind])
+        yield held, _units(rows.vectors[kind][held]), 1.0
+    for source in rows.vectors:
+        if source == kind or (source, kind) not in alignment.maps:
+            continue
+        lacking = (
+            rows.present[source] if kind not in rows.present else rows.present[source] & ~rows.present[kind]
+        )
+        chosen = np.flatnonzero(lacking)
+        mapped = alignment.map(_units(rows.vectors[source][chosen]), source, kind)
         if mapped is not None:
-            yield mapped[0], alignment.reliability(source, kind)
+            yield chosen, _units(mapped), alignment.reliability(source, kind)
 
 
 def _pairs(
-    space: Space, id_: int, vector: FloatArray, believed: float, wanted: Filter, settings: RecallSettings
+    space: Space,
+    ids: Sequence[int],
+    units: FloatArray,
+    believed: float,
+    wanted: Mapping[int, Filter],
+    settings: RecallSettings,
 ) -> Iterator[Pair]:
-    unit = _unit(vector)
-    if not unit.any():
-        return
-    limits = with_text(wanted) if space.row.name == TEXT else wanted
-    calibrated = baseline(space, unit)
-    for item in nearest(space, unit, _SIMILAR + 1, limits, settings):
-        weight = believed * calibrated.share(item.cosine) - _LEAST_SHARE
-        if item.id != id_ and weight > 0:
-            yield id_, item.id, "similar", weight
+    for id_, unit, calibrated in zip(ids, units, baselines(space, units), strict=True):
+        limits = with_text(wanted[id_]) if space.row.name == TEXT else wanted[id_]
+        for item in nearest(space, unit, _SIMILAR + 1, limits, settings):
+            weight = believed * calibrated.share(item.cosine) - _LEAST_SHARE
+            if item.id != id_ and weight > 0:
+                yield id_, item.id, "similar", weight
 
 
-def _unit(vector: FloatArray) -> FloatArray:
-    length = np.float32(np.linalg.norm(vector))
-    return vector / length if length > 0 else vector
+def _units(vectors: FloatArray) -> FloatArray:
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    units: FloatArray = vectors / np.where(lengths > 0, lengths, np.float32(1))
+    return units

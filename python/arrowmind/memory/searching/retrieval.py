@@ -15,7 +15,7 @@ from arrowmind.memory.searching.fusion import Candidate, Fused, fuse
 from arrowmind.memory.searching.ranked import examine, order
 from arrowmind.memory.searching.store_view import StoreMemories
 from arrowmind.memory.searching.trusting import by_trust
-from arrowmind.memory.searching.vector_search import cosines_of, nearest
+from arrowmind.memory.searching.vector_search import cosines_of, nearest, similarities
 from arrowmind.memory.storage.lifecycle_tables import TIERS
 from arrowmind.memory.storage.numbering import distinct
 from arrowmind.memory.storage.spaces import TEXT
@@ -137,8 +137,11 @@ def _ranked(
     fused = fuse(candidates.values(), settings, parts)
     if settings.by_links and any(part != TEXT for part in parts) and fused:
         linked = linked_from(fused, memories)
-        _add(snapshot, question, candidates, strongest(linked, list(candidates)))
-        fused = associate(fuse(candidates.values(), settings, parts), linked, settings)
+        new = strongest(linked, list(candidates))
+        _add(snapshot, question, candidates, new)
+        # What the walk adds has no words in common with the query, so the scores of the others stay.
+        joined = [*fused, *fuse((candidates[id_] for id_ in new), settings, parts)]
+        fused = associate(joined, linked, settings, count)
     return fused[:count]
 
 
@@ -239,10 +242,10 @@ def _compare(
     part, name, vector = asked
     believed = question.believed.get((part, name), 1.0)
     calibrated = baseline(space, vector)
-    for id_, item in cosines_of(space, vector, ids).items():
-        share = believed * calibrated.share(item.cosine)
-        match = SpaceMatch(part, name, item.cosine, share, ranks.get(id_))
-        candidates[id_].others[part, name] = match
+    found, cosines = similarities(space, vector, ids)
+    shares = believed * calibrated.shares(cosines)
+    for id_, cosine, share in zip(found.tolist(), cosines.tolist(), shares.tolist(), strict=True):
+        candidates[id_].note(part, name, (cosine, share, ranks.get(id_)))
 
 
 def with_text(wanted: Filter) -> Filter:
@@ -334,5 +337,8 @@ def _explain(fused: Fused, text: str, question: Question) -> Explanation:
     if candidate.text_rank is not None:
         matched = matched_words(text[:_EXPLAINED_CHARACTERS], question.terms)
         words = TextMatch(candidate.bm25, candidate.text_rank, matched)
-    others = tuple(candidate.others.values())
+    others = tuple(
+        SpaceMatch(part, space, cosine, share, rank)
+        for (part, space), (cosine, share, rank) in candidate.others.items()
+    )
     return Explanation(vector, words, fused.parts, others)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     FloatArray = npt.NDArray[np.float32]
     IntArray = npt.NDArray[np.int64]
 
-__all__ = ["Nearest", "cosines_of", "nearest"]
+__all__ = ["Nearest", "cosines_of", "nearest", "similarities"]
 
 
 class Nearest(NamedTuple):
@@ -67,7 +67,7 @@ def nearest(
     count = depth
     while True:
         found = search(space, query, count, wanted, settings)
-        best = _best_windows(found)
+        best = _listed(_best_windows(found))
         # A long text may fill many rows: then ask for more of them.
         if len(best) >= depth or len(found.ids) < count or count >= space.vectors:
             return best[:depth]
@@ -76,13 +76,24 @@ def nearest(
 
 def cosines_of(space: Space, query: FloatArray, ids: Sequence[int], threads: int = 1) -> dict[int, Nearest]:
     """Cosine and window of given memories, as far as they are found."""
+    return {item.id: item for item in _listed(_compared(space, query, ids, threads))}
+
+
+def similarities(space: Space, query: FloatArray, ids: Sequence[int]) -> tuple[IntArray, FloatArray]:
+    """The same as columns: ids and cosines of those of some memories that are found."""
+    found = _compared(space, query, ids)
+    return found.ids, found.cosines
+
+
+def _compared(space: Space, query: FloatArray, ids: Sequence[int], threads: int = 1) -> _Found:
+    """The best window of each of some memories."""
     firsts = space.rows_of(distinct(np.asarray(ids, dtype=np.int64)))
     if not len(firsts):
-        return {}
+        return _Found(np.empty(0, np.float32), np.empty(0, np.int64), np.empty(0, np.int32))
     counts = space.numbering.windows_of(firsts)
     # Rows of the windows of all of them: each first row, and as many after it as there are windows.
     rows = np.repeat(firsts - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
-    return {item.id: item for item in _best_windows(_sorted(_rescored(space, query, rows, threads)))}
+    return _best_windows(_sorted(_rescored(space, query, rows, threads)))
 
 
 def _scan_all(
@@ -139,7 +150,13 @@ def _sorted(found: _Found, count: int | None = None) -> _Found:
     return found.chosen(order)
 
 
-def _best_windows(found: _Found) -> list[Nearest]:
-    _, first = np.unique(found.ids, return_index=True)
-    best = found.chosen(np.sort(first))
+def _best_windows(found: _Found) -> _Found:
+    """Of sorted rows the first of each memory."""
+    order = np.argsort(found.ids, kind="stable")
+    ids = found.ids[order]
+    is_first = np.append(True, ids[1:] != ids[:-1]) if len(ids) else np.empty(0, np.bool_)
+    return found if is_first.all() else found.chosen(np.sort(order[is_first]))
+
+
+def _listed(best: _Found) -> list[Nearest]:
     return list(map(Nearest, best.ids.tolist(), best.cosines.tolist(), best.windows.tolist()))

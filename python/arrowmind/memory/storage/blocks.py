@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Block", "Filter", "Space"]
 
+_SAMPLE = 256
+
 
 @dataclass(frozen=True)
 class Filter:
@@ -229,6 +231,22 @@ class Space:
     def numbering(self) -> Numbering:
         """The rows of all blocks, counted on from each to the next."""
         return Numbering([block.rows for block in self.blocks])
+
+    @cached_property
+    def sample(self) -> npt.NDArray[np.float32]:
+        """Vectors of 256 rows at equal distances, of all where there are fewer, float32 [n, dimension]."""
+        total = self.vectors
+        wanted = np.unique(np.linspace(0, max(total - 1, 0), min(total, _SAMPLE)).astype(np.int64))
+        vectors, start = [np.empty((0, self.row.dimension), np.float32)], 0
+        for block in self.blocks:
+            rows = block.rows
+            here = wanted[(wanted >= start) & (wanted < start + len(rows))] - start
+            # A memory without this kind has a vector of zeros in the space of texts; it is no measure.
+            here = here[rows.scales[here] > 0]
+            if len(here):
+                vectors.append(rows.vectors(here))
+            start += len(rows)
+        return np.concatenate(vectors)
 
     def rows_of(self, ids: IntArray) -> IntArray:
         """First rows, in that numbering and ascending, of those of some memories that are there."""

@@ -16,9 +16,11 @@ from arrowmind.memory.ranking.memories import Edges
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import numpy.typing as npt
+
+    Weights = dict[tuple[int, int], float]
 
 __all__ = [
     "KINDS",
@@ -102,9 +104,9 @@ def add_links(db: sqlite3.Connection, pairs: Iterable[tuple[int, int, str, float
             for source, target in ((one, other), (other, one)):
                 new.setdefault(source, []).append((target, KINDS.index(kind), weight))
     db.execute("CREATE TABLE IF NOT EXISTS link (id INTEGER PRIMARY KEY, targets BLOB NOT NULL)")
-    known = _rows(db, list(new))
-    merged = ((id_, _merged(known.get(id_), added, now).tobytes()) for id_, added in new.items())
-    db.executemany("INSERT OR REPLACE INTO link VALUES (?, ?)", merged)
+    known = _weights(_packed_rows(db, list(new)), now)
+    merged = [_merged(known.get(id_, {}), added) for id_, added in new.items()]
+    db.executemany("INSERT OR REPLACE INTO link VALUES (?, ?)", zip(new, _packed(merged, now), strict=True))
 
 
 def delete_links(db: sqlite3.Connection, ids: Sequence[int]) -> None:
@@ -152,21 +154,36 @@ def _faded(row: npt.NDArray[np.void], now: int) -> npt.NDArray[np.float64]:
     return weights * fading
 
 
-def _merged(
-    known: npt.NDArray[np.void] | None, added: Sequence[tuple[int, int, float]], now: int
-) -> npt.NDArray[np.void]:
-    weights: dict[tuple[int, int], float] = {}
-    if known is not None:
-        keys = zip(known["id"].tolist(), known["kind"].tolist(), strict=True)
-        weights.update(zip(keys, _faded(known, now).tolist(), strict=True))
+def _weights(packed: Mapping[int, bytes], now: int) -> dict[int, Weights]:
+    """Weights by (id, kind) of each of some rows."""
+    joined = np.frombuffer(b"".join(packed.values()), dtype=_ROW)
+    keys = zip(joined["id"].tolist(), joined["kind"].tolist(), strict=True)
+    pairs = list(zip(keys, _faded(joined, now).tolist(), strict=True))
+    found, start = {}, 0
+    for id_, row in packed.items():
+        end = start + len(row) // _ROW.itemsize
+        found[id_] = dict(pairs[start:end])
+        start = end
+    return found
+
+
+def _merged(known: Weights, added: Sequence[tuple[int, int, float]]) -> list[tuple[int, int, float]]:
+    """The strongest (id, kind, weight), strongest first."""
+    weights = dict(known)
     for target, kind, weight in added:
         before = weights.get((target, kind), 0.0)
         summed = min(before + weight, _STRONGEST)
         weights[target, kind] = summed if kind == _RECALLED else max(before, weight)
-    return _packed(weights, now)
-
-
-def _packed(weights: Mapping[tuple[int, int], float], now: int) -> npt.NDArray[np.void]:
     best = sorted(weights.items(), key=lambda item: (-item[1], item[0]))[:_MOST]
+    return [(id_, kind, weight) for (id_, kind), weight in best]
+
+
+def _packed(rows: Sequence[Sequence[tuple[int, int, float]]], now: int) -> Iterator[bytes]:
+    """Each row as it is kept."""
     day = min(max(now // _DAY, 0), 65_535)
-    return np.array([(id_, kind, weight, day) for (id_, kind), weight in best], dtype=_ROW)
+    flat = np.array([(*link, day) for row in rows for link in row], dtype=_ROW).tobytes()
+    start = 0
+    for row in rows:
+        end = start + len(row) * _ROW.itemsize
+        yield flat[start:end]
+        start = end
