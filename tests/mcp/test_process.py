@@ -53,6 +53,24 @@ def test_no_store_to_read(process):
     assert b"no memory store" in done.stderr
 
 
+def test_who_the_agent_is(process, tmp_path):
+    with MemoryStore(tmp_path / "roles", FakeEncoder()) as store:
+        for name in ("anna", "bert"):
+            store.remember(f"the key of {name}", namespace=name)
+    rules = ("--set", "privacy.roles=anna writer anna,bert reader bert")
+    asked = [tool("recall", place, text="key", namespace=name) for place, name in enumerate(("anna", "bert"))]
+    asked += [tool("get", 2, id=1), tool("get", 3, id=2), tool("forget", 4, ids=[1, 2])]
+    done = process(lines(*asked), "--store", "roles", "--principal", "anna", *rules)
+    own, foreign, mine, other, gone = (json.loads(line)["result"] for line in done.stdout.splitlines())
+    assert [one["id"] for one in own["structuredContent"]["memories"]] == [1]
+    assert foreign["isError"]
+    assert "'anna' may not recall" in foreign["content"][0]["text"]
+    assert mine["structuredContent"]["text"] == "the key of anna"
+    assert other["isError"]
+    assert "there is no memory 2" in other["content"][0]["text"]
+    assert gone["structuredContent"] == {"forgotten": 1}
+
+
 def test_a_client_that_goes_away(tmp_path, environment, notes):
     command = [sys.executable, "-m", "arrowmind", "mcp", "--words-only", "--store", str(notes)]
     with subprocess.Popen(

@@ -75,6 +75,28 @@ def test_there_and_back(folder, filled):
         assert contents(store) == told
 
 
+def test_what_is_in_the_making_comes_along(folder, filled):
+    """The journal of consolidation holds texts until they are visible."""
+    from arrowmind.consolidate import Journal
+
+    paths, payload = StorePaths(folder), '{"derived": "the harpsichordist is in the making"}'
+    with Journal(paths.journal) as journal:
+        journal.begin_run("r", "m")
+        journal.plan("r", [("k", [1, 2])])
+        journal.advance("k", "r", "generated", payload)
+    encrypt_store(folder, SECRET)
+    assert found(folder, [b"harpsichordist is in the making"]) == []
+    assert not paths.journal.exists()
+    with opened(folder) as store, Journal(store.paths.journal, store.paths.database_key) as journal:
+        assert journal.find("k").payload == payload
+        # Forgetting takes it out of there, too.
+        store.forget(2)
+        assert journal.find("k") is None
+    decrypt_store(folder, SECRET)
+    with Journal(paths.journal) as journal:
+        assert [run.id for run in journal.runs()] == ["r"]
+
+
 def test_receipts_stay_genuine(folder, filled):
     from arrowmind.privacy import load_store_key
 

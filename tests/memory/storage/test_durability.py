@@ -79,7 +79,8 @@ def test_death_between_two_steps(tmp_path, step):
         with store._catalogue.reading() as db:
             named = {row[0] for row in db.execute("SELECT name FROM segment")}
             generation = db.execute("SELECT generation FROM text_index").fetchone()
-            blobs = {row[0].hex() for row in db.execute("SELECT sha256 FROM attachment")}
+            hashes = [row[0].hex() for row in db.execute("SELECT sha256 FROM attachment")]
+        blobs = {store.paths.blob(sha256).name for sha256 in hashes}
     assert {path.name for path in (folder / "segments").iterdir()} == named
     assert {path.name for path in (folder / "index").iterdir()} == set(generation or ())
     assert {path.name for path in (folder / "blobs").iterdir()} == blobs
