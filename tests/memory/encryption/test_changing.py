@@ -26,7 +26,7 @@ from tests.memory.encryption.samples import (
     secrets_of,
 )
 
-from arrowmind.errors import ConfigurationError, IntegrityError, MemoryStoreError
+from arrowmind.errors import ConfigurationError, IntegrityError, MemoryStoreError, StorageError
 from arrowmind.memory.encryption import decrypt_store, encrypt_store, rotate_store
 from arrowmind.memory.keeping import encrypting
 from arrowmind.memory.storage.encryption import is_changing
@@ -284,6 +284,35 @@ def test_no_room_for_both(folder, filled, monkeypatch):
     assert not list(folder.rglob("*encr*"))
     with opened(folder, key=None) as store:
         assert store.verify().ok
+        assert contents(store) == filled[0]
+
+
+def test_an_error_in_the_very_step_loses_nothing(folder, filled, monkeypatch):
+    """The key is in its place, and that it is there for good cannot be told."""
+
+    def fail(_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("arrowmind.privacy.journal.sync_folder", fail)
+        with pytest.raises(StorageError):
+            encrypt_store(folder, SECRET)
+    assert (folder / "encryption.key").exists()
+    with opened(folder) as store:
+        assert store.verify().ok
+        assert contents(store) == filled[0]
+    assert found(folder, filled[1]) == []
+
+
+def test_without_its_catalogue_nothing_is_removed(folder, filled, tmp_path):
+    with opened(tmp_path / "other") as other:
+        other.remember("something")
+    shutil.copyfile(tmp_path / "other" / "encryption.key", folder / "encryption.key")
+    (folder / "encryption.key").chmod(0o600)
+    with pytest.raises(MemoryStoreError, match="is gone, and another catalogue is there"):
+        opened(folder)
+    (folder / "encryption.key").unlink()
+    with opened(folder, key=None) as store:
         assert contents(store) == filled[0]
 
 

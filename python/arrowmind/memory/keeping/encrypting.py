@@ -88,10 +88,12 @@ def change_encryption(
         try:
             report = _write_anew(source, old, new, progress)
             reached("encryption.before_commit")
-            _commit(old, new, secret)
         except BaseException:
             finish_change(old)
             raise
+        # Of an error in here only the files say whether it came before or after: the next one who opens the
+        # store looks at them.
+        _commit(old, new, secret)
         reached("encryption.committed")
         # Others wait for the catalogue; it has to be gone when they get it.
         finish_change(new)

@@ -47,7 +47,9 @@ def holds_store(root: Path) -> bool:
 def is_changing(paths: StorePaths) -> bool:
     """Whether a change of encryption is on its way, or was cut off."""
     found = _catalogues(paths.root)
-    return len(found) > 1 or any(name.endswith(_PART) for name in found) or paths.removed_key.exists()
+    is_foreign = paths.key.exists() and "catalogue.sqlite" in found
+    is_on_its_way = any(name.endswith(_PART) for name in found)
+    return is_foreign or is_on_its_way or len(found) > 1 or paths.removed_key.exists()
 
 
 def lacks_key(paths: StorePaths) -> bool:
@@ -68,7 +70,7 @@ def finish_change(paths: StorePaths) -> None:
     """Leaves the files of the store as it is encrypted now, and no others. Needs the lock of the store.
 
     Raises:
-        MemoryStoreError: a file cannot be renamed or removed.
+        MemoryStoreError: a file cannot be renamed or removed, or the catalogue is gone; then nothing is.
     """
     try:
         _finish(paths)
@@ -85,6 +87,10 @@ def _finish(paths: StorePaths) -> None:
         part.rename(paths.catalogue)
         sync_folder(paths.root)
         reached("encryption.renamed")
+    if not paths.catalogue.exists():
+        raise MemoryStoreError(
+            f"{paths.catalogue}: is gone, and another catalogue is there; restore the folder from a backup"
+        )
     removed = 0
     for path in _foreign(paths):
         path.unlink(missing_ok=True)
