@@ -47,7 +47,7 @@ _DEFAULTS = {
     "int2": _Default(32, "u8", True, 0.88, 0.58, 0.7, 1.35, 0.35, 2.5, 0.65, 0.5),
     "fp4": _Default(32, "e8m0", False, 0.97, 0.9, 0.83, 1.1, 0.12, 1.0, 0.8, 0.7),
     "trellis2": _Default(128, "fp16", False, 0.88, 0.58, 0.7, 1.35, 0.35, 2.5, 0.65, 0.5),
-    "trellis3": _Default(128, "fp16", False, 0.955, 0.85, 0.8, 1.1, 0.12, 1.0, 0.8, 0.7),
+    "trellis3": _Default(128, "fp16", False, 0.948, 0.83, 0.78, 1.1, 0.12, 1.0, 0.8, 0.7),
 }
 
 # Codes bound in fours reach 0.9966 to 0.9971 on the probes, the worst of which is one word: so far it moves
