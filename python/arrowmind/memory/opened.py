@@ -130,7 +130,7 @@ class OpenedStore:
         """
         self._check_open()
         other = copy(self)
-        other._owner = self
+        other._owner = self._owner or self
         other._watch = self._watch.acting_as(Caller(caller, purpose, self._namespace))
         return other
 

@@ -9,6 +9,7 @@ from arrowmind.errors import InvalidArgumentError, MemoryStoreError
 from arrowmind.memory.encoder import EXTERNAL
 from arrowmind.memory.storage import tables
 from arrowmind.memory.storage.catalogue import Catalogue
+from arrowmind.memory.storage.encryption import holds_store
 from arrowmind.memory.storage.forking import fork_gate
 from arrowmind.memory.storage.lock import hold_lock
 from arrowmind.memory.storage.schema import create_tables, explained, is_created
@@ -41,10 +42,18 @@ def open_catalogue(paths: StorePaths, busy_seconds: float, *, create: bool) -> C
     if path.exists() and _is_complete(catalogue):
         paths.make_folders()
         return catalogue
+    _refuse_changed(paths)
     paths.make()
     with hold_lock(paths.lock, busy_seconds), fork_gate.connection_in_use(), explained(path):
+        _refuse_changed(paths)
         create_tables(path, busy_seconds, paths.database_key)
     return catalogue
+
+
+def _refuse_changed(paths: StorePaths) -> None:
+    """Makes no store beside one that another process has encrypted or decrypted a moment ago."""
+    if not paths.catalogue.exists() and holds_store(paths.root):
+        raise MemoryStoreError(f"{paths.root}: was encrypted or decrypted meanwhile; open it again")
 
 
 def _is_complete(catalogue: Catalogue) -> bool:

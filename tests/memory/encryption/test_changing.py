@@ -29,8 +29,10 @@ from tests.memory.encryption.samples import (
 from arrowmind.errors import ConfigurationError, IntegrityError, MemoryStoreError, StorageError
 from arrowmind.memory.encryption import decrypt_store, encrypt_store, rotate_store
 from arrowmind.memory.keeping import encrypting
+from arrowmind.memory.opening import open_catalogue
 from arrowmind.memory.storage.encryption import is_changing
 from arrowmind.memory.storage.paths import StorePaths
+from arrowmind.memory.unlocking import unlock
 from arrowmind.weights.encryption.header import PASSPHRASE
 from arrowmind.weights.encryption.secret import Secret
 
@@ -313,6 +315,23 @@ def test_without_its_catalogue_nothing_is_removed(folder, filled, tmp_path):
         opened(folder)
     (folder / "encryption.key").unlink()
     with opened(folder, key=None) as store:
+        assert contents(store) == filled[0]
+
+
+@pytest.mark.parametrize("before", [None, SECRET])
+def test_no_new_store_is_made_where_one_was_changed(folder, filled, before):
+    """Between the look for the key and that for the catalogue another process may have changed both."""
+    if before is None:
+        seen = StorePaths(folder)
+        encrypt_store(folder, SECRET)
+    else:
+        encrypt_store(folder, SECRET)
+        seen = unlock(folder, SECRET, "", 0.5)
+        decrypt_store(folder, SECRET)
+    with pytest.raises(MemoryStoreError, match="was encrypted or decrypted meanwhile"):
+        open_catalogue(seen, 0.5, create=True)
+    assert not seen.catalogue.exists()
+    with opened(folder, SECRET if before is None else None) as store:
         assert contents(store) == filled[0]
 
 
