@@ -124,19 +124,7 @@ class Tables {
 
   // Of the tables with signs.
   nb::tuple top_bits(Vector<uint8_t> query, int64_t top, std::vector<Bitmap> excluded, int threads) const {
-    require(excluded.size() == tables_.size(), "excluded needs one bitmap or None for each table");
-    std::vector<scan::Search> parts;
-    for (size_t i = 0; i < tables_.size(); ++i) {
-      const Table& table = tables_[i];
-      if (table.signs.data() == nullptr) continue;
-      scan::Search search = make_search(Codes::kBits, table.signs, std::nullopt, excluded[i]);
-      require(static_cast<int64_t>(query.size()) == search.params.row_bytes,
-              "query and codes differ in bytes");
-      search.params.query = query.data();
-      search.top = top;
-      search.offset = static_cast<uint32_t>(starts_[i]);
-      parts.push_back(search);
-    }
+    const std::vector<scan::Search> parts = bit_searches(query, top, excluded);
     std::vector<uint32_t> rows;
     std::vector<int32_t> distances;
     {
@@ -147,6 +135,19 @@ class Tables {
       }
     }
     return nb::make_tuple(to_numpy(std::move(rows)), to_numpy(std::move(distances)));
+  }
+
+  // Numbers of the same rows, ascending.
+  nb::ndarray<nb::numpy, int64_t> near_bits(Vector<uint8_t> query, int64_t top, std::vector<Bitmap> excluded,
+                                            int threads) const {
+    const std::vector<scan::Search> parts = bit_searches(query, top, excluded);
+    std::vector<int64_t> rows;
+    {
+      nb::gil_scoped_release release;
+      const std::vector<uint32_t> found = scan::near_rows(parts, pool_of(threads));
+      rows.assign(found.begin(), found.end());
+    }
+    return to_numpy(std::move(rows));
   }
 
   nb::ndarray<nb::numpy, float> dot(Vector<float> query, Vector<int64_t> rows, int threads) const {
@@ -175,6 +176,24 @@ class Tables {
   }
 
  private:
+  std::vector<scan::Search> bit_searches(const Vector<uint8_t>& query, int64_t top,
+                                         const std::vector<Bitmap>& excluded) const {
+    require(excluded.size() == tables_.size(), "excluded needs one bitmap or None for each table");
+    std::vector<scan::Search> parts;
+    for (size_t i = 0; i < tables_.size(); ++i) {
+      const Table& table = tables_[i];
+      if (table.signs.data() == nullptr) continue;
+      scan::Search search = make_search(Codes::kBits, table.signs, std::nullopt, excluded[i]);
+      require(static_cast<int64_t>(query.size()) == search.params.row_bytes,
+              "query and codes differ in bytes");
+      search.params.query = query.data();
+      search.top = top;
+      search.offset = static_cast<uint32_t>(starts_[i]);
+      parts.push_back(search);
+    }
+    return parts;
+  }
+
   // Views; `owner_` keeps what they show.
   struct Table {
     const int8_t* codes;
@@ -329,6 +348,8 @@ void bind_scan(nb::module_& m) {
       .def("top_bits", &Tables::top_bits, nb::arg("query"), nb::arg("top"), nb::arg("excluded"),
            nb::arg("threads") = 1,
            "As `scan_top_bits`, over the tables with signs; `excluded`: a bitmap or None for each table.")
+      .def("near_bits", &Tables::near_bits, nb::arg("query"), nb::arg("top"), nb::arg("excluded"),
+           nb::arg("threads") = 1, "Numbers int64 of the rows that `top_bits` finds, ascending.")
       .def("dot", &Tables::dot, nb::arg("query"), nb::arg("rows"), nb::arg("threads") = 1,
            "As `scan_dot`, of int64 `rows`; ascending ones are read fastest.");
   m.def(

@@ -276,6 +276,13 @@ class ScanTables:
         excluded: Sequence[npt.NDArray[np.uint8] | None],
         threads: int = 1,
     ) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int32]]: ...
+    def near_bits(
+        self,
+        query: npt.NDArray[np.uint8],
+        top: int,
+        excluded: Sequence[npt.NDArray[np.uint8] | None],
+        threads: int = 1,
+    ) -> npt.NDArray[np.int64]: ...
     def dot(
         self, query: npt.NDArray[np.float32], rows: npt.NDArray[np.int64], threads: int = 1
     ) -> npt.NDArray[np.float32]: ...

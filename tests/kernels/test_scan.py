@@ -291,6 +291,7 @@ def test_tables_are_searched_as_one(threads):
     found, near = together.top_bits(bits, 500, bitmaps, threads)
     assert np.array_equal(found, expected)
     assert np.array_equal(near, np.sort(np.concatenate(distances))[:500])
+    assert np.array_equal(together.near_bits(bits, 500, bitmaps, threads), np.sort(expected))
 
     query = rng.standard_normal(24).astype(np.float32)
     chosen = rng.integers(0, starts[-1], 2000)
@@ -312,4 +313,34 @@ def test_tables_check_what_they_are_given():
             both.dot(np.zeros(8, np.float32), np.array(rows))
     with pytest.raises(InvalidArgumentError, match="excluded"):
         both.top_bits(np.zeros(3, np.uint8), 1, [None])
+    with pytest.raises(InvalidArgumentError, match="bytes"):
+        both.near_bits(np.zeros(2, np.uint8), 1, [None, None])
     assert len(_native.ScanTables([], [], []).top_bits(np.zeros(3, np.uint8), 1, [])[0]) == 0
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("order", ["nearer and nearer", "farther and farther", "all alike", "two kinds"])
+@pytest.mark.parametrize("top", [1, 7, 700, 60_000, 10**9])
+def test_selection_holds_for_any_order_of_rows(order, top, threads):
+    """Every row may be a candidate, and all of them equal: what is cut back must not lose a lower number."""
+    n, row_bytes = 50_000, 5
+    rng = np.random.default_rng(SEED)
+    distance = {
+        "nearer and nearer": np.linspace(8 * row_bytes, 0, n).astype(int),
+        "farther and farther": np.linspace(0, 8 * row_bytes, n).astype(int),
+        "all alike": np.full(n, 9),
+        "two kinds": rng.integers(8, 10, n),
+    }[order]
+    signs = np.packbits(np.arange(8 * row_bytes) < distance[:, None], axis=1)
+    query = np.zeros(row_bytes, np.uint8)
+    expected = np.argsort(distance, kind="stable")[:top]
+    found, distances = _native.scan_top_bits(signs, query, top, threads=threads)
+    assert np.array_equal(found, expected)
+    assert np.array_equal(distances, distance[expected])
+
+
+def test_rows_too_long_to_count_distances_of():
+    rng = np.random.default_rng(SEED)
+    signs, query = random_bits(rng, 300, 2500), random_bits(rng, 1, 2500)[0]
+    found, _ = _native.scan_top_bits(signs, query, 20)
+    assert np.array_equal(found, ordered_best(hamming(signs, query), 20, np.arange(300)))

@@ -33,36 +33,67 @@ float score(const Search& search, int64_t row, int32_t dot) {
 }
 
 // Keeps the `top` smallest of what it is shown. Candidates gather in a buffer that is cut back to `top` when
-// it holds twice as many: constant work per candidate, and after a few cuts hardly a row becomes one.
+// it holds several times as many: constant work per candidate, and after a few cuts hardly a row becomes one.
+// Where keys are few, as distances of one-bit codes are, their counts tell at every candidate beyond which
+// key none can be among the best; waiting for the next cut would let a third more in.
 class Selector {
  public:
-  Selector(int64_t top, uint32_t max_key)
-      : top_(static_cast<size_t>(top)), bound_(static_cast<Ranked>(max_key) << 32 | 0xffffffffu) {}
+  // Keys are less than `keys`; 0 for any.
+  Selector(int64_t top, uint32_t max_key, uint32_t keys)
+      : top_(static_cast<size_t>(top)),
+        bound_(whole(max_key)),
+        slack_(keys > 0 ? 4 : 2),
+        counts_(keys),
+        last_(keys > 0 ? keys - 1 : 0) {}
 
   uint32_t bound_key() const { return static_cast<uint32_t>(bound_ >> 32); }
 
   void add(Ranked candidate) {
     if (candidate > bound_) return;
     kept_.push_back(candidate);
-    if (kept_.size() >= 2 * top_ + 1024) cut();
+    if (!counts_.empty()) count(candidate);
+    if (kept_.size() >= slack_ * (top_ + 512)) cut();
   }
 
+  // In no order.
   std::vector<Ranked> take() {
     cut();
     return std::move(kept_);
   }
 
  private:
+  // The greatest rank of a key.
+  static Ranked whole(uint32_t key) { return static_cast<Ranked>(key) << 32 | 0xffffffffu; }
+
+  void count(Ranked candidate) {
+    const uint32_t key = static_cast<uint32_t>(candidate >> 32);
+    counts_[key] += 1;
+    below_ += 1;
+    if (below_ - counts_[last_] < top_) return;
+    while (below_ - counts_[last_] >= top_) below_ -= counts_[last_--];
+    bound_ = std::min(bound_, whole(last_));
+  }
+
   void cut() {
+    std::erase_if(kept_, [this](Ranked candidate) { return candidate > bound_; });
     if (kept_.size() <= top_) return;
     std::nth_element(kept_.begin(), kept_.begin() + static_cast<int64_t>(top_) - 1, kept_.end());
     kept_.resize(top_);
     bound_ = kept_.back();
+    if (counts_.empty()) return;
+    std::fill(counts_.begin(), counts_.end(), 0);
+    for (const Ranked candidate : kept_) counts_[static_cast<uint32_t>(candidate >> 32)] += 1;
+    last_ = bound_key();
+    below_ = top_;
   }
 
   size_t top_;
   Ranked bound_;  // nothing above it can be among the best
+  size_t slack_;
   std::vector<Ranked> kept_;
+  std::vector<uint32_t> counts_;  // of candidates with each key; empty where keys are many
+  uint32_t last_;                 // a candidate with a greater key is not among the best
+  size_t below_ = 0;              // candidates with this key or a smaller one
 };
 
 bool is_excluded(const Search& search, uint32_t row) {
@@ -142,6 +173,39 @@ std::vector<Task> tasks_of(std::span<const Search> parts) {
   return tasks;
 }
 
+// Keys there can be, where they are few enough to be counted; 0 otherwise.
+uint32_t few_keys(const Search& search) {
+  constexpr int64_t kMostBytes = 2048;
+  if (search.codes != Codes::kBits || search.params.row_bytes > kMostBytes) return 0;
+  return static_cast<uint32_t>(8 * search.params.row_bytes + 1);
+}
+
+// The best of all parts, in no order.
+std::vector<Ranked> best_of(std::span<const Search> parts, ThreadPool& pool) {
+  const std::vector<Task> tasks = tasks_of(parts);
+  if (tasks.empty() || parts[0].top <= 0) return {};
+  int64_t rows = 0;
+  for (const Search& part : parts) rows += part.params.count;
+  const int64_t top = std::min(parts[0].top, rows);
+  const Function kernel = select(parts[0].codes).run;
+  const uint32_t max_key = parts[0].codes == Codes::kBits ? parts[0].max_distance : kNanKey;
+  const Selector fresh(top, max_key, few_keys(parts[0]));
+  std::vector<Selector> selectors(static_cast<size_t>(pool.threads()), fresh);
+  pool.run(static_cast<int64_t>(tasks.size()), [&](int64_t number, int worker) {
+    const Task& task = tasks[static_cast<size_t>(number)];
+    BlockScan scan(*task.search, kernel);
+    for (int64_t begin = task.begin; begin < task.end; begin += kBlock) {
+      scan.run(begin, std::min(kBlock, task.end - begin), selectors[static_cast<size_t>(worker)]);
+    }
+  });
+  if (selectors.size() == 1) return selectors[0].take();
+  Selector all = fresh;
+  for (Selector& selector : selectors) {
+    for (const Ranked candidate : selector.take()) all.add(candidate);
+  }
+  return all.take();
+}
+
 }  // namespace
 
 uint32_t row_of(Ranked ranked) {
@@ -161,28 +225,17 @@ std::vector<Ranked> top_rows(const Search& search, ThreadPool& pool) {
 }
 
 std::vector<Ranked> top_rows(std::span<const Search> parts, ThreadPool& pool) {
-  const std::vector<Task> tasks = tasks_of(parts);
-  if (tasks.empty() || parts[0].top <= 0) return {};
-  int64_t rows = 0;
-  for (const Search& part : parts) rows += part.params.count;
-  const int64_t top = std::min(parts[0].top, rows);
-  const Function kernel = select(parts[0].codes).run;
-  const uint32_t max_key = parts[0].codes == Codes::kBits ? parts[0].max_distance : kNanKey;
-  std::vector<Selector> selectors(static_cast<size_t>(pool.threads()), Selector(top, max_key));
-  pool.run(static_cast<int64_t>(tasks.size()), [&](int64_t number, int worker) {
-    const Task& task = tasks[static_cast<size_t>(number)];
-    BlockScan scan(*task.search, kernel);
-    for (int64_t begin = task.begin; begin < task.end; begin += kBlock) {
-      scan.run(begin, std::min(kBlock, task.end - begin), selectors[static_cast<size_t>(worker)]);
-    }
-  });
-  Selector all(top, max_key);
-  for (Selector& selector : selectors) {
-    for (const Ranked candidate : selector.take()) all.add(candidate);
-  }
-  std::vector<Ranked> best = all.take();
+  std::vector<Ranked> best = best_of(parts, pool);
   std::sort(best.begin(), best.end());
   return best;
+}
+
+std::vector<uint32_t> near_rows(std::span<const Search> parts, ThreadPool& pool) {
+  const std::vector<Ranked> best = best_of(parts, pool);
+  std::vector<uint32_t> rows(best.size());
+  std::transform(best.begin(), best.end(), rows.begin(), row_of);
+  std::sort(rows.begin(), rows.end());
+  return rows;
 }
 
 void dot_scores(const Search& search, float* out) {

@@ -28,12 +28,15 @@ uint32_t row_of(Ranked ranked);
 int32_t distance_of(Ranked ranked);  // kBits
 float score_of(Ranked ranked);       // kI8; a NaN score ranks last and reads as NaN
 
-// Best first, at most `top`. Memory: about 2 * top + 4096 candidates for each thread.
+// Best first, at most `top`. Memory: about 4 * top + 4096 candidates for each thread.
 std::vector<Ranked> top_rows(const Search& search, ThreadPool& pool);
 
 // The same of several tables of one kind of codes, as if they were one; `top` and `max_distance` are those of
 // the first, and offset + rows must fit in 32 bits.
 std::vector<Ranked> top_rows(std::span<const Search> parts, ThreadPool& pool);
+
+// Numbers of the same rows, ascending.
+std::vector<uint32_t> near_rows(std::span<const Search> parts, ThreadPool& pool);
 
 // out[i] = score of params.rows[i] (or of row first + i), for kI8.
 void dot_scores(const Search& search, float* out);

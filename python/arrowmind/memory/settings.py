@@ -56,7 +56,7 @@ class RecallSettings:
     rank_offset: float = 2.0
     depth: int = 100
     full_scan_rows: int = 65_536
-    oversample: int = 25
+    oversample: int = 30
     threads: int = 1
     cold_finalists: int = 16
     weights: Mapping[str, float] | None = None

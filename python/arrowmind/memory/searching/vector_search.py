@@ -109,10 +109,9 @@ def _scan_codes(
 ) -> _Found:
     """One-bit codes choose ``oversample * count`` rows, INT8 ranks them. Rows without signs: all in INT8."""
     excluded = [block.bitmap(wanted) for block in space.blocks]
-    rows, _ = space.numbering.tables.top_bits(
+    near = space.numbering.tables.near_bits(
         query_bits(query), settings.oversample * count, excluded, settings.threads
     )
-    near = np.sort(rows).astype(np.int64)
     parts = [_rescored(space, query, near, settings.threads, settings.cold_finalists)]
     for block in space.blocks:
         if block.rows.signs is None:
