@@ -9,6 +9,10 @@ from __future__ import annotations
 import sys
 
 from arrowmind.bench import main
+from arrowmind.errors import OptimizationError
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except OptimizationError as error:
+        sys.exit(f"error: {error}")

@@ -158,12 +158,15 @@ class Problem {
 
   void fill_weights() {
     const int64_t count = round_up(shape_.n, qmatmul::kPanel) * round_up(shape_.k, qmatmul::kQuad);
-    w_.resize(row_.weight == Weight::kF32 ? count * 4 : row_.weight == Weight::kF16 ? count * 2 : count);
+    const bool is_half = row_.weight == Weight::kF16 || row_.weight == Weight::kBf16;
+    w_.resize(row_.weight == Weight::kF32 ? count * 4 : is_half ? count * 2 : count);
     for (int64_t i = 0; i < count; ++i) {
       if (row_.weight == Weight::kF32) {
         w_.as<float>()[i] = unit();
       } else if (row_.weight == Weight::kF16) {
         w_.as<uint16_t>()[i] = static_cast<uint16_t>(0x3800 + (random_() & 0x83ff));  // 0.5 to 1, both signs
+      } else if (row_.weight == Weight::kBf16) {
+        w_.as<uint16_t>()[i] = static_cast<uint16_t>(0x3f00 + (random_() & 0x807f));  // the same
       } else if (row_.weight == Weight::kI8Paired) {
         w_.as<int8_t>()[i] = static_cast<int8_t>(unit() * 64.0f);
       } else if (row_.weight == Weight::kI8 || row_.weight == Weight::kI8Grid) {

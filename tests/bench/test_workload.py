@@ -82,3 +82,8 @@ def test_every_contender_has_the_four_functions_its_worker_calls(name):
     assert all(
         callable(getattr(module, what)) for what in ("prepare", "open_session", "cold_script", "model_bytes")
     )
+
+
+def test_a_folder_in_place_of_pairs_is_named(tmp_path):
+    with pytest.raises(InvalidArgumentError, match=f"{tmp_path} cannot be read"):
+        read_similarity(tmp_path)

@@ -76,10 +76,13 @@ def read_similarity(path: Path) -> SimilarityTask:
     """Read a CSV file without a header: sentence, sentence, score.
 
     Raises:
-        InvalidArgumentError: A line is something else.
+        InvalidArgumentError: It cannot be read, or a line is something else.
     """
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.reader(file))
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.reader(file))
+    except OSError as error:
+        raise InvalidArgumentError(f"{path} cannot be read ({error.strerror}); give a CSV file") from error
     try:
         return SimilarityTask(
             path.stem, [row[0] for row in rows], [row[1] for row in rows], [float(row[2]) for row in rows]
