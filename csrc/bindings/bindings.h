@@ -10,6 +10,7 @@ namespace nb = nanobind;
 // One function per room; module.cc calls them all.
 void bind_arrow(nb::module_& m);
 void bind_base(nb::module_& m);
+void bind_device(nb::module_& m);
 void bind_interchange(nb::module_& m);
 void bind_lexical(nb::module_& m);
 void bind_linear(nb::module_& m);

@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "bindings/bindings.h"
+#include "device/failure.h"
 
 namespace nb = nanobind;
 
@@ -14,13 +15,22 @@ constexpr std::array<const char*, 8> kErrorClasses = {
     "IntegrityError",       "KernelError",        "CacheFullError", "MemoryBudgetError",
 };
 
+// Class in arrowmind.errors for each Failure of a device, in its order.
+constexpr std::array<const char*, 6> kFailureClasses = {
+    "DeviceError", "DeviceMemoryError", "DeviceLaunchError", "DeviceLostError", "DeviceError", "DeviceError",
+};
+
+void raise(const char* type, const char* message) {
+  PyErr_SetString(nb::module_::import_("arrowmind.errors").attr(type).ptr(), message);
+}
+
 void translate(const std::exception_ptr& pointer, void* /*unused*/) {
   try {
     std::rethrow_exception(pointer);
+  } catch (const arrowmind::device::DeviceFailure& error) {
+    raise(kFailureClasses.at(static_cast<size_t>(error.failure())), error.what());
   } catch (const arrowmind::Error& error) {
-    const nb::object errors = nb::module_::import_("arrowmind.errors");
-    const nb::object type = errors.attr(kErrorClasses.at(static_cast<size_t>(error.kind())));
-    PyErr_SetString(type.ptr(), error.what());
+    raise(kErrorClasses.at(static_cast<size_t>(error.kind())), error.what());
   }
 }
 
@@ -30,6 +40,7 @@ NB_MODULE(_native, m) {
   nb::register_exception_translator(translate);
   arrowmind::bindings::bind_arrow(m);
   arrowmind::bindings::bind_base(m);
+  arrowmind::bindings::bind_device(m);
   arrowmind::bindings::bind_interchange(m);
   arrowmind::bindings::bind_lexical(m);
   arrowmind::bindings::bind_linear(m);

@@ -6,7 +6,10 @@
     ├── InvalidArgumentError (also ValueError)   a call was given something it cannot use
     ├── ConfigurationError                       a setting in YAML, environment or argument
     ├── DeviceError                              a device or instruction set that is not to be had
-    │   └── KernelError                          no kernel for the call
+    │   ├── KernelError                          no kernel for the call
+    │   ├── DeviceMemoryError                    a device has no room at the moment
+    │   ├── DeviceLaunchError                    a device did not run a kernel
+    │   └── DeviceLostError                      a device went away with all that was on it
     ├── WeightError                              a weight file or model folder
     │   └── IntegrityError                       damaged: truncated, overlapping, checksum mismatch
     ├── QuantizationError
@@ -31,6 +34,9 @@ __all__ = [
     "ConfigurationError",
     "ConsolidationError",
     "DeviceError",
+    "DeviceLaunchError",
+    "DeviceLostError",
+    "DeviceMemoryError",
     "IntegrityError",
     "InvalidArgumentError",
     "KernelError",
@@ -68,6 +74,18 @@ class DeviceError(OptimizationError):
 
 class KernelError(DeviceError):
     """No kernel serves the call."""
+
+
+class DeviceMemoryError(DeviceError):
+    """A device has no room for this at the moment."""
+
+
+class DeviceLaunchError(DeviceError):
+    """A device did not run a kernel."""
+
+
+class DeviceLostError(DeviceError):
+    """A device went away, and all that was on it."""
 
 
 class WeightError(OptimizationError):

@@ -1,0 +1,198 @@
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/shared_ptr.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+#include "bindings/bindings.h"
+#include "device/caching_allocator.h"
+#include "device/registry.h"
+#include "device/resources.h"
+
+namespace arrowmind::bindings {
+namespace {
+
+using device::Buffer;
+using device::CachingAllocator;
+using device::Device;
+using device::Event;
+using device::Registry;
+using device::Slice;
+using device::Stream;
+using ReadOnly = nb::ndarray<const uint8_t, nb::ro, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Writable = nb::ndarray<uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+
+// A stream and the host memory that its work may still use.
+struct HeldStream {
+  explicit HeldStream(Stream made) : stream(std::move(made)) {}
+  std::vector<nb::object> held;  // goes away after the stream, which waits for its work
+  Stream stream;
+
+  void synchronise() {
+    {
+      nb::gil_scoped_release release;
+      stream.synchronise();
+    }
+    held.clear();
+  }
+};
+
+// Bytes of a buffer, whether of the device itself or of its allocator.
+Slice slice_of(const nb::object& memory, int64_t offset) {
+  if (nb::isinstance<Buffer>(memory)) return {&nb::cast<const Buffer&>(memory), offset};
+  return {&nb::cast<const CachingAllocator::Block&>(memory).buffer(), offset};
+}
+
+void copy_in(HeldStream& self, const nb::object& to, int64_t offset, const ReadOnly& from) {
+  self.held.push_back(nb::cast(from));
+  self.stream.copy_in(slice_of(to, offset), from.data(), static_cast<int64_t>(from.size()));
+}
+
+void copy_out(HeldStream& self, const Writable& to, const nb::object& from, int64_t offset) {
+  self.held.push_back(nb::cast(to));
+  self.stream.copy_out(to.data(), slice_of(from, offset), static_cast<int64_t>(to.size()));
+}
+
+void launch(HeldStream& self, uint64_t kernel, uint32_t groups, uint32_t threads,
+            const std::vector<nb::object>& memory, const nb::bytes& parameters) {
+  std::vector<Slice> slices;
+  for (const nb::object& one : memory) slices.push_back(slice_of(one, 0));
+  const device::Grid grid = {.groups = {groups, 1, 1}, .threads = {threads, 1, 1}, .shared_bytes = 0};
+  self.stream.launch(kernel, grid, slices,
+                     {reinterpret_cast<const std::byte*>(parameters.c_str()), parameters.size()});
+}
+
+nb::dict described(const device::DeviceInfo& info) {
+  nb::dict row;
+  row["name"] = info.name;
+  row["driver"] = info.driver;
+  row["architecture"] = info.architecture;
+  row["total_bytes"] = info.total_bytes;
+  row["alignment_bytes"] = info.alignment_bytes;
+  row["shares_host_memory"] = info.shares_host_memory;
+  return row;
+}
+
+nb::dict probed(Registry& self, const std::string& kind) {
+  device::Probed found;
+  {
+    nb::gil_scoped_release release;
+    found = self.probe(kind);
+  }
+  nb::dict row;
+  nb::list devices;
+  for (const device::DeviceInfo& info : found.devices) devices.append(described(info));
+  row["kind"] = found.kind;
+  row["availability"] = device::availability_name(found.availability);
+  row["words"] = found.words;
+  row["devices"] = devices;
+  return row;
+}
+
+nb::dict counters(const CachingAllocator& self) {
+  const device::AllocatorCounters c = self.counters();
+  nb::dict row;
+  row["in_use_bytes"] = c.in_use_bytes;
+  row["reserved_bytes"] = c.reserved_bytes;
+  row["peak_in_use_bytes"] = c.peak_in_use_bytes;
+  row["peak_reserved_bytes"] = c.peak_reserved_bytes;
+  row["requests"] = c.requests;
+  row["reused"] = c.reused;
+  row["trims"] = c.trims;
+  row["retries"] = c.retries;
+  row["failures"] = c.failures;
+  return row;
+}
+
+void bind_resources(nb::module_& m) {
+  nb::class_<Buffer>(m, "DeviceBuffer", "Memory of a device.").def_prop_ro("bytes", &Buffer::bytes);
+  nb::class_<Event>(m, "DeviceEvent", "A point in the work of a stream.")
+      .def("is_reached", &Event::is_reached)
+      .def("nanoseconds_until", &Event::nanoseconds_until, nb::arg("later"));
+  nb::class_<device::PinnedMemory>(m, "PinnedMemory", "Host memory that copies reach directly.")
+      .def_prop_ro("bytes", &device::PinnedMemory::bytes);
+  nb::class_<device::Registration>(m, "HostRegistration", "Host memory made known to a device.");
+  nb::class_<HeldStream>(m, "DeviceStream", "Work of a device, in order; keeps what copies use until then.")
+      .def("copy_in", &copy_in, nb::arg("to"), nb::arg("offset"), nb::arg("source"))
+      .def("copy_out", &copy_out, nb::arg("to"), nb::arg("source"), nb::arg("offset"))
+      .def(
+          "copy_within",
+          [](HeldStream& self, const nb::object& to, int64_t to_offset, const nb::object& from,
+             int64_t from_offset, int64_t bytes) {
+            self.stream.copy_within(slice_of(to, to_offset), slice_of(from, from_offset), bytes);
+          },
+          nb::arg("to"), nb::arg("to_offset"), nb::arg("source"), nb::arg("source_offset"), nb::arg("size"))
+      .def(
+          "record", [](HeldStream& self, Event& event) { self.stream.record(event); }, nb::arg("event"))
+      .def(
+          "wait", [](HeldStream& self, Event& event) { self.stream.wait(event); }, nb::arg("event"))
+      .def("launch", &launch, nb::arg("kernel"), nb::arg("groups"), nb::arg("threads"), nb::arg("memory"),
+           nb::arg("parameters"))
+      .def("synchronise", &HeldStream::synchronise, "Waits for the work submitted until now.");
+}
+
+void bind_allocator(nb::module_& m) {
+  nb::class_<CachingAllocator::Block>(m, "DeviceBlock", "Memory of an allocator, given back when it goes.")
+      .def_prop_ro("bytes", &CachingAllocator::Block::bytes)
+      .def_prop_ro("reserved_bytes",
+                   [](const CachingAllocator::Block& self) { return self.buffer().bytes(); });
+  nb::class_<CachingAllocator>(m, "CachingAllocator", "Memory of a device by size classes, kept for later.")
+      .def(nb::init<std::shared_ptr<Device>, int64_t>(), nb::arg("device"), nb::arg("limit_bytes") = 0)
+      .def(
+          "allocate",
+          [](CachingAllocator& self, int64_t bytes, HeldStream& stream) {
+            nb::gil_scoped_release release;
+            return self.allocate(bytes, stream.stream);
+          },
+          nb::arg("size"), nb::arg("stream"), nb::keep_alive<0, 3>())
+      .def("trim", &CachingAllocator::trim, nb::arg("keep_bytes") = 0,
+           nb::call_guard<nb::gil_scoped_release>())
+      .def("counters", &counters);
+}
+
+}  // namespace
+
+void bind_device(nb::module_& m) {
+  bind_resources(m);
+  nb::class_<Device>(m, "Device", "An open device.")
+      .def_prop_ro("name", &Device::name)
+      .def_prop_ro("is_lost", &Device::is_lost)
+      .def("info", [](const Device& self) { return described(self.info()); })
+      .def(
+          "memory",
+          [](Device& self) {
+            const device::MemoryInfo info = self.memory();
+            return nb::make_tuple(info.free_bytes, info.total_bytes);
+          },
+          "Bytes that are free, and all.")
+      .def("allocate", &Device::allocate, nb::arg("size"), nb::call_guard<nb::gil_scoped_release>())
+      .def("stream", [](Device& self) { return new HeldStream(self.stream()); })
+      .def("event", &Device::event)
+      .def("pinned", &Device::pinned, nb::arg("size"), nb::call_guard<nb::gil_scoped_release>())
+      .def(
+          "register_host",
+          [](Device& self, const ReadOnly& memory) {
+            return self.register_host(memory.data(), static_cast<int64_t>(memory.size()));
+          },
+          nb::arg("memory"), nb::keep_alive<0, 2>())
+      .def("kernel", &Device::kernel, nb::arg("name"));
+  bind_allocator(m);
+  nb::class_<Registry>(m, "DeviceRegistry", "The back ends of devices in a folder; the cpu is built in.")
+      .def(nb::init<std::string>(), nb::arg("folder") = "")
+      .def_prop_ro("folder", &Registry::folder)
+      .def("probe", &probed, nb::arg("kind"), "What is there of a kind of device, and why not.")
+      .def("open", &Registry::open, nb::arg("kind"), nb::arg("index") = 0,
+           nb::call_guard<nb::gil_scoped_release>());
+  nb::list kinds;
+  for (const char* kind : device::kKinds) kinds.append(kind);
+  m.attr("DEVICE_KINDS") = nb::tuple(kinds);
+}
+
+}  // namespace arrowmind::bindings

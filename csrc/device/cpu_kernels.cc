@@ -1,0 +1,38 @@
+#include "device/cpu_kernels.h"
+
+#include <cstring>
+
+namespace arrowmind::device {
+namespace {
+
+void fill_u32(void* const* places, const void* parameters) {
+  FillParameters p;
+  std::memcpy(&p, parameters, sizeof p);
+  auto* out = static_cast<uint32_t*>(places[0]);
+  for (uint32_t i = 0; i < p.count; ++i) out[i] = p.value;
+}
+
+void add_f32(void* const* places, const void* parameters) {
+  AddParameters p;
+  std::memcpy(&p, parameters, sizeof p);
+  const auto* a = static_cast<const float*>(places[0]);
+  const auto* b = static_cast<const float*>(places[1]);
+  auto* out = static_cast<float*>(places[2]);
+  for (uint32_t i = 0; i < p.count; ++i) out[i] = a[i] + b[i];
+}
+
+constexpr CpuKernelRow kKernels[] = {
+    {"fill_u32", fill_u32, 1, sizeof(FillParameters)},
+    {"add_f32", add_f32, 3, sizeof(AddParameters)},
+};
+
+}  // namespace
+
+const CpuKernelRow* find_cpu_kernel(const char* name) {
+  for (const CpuKernelRow& row : kKernels) {
+    if (std::strcmp(row.name, name) == 0) return &row;
+  }
+  return nullptr;
+}
+
+}  // namespace arrowmind::device

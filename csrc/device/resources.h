@@ -1,0 +1,122 @@
+#pragma once
+
+// What a device gives out. Each is given back by its destructor, which cannot fail, and can be moved but not
+// copied.
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <utility>
+
+#include "device/device.h"
+
+namespace arrowmind::device {
+
+// A handle of a back end and the device it belongs to; Release gives it back.
+template <typename Handle, void (*Release)(Device&, Handle)>
+class Resource {
+ public:
+  Resource(std::shared_ptr<Device> device, Handle handle) : device_(std::move(device)), handle_(handle) {}
+  ~Resource() { reset(); }
+  Resource(Resource&& other) noexcept
+      : device_(std::move(other.device_)), handle_(std::exchange(other.handle_, Handle{})) {}
+  Resource& operator=(Resource&& other) noexcept {
+    if (this == &other) return *this;
+    reset();
+    device_ = std::move(other.device_);
+    handle_ = std::exchange(other.handle_, Handle{});
+    return *this;
+  }
+  Resource(const Resource&) = delete;
+  Resource& operator=(const Resource&) = delete;
+
+  const std::shared_ptr<Device>& device() const { return device_; }
+  Handle handle() const { return handle_; }
+
+ private:
+  void reset() {
+    if (handle_ != Handle{}) Release(*device_, std::exchange(handle_, Handle{}));
+    device_.reset();
+  }
+
+  std::shared_ptr<Device> device_;
+  Handle handle_;
+};
+
+inline void release_memory(Device& device, uint64_t memory) {
+  device.backend().release(device.handle(), memory);
+}
+inline void release_stream(Device& device, ArrowmindStream* stream) {
+  device.backend().destroy_stream(stream);
+}
+inline void release_event(Device& device, ArrowmindEvent* event) {
+  device.backend().destroy_event(event);
+}
+inline void release_pinned(Device& device, void* address) {
+  device.backend().release_pinned(device.handle(), address);
+}
+inline void release_registration(Device& device, const void* address) {
+  device.backend().unregister_host(device.handle(), address);
+}
+
+// Memory of a device. Going away waits for submitted work that may use it.
+class Buffer : public Resource<uint64_t, release_memory> {
+ public:
+  Buffer(std::shared_ptr<Device> device, uint64_t memory, int64_t bytes)
+      : Resource(std::move(device), memory), bytes_(bytes) {}
+  int64_t bytes() const { return bytes_; }
+
+ private:
+  int64_t bytes_;
+};
+
+class PinnedMemory : public Resource<void*, release_pinned> {
+ public:
+  PinnedMemory(std::shared_ptr<Device> device, void* address, int64_t bytes)
+      : Resource(std::move(device), address), bytes_(bytes) {}
+  int64_t bytes() const { return bytes_; }
+
+ private:
+  int64_t bytes_;
+};
+
+class Registration : public Resource<const void*, release_registration> {
+ public:
+  using Resource::Resource;
+};
+
+// A point in the work of a stream.
+class Event : public Resource<ArrowmindEvent*, release_event> {
+ public:
+  using Resource::Resource;
+  bool is_reached();
+  // Device time until `later`; both were reached, else DeviceFailure.
+  int64_t nanoseconds_until(Event& later);
+};
+
+// What every device takes at a launch; push constants of Vulkan have 128 bytes at least.
+constexpr size_t kMostSlices = 16;
+constexpr size_t kMostParameterBytes = 128;
+
+// Work in order. Each function returns once the work is submitted; host memory given stays valid and
+// unchanged until the stream is synchronised or an event after it is reached. Slices are checked:
+// Error(kInvalidArgument) for bytes that are not in the buffer, or things of another device.
+class Stream : public Resource<ArrowmindStream*, release_stream> {
+ public:
+  using Resource::Resource;
+  void copy_in(Slice to, const void* from, int64_t bytes);
+  void copy_out(void* to, Slice from, int64_t bytes);
+  void copy_within(Slice to, Slice from, int64_t bytes);  // ranges of one buffer must not overlap
+  void record(Event& event);
+  void wait(Event& event);
+  void launch(uint64_t kernel, const Grid& grid, std::span<const Slice> slices,
+              std::span<const std::byte> parameters);
+  void synchronise();
+
+ private:
+  ArrowmindPlace place(Slice slice, int64_t bytes, const char* action) const;
+  void expect_own(const Device* other, const char* what) const;
+};
+
+}  // namespace arrowmind::device

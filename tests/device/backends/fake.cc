@@ -1,0 +1,303 @@
+// A device that fails where it is told to: the cpu device behind counters and faults. For tests only.
+//
+// Settings are words `key=value` separated by commas, in ARROWMIND_FAKE_DEVICE when it is loaded, then given
+// to arrowmind_fake_set(); each set begins anew and sets the counters of calls to 0:
+//   devices=N     how many there are (1)
+//   probe=N       answer to the probe (ArrowmindProbe)
+//   memory=N      bytes that the device has (1 GiB)
+//   rate=N        bytes of copies per second; 0: as fast as it goes
+//   allocation=N  the N-th allocation, from 1 on, is out of memory
+//   launch=N      the N-th launch fails
+//   lost=N        the N-th call that can fail, and all after it, find the device lost
+//   at=N,status=S the N-th call that can fail answers S (ArrowmindStatus)
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <map>
+#include <mutex>
+#include <sstream>
+#include <string>
+#include <thread>
+
+#include "device/cpu_backend.h"
+
+namespace {
+
+using arrowmind::device::cpu_backend;
+
+struct Counts {
+  int64_t calls, devices, allocations, bytes, streams, events, pinned, registrations, launches,
+      total_allocations;
+};
+
+std::mutex mutex;
+std::map<std::string, int64_t> settings;
+std::map<uint64_t, int64_t> sizes;
+Counts counts = {};
+
+int64_t setting(const char* name, int64_t otherwise) {
+  const auto found = settings.find(name);
+  return found == settings.end() ? otherwise : found->second;
+}
+
+void set(const char* text) {
+  const std::lock_guard lock(mutex);
+  settings.clear();
+  counts.calls = counts.launches = counts.total_allocations = 0;
+  std::istringstream words(text == nullptr ? "" : text);
+  for (std::string word; std::getline(words, word, ',');) {
+    const size_t equals = word.find('=');
+    if (equals != std::string::npos) settings[word.substr(0, equals)] = std::atoll(word.c_str() + equals + 1);
+  }
+}
+
+int32_t say(ArrowmindWords* words, int32_t status, const char* text) {
+  std::snprintf(words->text, sizeof words->text, "fake: %s, call %lld", text,
+                static_cast<long long>(counts.calls));
+  return status;
+}
+
+// What the fault settings make of the call that begins now. The lock is held.
+int32_t fault(ArrowmindWords* words) {
+  ++counts.calls;
+  const int64_t lost = setting("lost", 0);
+  if (lost > 0 && counts.calls >= lost) return say(words, ARROWMIND_LOST, "the device fell off the bus");
+  if (counts.calls == setting("at", 0)) {
+    return say(words, static_cast<int32_t>(setting("status", ARROWMIND_FAILED)), "told to fail");
+  }
+  return ARROWMIND_OK;
+}
+
+// A call that can fail, and what is there more when it did not.
+template <typename Call>
+int32_t guarded(ArrowmindWords* words, int64_t* live, Call call) {
+  {
+    const std::lock_guard lock(mutex);
+    if (const int32_t status = fault(words); status != ARROWMIND_OK) return status;
+  }
+  const int32_t status = call();
+  const std::lock_guard lock(mutex);
+  if (status == ARROWMIND_OK && live != nullptr) ++*live;
+  return status;
+}
+
+void gone(int64_t* live) {
+  const std::lock_guard lock(mutex);
+  --*live;
+}
+
+int32_t probe(int32_t* count, ArrowmindWords* words) {
+  const std::lock_guard lock(mutex);
+  *count = static_cast<int32_t>(setting("devices", 1));
+  const auto answer = static_cast<int32_t>(setting("probe", ARROWMIND_USABLE));
+  return answer == ARROWMIND_USABLE ? answer : say(words, answer, "told to have none");
+}
+
+int32_t describe(int32_t index, ArrowmindDeviceInfo* info, ArrowmindWords*) {
+  const std::lock_guard lock(mutex);
+  std::snprintf(info->name, sizeof info->name, "fake %d", index);
+  std::snprintf(info->driver, sizeof info->driver, "0.%d", index);
+  std::snprintf(info->architecture, sizeof info->architecture, "none");
+  info->total_bytes = setting("memory", int64_t{1} << 30);
+  info->alignment_bytes = 256;
+  return ARROWMIND_OK;
+}
+
+int32_t open(int32_t, ArrowmindDevice** device, ArrowmindWords* words) {
+  return guarded(words, &counts.devices, [&] { return cpu_backend().open(0, device, words); });
+}
+
+void close(ArrowmindDevice* device) {
+  cpu_backend().close(device);
+  gone(&counts.devices);
+}
+
+int32_t memory_info(ArrowmindDevice*, int64_t* free_bytes, int64_t* total_bytes, ArrowmindWords* words) {
+  const std::lock_guard lock(mutex);
+  *total_bytes = setting("memory", int64_t{1} << 30);
+  *free_bytes = *total_bytes - counts.bytes;
+  return fault(words);
+}
+
+int32_t allocate(ArrowmindDevice* device, int64_t bytes, uint64_t* memory, ArrowmindWords* words) {
+  const std::lock_guard lock(mutex);
+  if (const int32_t status = fault(words); status != ARROWMIND_OK) return status;
+  if (++counts.total_allocations == setting("allocation", 0))
+    return say(words, ARROWMIND_OUT_OF_MEMORY, "told to");
+  if (bytes > setting("memory", int64_t{1} << 30) - counts.bytes)
+    return say(words, ARROWMIND_OUT_OF_MEMORY, "full");
+  const int32_t status = cpu_backend().allocate(device, bytes, memory, words);
+  if (status != ARROWMIND_OK) return status;
+  sizes[*memory] = bytes;
+  counts.bytes += bytes;
+  ++counts.allocations;
+  return ARROWMIND_OK;
+}
+
+void release(ArrowmindDevice* device, uint64_t memory) {
+  {
+    const std::lock_guard lock(mutex);
+    counts.bytes -= sizes.at(memory);
+    sizes.erase(memory);
+    --counts.allocations;
+  }
+  cpu_backend().release(device, memory);
+}
+
+int32_t create_stream(ArrowmindDevice* device, ArrowmindStream** stream, ArrowmindWords* words) {
+  return guarded(words, &counts.streams, [&] { return cpu_backend().create_stream(device, stream, words); });
+}
+
+void destroy_stream(ArrowmindStream* stream) {
+  cpu_backend().destroy_stream(stream);
+  gone(&counts.streams);
+}
+
+int32_t synchronise(ArrowmindStream* stream, ArrowmindWords* words) {
+  cpu_backend().synchronise(stream, words);  // whatever it then answers: nothing is under way any more
+  return guarded(words, nullptr, [] { return ARROWMIND_OK; });
+}
+
+// The caller waits instead of the stream: what is slow is slow all the same.
+void take_time(int64_t bytes) {
+  int64_t rate = 0;
+  {
+    const std::lock_guard lock(mutex);
+    rate = setting("rate", 0);
+  }
+  if (rate > 0) std::this_thread::sleep_for(std::chrono::duration<double>(double(bytes) / double(rate)));
+}
+
+int32_t copy_in(ArrowmindStream* stream, ArrowmindPlace to, const void* from, int64_t bytes,
+                ArrowmindWords* words) {
+  return guarded(words, nullptr, [&] {
+    take_time(bytes);
+    return cpu_backend().copy_in(stream, to, from, bytes, words);
+  });
+}
+
+int32_t copy_out(ArrowmindStream* stream, void* to, ArrowmindPlace from, int64_t bytes,
+                 ArrowmindWords* words) {
+  return guarded(words, nullptr, [&] {
+    take_time(bytes);
+    return cpu_backend().copy_out(stream, to, from, bytes, words);
+  });
+}
+
+int32_t copy_within(ArrowmindStream* stream, ArrowmindPlace to, ArrowmindPlace from, int64_t bytes,
+                    ArrowmindWords* words) {
+  return guarded(words, nullptr, [&] { return cpu_backend().copy_within(stream, to, from, bytes, words); });
+}
+
+int32_t create_event(ArrowmindDevice* device, ArrowmindEvent** event, ArrowmindWords* words) {
+  return guarded(words, &counts.events, [&] { return cpu_backend().create_event(device, event, words); });
+}
+
+void destroy_event(ArrowmindEvent* event) {
+  cpu_backend().destroy_event(event);
+  gone(&counts.events);
+}
+
+int32_t record(ArrowmindEvent* event, ArrowmindStream* stream, ArrowmindWords* words) {
+  return guarded(words, nullptr, [&] { return cpu_backend().record(event, stream, words); });
+}
+
+int32_t wait(ArrowmindStream* stream, ArrowmindEvent* event, ArrowmindWords* words) {
+  return guarded(words, nullptr, [&] { return cpu_backend().wait(stream, event, words); });
+}
+
+int32_t query(ArrowmindEvent* event, int32_t* reached, ArrowmindWords* words) {
+  return guarded(words, nullptr, [&] { return cpu_backend().query(event, reached, words); });
+}
+
+int32_t elapsed(ArrowmindEvent* from, ArrowmindEvent* to, int64_t* nanoseconds, ArrowmindWords* words) {
+  return guarded(words, nullptr, [&] { return cpu_backend().elapsed(from, to, nanoseconds, words); });
+}
+
+int32_t find_kernel(ArrowmindDevice* device, const char* name, uint64_t* kernel, ArrowmindWords* words) {
+  return guarded(words, nullptr, [&] { return cpu_backend().find_kernel(device, name, kernel, words); });
+}
+
+int32_t launch(ArrowmindStream* stream, const ArrowmindLaunch* what, ArrowmindWords* words) {
+  return guarded(words, nullptr, [&]() -> int32_t {
+    {
+      const std::lock_guard lock(mutex);
+      if (++counts.launches == setting("launch", 0)) return say(words, ARROWMIND_LAUNCH_FAILED, "told to");
+    }
+    return cpu_backend().launch(stream, what, words);
+  });
+}
+
+int32_t allocate_pinned(ArrowmindDevice* device, int64_t bytes, void** address, ArrowmindWords* words) {
+  return guarded(words, &counts.pinned,
+                 [&] { return cpu_backend().allocate_pinned(device, bytes, address, words); });
+}
+
+void release_pinned(ArrowmindDevice* device, void* address) {
+  cpu_backend().release_pinned(device, address);
+  gone(&counts.pinned);
+}
+
+int32_t register_host(ArrowmindDevice*, const void*, int64_t, ArrowmindWords* words) {
+  return guarded(words, &counts.registrations, [] { return ARROWMIND_OK; });
+}
+
+void unregister_host(ArrowmindDevice*, const void*) {
+  gone(&counts.registrations);
+}
+
+constexpr ArrowmindBackend kFake = {
+    ARROWMIND_DEVICE_ABI,
+    sizeof(ArrowmindBackend),
+    probe,
+    describe,
+    open,
+    close,
+    memory_info,
+    allocate,
+    release,
+    create_stream,
+    destroy_stream,
+    synchronise,
+    copy_in,
+    copy_out,
+    copy_within,
+    create_event,
+    destroy_event,
+    record,
+    wait,
+    query,
+    elapsed,
+    find_kernel,
+    launch,
+    allocate_pinned,
+    release_pinned,
+    register_host,
+    unregister_host,
+};
+
+}  // namespace
+
+#define EXPORTED extern "C" __attribute__((visibility("default")))
+
+EXPORTED const ArrowmindBackend* arrowmind_device_backend(uint32_t) {
+  static const bool is_set = [] {
+    if (settings.empty()) set(std::getenv("ARROWMIND_FAKE_DEVICE"));
+    return true;
+  }();
+  return is_set ? &kFake : nullptr;
+}
+
+EXPORTED void arrowmind_fake_set(const char* text) {
+  set(text);
+}
+
+// Calls since the last set, then what is live now: devices, allocations, bytes, streams, events, pinned,
+// registrations.
+EXPORTED void arrowmind_fake_report(int64_t* out) {
+  const std::lock_guard lock(mutex);
+  const int64_t found[] = {counts.calls,   counts.devices, counts.allocations, counts.bytes,
+                           counts.streams, counts.events,  counts.pinned,      counts.registrations};
+  std::copy(std::begin(found), std::end(found), out);
+}
