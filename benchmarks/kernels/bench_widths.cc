@@ -54,6 +54,7 @@ std::vector<Lane> make_lanes(Shape shape, const std::string& filter, int64_t tot
     Activation activation;
     Weight weight;
   } kWidths[] = {{"int8-paired", Activation::kI8, Weight::kI8Paired},
+                 {"int8-fours", Activation::kI8, Weight::kI8Fours},
                  {"int8", Activation::kI8, Weight::kI8},
                  {"int8-groups", Activation::kI8Block, Weight::kI8Grid},
                  {"int4", Activation::kI8Block, Weight::kI4Grid},
@@ -64,7 +65,8 @@ std::vector<Lane> make_lanes(Shape shape, const std::string& filter, int64_t tot
   std::vector<Lane> lanes;
   for (const auto& [width, activation, weight] : kWidths) {
     const Row* row = &qmatmul::select(activation, weight, shape.m);
-    const Row& any = qmatmul::select(activation, weight == Weight::kI8Paired ? Weight::kI8 : weight, shape.m);
+    const bool is_bound = weight == Weight::kI8Paired || weight == Weight::kI8Fours;
+    const Row& any = qmatmul::select(activation, is_bound ? Weight::kI8 : weight, shape.m);
     if (any.cost < row->cost) row = &any;
     if (std::string_view(width) != kReference && row->row.name.find(filter) == std::string_view::npos)
       continue;

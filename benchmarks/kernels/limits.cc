@@ -45,6 +45,10 @@ struct Probe {
 #define MADDUBS_Y(i)                                                                                     \
   "vpmaddubsw %%ymm14, %%ymm15, %%ymm13\n vpmaddwd %%ymm13, %%ymm15, %%ymm13\n vpaddd %%ymm13, %%ymm" #i \
   ", %%ymm" #i "\n"
+#define MADDUBS_FOURS_Y(i)                                                                           \
+  "vpmaddubsw %%ymm14, %%ymm15, %%ymm13\n vpmaddubsw %%ymm14, %%ymm15, %%ymm12\n"                    \
+  "vpaddw %%ymm12, %%ymm13, %%ymm13\n vpmaddwd %%ymm13, %%ymm15, %%ymm13\n vpaddd %%ymm13, %%ymm" #i \
+  ", %%ymm" #i "\n"
 #define MADDUBS16_Y(i) "vpmaddubsw %%ymm14, %%ymm15, %%ymm13\n vpaddw %%ymm13, %%ymm" #i ", %%ymm" #i "\n"
 #define MADDUBS16_Z(i) "vpmaddubsw %%zmm14, %%zmm15, %%zmm13\n vpaddw %%zmm13, %%zmm" #i ", %%zmm" #i "\n"
 #define DPWSSD_Z(i) "vpdpwssd %%zmm14, %%zmm15, %%zmm" #i "\n"
@@ -55,6 +59,7 @@ PROBE(fma_avx512, ZERO, FMA_Z)
 PROBE(maddwd_avx2, ZERO, MADDWD_Y)
 PROBE(maddwd_avx512, ZERO, MADDWD_Z)
 PROBE(maddubs_avx2, ZERO, MADDUBS_Y)
+PROBE(maddubs_fours_avx2, ZERO, MADDUBS_FOURS_Y)
 PROBE(maddubs16_avx2, ZERO, MADDUBS16_Y)
 PROBE(maddubs16_avx512, ZERO, MADDUBS16_Z)
 PROBE(dpwssd_avx512vnni, ZERO, DPWSSD_Z)
@@ -65,6 +70,8 @@ constexpr Probe kProbes[] = {
     {"fma_avx2", "vfmadd231ps ymm", Isa::kAvx2, 12 * 8 * 2, fma_avx2},
     {"maddwd_avx2", "vpmaddwd + vpaddd ymm", Isa::kAvx2, 12 * 16 * 2, maddwd_avx2},
     {"maddubs_avx2", "vpmaddubsw + vpmaddwd + vpaddd ymm", Isa::kAvx2, 12 * 32 * 2, maddubs_avx2},
+    {"maddubs_fours_avx2", "2 vpmaddubsw + vpaddw + vpmaddwd + vpaddd ymm", Isa::kAvx2, 12 * 64 * 2,
+     maddubs_fours_avx2},
     {"maddubs16_avx2", "vpmaddubsw + vpaddw ymm", Isa::kAvx2, 12 * 32 * 2, maddubs16_avx2},
     {"fma_avx512", "vfmadd231ps zmm", Isa::kAvx512, 12 * 16 * 2, fma_avx512},
     {"maddwd_avx512", "vpmaddwd + vpaddd zmm", Isa::kAvx512, 12 * 32 * 2, maddwd_avx512},

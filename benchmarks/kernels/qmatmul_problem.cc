@@ -20,6 +20,7 @@ std::string limit_of(const Row& row) {
     return (row.row.isa == Isa::kAvx512Vnni ? "dpbusd_" : "maddubs16_") + isa;
   }
   if (row.weight == Weight::kI8Paired && row.row.isa == Isa::kAvx2) return "maddubs_" + isa;
+  if (row.weight == Weight::kI8Fours && row.row.isa == Isa::kAvx2) return "maddubs_fours_" + isa;
   if (row.row.isa != Isa::kAvx512Vnni) return "maddwd_" + isa;
   return (row.activation == Activation::kI8 ? "dpbusd_" : "dpwssd_") + isa;
 }

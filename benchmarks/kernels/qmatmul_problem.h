@@ -46,7 +46,8 @@ class Problem {
     p.c_stride = n;
     p.n_end = n;
     if (row.weight >= Weight::kI8Grid) add_grid();
-    if (row.weight != Weight::kI8 && row.weight != Weight::kI8Paired) return;
+    const bool has_rows = row.weight >= Weight::kI8 && row.weight <= Weight::kI8Fours;
+    if (!has_rows) return;
     p.w_scale = scales_.as<float>();
     p.a_scale = scales_.as<float>() + padded_n;
     sum_weights();
@@ -169,6 +170,8 @@ class Problem {
         w_.as<uint16_t>()[i] = static_cast<uint16_t>(0x3f00 + (random_() & 0x807f));  // the same
       } else if (row_.weight == Weight::kI8Paired) {
         w_.as<int8_t>()[i] = static_cast<int8_t>(unit() * 64.0f);
+      } else if (row_.weight == Weight::kI8Fours) {
+        w_.as<int8_t>()[i] = static_cast<int8_t>(unit() * 32.0f);
       } else if (row_.weight == Weight::kI8 || row_.weight == Weight::kI8Grid) {
         w_.as<int8_t>()[i] = static_cast<int8_t>(unit() * 127.0f);
       } else {
