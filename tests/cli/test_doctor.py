@@ -5,9 +5,11 @@ import re
 from pathlib import Path
 
 import pytest
+from tests.device.fake import Fake, install
 
-from arrowmind.cli import diagnosis
+from arrowmind.cli import diagnosis, drivers
 from arrowmind.cli.diagnosis import OPTIONAL, REQUIRED
+from arrowmind.engine.device_probe import BACKENDS_VARIABLE
 
 native = pytest.importorskip("arrowmind._native")
 PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
@@ -27,6 +29,7 @@ def test_all_is_well_here(call):
             "versions",
             "processor",
             "device",
+            "devices",
             "kernels",
             "memory",
             "disk",
@@ -83,6 +86,39 @@ def test_a_device_that_is_not_there(call):
     assert (outcome.code, findings(outcome, "device")["cuda"]["status"]) == (1, "bad")
 
 
+def test_every_kind_of_device_is_listed(call, tmp_path, monkeypatch):
+    folder = tmp_path / "backends"
+    folder.mkdir()
+    monkeypatch.setenv(BACKENDS_VARIABLE, str(folder))
+    Fake(folder, "cuda").set(devices=2)
+    Fake(folder, "rocm").set(probe=3)
+    install("wrong_version", folder, "vulkan")
+    monkeypatch.setattr(diagnosis, "driver_of", lambda kind: "Metal 3" if kind == "mps" else "")
+    found = findings(call("doctor", "--json"), "devices")
+    assert list(found) == ["cuda:0", "cuda:1", "rocm", "vulkan", "mps", "cpu:0"]
+    assert found["cuda:1"]["text"] == "fake 1, 1.1 GB, driver 0.1"
+    assert "models do not run on it yet" in found["cuda:1"]["remedy"]
+    assert "its driver is too old (fake: told to have none" in found["rocm"]["text"]
+    assert found["rocm"]["remedy"] == "update the driver of the device"
+    assert "it speaks version 999" in found["vulkan"]["text"]
+    assert "the system has a driver: Metal 3" in found["mps"]["text"]
+    assert [row["status"] for row in found.values()] == [*["note"] * 5, "ok"]
+
+
+def test_drivers_of_the_system(tmp_path, monkeypatch):
+    version = tmp_path / "version"
+    version.write_text("NVRM version:   1.2\nGCC version: 3\n")
+    monkeypatch.setattr(drivers, "_NVIDIA", version)
+    monkeypatch.setattr(drivers, "_AMD", (tmp_path / "none", tmp_path))
+    monkeypatch.setattr(drivers, "_VULKAN", (tmp_path, tmp_path / "none"))
+    (tmp_path / "lvp_icd.json").write_text("{}")
+    assert drivers.driver_of("cuda") == "NVRM version: 1.2"
+    assert drivers.driver_of("rocm") == f"{tmp_path} is there"
+    assert drivers.driver_of("vulkan") == "lvp_icd"
+    version.unlink()
+    assert drivers.driver_of("cuda") == ""
+
+
 def test_a_missing_native_core_is_found(shell):
     code = (
         "import sys; sys.modules['arrowmind._native'] = None\n"
@@ -91,7 +127,7 @@ def test_a_missing_native_core_is_found(shell):
     outcome = shell("doctor", "--json", code=code)
     assert outcome.code == 1
     bad = {row["room"]: row["text"] for row in outcome.json["findings"] if row["status"] == "bad"}
-    assert set(bad) == {"processor", "device", "kernels"}
+    assert set(bad) == {"processor", "device", "devices", "kernels"}
     assert "pip install ." in bad["kernels"]
 
 

@@ -158,3 +158,14 @@ def test_reading_no_file_imports_no_yaml():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd="/", check=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("value", ["cuda:0", "cpu:12", "mps", "auto"])
+def test_a_device_may_have_a_number(value):
+    assert load_config(None, NO_ENV, overrides={"device.name": value}).device.name == value
+
+
+@pytest.mark.parametrize("value", ["cuda:", "cuda:x", "auto:1", "arm:0", "cuda:12345", "cuda:-1", "gpu:0"])
+def test_a_device_without_a_good_number(value):
+    with pytest.raises(ConfigurationError, match=r"also with a number, such as cuda:1"):
+        load_config(None, NO_ENV, overrides={"device.name": value})

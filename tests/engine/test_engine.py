@@ -162,6 +162,7 @@ def test_info_tells_what_runs(engine, model):
     assert info["family"] == "bert"
     assert (info["dimension"], info["max_tokens"], info["threads"]) == (48, folder.MAX_TOKENS, 2)
     assert info["path"] == str(model)
+    assert (info["device"], info["device_details"]["name"]) == ("cpu", arrowmind._native.cpu_brand())
     assert all(name in {row["name"] for row in arrowmind._native.kernels()} for name in info["kernels"])
     json.dumps(info)
 

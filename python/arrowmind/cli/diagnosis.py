@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import arrowmind
+from arrowmind.cli.drivers import driver_of
 from arrowmind.cli.render import bytes_text
 from arrowmind.errors import DeviceError, OptimizationError
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from arrowmind.cli.session import Session
+    from arrowmind.engine.device_probe import Probe
 
 __all__ = ["BAD", "NOTE", "OK", "OPTIONAL", "REQUIRED", "Finding", "examine"]
 
@@ -88,6 +90,7 @@ def examine(session: Session) -> list[Finding]:
         _versions,
         _processor,
         _device,
+        _devices,
         _kernels,
         _memory,
         _disk,
@@ -153,6 +156,35 @@ def _device(session: Session) -> Iterator[Finding]:
         falls_back = settings.fallback == "cpu"
         text = f"{error}" + ("; models run on the cpu" if falls_back else "")
         yield Finding("device", settings.name, NOTE if falls_back else BAD, text)
+
+
+def _devices(_session: Session) -> Iterator[Finding]:
+    _native()
+    from arrowmind.engine.device import DEVICES, RUN_MODELS  # noqa: PLC0415  needs the native core
+    from arrowmind.engine.device_probe import probe  # noqa: PLC0415  needs the native core
+
+    for kind in DEVICES:
+        found = probe(kind)
+        for index, device in enumerate(found.devices):
+            driver = f", driver {device.driver}" if device.driver else ""
+            text = f"{device.name}, {bytes_text(device.total_bytes)}{driver}"
+            runs = kind in RUN_MODELS
+            remedy = "" if runs else "models do not run on it yet; the cpu runs them"
+            yield Finding("devices", f"{kind}:{index}", OK if runs else NOTE, text, remedy)
+        if not found.devices:
+            yield _absent(found)
+
+
+def _absent(found: Probe) -> Finding:
+    driver = driver_of(found.kind)
+    text = f"not used: {found.reason}"
+    if found.is_built:
+        return Finding("devices", found.kind, NOTE, f"{text} ({found.words})", found.remedy)
+    if driver:
+        return Finding(
+            "devices", found.kind, NOTE, f"{text}; the system has a driver: {driver}", found.remedy
+        )
+    return Finding("devices", found.kind, OK, f"{text}; the system shows no driver either")
 
 
 def _kernels(_session: Session) -> Iterator[Finding]:

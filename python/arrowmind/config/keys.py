@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
+import re
 from dataclasses import MISSING, field, fields
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -65,6 +66,7 @@ def setting(
     doc: str,
     *,
     choices: tuple[str, ...] = (),
+    indexed: tuple[str, ...] = (),
     low: float | None = None,
     high: float | None = None,
     env: str | None = None,
@@ -76,12 +78,16 @@ def setting(
         default: Its default value.
         doc: What it does, one sentence, for the guide and `arrowmind config show`.
         choices: Allowed texts; for a list, of its items.
+        indexed: Choices that may be followed by `:` and a whole number, such as `cuda:1`.
         low: Smallest allowed number.
         high: Largest allowed number.
         env: Name of its environment variable where it is not ARROWMIND_<SECTION>_<KEY>.
         refuse: An invalid value is an error always, never replaced by the default.
     """
-    metadata = {"doc": doc, "choices": choices, "low": low, "high": high, "env": env, "refuse": refuse}
+    metadata = {
+        **{"doc": doc, "choices": choices, "indexed": indexed},
+        **{"low": low, "high": high, "env": env, "refuse": refuse},
+    }
     return field(default=default, metadata=metadata)
 
 
@@ -97,6 +103,7 @@ class Key:
         doc: What it does.
         env: Its environment variable.
         choices: Allowed texts, empty when any is.
+        indexed: Choices that may be followed by `:` and a whole number.
         low: Smallest allowed number, if any.
         high: Largest allowed number, if any.
         refuse: True when an invalid value is never replaced by the default.
@@ -109,6 +116,7 @@ class Key:
     doc: str
     env: str
     choices: tuple[str, ...]
+    indexed: tuple[str, ...]
     low: float | None
     high: float | None
     refuse: bool
@@ -128,7 +136,12 @@ class Key:
         """What the key may hold, in words."""
         if self.choices:
             names = ", ".join(choice or "''" for choice in self.choices)
-            return f"a list of: {names}" if self.is_list else f"one of: {names}"
+            numbered = (
+                f"; {', '.join(self.indexed)} also with a number, such as {self.indexed[0]}:1"
+                if self.indexed
+                else ""
+            )
+            return f"a list of: {names}" if self.is_list else f"one of: {names}{numbered}"
         if self.is_list:
             return "a list of texts"
         text = _TYPE_NAMES[self.type_name]
@@ -203,9 +216,15 @@ class Key:
         return value
 
     def _choose(self, text: str) -> str:
-        if (self.choices and text not in self.choices) or not text.isprintable():
+        if (self.choices and not self._is_choice(text)) or not text.isprintable():
             self._reject(text)
         return text
+
+    def _is_choice(self, text: str) -> bool:
+        name, colon, index = text.partition(":")
+        if text in self.choices:
+            return True
+        return name in self.indexed and bool(colon) and re.fullmatch("[0-9]{1,4}", index) is not None
 
     def _reject(self, value: Any) -> NoReturn:
         raise ValueError(f"{self.path} = {_shortened(value)} is not {self.allowed}")
@@ -232,5 +251,5 @@ def keys(config_type: type[Any]) -> Mapping[str, Key]:
 
 def _key(section: str, item: Any) -> Key:
     env = item.metadata["env"] or f"ARROWMIND_{section}_{item.name}".upper()
-    rest = {name: item.metadata[name] for name in ("doc", "choices", "low", "high", "refuse")}
+    rest = {name: item.metadata[name] for name in ("doc", "choices", "indexed", "low", "high", "refuse")}
     return Key(section, item.name, str(item.type), item.default, env=env, **rest)

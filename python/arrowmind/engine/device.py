@@ -3,38 +3,86 @@
 from __future__ import annotations
 
 import platform
+import re
+from dataclasses import asdict
+from typing import Any
 
+from arrowmind.engine.device_probe import DEVICES, probe
 from arrowmind.errors import DeviceError
-from arrowmind.observe import get_logger, record_fallback
+from arrowmind.observe import record_fallback
 
-__all__ = ["DEVICES", "resolve_device"]
+__all__ = ["DEVICES", "RUN_MODELS", "describe_device", "resolve_device"]
 
-# In the order in which `auto` prefers them.
-DEVICES = ("cuda", "rocm", "vulkan", "mps", "cpu")
-_AVAILABLE = ("cpu",)
-_log = get_logger("arrowmind.engine")
+RUN_MODELS = ("cpu",)
+"""Kinds of devices that have every kernel of a model."""
 
 
-def resolve_device(requested: str, *, fallback: bool = False) -> str:
-    """The device to run on.
+def resolve_device(
+    requested: str, *, fallback: bool = False, run_models: tuple[str, ...] = RUN_MODELS
+) -> str:
+    """The device to run on, `cpu` or a kind with an index such as `cuda:0`.
 
     Args:
-        requested: `auto`, `cuda`, `rocm`, `vulkan`, `mps`, `cpu`, or `arm` (the CPU of an ARM machine).
+        requested: `auto`, `cuda`, `rocm`, `vulkan`, `mps`, `cpu`, any of the last five with an index such as
+            `cuda:1`, or `arm` (the CPU of an ARM machine). `auto` takes the first device there is.
         fallback: Where `requested` cannot be had, use the CPU, log it and count it, instead of an error.
+        run_models: Kinds that models can run on.
 
     Raises:
         DeviceError: The device is unknown, or cannot be had and `fallback` is off.
     """
     if requested == "auto":
-        return next(device for device in DEVICES if device in _AVAILABLE)
+        return _best(run_models)
     if requested == "arm":
         reason = _why_not_arm()
         return "cpu" if reason is None else _give_up(requested, reason, fallback=fallback)
-    if requested in _AVAILABLE:
-        return requested
-    if requested not in DEVICES:
-        raise DeviceError(f"device {requested!r} is unknown; use one of auto, {', '.join(DEVICES)}, arm")
-    return _give_up(requested, "this build has no back end for it", fallback=fallback)
+    kind, index = _parsed(requested)
+    refusal = _refusal(kind, index, run_models)
+    if refusal is not None:
+        return _give_up(requested, *refusal, fallback=fallback)
+    return _full_name(kind, index)
+
+
+def describe_device(device: str) -> dict[str, Any]:
+    """Name, driver, architecture and memory of a device that `resolve_device` gave; empty if it is gone."""
+    kind, index = _parsed(device)
+    devices = probe(kind).devices
+    return asdict(devices[index]) if index < len(devices) else {}
+
+
+def _best(run_models: tuple[str, ...]) -> str:
+    # Back ends of other kinds are not even loaded: that takes time, and memory of the device.
+    found = (kind for kind in DEVICES if kind in run_models and (kind == "cpu" or probe(kind).devices))
+    return _full_name(next(found), 0)
+
+
+def _parsed(requested: str) -> tuple[str, int]:
+    match = re.fullmatch(r"([a-z]+)(?::([0-9]{1,4}))?", requested)
+    if match is None or match[1] not in DEVICES:
+        raise DeviceError(
+            f"device {requested!r} is unknown; use one of auto, {', '.join(DEVICES)}, arm, or one with an "
+            "index, such as cuda:1"
+        )
+    return match[1], int(match[2] or 0)
+
+
+def _full_name(kind: str, index: int) -> str:
+    return kind if kind == "cpu" else f"{kind}:{index}"
+
+
+def _refusal(kind: str, index: int, run_models: tuple[str, ...]) -> tuple[str, str] | None:
+    """Why a model cannot run there and what the driver said; None where it can."""
+    if kind == "cpu" and index == 0:
+        return None
+    found = probe(kind)
+    if not found.devices:
+        return found.reason, f"{found.words}; {found.remedy}"
+    if index >= len(found.devices):
+        last = len(found.devices) - 1
+        return f"there is no device {index} of this kind", f"the last one is {kind}:{last}"
+    if kind not in run_models:
+        return "models do not run on it yet", f"{kind}:{index} is {found.devices[index].name}"
+    return None
 
 
 def _why_not_arm() -> str | None:
@@ -42,8 +90,11 @@ def _why_not_arm() -> str | None:
     return None if machine in ("aarch64", "arm64") else f"this machine is {machine}"
 
 
-def _give_up(requested: str, reason: str, *, fallback: bool) -> str:
+def _give_up(requested: str, reason: str, words: str = "", *, fallback: bool) -> str:
     if not fallback:
-        raise DeviceError(f"device {requested!r} cannot be had: {reason}; use device='cpu' or device='auto'")
-    record_fallback("device", f"{requested}: {reason}")
+        told = f" ({words})" if words else ""
+        raise DeviceError(
+            f"device {requested!r} cannot be had: {reason}{told}; use device='cpu' or device='auto'"
+        )
+    record_fallback("device", f"{requested}: {reason}", used="cpu", words=words)
     return "cpu"

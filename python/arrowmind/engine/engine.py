@@ -15,7 +15,7 @@ from arrowmind.config.sizes import parse_bytes
 from arrowmind.engine.admission import admit
 from arrowmind.engine.batching import pack, slices
 from arrowmind.engine.compiler import compile_plan
-from arrowmind.engine.device import resolve_device
+from arrowmind.engine.device import describe_device, resolve_device
 from arrowmind.engine.folder import ModelFolder
 from arrowmind.engine.generating import GeneratesText
 from arrowmind.engine.layers import Options
@@ -402,6 +402,7 @@ class ArrowEngine(GeneratesText, Perceives):
         return {
             **self._folder.describe(),
             "device": self.device,
+            "device_details": describe_device(self.device),
             "optimize": self._optimize,
             "threads": self._threads.threads,
             "kernels": self._kernels(),

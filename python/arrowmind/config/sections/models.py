@@ -42,6 +42,7 @@ class DeviceSettings:
         "auto",
         "Device that runs the model; auto takes the best that is there.",
         choices=_DEVICES,
+        indexed=_DEVICES[1:-1],
         env="ARROWMIND_DEVICE",
     )
     fallback: str = setting(
