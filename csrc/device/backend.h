@@ -130,8 +130,8 @@ typedef struct ArrowmindBackend {
   int32_t (*find_kernel)(ArrowmindDevice* device, const char* name, uint64_t* kernel, ArrowmindWords* words);
   int32_t (*launch)(ArrowmindStream* stream, const ArrowmindLaunch* launch, ArrowmindWords* words);
 
-  // Optional; null where the device has no use for it. Host memory that copies reach without passing through
-  // the CPU.
+  // Optional; null, or beyond the size of the table, where the device has no use for it. Host memory that
+  // copies reach without passing through the CPU.
   int32_t (*allocate_pinned)(ArrowmindDevice* device, int64_t bytes, void** address, ArrowmindWords* words);
   void (*release_pinned)(ArrowmindDevice* device, void* address);
   int32_t (*register_host)(ArrowmindDevice* device, const void* address, int64_t bytes,

@@ -99,9 +99,10 @@ class Event : public Resource<ArrowmindEvent*, release_event> {
 constexpr size_t kMostSlices = 16;
 constexpr size_t kMostParameterBytes = 128;
 
-// Work in order. Each function returns once the work is submitted; host memory given stays valid and
-// unchanged until the stream is synchronised or an event after it is reached. Slices are checked:
-// Error(kInvalidArgument) for bytes that are not in the buffer, or things of another device.
+// Work in order. Each function returns once the work is submitted. Host memory given stays valid and
+// unchanged until the stream is synchronised or an event after it is reached; declared before the stream, it
+// does whatever is thrown, as a stream that goes away waits. Slices are checked: Error(kInvalidArgument) for
+// bytes that are not in the buffer, or things of another device.
 class Stream : public Resource<ArrowmindStream*, release_stream> {
  public:
   using Resource::Resource;

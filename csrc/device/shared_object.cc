@@ -7,8 +7,11 @@
 #endif
 
 #include <algorithm>
+#include <cstddef>
 #include <cstring>
 #include <fstream>
+#include <map>
+#include <mutex>
 #include <utility>
 
 #include "base/checked.h"
@@ -17,6 +20,9 @@
 
 namespace arrowmind::device {
 namespace {
+
+// Of the table: up to the functions that may be left out.
+constexpr size_t kNeededBytes = offsetof(ArrowmindBackend, allocate_pinned);
 
 #ifdef __linux__
 // The loader of Linux maps a truncated file and dies on the missing pages, so each part that it will map is
@@ -87,12 +93,25 @@ std::string refusal_of(const ArrowmindBackend* backend) {
     return cat("it speaks version ", backend->abi, " of the device interface, this core ",
                ARROWMIND_DEVICE_ABI);
   }
-  if (backend->size < sizeof(ArrowmindBackend)) {
-    return cat("its table has ", backend->size, " bytes, not the ", sizeof(ArrowmindBackend), " of version ",
+  if (backend->size < kNeededBytes) {
+    return cat("its table has ", backend->size, " bytes, not the ", kNeededBytes, " of version ",
                ARROWMIND_DEVICE_ABI);
   }
-  const char* name = lacking(*backend);
-  return *name == '\0' ? "" : cat("its function '", name, "' is missing");
+  return "";
+}
+
+// The table as this core knows it: what a smaller one lacks is null. Lives as long as the process, as back
+// ends do.
+const ArrowmindBackend& completed(const ArrowmindBackend* backend) {
+  static std::mutex mutex;
+  static auto* tables = new std::map<const ArrowmindBackend*, ArrowmindBackend>();
+  const std::lock_guard lock(mutex);
+  ArrowmindBackend& table = (*tables)[backend];
+  if (table.size == 0) {
+    std::memcpy(&table, backend, std::min<size_t>(backend->size, sizeof table));
+    table.size = sizeof table;
+  }
+  return table;
 }
 
 Loaded refused(std::string why) {
@@ -125,7 +144,10 @@ Loaded load_backend(const std::string& path) {
   }
   std::string refusal = refusal_of(backend);
   if (!refusal.empty()) return refused(std::move(refusal));
-  return {.backend = backend, .is_absent = false, .refusal = ""};
+  const ArrowmindBackend& table = completed(backend);
+  if (const char* name = lacking(table); *name != '\0')
+    return refused(cat("its function '", name, "' is missing"));
+  return {.backend = &table, .is_absent = false, .refusal = ""};
 }
 
 std::string own_folder() {

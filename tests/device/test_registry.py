@@ -101,6 +101,11 @@ def test_back_ends_that_are_refused(registry, tmp_path, backend):
         registry.open("cuda", 0)
 
 
+def test_a_back_end_that_can_more_than_the_core_knows_of(registry, tmp_path):
+    install("later_table", tmp_path)
+    assert registry.open("cuda", 0).pinned(16).bytes == 16
+
+
 @pytest.mark.parametrize("backend", FAILING)
 def test_probes_that_fail(registry, tmp_path, backend):
     install(backend, tmp_path)
@@ -128,8 +133,9 @@ def test_answers_that_are_none(registry, tmp_path, backend):
         registry.open("cuda", 0).allocate(16)
 
 
-def test_what_a_back_end_may_leave_out(registry, tmp_path):
-    install("no_options", tmp_path)
+@pytest.mark.parametrize("backend", ["no_options", "earlier_table"])
+def test_what_a_back_end_may_leave_out(registry, tmp_path, backend):
+    install(backend, tmp_path)
     device = registry.open("cuda", 0)
     with pytest.raises(DeviceError, match="pin 16 bytes: not supported"):
         device.pinned(16)

@@ -1,5 +1,6 @@
 // Back ends that break the rules, each in one way; -DHOSTILE_<WAY> chooses. What works in them is that of the
 // cpu device.
+#include <cstddef>
 #include <cstring>
 #include <stdexcept>
 
@@ -59,6 +60,11 @@ extern "C" __attribute__((visibility("default"))) const ArrowmindBackend* arrowm
   table.abi = 999;
 #elif defined(HOSTILE_SHORT_TABLE)
   table.size = 16;
+#elif defined(HOSTILE_EARLIER_TABLE)
+  table.size = offsetof(ArrowmindBackend, allocate_pinned);  // what lies behind is not to be looked at
+  table.allocate_pinned = reinterpret_cast<decltype(table.allocate_pinned)>(1);
+#elif defined(HOSTILE_LATER_TABLE)
+  table.size = sizeof table + 800;
 #elif defined(HOSTILE_NULL_FUNCTION)
   table.launch = nullptr;
 #elif defined(HOSTILE_NO_RELEASE)
