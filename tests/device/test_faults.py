@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import struct
-import time
 
 import numpy as np
 import pytest
@@ -156,11 +155,18 @@ def test_the_nth_launch_fails(fake, registry):
     assert out.tolist() == [7, 0, 0, 0]
 
 
-def test_copies_take_the_time_they_are_given(fake, registry):
+def test_slow_copies_keep_their_stream_busy_and_not_the_caller(fake, registry):
     fake.set(rate=1_000_000)
     device = registry.open("cuda")
-    stream, buffer = device.stream(), device.allocate(100_000)
-    started = time.perf_counter()
-    stream.copy_in(buffer, 0, np.zeros(100_000, np.uint8))
-    stream.synchronise()
-    assert time.perf_counter() - started >= 0.1
+    stream, other, before, after = device.stream(), device.stream(), device.event(), device.event()
+    buffer, small = device.allocate(300_000), device.allocate(1)
+    stream.record(before)
+    stream.copy_in(buffer, 0, np.zeros(300_000, np.uint8))
+    stream.record(after)
+    assert not after.is_reached()
+    other.copy_in(small, 0, np.zeros(1, np.uint8))
+    other.synchronise()  # streams do not wait for each other
+    assert not after.is_reached()
+    del small  # what goes away waits for all work that may use it
+    assert after.is_reached()
+    assert before.nanoseconds_until(after) >= 300_000_000

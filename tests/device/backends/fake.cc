@@ -5,7 +5,7 @@
 //   devices=N     how many there are (1)
 //   probe=N       answer to the probe (ArrowmindProbe)
 //   memory=N      bytes that the device has (1 GiB)
-//   rate=N        bytes of copies per second; 0: as fast as it goes
+//   rate=N        bytes per second of copies from and to the host, of each stream; 0: as fast as it goes
 //   allocation=N  the N-th allocation, from 1 on, is out of memory
 //   launch=N      the N-th launch fails
 //   lost=N        the N-th call that can fail, and all after it, find the device lost
@@ -14,6 +14,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <map>
 #include <mutex>
 #include <sstream>
@@ -21,10 +22,12 @@
 #include <thread>
 
 #include "device/cpu_backend.h"
+#include "device/cpu_kernels.h"
 
 namespace {
 
 using arrowmind::device::cpu_backend;
+using arrowmind::device::CpuKernelRow;
 
 struct Counts {
   int64_t calls, devices, allocations, bytes, streams, events, pinned, registrations, launches,
@@ -159,20 +162,34 @@ int32_t synchronise(ArrowmindStream* stream, ArrowmindWords* words) {
   return guarded(words, nullptr, [] { return ARROWMIND_OK; });
 }
 
-// The caller waits instead of the stream: what is slow is slow all the same.
-void take_time(int64_t bytes) {
-  int64_t rate = 0;
+void sleep_in_order(void* const*, const void* parameters) {
+  double seconds = 0;
+  std::memcpy(&seconds, parameters, sizeof seconds);
+  std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
+}
+
+// The stream, not the caller, takes as long as a copy of so many bytes; a kernel like any other does it.
+int32_t take_time(ArrowmindStream* stream, int64_t bytes, ArrowmindWords* words) {
+  static constexpr CpuKernelRow kSleep = {"sleep", sleep_in_order, 0, sizeof(double)};
+  double seconds = 0;
   {
     const std::lock_guard lock(mutex);
-    rate = setting("rate", 0);
+    const int64_t rate = setting("rate", 0);
+    if (rate <= 0) return ARROWMIND_OK;
+    seconds = static_cast<double>(bytes) / static_cast<double>(rate);
   }
-  if (rate > 0) std::this_thread::sleep_for(std::chrono::duration<double>(double(bytes) / double(rate)));
+  ArrowmindLaunch what = {};
+  what.size = sizeof what;
+  what.kernel = reinterpret_cast<uint64_t>(&kSleep);
+  what.parameters = &seconds;
+  what.parameter_bytes = sizeof seconds;
+  return cpu_backend().launch(stream, &what, words);
 }
 
 int32_t copy_in(ArrowmindStream* stream, ArrowmindPlace to, const void* from, int64_t bytes,
                 ArrowmindWords* words) {
   return guarded(words, nullptr, [&] {
-    take_time(bytes);
+    if (const int32_t status = take_time(stream, bytes, words); status != ARROWMIND_OK) return status;
     return cpu_backend().copy_in(stream, to, from, bytes, words);
   });
 }
@@ -180,7 +197,7 @@ int32_t copy_in(ArrowmindStream* stream, ArrowmindPlace to, const void* from, in
 int32_t copy_out(ArrowmindStream* stream, void* to, ArrowmindPlace from, int64_t bytes,
                  ArrowmindWords* words) {
   return guarded(words, nullptr, [&] {
-    take_time(bytes);
+    if (const int32_t status = take_time(stream, bytes, words); status != ARROWMIND_OK) return status;
     return cpu_backend().copy_out(stream, to, from, bytes, words);
   });
 }
