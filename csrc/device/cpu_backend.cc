@@ -18,7 +18,7 @@
 #include "device/cpu_kernels.h"
 #include "device/cpu_stream.h"
 
-using arrowmind::device::CpuMarks;
+using arrowmind::device::CpuMark;
 using arrowmind::device::CpuStream;
 
 // What the handles of the C interface stand for.
@@ -33,7 +33,13 @@ struct ArrowmindStream {
 };
 
 struct ArrowmindEvent {
-  std::shared_ptr<CpuMarks> marks = std::make_shared<CpuMarks>();
+  std::mutex mutex;
+  std::shared_ptr<CpuMark> last;  // null: never recorded
+
+  std::shared_ptr<CpuMark> mark() {
+    const std::lock_guard lock(mutex);
+    return last;
+  }
 };
 
 namespace arrowmind::device {
@@ -175,26 +181,35 @@ void destroy_event(ArrowmindEvent* event) {
   delete event;
 }
 
-int32_t record(ArrowmindEvent* event, ArrowmindStream* stream, ArrowmindWords*) {
-  return submit(stream, [marks = event->marks, number = event->marks->submit()] { marks->reach(number); });
+int32_t record(ArrowmindEvent* event, ArrowmindStream* stream, ArrowmindWords*) try {
+  const auto mark = std::make_shared<CpuMark>();
+  const int32_t status = submit(stream, [mark] { mark->reach(); });
+  if (status != ARROWMIND_OK) return status;
+  const std::lock_guard lock(event->mutex);
+  event->last = mark;
+  return ARROWMIND_OK;
+} catch (const std::bad_alloc&) {
+  return ARROWMIND_OUT_OF_MEMORY;
 }
 
 int32_t wait(ArrowmindStream* stream, ArrowmindEvent* event, ArrowmindWords*) {
-  return submit(stream,
-                [marks = event->marks, number = event->marks->submitted()] { marks->wait_for(number); });
+  const std::shared_ptr<CpuMark> mark = event->mark();
+  return mark == nullptr ? ARROWMIND_OK : submit(stream, [mark] { mark->wait(); });
 }
 
 int32_t query(ArrowmindEvent* event, int32_t* reached, ArrowmindWords*) {
-  *reached = event->marks->is_reached() ? 1 : 0;
+  const std::shared_ptr<CpuMark> mark = event->mark();
+  *reached = mark == nullptr || mark->is_reached() ? 1 : 0;
   return ARROWMIND_OK;
 }
 
 int32_t elapsed(ArrowmindEvent* from, ArrowmindEvent* to, int64_t* nanoseconds, ArrowmindWords* words) {
-  for (const ArrowmindEvent* event : {from, to}) {
-    if (event->marks->submitted() == 0) return say(words, ARROWMIND_FAILED, "an event was never recorded");
-    if (!event->marks->is_reached()) return say(words, ARROWMIND_FAILED, "an event is not reached yet");
+  const std::shared_ptr<CpuMark> first = from->mark(), second = to->mark();
+  for (const auto& mark : {first, second}) {
+    if (mark == nullptr) return say(words, ARROWMIND_FAILED, "an event was never recorded");
+    if (!mark->is_reached()) return say(words, ARROWMIND_FAILED, "an event is not reached yet");
   }
-  const auto took = to->marks->when() - from->marks->when();
+  const auto took = second->when() - first->when();
   *nanoseconds = std::chrono::duration_cast<std::chrono::nanoseconds>(took).count();
   return ARROWMIND_OK;
 }

@@ -1,40 +1,29 @@
 #include "device/cpu_stream.h"
 
-#include <algorithm>
 #include <utility>
 
 namespace arrowmind::device {
 
-int64_t CpuMarks::submit() {
-  const std::lock_guard lock(mutex_);
-  return ++submitted_;
-}
-
-int64_t CpuMarks::submitted() const {
-  const std::lock_guard lock(mutex_);
-  return submitted_;
-}
-
-void CpuMarks::reach(int64_t record) {
+void CpuMark::reach() {
   {
     const std::lock_guard lock(mutex_);
-    reached_ = std::max(reached_, record);
+    is_reached_ = true;
     when_ = std::chrono::steady_clock::now();
   }
   changed_.notify_all();
 }
 
-void CpuMarks::wait_for(int64_t record) {
+void CpuMark::wait() {
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [&] { return reached_ >= record; });
+  changed_.wait(lock, [this] { return is_reached_; });
 }
 
-bool CpuMarks::is_reached() const {
+bool CpuMark::is_reached() const {
   const std::lock_guard lock(mutex_);
-  return reached_ >= submitted_;
+  return is_reached_;
 }
 
-std::chrono::steady_clock::time_point CpuMarks::when() const {
+std::chrono::steady_clock::time_point CpuMark::when() const {
   const std::lock_guard lock(mutex_);
   return when_;
 }

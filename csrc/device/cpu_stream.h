@@ -5,7 +5,6 @@
 
 #include <chrono>
 #include <condition_variable>
-#include <cstdint>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -14,21 +13,18 @@
 
 namespace arrowmind::device {
 
-// The records of one event. Tasks hold it, so that an event may go away before they ran.
-class CpuMarks {
+// One record of an event. Tasks hold it, so that the event may be recorded anew or go away before they ran.
+class CpuMark {
  public:
-  // The number of the record that is submitted now, and of the last one submitted.
-  int64_t submit();
-  int64_t submitted() const;
-  void reach(int64_t record);
-  void wait_for(int64_t record);
-  bool is_reached() const;  // the last record submitted; true when there was none
+  void reach();
+  void wait();
+  bool is_reached() const;
   std::chrono::steady_clock::time_point when() const;
 
  private:
   mutable std::mutex mutex_;
   std::condition_variable changed_;
-  int64_t submitted_ = 0, reached_ = 0;
+  bool is_reached_ = false;
   std::chrono::steady_clock::time_point when_ = {};
 };
 

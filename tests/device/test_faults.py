@@ -170,3 +170,21 @@ def test_slow_copies_keep_their_stream_busy_and_not_the_caller(fake, registry):
     del small  # what goes away waits for all work that may use it
     assert after.is_reached()
     assert before.nanoseconds_until(after) >= 300_000_000
+
+
+def test_who_waits_for_an_event_waits_for_its_record_of_then(fake, registry):
+    fake.set(rate=1_000_000)
+    device = registry.open("cuda")
+    slow, quick, waiting = device.stream(), device.stream(), device.stream()
+    event, after = device.event(), device.event()
+    buffer = device.allocate(300_000)
+    slow.copy_in(buffer, 0, np.zeros(300_000, np.uint8))
+    slow.record(event)
+    waiting.wait(event)
+    waiting.record(after)
+    quick.record(event)  # a later record, reached at once, is not what `waiting` waits for
+    quick.synchronise()
+    assert event.is_reached()
+    assert not after.is_reached()
+    waiting.synchronise()
+    assert after.is_reached()
