@@ -44,24 +44,32 @@ class Call:
 
 
 def record(command: list[str], log: Path, **options) -> list[Call]:
-    """Runs a program; gives its calls in the order in which they ended."""
+    """Runs a program; gives its calls in the order in which they ended, `close` where it began.
+
+    A descriptor is free as soon as `close` begins: another thread may have it again before `close` ends.
+    """
     strace = ["strace", "-f", "-xx", "-s", "100000000", "-e", f"trace={_FLAGS}", "-e", "raw=read,lseek"]
     subprocess.run([*strace, "-o", str(log), *command], check=True, **options)
-    return list(_calls(log))
+    return list(calls_of(log))
 
 
-def _calls(log: Path) -> Iterator[Call]:
+def calls_of(log: Path) -> Iterator[Call]:
     begun: dict[tuple[str, str], str] = {}
     with log.open(encoding="latin-1") as lines:
         for line in lines:
             text = line.rstrip("\n")
             if text.endswith("<unfinished ...>"):
                 thread, name, arguments = _BEGIN.match(text).groups()
-                begun[thread, name] = arguments.removesuffix("<unfinished ...>")
+                arguments = arguments.removesuffix("<unfinished ...>")
+                begun[thread, name] = arguments
+                if name == "close":
+                    yield Call(name, arguments, (), 0)
                 continue
             resumed, whole = _RESUMED.match(text), _BEGIN.match(text)
             if resumed:
                 thread, name, rest = resumed.groups()
+                if name == "close":
+                    continue
                 rest = begun.pop((thread, name), "") + rest
             elif whole:
                 _, name, rest = whole.groups()

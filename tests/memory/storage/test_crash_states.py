@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.memory.crash_states import Disk, record
+from tests.memory.crash_states import Disk, calls_of, record
 from tests.memory.fake_encoder import PNG, FakeEncoder
 
 from arrowmind.memory import MemoryStore
@@ -69,6 +69,27 @@ def calls(tmp_path_factory):
     except subprocess.CalledProcessError as error:
         pytest.skip(f"this machine forbids tracing ({error})")
     return base / "store", found
+
+
+def test_a_descriptor_that_another_thread_gets_at_once(tmp_path):
+    """What was written and synced through it lasts, although the first `close` ends after all that."""
+    name = "".join(f"\\x{byte:02x}" for byte in bytes(tmp_path / "store" / "file"))
+    log = tmp_path / "trace"
+    log.write_text(
+        f"""1  close(5 <unfinished ...>
+2  openat(AT_FDCWD, "{name}", O_RDWR|O_CREAT|O_EXCL, 0666) = 5
+1  <... close resumed>) = 0
+2  write(5, "\\x61\\x62", 2) = 2
+2  fsync(5) = 0
+2  close(5) = 0
+"""
+    )
+    disk = Disk(tmp_path / "store")
+    found = list(calls_of(log))
+    for call in found:
+        disk.follow(call)
+    assert [call.name for call in found] == ["close", "openat", "write", "fsync", "close"]
+    assert [file.synced for file in disk._names.values()] == [b"ab"]
 
 
 def test_states_after_a_power_cut(calls, tmp_path):
