@@ -158,7 +158,10 @@ class Problem {
   }
 
   void fill_weights() {
-    const int64_t count = round_up(shape_.n, qmatmul::kPanel) * round_up(shape_.k, qmatmul::kQuad);
+    // Numbers, or bytes of codes that are narrower.
+    const int64_t count = row_.weight > Weight::kI8Grid
+                              ? qmatmul::packed_bytes(row_.weight, shape_.n, shape_.k, group_)
+                              : round_up(shape_.n, qmatmul::kPanel) * round_up(shape_.k, qmatmul::kQuad);
     const bool is_half = row_.weight == Weight::kF16 || row_.weight == Weight::kBf16;
     w_.resize(row_.weight == Weight::kF32 ? count * 4 : is_half ? count * 2 : count);
     for (int64_t i = 0; i < count; ++i) {
