@@ -3,14 +3,32 @@
 # and from past findings, which are kept in tests/fuzz/seeds/<target>/.
 #
 #   scripts/fuzz.sh <folder of cmake and ninja> <build folder> [seconds per target]
+#   scripts/fuzz.sh --can-build      whether there is a clang++ with its sanitizers
 set -euo pipefail
 cd "$(dirname "$0")/.."
+
+can_build() {
+  local target='extern "C" int LLVMFuzzerTestOneInput(const unsigned char*, unsigned long) { return 0; }'
+  if ! command -v clang++ >/dev/null; then
+    echo "fuzzing needs clang++ (Debian: apt-get install clang)" >&2
+    return 1
+  fi
+  if ! clang++ -x c++ -fsanitize=fuzzer,address,undefined - -o /dev/null 2>/dev/null <<<"$target"; then
+    echo "fuzzing needs the sanitizers of clang++ (Debian: apt-get install --install-recommends clang)" >&2
+    return 1
+  fi
+}
+
+if [[ ${1:-} == --can-build ]]; then
+  can_build
+  exit
+fi
 
 bin=$(realpath "$1")
 build=$2
 seconds=${3:-60}
 
-command -v clang++ >/dev/null || { echo "fuzzing needs clang++ (Debian: apt-get install clang)" >&2; exit 1; }
+can_build
 CXX=clang++ CC=clang "$bin/cmake" -S . -B "$build" -G Ninja --log-level=WARNING -DCMAKE_MAKE_PROGRAM="$bin/ninja" \
   -DCMAKE_BUILD_TYPE=RelWithDebInfo -DARROWMIND_PYTHON=OFF -DARROWMIND_FUZZ=ON
 "$bin/ninja" -C "$build" --quiet fuzz
