@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from arrowmind.columnar.fields import DataType, Field
 from arrowmind.columnar.interchange import from_arrow
-from arrowmind.columnar.publication import publish, publish_bytes, sweep_temporary
+from arrowmind.columnar.publication import publish, publish_bytes, sweep_temporary, sync_folder
 from arrowmind.columnar.reader import ArrowFile, Batch, BinaryColumn, crc32c
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ __all__ = [
     "publish",
     "publish_bytes",
     "sweep_temporary",
+    "sync_folder",
 ]
 
 # An engine only reads: the writer is imported when it is asked for.

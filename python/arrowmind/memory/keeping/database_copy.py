@@ -6,9 +6,9 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
+from arrowmind.columnar import sync_folder
 from arrowmind.errors import MemoryStoreError
 from arrowmind.memory.storage.drivers import database_errors, open_cipher, open_database, set_key
-from arrowmind.memory.storage.encryption import sync_folder
 
 if TYPE_CHECKING:
     import sqlite3

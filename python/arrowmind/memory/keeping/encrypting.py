@@ -11,13 +11,14 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from arrowmind.columnar import sync_folder
 from arrowmind.errors import MemoryStoreError, OptimizationError
 from arrowmind.memory.keeping.database_copy import copy_database, exclusive
 from arrowmind.memory.steps import reached
 from arrowmind.memory.storage import tables
 from arrowmind.memory.storage.attachments import all_blobs
 from arrowmind.memory.storage.blobs import blob_problem
-from arrowmind.memory.storage.encryption import catalogue_part, finish_change, sync_folder
+from arrowmind.memory.storage.encryption import catalogue_part, finish_change
 from arrowmind.memory.storage.forking import fork_gate
 from arrowmind.memory.storage.lock import hold_lock, try_lock
 from arrowmind.memory.storage.schema import connect, explained

@@ -12,7 +12,7 @@ import re
 import shutil
 from typing import TYPE_CHECKING
 
-from arrowmind.columnar import sweep_temporary
+from arrowmind.columnar import sweep_temporary, sync_folder
 from arrowmind.errors import MemoryStoreError
 from arrowmind.memory.steps import reached
 from arrowmind.observe import get_logger
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from arrowmind.memory.storage.paths import StorePaths
 
-__all__ = ["catalogue_part", "finish_change", "holds_store", "is_changing", "lacks_key", "sync_folder"]
+__all__ = ["catalogue_part", "finish_change", "holds_store", "is_changing", "lacks_key"]
 
 _log = get_logger(__name__)
 _PART = ".part"
@@ -139,12 +139,3 @@ def _is_ours(paths: StorePaths, path: Path) -> bool:
         return paths.cipher.owns(path)
     with path.open("rb") as file:
         return file.read(len(MAGIC)) != MAGIC
-
-
-def sync_folder(folder: Path) -> None:
-    """Waits until the names in a folder are on disk."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

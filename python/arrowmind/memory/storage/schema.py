@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
 from typing import TYPE_CHECKING
 
+from arrowmind.columnar import sync_folder
 from arrowmind.errors import MemoryStoreError, StoreVersionError
 from arrowmind.memory.steps import reached
 from arrowmind.memory.storage.drivers import database_errors, open_database
@@ -183,7 +183,7 @@ def create_tables(path: Path, busy_seconds: float, key: str | None = None) -> No
     if version:
         _log.info("store_upgraded", catalogue=str(path), version=version, to=SCHEMA_VERSION)
     for folder in (path.parent, path.parent.parent):
-        _sync_folder(folder)
+        sync_folder(folder)
 
 
 @contextlib.contextmanager
@@ -209,11 +209,3 @@ def _explain(error: Exception, path: Path) -> str:
     if "readonly" in message or "unable to open" in message:
         return f"cannot be opened for writing ({message}); is {path.parent} a folder you may write to?"
     return message
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
