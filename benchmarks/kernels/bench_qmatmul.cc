@@ -47,7 +47,7 @@ void bench_streamed(Report& report, const Row& row) {
     const int64_t bytes = static_cast<int64_t>(result.bytes);
     const double before = measure_read(bytes, threads);
     ThreadPool pool(threads);
-    result.timing = time_calls(std::max(0.5, report.options.seconds), [&] {
+    result.timing = time_calls(std::max(0.2, report.options.seconds), [&] {
       pool.run(shape.n / 512, [&](int64_t task, int) {
         Params part = problem.p;
         part.n_begin = task * 512;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <fstream>
 
 #include "base/cpu.h"
 #include "harness.h"
@@ -147,11 +148,16 @@ void ReadProbe::operator()() {
 
 double measure_read(int64_t bytes, int threads) {
   ReadProbe probe(bytes, threads);
-  const Timing timing = time_calls(0.5, [&] { probe(); });
+  const Timing timing = time_calls(0.1, [&] { probe(); });
   return probe.bytes() / timing.best / 1e9;
 }
 
 int64_t last_level_cache() {
+  // The cache that this processor can fill: sysconf adds up all caches of a socket, twelve times as much on
+  // some.
+  std::ifstream in("/sys/devices/system/cpu/cpu0/cache/index3/size");
+  int64_t kibibytes = 0;
+  if (in >> kibibytes && kibibytes > 0) return kibibytes << 10;
 #if defined(_SC_LEVEL3_CACHE_SIZE)
   const long bytes = sysconf(_SC_LEVEL3_CACHE_SIZE);
   if (bytes > 0) return bytes;
