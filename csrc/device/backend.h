@@ -91,6 +91,15 @@ typedef struct ArrowmindLaunch {
   const void* parameters;  // read before the call returns
 } ArrowmindLaunch;
 
+// How a kernel wants to be launched: the threads of a group, and how many items of work a group serves in
+// each direction.
+typedef struct ArrowmindKernelInfo {
+  uint32_t size;
+  uint32_t group[3];
+  uint32_t tile[3];
+  uint32_t shared_bytes;
+} ArrowmindKernelInfo;
+
 typedef struct ArrowmindBackend {
   uint32_t abi;   // ARROWMIND_DEVICE_ABI
   uint32_t size;  // of this structure
@@ -137,6 +146,10 @@ typedef struct ArrowmindBackend {
   int32_t (*register_host)(ArrowmindDevice* device, const void* address, int64_t bytes,
                            ArrowmindWords* words);
   void (*unregister_host)(ArrowmindDevice* device, const void* address);
+
+  // Optional; without it no model runs there (device/kernels.h).
+  int32_t (*describe_kernel)(ArrowmindDevice* device, uint64_t kernel, ArrowmindKernelInfo* info,
+                             ArrowmindWords* words);
 } ArrowmindBackend;
 
 // Given the version that the core speaks; a back end that speaks another may answer null.

@@ -1,0 +1,186 @@
+#pragma once
+
+// The kernels that a back end has for models: names, places, parameters, work. One contract for the cpu
+// device, CUDA, HIP, Metal and Vulkan, whose blocks of push constants have the same members in the same
+// order.
+//
+// Work: a kernel is launched over a grid of items in three directions; describe_kernel() of the back end says
+// how many items a group of it serves in each. Items beyond the work do nothing. Every block of parameters of
+// a plan's operator begins with `rows` and `sequences` of the micro-batch, which are filled in when it runs.
+//
+// Places are bound in the order given here. A place that a call does not use, as its flag says, is bound to
+// other memory of the same device, and not looked at. Everything lies at multiples of 4 bytes and is followed
+// by memory up to one, so that kernels may read bytes and halves in words. Offsets within a place are below
+// 2^32 elements of 4 bytes. Places that are written do not overlap others, but where it says that they may.
+//
+// `stride`, `first`, `step`: float32 elements, or int8 codes, between rows, before the first column, between
+// pieces. float32 sums may run in any order and may be fused; integer sums are exact; rounding is to nearest
+// even. exp, tanh, erf to about 1e-6. A NaN makes NaN of what depends on it.
+// Weights: kernels/qmatmul/qmatmul.h (packed layouts and formulas) and kernels/grid/grid.h, trellis.h.
+
+#ifndef __METAL_VERSION__
+#include <cstdint>
+#endif
+
+namespace arrowmind::device {
+
+// fill_u32 and add_f32 prove a back end: every one has them, whether it runs models or not.
+//   fill_u32   places: out [count]; out[i] = value                         work: {count}
+//   add_f32    places: a, b, out [count]; out[i] = a[i] + b[i]             work: {count}
+struct FillParameters {
+  uint32_t count, value;
+};
+struct AddParameters {
+  uint32_t count;
+};
+
+// Bits of `flags` of any kernel.
+enum KernelFlag : uint32_t {
+  kHasBias = 1u << 0,
+  kHasResidual = 1u << 1,
+  kHasZeros = 1u << 2,    // zero points of weights
+  kHasOuter = 1u << 3,    // Grid::outer
+  kHasAZero = 1u << 4,    // a_zero and w_sum: codes of activations have a code of 0
+  kAccumulate = 1u << 5,  // add to what is there
+  kHasMultiplier = 1u << 6,
+  kHasBeta = 1u << 7,
+  kCausal = 1u << 8,
+  kNormalise = 1u << 9,
+  kGated = 1u << 10,
+  kInterleaved = 1u << 11,
+  kIsGelu = 1u << 12,
+};
+
+// Grid::scale_type; grid::Scale has the same order.
+enum ScaleType : uint32_t { kScaleF32 = 0, kScaleF16 = 1, kScaleU8 = 2, kScaleE8M0 = 3, kScaleE4M3 = 4 };
+
+// linear_<activations>_<weights>: c = epilogue(a x weights)               work: {n, rows}
+//   activations: f32; i8 (a code of 0 per row); i8b (in blocks)
+//   weights: f32, f16, bf16, i8 with f32; i8 with i8; i8g, i4g, i2g, fp4g, t2g, t3g with f32 and i8b
+// places:
+//   0 a         f32 [rows][a_stride], or int8 codes in rows of a_stride bytes (a multiple of 4)
+//   1 a_scale   f32 [rows] (i8), [rows][blocks] (i8b)
+//   2 a_zero    i32 [rows] (i8)
+//   3 a_sum     i32 [rows] (i8), [rows][parts] (i8b)
+//   4 w         packed
+//   5 w_scale   f32 [n padded to 16] (i8 weights); grids: scales [n / 16][groups][16]
+//   6 w_zero    f32 [n padded to 16] (i8 weights); grids: bytes like the scales
+//   7 w_sum     i32 [n padded to 16] (i8 with i8)
+//   8 outer     f32 [n padded to 16] (grids)
+//   9 bias      f32 [n]
+//   10 residual f32 [rows][residual_stride]; may be c
+//   11 c        f32 [rows][c_stride]
+// Columns of bias count from 0, those of residual and c from first_column.
+// A back end may also have linear_..._few, for at most kFewRows rows, which is used for these.
+struct LinearParameters {
+  uint32_t rows, sequences;
+  uint32_t n, k;
+  uint32_t a_stride, c_stride, residual_stride, first_column;
+  uint32_t flags;          // kHasBias, kHasResidual, kHasZeros, kHasOuter, kHasAZero, kIsGelu
+  uint32_t group, groups;  // of a grid: k per scale, 0: all of an output; scales of an output
+  uint32_t scale_type;
+  uint32_t blocks, parts;  // i8b: scales and sums of a row
+  uint32_t block, part;    // i8b: k of each
+};
+
+constexpr uint32_t kFewRows = 8;
+
+// embed: out[t] = row of a table, or added to what is there                work: {width, rows}
+// places: index i32 [rows], data, scales, zeros, outer, out f32 [rows][out_stride]
+//   element kEmbedI8: scales and zeros f32 [table rows]; grids: scales and zeros [table rows][groups],
+//   outer f32 [table rows]. Rows of the table are bytes_of(width) bytes, rounded up, one behind the other.
+enum EmbedElement : uint32_t {
+  kEmbedF32 = 0,
+  kEmbedF16 = 1,
+  kEmbedBf16 = 2,
+  kEmbedI8 = 3,
+  kEmbedI8Grid = 4,
+  kEmbedI4Grid = 5,
+  kEmbedI2Grid = 6,
+  kEmbedFp4Grid = 7
+};
+enum EmbedIndex : uint32_t { kIndexGiven = 0, kIndexFirst = 1 };  // index[t], or row 0 for all
+struct EmbedParameters {
+  uint32_t rows, sequences;
+  uint32_t width, out_stride, row_bytes;
+  uint32_t element, index;
+  uint32_t flags;  // kAccumulate, kHasZeros, kHasOuter
+  uint32_t group, groups, scale_type;
+};
+
+// norm: kernels/norm/norm.h, of `pieces` pieces of `width` columns of a row  work: {1, rows, pieces}
+// places: x, gamma f32 [width], beta f32 [width], y; y may be x
+struct NormParameters {
+  uint32_t rows, sequences;
+  uint32_t x_stride, y_stride, first, width;
+  float epsilon;
+  uint32_t flags;  // kHasBeta: layer norm; else RMS norm
+};
+
+// quantise_i8, quantise_i8b: kernels/quantise/quantise.h                    work: {1, rows}; {blocks, rows}
+// places: x f32, multiplier f32 [width], codes (rows of `stride` bytes, padded with zero codes), scale f32,
+//   sum i32, zero i32 (i8)
+struct QuantiseParameters {
+  uint32_t rows, sequences;
+  uint32_t x_stride, stride, width;
+  uint32_t flags;          // kHasMultiplier
+  uint32_t blocks, parts;  // i8b, of a row
+  uint32_t block, part;
+};
+
+// attention: kernels/attention/attention.h, q, k and v side by side          work: {1, rows, heads}
+// places: qkv f32 [rows][in_stride], offsets i32 [sequences + 1], sequence_of i32 [rows], out f32
+struct AttentionParameters {
+  uint32_t rows, sequences;
+  uint32_t heads, key_heads, head_dim;
+  uint32_t in_stride, out_stride;
+  uint32_t flags;    // kCausal
+  uint32_t window;   // 0: no bound
+  float scale, cap;  // cap 0: none
+};
+
+// pool: kernels/pool/pool.h                                                  work: {1, sequences}
+// places: x f32 [rows][x_stride], offsets i32 [sequences + 1], out f32 [sequences][width]
+enum PoolMode : uint32_t { kPoolMean = 0, kPoolFirst = 1, kPoolLast = 2 };
+struct PoolParameters {
+  uint32_t rows, sequences;
+  uint32_t width, x_stride;
+  uint32_t mode;
+  uint32_t flags;  // kNormalise
+};
+
+// activate: kernels/activate/activate.h                                      work: {width, rows}
+// places: x, out; may be the same where not gated. kGated: `up` is the `width` columns behind those of x.
+enum Activation : uint32_t { kSilu = 0, kGelu = 1, kGeluTanh = 2, kCap = 3, kQuickGelu = 4 };
+struct ActivateParameters {
+  uint32_t rows, sequences;
+  uint32_t width, x_stride, out_stride;
+  uint32_t kind;
+  float cap;
+  uint32_t flags;  // kGated
+};
+
+// sum: out += in. multiply: out = in * multiplier[column], in and out may be the same. work: {width, rows}
+// places: in, out; in, multiplier, out
+struct ColumnsParameters {
+  uint32_t rows, sequences;
+  uint32_t width, in_stride, out_stride;
+};
+
+// copy: piece h of `count` from column from_first + h * from_step to to_first + h * to_step.
+//   clear: zeros there instead. places: in, out (clear: out, out)           work: {width, rows, count}
+struct CopyParameters {
+  uint32_t rows, sequences;
+  uint32_t width, in_stride, out_stride;
+  uint32_t from_first, from_step, to_first, to_step;
+};
+
+// rope: kernels/rope/rope.h                                                  work: {rotated / 2, rows, heads}
+// places: x f32 (in place), turns f32 [rows][turns_stride]
+struct RopeParameters {
+  uint32_t rows, sequences;
+  uint32_t x_stride, first, head_dim, rotated, turns_stride;
+  uint32_t flags;  // kInterleaved
+};
+
+}  // namespace arrowmind::device
