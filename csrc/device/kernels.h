@@ -112,7 +112,7 @@ struct EmbedParameters {
 // places: x, gamma f32 [width], beta f32 [width], y; y may be x
 struct NormParameters {
   uint32_t rows, sequences;
-  uint32_t x_stride, y_stride, first, width;
+  uint32_t x_stride, y_stride, first, width, pieces;
   float epsilon;
   uint32_t flags;  // kHasBeta: layer norm; else RMS norm
 };
@@ -172,14 +172,14 @@ struct ColumnsParameters {
 struct CopyParameters {
   uint32_t rows, sequences;
   uint32_t width, in_stride, out_stride;
-  uint32_t from_first, from_step, to_first, to_step;
+  uint32_t count, from_first, from_step, to_first, to_step;
 };
 
 // rope: kernels/rope/rope.h                                                  work: {rotated / 2, rows, heads}
 // places: x f32 (in place), turns f32 [rows][turns_stride]
 struct RopeParameters {
   uint32_t rows, sequences;
-  uint32_t x_stride, first, head_dim, rotated, turns_stride;
+  uint32_t x_stride, first, heads, head_dim, rotated, turns_stride;
   uint32_t flags;  // kInterleaved
 };
 
