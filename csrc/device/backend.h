@@ -64,6 +64,7 @@ typedef struct ArrowmindDeviceInfo {
 
 enum ArrowmindDeviceFlags {
   ARROWMIND_SHARES_HOST_MEMORY = 1,  // no copy is needed: integrated devices, and the CPU
+  ARROWMIND_IS_SOFTWARE = 2,  // a driver that computes on the CPU, for tests: taken only when it is named
 };
 
 typedef struct ArrowmindDevice ArrowmindDevice;

@@ -221,6 +221,15 @@ int32_t find_kernel(ArrowmindDevice*, const char* name, uint64_t* kernel, Arrowm
   return ARROWMIND_OK;
 }
 
+// One call does all of the work, whatever the grid.
+int32_t describe_kernel(ArrowmindDevice*, uint64_t, ArrowmindKernelInfo* info, ArrowmindWords*) {
+  for (int i = 0; i < 3; ++i) {
+    info->group[i] = 1;
+    info->tile[i] = UINT32_MAX;
+  }
+  return ARROWMIND_OK;
+}
+
 int32_t launch(ArrowmindStream* stream, const ArrowmindLaunch* launch, ArrowmindWords* words) try {
   const auto* row = reinterpret_cast<const CpuKernelRow*>(launch->kernel);
   if (launch->place_count != row->places || launch->parameter_bytes != row->parameter_bytes) {
@@ -279,6 +288,7 @@ constexpr ArrowmindBackend kCpu = {
     .release_pinned = release_pinned,
     .register_host = register_host,
     .unregister_host = unregister_host,
+    .describe_kernel = describe_kernel,
 };
 
 }  // namespace

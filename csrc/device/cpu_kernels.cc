@@ -1,6 +1,9 @@
 #include "device/cpu_kernels.h"
 
 #include <cstring>
+#include <span>
+
+#include "device/cpu_operators.h"
 
 namespace arrowmind::device {
 namespace {
@@ -29,8 +32,11 @@ constexpr CpuKernelRow kKernels[] = {
 }  // namespace
 
 const CpuKernelRow* find_cpu_kernel(const char* name) {
-  for (const CpuKernelRow& row : kKernels) {
-    if (std::strcmp(row.name, name) == 0) return &row;
+  for (const std::span<const CpuKernelRow> rows :
+       {std::span<const CpuKernelRow>(kKernels), cpu_operators(), cpu_linears()}) {
+    for (const CpuKernelRow& row : rows) {
+      if (std::strcmp(row.name, name) == 0) return &row;
+    }
   }
   return nullptr;
 }

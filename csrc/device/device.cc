@@ -78,7 +78,8 @@ DeviceInfo describe(const ArrowmindBackend& backend, int32_t index, const std::s
           .architecture = plain_text(info.architecture, sizeof info.architecture),
           .total_bytes = std::max<int64_t>(info.total_bytes, 0),
           .alignment_bytes = std::max<int64_t>(info.alignment_bytes, 1),
-          .shares_host_memory = (info.flags & ARROWMIND_SHARES_HOST_MEMORY) != 0};
+          .shares_host_memory = (info.flags & ARROWMIND_SHARES_HOST_MEMORY) != 0,
+          .is_software = (info.flags & ARROWMIND_IS_SOFTWARE) != 0};
 }
 
 std::shared_ptr<Device> Device::open(const ArrowmindBackend& backend, int32_t index, std::string name) {
@@ -154,6 +155,26 @@ uint64_t Device::kernel(const std::string& name) {
        [&](ArrowmindWords* words) { return backend_.find_kernel(handle_, name.c_str(), &kernel, words); });
   if (kernel == 0) refuse(Failure::kFailed, action, "the back end gave none");
   return kernel;
+}
+
+KernelShape Device::kernel_shape(uint64_t kernel, const std::string& name) {
+  const Action action = {"describe kernel", -1, name.c_str()};
+  if (backend_.describe_kernel == nullptr) {
+    refuse(Failure::kNotSupported, action, "the back end has no kernels for models");
+  }
+  ArrowmindKernelInfo info = {};
+  info.size = sizeof info;
+  call(action,
+       [&](ArrowmindWords* words) { return backend_.describe_kernel(handle_, kernel, &info, words); });
+  KernelShape shape;
+  for (size_t i = 0; i < 3; ++i) {
+    if (info.group[i] == 0 || info.tile[i] == 0)
+      refuse(Failure::kFailed, action, "the back end gave no shape");
+    shape.threads[i] = info.group[i];
+    shape.tile[i] = info.tile[i];
+  }
+  shape.shared_bytes = info.shared_bytes;
+  return shape;
 }
 
 }  // namespace arrowmind::device

@@ -23,6 +23,7 @@ struct DeviceInfo {
   int64_t total_bytes = 0;
   int64_t alignment_bytes = 1;
   bool shares_host_memory = false;
+  bool is_software = false;
 };
 
 struct MemoryInfo {
@@ -46,6 +47,13 @@ struct Action {
 struct Grid {
   uint32_t groups[3] = {1, 1, 1};
   uint32_t threads[3] = {1, 1, 1};  // of a group
+  uint32_t shared_bytes = 0;
+};
+
+// How a kernel wants to be launched: threads of a group, and items of work that a group serves.
+struct KernelShape {
+  uint32_t threads[3] = {1, 1, 1};
+  uint32_t tile[3] = {1, 1, 1};
   uint32_t shared_bytes = 0;
 };
 
@@ -75,6 +83,8 @@ class Device : public std::enable_shared_from_this<Device> {
   // For launches; valid as long as the device. Throws with kNotSupported where the back end has no such
   // kernel.
   uint64_t kernel(const std::string& name);
+  // Throws with kNotSupported where the back end has no kernels for models.
+  KernelShape kernel_shape(uint64_t kernel, const std::string& name);
 
   // For what it gives out: calls the back end and throws what it answers.
   template <typename Call>

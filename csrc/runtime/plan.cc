@@ -130,20 +130,27 @@ void Plan::lay_out() {
   }
 }
 
+Plan::Offsets Plan::offsets(int id, int64_t rows) const {
+  const Buffer& buffer = buffers_.at(static_cast<size_t>(id));
+  Offsets at{.data = rows * buffer.offset};
+  at.scale = at.data + rows * round_up(buffer.stride * bytes_of(buffer.type), 4);
+  at.sum = at.scale + rows * buffer.scales * kValueBytes;
+  at.zero = at.sum + rows * buffer.sums * kValueBytes;
+  return at;
+}
+
 std::vector<Slot> Plan::slots(Scratch& scratch, int64_t tokens) const {
   const int64_t rows = round_up(tokens, kTokenRound);
-  scratch.memory.resize(rows * bytes_per_token_ + AlignedBuffer::kAlignment);
+  scratch.memory.resize(scratch_bytes(rows) + AlignedBuffer::kAlignment);
+  char* base = scratch.memory.as<char>();
   std::vector<Slot> result;
-  for (const Buffer& buffer : buffers_) {
-    char* base = scratch.memory.as<char>() + rows * buffer.offset;
-    Slot slot{.data = base, .stride = buffer.stride};
-    if (buffer.type != BufferType::kF32) {
-      char* after = base + rows * round_up(buffer.stride * bytes_of(buffer.type), 4);
-      slot.scale = reinterpret_cast<float*>(after);
-      after += rows * buffer.scales * kValueBytes;
-      slot.sum = reinterpret_cast<int32_t*>(after);
-      after += rows * buffer.sums * kValueBytes;
-      if (buffer.type == BufferType::kI8) slot.zero = reinterpret_cast<int32_t*>(after);
+  for (int id = 0; id < buffers(); ++id) {
+    const Offsets at = offsets(id, rows);
+    Slot slot{.data = base + at.data, .stride = stride(id)};
+    if (type(id) != BufferType::kF32) {
+      slot.scale = reinterpret_cast<float*>(base + at.scale);
+      slot.sum = reinterpret_cast<int32_t*>(base + at.sum);
+      if (type(id) == BufferType::kI8) slot.zero = reinterpret_cast<int32_t*>(base + at.zero);
     }
     result.push_back(slot);
   }

@@ -42,6 +42,7 @@ class Plan {
   BufferType type(int id) const { return buffers_.at(static_cast<size_t>(id)).type; }
   int64_t columns(int id) const { return buffers_.at(static_cast<size_t>(id)).columns; }
   int64_t group(int id) const { return buffers_.at(static_cast<size_t>(id)).group; }
+  int64_t stride(int id) const { return buffers_.at(static_cast<size_t>(id)).stride; }
 
   // The result is this buffer, a row per token, written in place; else an op writes a row per sequence.
   void set_result(int id);
@@ -49,6 +50,7 @@ class Plan {
   // then.
   void set_source(int id);
   bool gives_tokens() const { return result_ >= 0; }
+  int result() const { return result_; }  // -1: rows of sequences
   int source() const { return source_; }  // -1: token ids
 
   void add_op(std::unique_ptr<Op> op);
@@ -64,6 +66,17 @@ class Plan {
 
   std::vector<std::string> kernels() const;
   int64_t scratch_bytes_per_token() const { return bytes_per_token_; }
+
+  // For what runs a plan elsewhere. Bytes from the beginning of scratch_bytes(rows) of memory, `rows` a
+  // multiple of 16: the places of Slot.
+  struct Offsets {
+    int64_t data = 0, scale = 0, sum = 0, zero = 0;
+  };
+  bool is_finished() const { return finished_; }
+  int buffers() const { return static_cast<int>(buffers_.size()); }
+  int64_t scratch_bytes(int64_t rows) const { return rows * bytes_per_token_; }
+  Offsets offsets(int id, int64_t rows) const;
+  const std::vector<std::unique_ptr<Op>>& ops() const { return ops_; }
 
  private:
   struct Buffer {

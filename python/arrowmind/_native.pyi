@@ -134,6 +134,31 @@ class CachingAllocator:
     def trim(self, keep_bytes: int = 0) -> None: ...
     def counters(self) -> dict[str, int]: ...
 
+class DeviceWeights:
+    """What plans of one model read on one device."""
+
+    def __init__(self, device: Device) -> None: ...
+    @property
+    def bytes(self) -> int: ...
+
+class DevicePlan:
+    """A plan whose operators run as kernels of a device; see csrc/runtime/on_device/device_plan.h."""
+
+    def __init__(self, plan: Plan, weights: DeviceWeights, memory: CachingAllocator) -> None: ...
+    def run(
+        self,
+        token_ids: npt.NDArray[np.int32],
+        offsets: npt.NDArray[np.int32],
+        normalise: bool = False,
+        micro_tokens: int = 4096,
+    ) -> npt.NDArray[np.float32]:
+        """As `Plan.run`; float32 [sequences or tokens, output_columns]."""
+
+    def run_rows(self, rows: npt.NDArray[np.float32], micro_tokens: int = 4096) -> npt.NDArray[np.float32]:
+        """As `Plan.run_rows` over one sequence."""
+
+    def kernels(self) -> list[str]: ...
+
 class Residency:
     @staticmethod
     def open(

@@ -123,6 +123,7 @@ def test_texts_without_an_end(registry, tmp_path):
         "total_bytes": 0,
         "alignment_bytes": 1,
         "shares_host_memory": True,
+        "is_software": True,
     }
 
 

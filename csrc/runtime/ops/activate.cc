@@ -1,6 +1,7 @@
 #include "runtime/ops/activate.h"
 
 #include "base/error.h"
+#include "runtime/on_device/lowering.h"
 
 namespace arrowmind::runtime {
 namespace {
@@ -32,6 +33,18 @@ class Activate : public Op {
   }
 
   std::vector<std::string> kernels() const override { return {std::string(kernel_.row.name)}; }
+
+  bool lower(Lowering& to) const override {
+    device::ActivateParameters p = {};
+    p.width = Lowering::word(params_.width);
+    p.x_stride = to.stride(input_);
+    p.out_stride = to.stride(output_);
+    p.kind = static_cast<uint32_t>(params_.kind);  // device::Activation has the same order
+    p.cap = params_.cap;
+    p.flags = gated_ ? device::kGated : 0u;
+    to.launch("activate", {Lowering::data(input_), Lowering::data(output_)}, p, {.x = params_.width});
+    return true;
+  }
 
  private:
   const activate::Row& kernel_;

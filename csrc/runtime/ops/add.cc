@@ -1,5 +1,7 @@
 #include "runtime/ops/add.h"
 
+#include "runtime/on_device/lowering.h"
+
 namespace arrowmind::runtime {
 namespace {
 
@@ -25,6 +27,15 @@ class Sum : public Op {
   }
 
   std::vector<std::string> kernels() const override { return {}; }
+
+  bool lower(Lowering& to) const override {
+    device::ColumnsParameters p = {};
+    p.width = Lowering::word(width_);
+    p.in_stride = to.stride(input_);
+    p.out_stride = to.stride(output_);
+    to.launch("sum", {Lowering::data(input_), Lowering::data(output_)}, p, {.x = width_});
+    return true;
+  }
 
  private:
   int64_t width_;

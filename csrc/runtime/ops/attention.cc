@@ -6,6 +6,7 @@
 #include "base/aligned_buffer.h"
 #include "base/error.h"
 #include "kernels/attention/attention.h"
+#include "runtime/on_device/lowering.h"
 #include "runtime/ops/cached_attention.h"
 
 namespace arrowmind::runtime {
@@ -60,6 +61,24 @@ class Attention : public Op {
     std::vector<std::string> names = {std::string(kernel_.row.name)};
     if (cached_) names.push_back(cached_->kernel());
     return names;
+  }
+
+  bool lower(Lowering& to) const override {
+    device::AttentionParameters p = {};
+    p.heads = Lowering::word(params_.heads);
+    p.key_heads = Lowering::word(params_.key_heads);
+    p.head_dim = Lowering::word(params_.head_dim);
+    p.in_stride = to.stride(input_);
+    p.out_stride = to.stride(output_);
+    p.flags = params_.causal ? device::kCausal : 0u;
+    p.window = Lowering::word(params_.window);
+    p.scale = params_.scale;
+    p.cap = params_.cap;
+    to.launch("attention",
+              {Lowering::data(input_), Lowering::of(Place::Kind::kOffsets),
+               Lowering::of(Place::Kind::kSequenceOf), Lowering::data(output_)},
+              p, {.z = params_.heads});
+    return true;
   }
 
  private:

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "runtime/on_device/lowering.h"
 
 namespace arrowmind::runtime {
 namespace {
@@ -24,6 +25,22 @@ class Copy : public Op {
   }
 
   std::vector<std::string> kernels() const override { return {}; }
+
+  bool lower(Lowering& to) const override {
+    device::CopyParameters p = {};
+    p.width = Lowering::word(width_);
+    p.count = Lowering::word(count_);
+    p.in_stride = input_ < 0 ? 0 : to.stride(input_);
+    p.out_stride = to.stride(output_);
+    p.from_first = Lowering::word(from_.first);
+    p.from_step = Lowering::word(from_.step);
+    p.to_first = Lowering::word(to_.first);
+    p.to_step = Lowering::word(to_.step);
+    const Place out = Lowering::data(output_);
+    to.launch(input_ < 0 ? "clear" : "copy", {input_ < 0 ? out : Lowering::data(input_), out}, p,
+              {.x = width_, .z = count_});
+    return true;
+  }
 
  private:
   void copy_row(const Execution& e, int64_t row) const {

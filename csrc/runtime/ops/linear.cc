@@ -4,6 +4,7 @@
 
 #include "base/checked.h"
 #include "base/error.h"
+#include "runtime/on_device/linear_step.h"
 
 namespace arrowmind::runtime {
 namespace {
@@ -21,6 +22,8 @@ constexpr int64_t kUnit = 4;
 
 struct Layer {
   Params params;  // everything but the rows
+  qmatmul::Weight weight;
+  bool streamed;
   int64_t first_column;
   std::array<const qmatmul::Row*, kChoices> choice;
 
@@ -67,6 +70,19 @@ class Linear : public Op {
       for (const qmatmul::Row* row : layer.choice) names.emplace_back(row->row.name);
     }
     return names;
+  }
+
+  bool lower(Lowering& to) const override {
+    for (const Layer& layer : layers_) {
+      const LinearStep step{.params = &layer.params,
+                            .weight = layer.weight,
+                            .input = input_,
+                            .output = output_,
+                            .residual = residual_,
+                            .first_column = layer.first_column};
+      if (layer.streamed || !launch_linear(to, step)) return false;
+    }
+    return true;
   }
 
  private:
@@ -121,6 +137,8 @@ const qmatmul::Row& cheaper(const qmatmul::Row& any, const qmatmul::Row& bound) 
 Layer make_layer(const LinearWeights& w, BufferType type, bool gelu, int64_t first_column) {
   Layer layer{};
   layer.first_column = first_column;
+  layer.weight = w.type;
+  layer.streamed = w.streamed;
   layer.params.n = w.n;
   layer.params.k = w.k;
   layer.params.w = w.packed;

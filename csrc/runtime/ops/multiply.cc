@@ -1,5 +1,7 @@
 #include "runtime/ops/multiply.h"
 
+#include "runtime/on_device/lowering.h"
+
 namespace arrowmind::runtime {
 namespace {
 
@@ -26,6 +28,17 @@ class Multiply : public Op {
   }
 
   std::vector<std::string> kernels() const override { return {}; }
+
+  bool lower(Lowering& to) const override {
+    device::ColumnsParameters p = {};
+    p.width = Lowering::word(width_);
+    p.in_stride = to.stride(input_);
+    p.out_stride = to.stride(output_);
+    to.launch("multiply",
+              {Lowering::data(input_), to.constant(multiplier_, width_ * 4), Lowering::data(output_)}, p,
+              {.x = width_});
+    return true;
+  }
 
  private:
   const float* multiplier_;

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "kernels/norm/norm.h"
+#include "runtime/on_device/lowering.h"
 
 namespace arrowmind::runtime {
 namespace {
@@ -38,6 +39,22 @@ class Norm : public Op {
   }
 
   std::vector<std::string> kernels() const override { return {std::string(kernel_.row.name)}; }
+
+  bool lower(Lowering& to) const override {
+    device::NormParameters p = {};
+    p.x_stride = to.stride(input_);
+    p.y_stride = to.stride(output_);
+    p.first = Lowering::word(pieces_.first);
+    p.width = Lowering::word(pieces_.width);
+    p.pieces = Lowering::word(pieces_.count);
+    p.epsilon = params_.eps;
+    p.flags = params_.beta != nullptr ? device::kHasBeta : 0u;
+    to.launch("norm",
+              {Lowering::data(input_), to.constant(params_.gamma, pieces_.width * 4),
+               to.constant(params_.beta, pieces_.width * 4), Lowering::data(output_)},
+              p, {.z = pieces_.count});
+    return true;
+  }
 
  private:
   const norm::Row& kernel_;

@@ -1,5 +1,7 @@
 #include "runtime/ops/pool.h"
 
+#include "runtime/on_device/lowering.h"
+
 namespace arrowmind::runtime {
 namespace {
 
@@ -31,6 +33,21 @@ class Pool : public Op {
   }
 
   std::vector<std::string> kernels() const override { return {std::string(kernel_.row.name)}; }
+
+  bool lower(Lowering& to) const override {
+    device::PoolParameters p = {};
+    p.width = Lowering::word(width_);
+    p.x_stride = to.stride(input_);
+    p.mode = mode_ == pool::Mode::kMean    ? device::kPoolMean
+             : mode_ == pool::Mode::kFirst ? device::kPoolFirst
+                                           : device::kPoolLast;
+    to.launch(
+          "pool",
+          {Lowering::data(input_), Lowering::of(Place::Kind::kOffsets), Lowering::of(Place::Kind::kOutput)},
+          p, {.per_sequence = true})
+        .normalises = true;
+    return true;
+  }
 
  private:
   const pool::Row& kernel_;

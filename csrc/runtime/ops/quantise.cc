@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "kernels/qmatmul/qmatmul.h"
 #include "kernels/quantise/quantise.h"
+#include "runtime/on_device/lowering.h"
 
 namespace arrowmind::runtime {
 namespace {
@@ -47,6 +48,26 @@ class Quantise : public Op {
   }
 
   std::vector<std::string> kernels() const override { return {std::string(kernel_.row.name)}; }
+
+  bool lower(Lowering& to) const override {
+    const bool in_blocks = kernel_.code == quantise::Code::kI8Block;
+    if (kernel_.code == quantise::Code::kI16) return false;
+    device::QuantiseParameters p = {};
+    p.x_stride = to.stride(input_);
+    p.stride = to.stride(output_);
+    p.width = Lowering::word(width_);
+    p.flags = multiplier_ != nullptr ? device::kHasMultiplier : 0u;
+    p.block = Lowering::word(grid::block_of(group_));
+    p.part = Lowering::word(grid::part_of(group_));
+    p.blocks = p.stride / p.block;
+    p.parts = p.stride / p.part;
+    to.launch(
+        in_blocks ? "quantise_i8b" : "quantise_i8",
+        {Lowering::data(input_), to.constant(multiplier_, width_ * 4), Lowering::data(output_),
+         Lowering::scale(output_), Lowering::sum(output_), in_blocks ? Place{} : Lowering::zero(output_)},
+        p, {.x = in_blocks ? p.blocks : 1});
+    return true;
+  }
 
  private:
   const quantise::Row& kernel_;

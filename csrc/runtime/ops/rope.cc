@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "kernels/rope/rope.h"
 #include "kernels/rope/turns.h"
+#include "runtime/on_device/lowering.h"
 
 namespace arrowmind::runtime {
 namespace {
@@ -28,6 +29,16 @@ class Turns : public Op {
   }
 
   std::vector<std::string> kernels() const override { return {}; }
+
+  // Angles are a matter of the host: exact for every position, and few.
+  bool lower(Lowering& to) const override {
+    to.fill(output_, [*this](const int32_t* positions, int64_t rows, float* out) {
+      for (int64_t t = 0; t < rows; ++t, out += 2 * count_) {
+        rope::fill_turns(positions[t], frequencies_, count_, factor_, out, out + count_, exact_from_);
+      }
+    });
+    return true;
+  }
 
  private:
   const float* frequencies_;
@@ -65,6 +76,20 @@ class Rope : public Op {
   }
 
   std::vector<std::string> kernels() const override { return {std::string(kernel_.row.name)}; }
+
+  bool lower(Lowering& to) const override {
+    device::RopeParameters p = {};
+    p.x_stride = to.stride(buffer_);
+    p.first = Lowering::word(first_);
+    p.heads = Lowering::word(params_.heads);
+    p.head_dim = Lowering::word(params_.head_dim);
+    p.rotated = Lowering::word(params_.rotated);
+    p.turns_stride = to.stride(turns_);
+    p.flags = params_.interleaved ? device::kInterleaved : 0u;
+    to.launch("rope", {Lowering::data(buffer_), Lowering::data(turns_)}, p,
+              {.x = params_.rotated / 2, .z = params_.heads});
+    return true;
+  }
 
  private:
   const rope::Row& kernel_;

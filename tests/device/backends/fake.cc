@@ -236,6 +236,11 @@ int32_t find_kernel(ArrowmindDevice* device, const char* name, uint64_t* kernel,
   return guarded(words, nullptr, [&] { return cpu_backend().find_kernel(device, name, kernel, words); });
 }
 
+int32_t describe_kernel(ArrowmindDevice* device, uint64_t kernel, ArrowmindKernelInfo* info,
+                        ArrowmindWords* words) {
+  return guarded(words, nullptr, [&] { return cpu_backend().describe_kernel(device, kernel, info, words); });
+}
+
 int32_t launch(ArrowmindStream* stream, const ArrowmindLaunch* what, ArrowmindWords* words) {
   return guarded(words, nullptr, [&]() -> int32_t {
     {
@@ -292,6 +297,7 @@ constexpr ArrowmindBackend kFake = {
     release_pinned,
     register_host,
     unregister_host,
+    describe_kernel,
 };
 
 }  // namespace

@@ -1,0 +1,78 @@
+#include <nanobind/stl/shared_ptr.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <memory>
+
+#include "base/error.h"
+#include "bindings/arrays.h"
+#include "bindings/bindings.h"
+#include "bindings/senses.h"
+#include "runtime/on_device/device_plan.h"
+
+namespace arrowmind::bindings {
+namespace {
+
+using device::CachingAllocator;
+using runtime::DevicePlan;
+using runtime::DeviceWeights;
+using runtime::Plan;
+using Numbers = nb::ndarray<const int32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+
+nb::ndarray<nb::numpy, float> result_of(DevicePlan& self, const Plan& plan, const runtime::Batch& batch,
+                                        const runtime::RunOptions& options) {
+  const int64_t rows = plan.gives_tokens() ? batch.tokens() : batch.sequences;
+  const int64_t columns = plan.limits().output_columns;
+  auto result = std::make_unique<float[]>(static_cast<size_t>(rows * columns));
+  float* output = result.get();
+  {
+    nb::gil_scoped_release release;
+    self.run(batch, options, output);
+  }
+  nb::capsule owner(result.release(), [](void* p) noexcept { delete[] static_cast<float*>(p); });
+  return {output, {static_cast<size_t>(rows), static_cast<size_t>(columns)}, owner};
+}
+
+nb::ndarray<nb::numpy, float> run(DevicePlan& self, const Numbers& token_ids, const Numbers& offsets,
+                                  bool normalise, int64_t micro_tokens) {
+  if (offsets.size() < 1) {
+    fail(ErrorKind::kInvalidArgument, "offsets is empty; it needs sequences + 1 values");
+  }
+  const Plan& plan = self.plan();
+  const runtime::Batch batch{token_ids.data(), offsets.data(), static_cast<int64_t>(offsets.size()) - 1};
+  runtime::validate(batch, static_cast<int64_t>(token_ids.size()), plan.limits().max_length,
+                    plan.limits().vocabulary);
+  return result_of(self, plan, batch, {.micro_tokens = micro_tokens, .normalise = normalise});
+}
+
+nb::ndarray<nb::numpy, float> run_rows(DevicePlan& self, const FloatRows& rows, int64_t micro_tokens) {
+  const Plan& plan = self.plan();
+  if (plan.source() < 0 || static_cast<int64_t>(rows.shape(1)) != plan.columns(plan.source())) {
+    fail(ErrorKind::kInvalidArgument, "rows of ", rows.shape(1), " columns; ",
+         plan.source() < 0 ? 0 : plan.columns(plan.source()), " are needed");
+  }
+  if (rows.shape(0) > INT32_MAX) {
+    fail(ErrorKind::kInvalidArgument, rows.shape(0), " rows; run fewer at a time");
+  }
+  const int32_t whole[] = {0, static_cast<int32_t>(rows.shape(0))};
+  const runtime::Batch batch{nullptr, whole, rows.shape(0) > 0 ? 1 : 0};
+  return result_of(self, plan, batch, {.micro_tokens = micro_tokens, .rows = rows.data()});
+}
+
+}  // namespace
+
+void bind_device_plan(nb::module_& m) {
+  using Release = nb::call_guard<nb::gil_scoped_release>;
+  nb::class_<DeviceWeights>(m, "DeviceWeights", "What plans of one model read on one device.")
+      .def(nb::init<std::shared_ptr<device::Device>>(), nb::arg("device"), Release())
+      .def_prop_ro("bytes", &DeviceWeights::bytes);
+  nb::class_<DevicePlan>(m, "DevicePlan", "A plan whose operators run as kernels of a device.")
+      .def(nb::init<const Plan&, std::shared_ptr<DeviceWeights>, std::shared_ptr<CachingAllocator>>(),
+           nb::arg("plan"), nb::arg("weights"), nb::arg("memory"), nb::keep_alive<1, 2>(), Release())
+      .def("run", &run, nb::arg("token_ids"), nb::arg("offsets"), nb::arg("normalise") = false,
+           nb::arg("micro_tokens") = 4096)
+      .def("run_rows", &run_rows, nb::arg("rows"), nb::arg("micro_tokens") = 4096)
+      .def("kernels", &DevicePlan::kernels);
+}
+
+}  // namespace arrowmind::bindings

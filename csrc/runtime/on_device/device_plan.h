@@ -1,0 +1,78 @@
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "device/caching_allocator.h"
+#include "runtime/on_device/device_weights.h"
+#include "runtime/on_device/lowering.h"
+#include "runtime/plan.h"
+
+namespace arrowmind::runtime {
+
+// A plan whose operators run as kernels of a device; the same results as the plan's within the tolerance of
+// floats, to the bit on devices that keep to the order of its sums. Safe from several threads.
+class DevicePlan {
+ public:
+  // The plan stays as it is for as long as this lives. Throws Error(kDevice) naming the operators that the
+  // device has no kernels for, and DeviceFailure where it has no room for the weights.
+  DevicePlan(const Plan& plan, std::shared_ptr<DeviceWeights> weights,
+             std::shared_ptr<device::CachingAllocator> memory);
+
+  // As Plan::run(), over micro-batches one by one. Throws DeviceFailure; nothing of the output can be used
+  // then.
+  void run(const Batch& batch, const RunOptions& options, float* output);
+
+  const Plan& plan() const { return plan_; }
+  std::vector<std::string> kernels() const;  // by name, each once
+
+ private:
+  // A kernel as the device knows it; and the one for few rows, where there is one.
+  struct Kernel {
+    uint64_t number = 0;
+    device::KernelShape shape;
+  };
+  struct Launch {
+    Kernel kernel, few;
+    std::vector<device::Slice> constants;  // by place; no buffer: none
+  };
+  // What one forward at a time uses; kept for the next.
+  struct Context {
+    explicit Context(device::Stream made) : stream(std::move(made)) {}
+    std::vector<std::vector<float>> filled;  // by step
+    std::vector<int32_t> numbers;
+    device::Stream stream;
+  };
+  // Offsets of a micro-batch in its block of memory.
+  struct Layout {
+    int64_t rows = 0;  // padded
+    int64_t numbers = 0, source = 0, result = 0, bytes = 0;
+  };
+  struct Forward;
+
+  void prepare(DeviceWeights& weights);
+  Kernel find(const std::string& name) const;
+  Layout lay_out(int64_t rows, int64_t sequences) const;
+  void run_micro_batch(Context& context, const Batch& batch, Range range, const RunOptions& options,
+                       float* output);
+  void copy_in(const Forward& forward, const Batch& batch, Range range, const RunOptions& options) const;
+  void run_steps(const Forward& forward, const RunOptions& options) const;
+  void launch(const Forward& forward, const Step& step, const Launch& launch, bool normalise) const;
+  device::Slice slice(const Forward& forward, const Place& place, const device::Slice& constant) const;
+  std::unique_ptr<Context> borrow();
+  void give_back(std::unique_ptr<Context> context);
+
+  const Plan& plan_;
+  Lowering lowering_;
+  const std::shared_ptr<DeviceWeights> weights_;
+  const std::shared_ptr<device::CachingAllocator> memory_;
+  const std::shared_ptr<device::Device> device_;
+  std::vector<Launch> launches_;  // by step
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<Context>> free_;
+};
+
+}  // namespace arrowmind::runtime

@@ -1,0 +1,116 @@
+#include "runtime/on_device/linear_step.h"
+
+#include "base/error.h"
+#include "runtime/on_device/grid_weights.h"
+
+namespace arrowmind::runtime {
+namespace {
+
+using qmatmul::Weight;
+
+const char* name_of(Weight weight) {
+  switch (weight) {
+    case Weight::kF32:
+      return "f32";
+    case Weight::kF16:
+      return "f16";
+    case Weight::kBf16:
+      return "bf16";
+    case Weight::kI8:
+    case Weight::kI8Paired:
+    case Weight::kI8Fours:
+      return "i8";
+    case Weight::kI8Grid:
+      return "i8g";
+    case Weight::kI4Grid:
+      return "i4g";
+    case Weight::kI2Grid:
+      return "i2g";
+    case Weight::kFp4Grid:
+      return "fp4g";
+    case Weight::kT2Grid:
+      return "t2g";
+    case Weight::kT3Grid:
+      return "t3g";
+  }
+  return "";
+}
+
+const char* name_of(BufferType type) {
+  return type == BufferType::kF32 ? "f32" : type == BufferType::kI8 ? "i8" : "i8b";
+}
+
+// Places and flags of the weights alone, in the order of the contract.
+struct WeightPlaces {
+  Place packed, scale, zero, sum, outer, bias;
+  uint32_t flags = 0;
+};
+
+WeightPlaces weight_places(Lowering& lowering, const LinearStep& step, device::LinearParameters& p) {
+  const qmatmul::Params& w = *step.params;
+  const int64_t outputs = round_up(w.n, qmatmul::kPanel);
+  WeightPlaces places;
+  places.packed = lowering.constant(w.w, qmatmul::packed_bytes(step.weight, w.n, w.k, w.grid.group));
+  places.bias = lowering.constant(w.bias, w.bias == nullptr ? 0 : w.n * 4);
+  if (w.bias != nullptr) places.flags |= device::kHasBias;
+  if (step.weight >= Weight::kI8Grid) {
+    const GridPlaces grid = grid_places(lowering, w.grid, outputs, w.k);
+    places.scale = grid.scales;
+    places.zero = grid.zeros;
+    places.outer = grid.outer;
+    places.flags |= grid.flags;
+    p.group = grid.group;
+    p.groups = grid.groups;
+    p.scale_type = grid.scale_type;
+    return places;
+  }
+  places.scale = lowering.constant(w.w_scale, outputs * 4);
+  places.zero = lowering.constant(w.w_zero, outputs * 4);
+  places.sum = lowering.constant(w.w_sum, outputs * 4);
+  if (w.w_zero != nullptr) places.flags |= device::kHasZeros;
+  return places;
+}
+
+void describe_blocks(const Plan& plan, int input, device::LinearParameters& p) {
+  const int64_t group = plan.group(input), stride = plan.stride(input);
+  p.block = Lowering::word(grid::block_of(group));
+  p.part = Lowering::word(grid::part_of(group));
+  p.blocks = Lowering::word(stride / grid::block_of(group));
+  p.parts = Lowering::word(stride / grid::part_of(group));
+}
+
+}  // namespace
+
+bool launch_linear(Lowering& lowering, const LinearStep& step) {
+  const BufferType type = lowering.plan().type(step.input);
+  if (type == BufferType::kI16) return false;
+  const qmatmul::Params& w = *step.params;
+  device::LinearParameters p = {};
+  p.n = Lowering::word(w.n);
+  p.k = Lowering::word(w.k);
+  p.a_stride = lowering.stride(step.input);
+  p.c_stride = lowering.stride(step.output);
+  p.first_column = Lowering::word(step.first_column);
+  if (type == BufferType::kI8Block) describe_blocks(lowering.plan(), step.input, p);
+  const WeightPlaces weights = weight_places(lowering, step, p);
+  p.flags = weights.flags;
+  if (type == BufferType::kI8) p.flags |= device::kHasAZero;
+  if (w.nonlinearity == qmatmul::Nonlinearity::kGelu) p.flags |= device::kIsGelu;
+  Place residual;
+  if (step.residual >= 0) {
+    p.flags |= device::kHasResidual;
+    p.residual_stride = lowering.stride(step.residual);
+    residual = Lowering::data(step.residual);
+  }
+  const bool codes = type != BufferType::kF32;
+  const std::string kernel = cat("linear_", name_of(type), "_", name_of(step.weight));
+  lowering.launch(kernel.c_str(),
+                  {Lowering::data(step.input), codes ? Lowering::scale(step.input) : Place{},
+                   type == BufferType::kI8 ? Lowering::zero(step.input) : Place{},
+                   codes ? Lowering::sum(step.input) : Place{}, weights.packed, weights.scale, weights.zero,
+                   weights.sum, weights.outer, weights.bias, residual, Lowering::data(step.output)},
+                  p, {.x = w.n});
+  return true;
+}
+
+}  // namespace arrowmind::runtime

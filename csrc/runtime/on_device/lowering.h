@@ -1,0 +1,105 @@
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#include <functional>
+#include <initializer_list>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include "device/kernels.h"
+#include "device/resources.h"
+#include "runtime/plan.h"
+
+namespace arrowmind::runtime {
+
+// What a kernel of a plan is given: a part of a buffer of the plan, weights, or what a micro-batch brings.
+struct Place {
+  enum class Kind : uint8_t {
+    kNothing,  // bound to memory that is not looked at
+    kData,     // of buffer `id`; the others of codes
+    kScale,
+    kSum,
+    kZero,
+    kConstant,    // number `id`
+    kTokenIds,    // i32 [rows]
+    kPositions,   // i32 [rows]
+    kSequenceOf,  // i32 [rows]
+    kOffsets,     // i32 [sequences + 1]
+    kOutput,      // f32 [sequences][columns]
+  };
+  Kind kind = Kind::kNothing;
+  int id = -1;
+};
+
+// Items of work in three directions; the second is all rows, or all sequences.
+struct Work {
+  int64_t x = 1;
+  bool per_sequence = false;
+  int64_t z = 1;
+};
+
+// Bytes that all forwards read.
+struct Constant {
+  const void* data = nullptr;
+  int64_t bytes = 0;
+};
+
+// One launch, or rows that the host fills.
+struct Step {
+  using Fill = std::function<void(const int32_t* positions, int64_t rows, float* out)>;
+
+  std::string kernel;
+  std::vector<Place> places;
+  std::vector<std::byte> parameters;  // begins with rows and sequences
+  Work work;
+  Fill fill;                // set: f32 [rows][columns] for the buffer of places[0], and no kernel
+  bool normalises = false;  // kNormalise joins the flags when results are to be of unit length
+};
+
+// What operators say of themselves when a plan is to run on a device.
+class Lowering {
+ public:
+  explicit Lowering(const Plan& plan) : plan_(plan) {}
+
+  const Plan& plan() const { return plan_; }
+  const std::vector<Step>& steps() const { return steps_; }
+  const std::vector<Constant>& constants() const { return constants_; }
+  uint32_t stride(int buffer) const { return word(plan_.stride(buffer)); }
+
+  static Place data(int buffer) { return {Place::Kind::kData, buffer}; }
+  static Place scale(int buffer) { return {Place::Kind::kScale, buffer}; }
+  static Place sum(int buffer) { return {Place::Kind::kSum, buffer}; }
+  static Place zero(int buffer) { return {Place::Kind::kZero, buffer}; }
+  static Place of(Place::Kind kind) { return {kind, -1}; }
+  static Place nothing() { return {}; }
+  // Bytes that live as long as the plan; nothing for null.
+  Place constant(const void* data, int64_t bytes);
+
+  // `parameters`, one of those of device/kernels.h, with rows and sequences left open.
+  template <typename Parameters>
+  Step& launch(const char* kernel, std::vector<Place> places, const Parameters& parameters, Work work) {
+    static_assert(std::is_trivially_copyable_v<Parameters> &&
+                  sizeof(Parameters) <= device::kMostParameterBytes);
+    Step step;
+    step.kernel = kernel;
+    step.places = std::move(places);
+    step.work = work;
+    step.parameters.resize(sizeof parameters);
+    std::memcpy(step.parameters.data(), &parameters, sizeof parameters);
+    steps_.push_back(std::move(step));
+    return steps_.back();
+  }
+  void fill(int buffer, Step::Fill fill);
+
+  // A number of a block of parameters. Throws Error(kDevice) where it has more than 32 bits.
+  static uint32_t word(int64_t value);
+
+ private:
+  const Plan& plan_;
+  std::vector<Step> steps_;
+  std::vector<Constant> constants_;
+};
+
+}  // namespace arrowmind::runtime
