@@ -17,7 +17,8 @@ constexpr std::array<const char*, 8> kErrorClasses = {
 
 // Class in arrowmind.errors for each Failure of a device, in its order.
 constexpr std::array<const char*, 6> kFailureClasses = {
-    "DeviceError", "DeviceMemoryError", "DeviceLaunchError", "DeviceLostError", "DeviceError", "DeviceError",
+    "DeviceError",     "DeviceMemoryError",      "DeviceLaunchError",
+    "DeviceLostError", "DeviceUnsupportedError", "DeviceError",
 };
 
 void raise(const char* type, const char* message) {

@@ -9,7 +9,8 @@
     │   ├── KernelError                          no kernel for the call
     │   ├── DeviceMemoryError                    a device has no room at the moment
     │   ├── DeviceLaunchError                    a device did not run a kernel
-    │   └── DeviceLostError                      a device went away with all that was on it
+    │   ├── DeviceLostError                      a device went away with all that was on it
+    │   └── DeviceUnsupportedError               a device, or its driver, never does this
     ├── WeightError                              a weight file or model folder
     │   └── IntegrityError                       damaged: truncated, overlapping, checksum mismatch
     ├── QuantizationError
@@ -37,6 +38,7 @@ __all__ = [
     "DeviceLaunchError",
     "DeviceLostError",
     "DeviceMemoryError",
+    "DeviceUnsupportedError",
     "IntegrityError",
     "InvalidArgumentError",
     "KernelError",
@@ -86,6 +88,10 @@ class DeviceLaunchError(DeviceError):
 
 class DeviceLostError(DeviceError):
     """A device went away, and all that was on it."""
+
+
+class DeviceUnsupportedError(DeviceError):
+    """A device, or its driver, never does this."""
 
 
 class WeightError(OptimizationError):

@@ -9,7 +9,13 @@ import numpy as np
 import pytest
 
 from arrowmind import _native
-from arrowmind.errors import DeviceError, DeviceLaunchError, DeviceLostError, DeviceMemoryError
+from arrowmind.errors import (
+    DeviceError,
+    DeviceLaunchError,
+    DeviceLostError,
+    DeviceMemoryError,
+    DeviceUnsupportedError,
+)
 
 COUNT = 256
 EARLIER = "by an earlier call"
@@ -18,7 +24,7 @@ FAULTS = {
     1: (DeviceMemoryError, "out of memory"),
     2: (DeviceLaunchError, "launch failed"),
     3: (DeviceLostError, "lost"),
-    4: (DeviceError, "not supported"),
+    4: (DeviceUnsupportedError, "not supported"),
     5: (DeviceError, "failed"),
     -7: (DeviceError, "failed"),
     99: (DeviceError, "failed"),

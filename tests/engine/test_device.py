@@ -7,12 +7,10 @@ import platform
 import pytest
 from tests.device.fake import Fake, install
 
-from arrowmind.engine.device import DEVICES, RUN_MODELS, describe_device, resolve_device
+from arrowmind.engine.device import DEVICES, describe_device, resolve_device
 from arrowmind.engine.device_probe import BACKENDS_VARIABLE, probe
 from arrowmind.errors import DeviceError, InvalidArgumentError
 from arrowmind.observe import metrics
-
-ALL = DEVICES
 
 
 @pytest.fixture
@@ -29,29 +27,31 @@ def cuda(backends):
     return fake
 
 
-def test_models_run_on_the_cpu_alone_so_far():
-    assert RUN_MODELS == ("cpu",)
+def test_the_order_of_preference():
     assert DEVICES == ("cuda", "rocm", "vulkan", "mps", "cpu")
 
 
 @pytest.mark.parametrize(("requested", "found"), [("auto", "cpu"), ("cpu", "cpu"), ("cpu:0", "cpu")])
 def test_the_cpu(backends, requested, found):
     assert resolve_device(requested) == found
-    assert resolve_device(requested, run_models=ALL) == found
 
 
-def test_auto_takes_the_first_there_is(backends, cuda):
-    install("fake", backends, "vulkan")
-    assert resolve_device("auto", run_models=ALL) == "cuda:0"
-    assert resolve_device("auto", run_models=("vulkan", "cpu")) == "vulkan:0"
-    assert resolve_device("auto") == "cpu"
+def test_auto_takes_the_first_with_memory_of_its_own(backends, cuda):
+    vulkan = Fake(backends, "vulkan")
+    assert resolve_device("auto") == "cuda:0"
     cuda.set(devices=0)
-    assert resolve_device("auto", run_models=ALL) == "vulkan:0"
+    assert resolve_device("auto") == "vulkan:0"
+    for flags in (1, 2, 3):  # shares the machine's memory, computes on the cpu
+        vulkan.set(flags=flags)
+        assert resolve_device("auto") == "cpu"
+        assert resolve_device("vulkan") == "vulkan:0"
+    Fake(backends, "mps").set(flags=1)
+    assert resolve_device("auto") == "mps:0"
 
 
 def test_an_index(cuda):
-    assert resolve_device("cuda", run_models=ALL) == "cuda:0"
-    assert resolve_device("cuda:1", run_models=ALL) == "cuda:1"
+    assert resolve_device("cuda") == "cuda:0"
+    assert resolve_device("cuda:1") == "cuda:1"
     assert describe_device("cuda:1")["name"] == "fake 1"
     assert describe_device("cuda:2") == {}
 
@@ -68,7 +68,7 @@ def test_an_index(cuda):
 )
 def test_what_cannot_be_had(cuda, requested, reason):
     with pytest.raises(DeviceError, match=rf"device '{requested}' cannot be had: .*{reason}"):
-        resolve_device(requested, run_models=ALL)
+        resolve_device(requested)
 
 
 @pytest.mark.parametrize(
@@ -83,19 +83,14 @@ def test_what_cannot_be_had(cuda, requested, reason):
 def test_the_reason_is_that_of_the_driver(cuda, answer, reason):
     cuda.set(probe=answer)
     with pytest.raises(DeviceError, match=rf"{reason} \(fake: told to have none, call 0; \w+"):
-        resolve_device("cuda", run_models=ALL)
-
-
-def test_a_device_that_models_do_not_run_on_is_not_taken_silently(cuda):
-    with pytest.raises(DeviceError, match=r"models do not run on it yet \(cuda:1 is fake 1\)"):
-        resolve_device("cuda:1")
+        resolve_device("cuda")
 
 
 @pytest.mark.parametrize("requested", ["cuda", "cuda:7", "vulkan", "cpu:1"])
 def test_a_fallback_is_logged_and_counted(cuda, caplog, requested):
     cuda.set(devices=0)
     before = sum(metrics.fallback_events.values().values())
-    assert resolve_device(requested, fallback=True, run_models=ALL) == "cpu"
+    assert resolve_device(requested, fallback=True) == "cpu"
     assert sum(metrics.fallback_events.values().values()) == before + 1
     assert f"{requested}: " in caplog.text
 
@@ -123,6 +118,6 @@ def test_a_broken_back_end_is_a_reason(backends):
     assert (found.devices, found.reason, found.is_built) == ((), "its back end cannot be used", True)
     assert "it speaks version 999" in found.words
     assert "install ArrowMind again" in found.remedy
-    assert resolve_device("auto", run_models=ALL) == "cpu"
+    assert resolve_device("auto") == "cpu"
     with pytest.raises(InvalidArgumentError, match="unknown"):
         probe("gpu")

@@ -51,11 +51,15 @@ DevicePlan::DevicePlan(const Plan& plan, std::shared_ptr<DeviceWeights> weights,
   for (const std::unique_ptr<Op>& op : plan.ops()) {
     if (op->lower(lowering_)) continue;
     const std::vector<std::string> kernels = op->kernels();
-    fail(ErrorKind::kDevice, "[", device_->name(),
-         "] the model has an operator that devices have no kernel for",
-         kernels.empty() ? "" : cat(" (", kernels.front(), " on the CPU)"), "; run it with device='cpu'");
+    refuse(cat("the model has an operator that devices have no kernel for",
+               kernels.empty() ? "" : cat(" (", kernels.front(), " on the CPU)")));
   }
   prepare(*weights_);
+}
+
+void DevicePlan::refuse(const std::string& what) const {
+  throw device::DeviceFailure(device::Failure::kNotSupported,
+                              cat("[", device_->name(), "] ", what, "; run it with device='cpu'"));
 }
 
 DevicePlan::Kernel DevicePlan::find(const std::string& name) const {
@@ -107,8 +111,7 @@ void DevicePlan::run(const Batch& batch, const RunOptions& options, float* outpu
          plan_.source() >= 0 ? "rows, not token ids" : "token ids");
   }
   if (options.cache != nullptr || options.memory != nullptr) {
-    fail(ErrorKind::kDevice, "[", device_->name(),
-         "] forwards over a cache do not run there; use device='cpu'");
+    refuse("forwards over a cache do not run there");
   }
   std::unique_ptr<Context> context = borrow();
   for (const Range& range : split(batch, std::clamp<int64_t>(options.micro_tokens, 1, kMostRows))) {

@@ -17,8 +17,8 @@ namespace arrowmind::runtime {
 // floats, to the bit on devices that keep to the order of its sums. Safe from several threads.
 class DevicePlan {
  public:
-  // The plan stays as it is for as long as this lives. Throws Error(kDevice) naming the operators that the
-  // device has no kernels for, and DeviceFailure where it has no room for the weights.
+  // The plan stays as it is for as long as this lives. Throws DeviceFailure: kNotSupported where the device
+  // has no kernel for an operator, kOutOfMemory where it has no room for the weights.
   DevicePlan(const Plan& plan, std::shared_ptr<DeviceWeights> weights,
              std::shared_ptr<device::CachingAllocator> memory);
 
@@ -53,6 +53,7 @@ class DevicePlan {
   };
   struct Forward;
 
+  [[noreturn]] void refuse(const std::string& what) const;
   void prepare(DeviceWeights& weights);
   Kernel find(const std::string& name) const;
   Layout lay_out(int64_t rows, int64_t sequences) const;

@@ -1,6 +1,6 @@
 #include "runtime/on_device/lowering.h"
 
-#include "base/error.h"
+#include "device/failure.h"
 
 namespace arrowmind::runtime {
 
@@ -19,8 +19,9 @@ void Lowering::fill(int buffer, Step::Fill fill) {
 
 uint32_t Lowering::word(int64_t value) {
   if (value < 0 || value > UINT32_MAX) {
-    fail(ErrorKind::kDevice, "an operator of ", value,
-         " elements is too large for a device; run this model with device='cpu'");
+    throw device::DeviceFailure(device::Failure::kNotSupported,
+                                cat("an operator of ", value,
+                                    " elements is too large for a device; run this model with device='cpu'"));
   }
   return static_cast<uint32_t>(value);
 }

@@ -93,7 +93,7 @@ class Lowering {
   }
   void fill(int buffer, Step::Fill fill);
 
-  // A number of a block of parameters. Throws Error(kDevice) where it has more than 32 bits.
+  // A number of a block of parameters. Throws DeviceFailure where it has more than 32 bits.
   static uint32_t word(int64_t value);
 
  private:

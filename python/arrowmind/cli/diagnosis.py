@@ -160,17 +160,16 @@ def _device(session: Session) -> Iterator[Finding]:
 
 def _devices(_session: Session) -> Iterator[Finding]:
     _native()
-    from arrowmind.engine.device import DEVICES, RUN_MODELS  # noqa: PLC0415  needs the native core
-    from arrowmind.engine.device_probe import probe  # noqa: PLC0415  needs the native core
+    from arrowmind.engine.device_probe import DEVICES, probe  # noqa: PLC0415  needs the native core
 
     for kind in DEVICES:
         found = probe(kind)
         for index, device in enumerate(found.devices):
             driver = f", driver {device.driver}" if device.driver else ""
             text = f"{device.name}, {bytes_text(device.total_bytes)}{driver}"
-            runs = kind in RUN_MODELS
-            remedy = "" if runs else "models do not run on it yet; the cpu runs them"
-            yield Finding("devices", f"{kind}:{index}", OK if runs else NOTE, text, remedy)
+            if device.is_software:
+                text += "; computes on the cpu, taken only when it is named"
+            yield Finding("devices", f"{kind}:{index}", OK, text)
         if not found.devices:
             yield _absent(found)
 

@@ -22,7 +22,9 @@ KEY_VARIABLE = "ARROWMIND_KEY"
 """The key of encrypted models: a secret, no setting. It is never read here, shown or recorded."""
 API_KEY_VARIABLE = "ARROWMIND_API_KEY"
 """Keys that clients of the server show: secrets likewise."""
-_SECRETS = (KEY_VARIABLE, API_KEY_VARIABLE)
+BACKENDS_VARIABLE = "ARROWMIND_DEVICE_BACKENDS"
+"""Folder of back ends of devices: they are programs, and no file of settings may name programs to load."""
+_NO_SETTINGS = (KEY_VARIABLE, API_KEY_VARIABLE, BACKENDS_VARIABLE)
 
 _MAX_BYTES = 64 * 1024
 _MAX_DEPTH = 8
@@ -46,8 +48,8 @@ class RawValue:
 
 
 def read_environment(env: Mapping[str, str]) -> list[RawValue]:
-    """Every variable ARROWMIND_... but the secrets, by its name; an empty one counts as unset."""
-    names = sorted(name for name in env if name.startswith(PREFIX) and name not in _SECRETS and env[name])
+    """Every variable ARROWMIND_... that is a setting, by its name; an empty one counts as unset."""
+    names = sorted(name for name in env if name.startswith(PREFIX) and name not in _NO_SETTINGS and env[name])
     return [RawValue(name, env[name], Origin("environment", name)) for name in names]
 
 

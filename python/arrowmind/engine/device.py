@@ -11,33 +11,28 @@ from arrowmind.engine.device_probe import DEVICES, probe
 from arrowmind.errors import DeviceError
 from arrowmind.observe import record_fallback
 
-__all__ = ["DEVICES", "RUN_MODELS", "describe_device", "resolve_device"]
-
-RUN_MODELS = ("cpu",)
-"""Kinds of devices that have every kernel of a model."""
+__all__ = ["DEVICES", "describe_device", "resolve_device"]
 
 
-def resolve_device(
-    requested: str, *, fallback: bool = False, run_models: tuple[str, ...] = RUN_MODELS
-) -> str:
+def resolve_device(requested: str, *, fallback: bool = False) -> str:
     """The device to run on, `cpu` or a kind with an index such as `cuda:0`.
 
     Args:
         requested: `auto`, `cuda`, `rocm`, `vulkan`, `mps`, `cpu`, any of the last five with an index such as
-            `cuda:1`, or `arm` (the CPU of an ARM machine). `auto` takes the first device there is.
+            `cuda:1`, or `arm` (the CPU of an ARM machine). `auto` takes the first device with memory of its
+            own (an integrated one is no faster than the CPU beside it), or of Apple; else the CPU.
         fallback: Where `requested` cannot be had, use the CPU, log it and count it, instead of an error.
-        run_models: Kinds that models can run on.
 
     Raises:
         DeviceError: The device is unknown, or cannot be had and `fallback` is off.
     """
     if requested == "auto":
-        return _best(run_models)
+        return _best()
     if requested == "arm":
         reason = _why_not_arm()
         return "cpu" if reason is None else _give_up(requested, reason, fallback=fallback)
     kind, index = _parsed(requested)
-    refusal = _refusal(kind, index, run_models)
+    refusal = _refusal(kind, index)
     if refusal is not None:
         return _give_up(requested, *refusal, fallback=fallback)
     return _full_name(kind, index)
@@ -50,10 +45,12 @@ def describe_device(device: str) -> dict[str, Any]:
     return asdict(devices[index]) if index < len(devices) else {}
 
 
-def _best(run_models: tuple[str, ...]) -> str:
-    # Back ends of other kinds are not even loaded: that takes time, and memory of the device.
-    found = (kind for kind in DEVICES if kind in run_models and (kind == "cpu" or probe(kind).devices))
-    return _full_name(next(found), 0)
+def _best() -> str:
+    for kind in DEVICES[: DEVICES.index("cpu")]:
+        for index, device in enumerate(probe(kind).devices):
+            if not device.is_software and (kind == "mps" or not device.shares_host_memory):
+                return _full_name(kind, index)
+    return "cpu"
 
 
 def _parsed(requested: str) -> tuple[str, int]:
@@ -70,7 +67,7 @@ def _full_name(kind: str, index: int) -> str:
     return kind if kind == "cpu" else f"{kind}:{index}"
 
 
-def _refusal(kind: str, index: int, run_models: tuple[str, ...]) -> tuple[str, str] | None:
+def _refusal(kind: str, index: int) -> tuple[str, str] | None:
     """Why a model cannot run there and what the driver said; None where it can."""
     if kind == "cpu" and index == 0:
         return None
@@ -80,8 +77,6 @@ def _refusal(kind: str, index: int, run_models: tuple[str, ...]) -> tuple[str, s
     if index >= len(found.devices):
         last = len(found.devices) - 1
         return f"there is no device {index} of this kind", f"the last one is {kind}:{last}"
-    if kind not in run_models:
-        return "models do not run on it yet", f"{kind}:{index} is {found.devices[index].name}"
     return None
 
 

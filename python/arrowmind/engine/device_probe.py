@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from arrowmind import _native
+from arrowmind.config.sources import BACKENDS_VARIABLE
 
-__all__ = ["BACKENDS_VARIABLE", "DEVICES", "FoundDevice", "Probe", "probe"]
+__all__ = ["BACKENDS_VARIABLE", "DEVICES", "FoundDevice", "Probe", "open_device", "probe"]
 
 DEVICES: tuple[str, ...] = _native.DEVICE_KINDS
 """Kinds of devices, in the order in which `auto` prefers them."""
-
-BACKENDS_VARIABLE = "ARROWMIND_DEVICE_BACKENDS"
-"""Folder of back ends; by default that of the native core. No key of a file: none may name code to load."""
 
 # Why a kind cannot be used, and what to do about it.
 _REASONS = {
@@ -43,6 +41,7 @@ class FoundDevice:
         architecture: Such as `sm_90`, empty where it has none.
         total_bytes: Its memory.
         shares_host_memory: Whether its memory is that of the machine.
+        is_software: Whether its driver computes on the CPU.
     """
 
     name: str
@@ -50,6 +49,7 @@ class FoundDevice:
     architecture: str
     total_bytes: int
     shares_host_memory: bool
+    is_software: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,16 @@ def probe(kind: str) -> Probe:
     return Probe(kind, (), reason, found["words"], remedy, is_built=availability != "not-built")
 
 
+def open_device(name: str) -> _native.Device:
+    """The device of a name that `resolve_device` gave, such as `cuda:0`.
+
+    Raises:
+        DeviceError: It cannot be opened.
+    """
+    kind, _, index = name.partition(":")
+    return _registry(os.environ.get(BACKENDS_VARIABLE, "")).open(kind, int(index or 0))
+
+
 _registries: dict[str, _native.DeviceRegistry] = {}
 
 
@@ -96,5 +106,10 @@ def _registry(folder: str) -> _native.DeviceRegistry:
 
 def _device(row: dict[str, Any]) -> FoundDevice:
     return FoundDevice(
-        row["name"], row["driver"], row["architecture"], row["total_bytes"], row["shares_host_memory"]
+        row["name"],
+        row["driver"],
+        row["architecture"],
+        row["total_bytes"],
+        row["shares_host_memory"],
+        row["is_software"],
     )

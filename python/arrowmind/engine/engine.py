@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from arrowmind.engine.drafting import DraftModel
     from arrowmind.engine.generation import TextGenerator
     from arrowmind.engine.language import LanguageModel
+    from arrowmind.engine.on_device import DeviceHost, PlacedPlan
     from arrowmind.engine.overseeing import Overseer
     from arrowmind.engine.reader_options import ReaderOptions
     from arrowmind.engine.reading import TextReader
@@ -122,7 +123,8 @@ class ArrowEngine(GeneratesText, Perceives):
             admit(self._folder.weights, config)
         self._threads = _native.ThreadPool(_thread_count(config) if threads is None else threads)
         self._tokenizer = TextTokenizer(self._folder.tokenizer_path, self._folder.max_tokens)
-        self._plan: _native.Plan | None = None
+        self._plan: _native.Plan | PlacedPlan | None = None
+        self._host: DeviceHost | None = None
         self._language: LanguageModel | None = None
         self._senses: Senses | None = None
         self._overseer: Overseer | None = None
@@ -138,6 +140,11 @@ class ArrowEngine(GeneratesText, Perceives):
 
     def _compile(self, ram: str | int, progress: Progress) -> None:
         folder = self._folder
+        if self.device != "cpu":
+            from arrowmind.engine.on_device import host_of  # noqa: PLC0415  the CPU starts faster without
+
+            self._host = host_of(self.device, folder, self._config.device)
+            self.device = "cpu" if self._host is None else self.device
         if folder.is_decoder:
             from arrowmind.engine.opening import open_language  # noqa: PLC0415  an encoder starts faster without
             from arrowmind.engine.overseeing import Overseer  # noqa: PLC0415  an encoder starts faster without
@@ -156,9 +163,8 @@ class ArrowEngine(GeneratesText, Perceives):
             self._senses = Senses(folder.senses, folder.weights, self._threads, options)
         else:
             folder.weights.touch(self._threads, progress)
-            self._plan = compile_plan(
-                folder.model, folder.weights, folder.max_tokens, quantise=self._optimize
-            )
+            plan = compile_plan(folder.model, folder.weights, folder.max_tokens, quantise=self._optimize)
+            self._plan = plan if self._host is None else self._host.place(plan)
 
     @property
     def comparison(self) -> Comparison | None:
@@ -228,14 +234,14 @@ class ArrowEngine(GeneratesText, Perceives):
         return Transcriber(self.perception, self._tokenizer, settings)
 
     @property
-    def _compiled(self) -> LanguageModel | Senses | _native.Plan:
+    def _compiled(self) -> LanguageModel | Senses | _native.Plan | PlacedPlan:
         return self._language or self._senses or self._encoder
 
     def _kernels(self) -> list[str]:
         return self._compiled.kernels()
 
     @property
-    def _encoder(self) -> _native.Plan:
+    def _encoder(self) -> _native.Plan | PlacedPlan:
         """The plan of an encoder; asking a language model for it is an error that says so."""
         if self._plan is None:
             _ = self._folder.model
@@ -403,6 +409,7 @@ class ArrowEngine(GeneratesText, Perceives):
             **self._folder.describe(),
             "device": self.device,
             "device_details": describe_device(self.device),
+            **({} if self._host is None else {"device_state": self._host.info()}),
             "optimize": self._optimize,
             "threads": self._threads.threads,
             "kernels": self._kernels(),

@@ -29,6 +29,8 @@ __all__ = [
     "consolidation_memories",
     "consolidation_runs",
     "consolidation_tokens",
+    "device_forwards",
+    "device_memory",
     "encode_seconds",
     "fallback_events",
     "first_token_seconds",
@@ -189,6 +191,16 @@ fallback_events = Counter(
 )
 
 
+device_forwards = Counter(
+    "arrowmind_device_forwards_total",
+    "Forwards of engines with a device: on it, or on the CPU in its place.",
+    ("device", "where"),
+)
+device_memory = Gauge(
+    "arrowmind_device_memory_bytes",
+    "Memory of a device: total, free, and weights and buffers of this process.",
+    ("device", "what"),
+)
 prompt_tokens = Counter(
     "arrowmind_prompt_tokens_total", "Tokens of prompts, those found in the cache included.", ("model",)
 )

@@ -4,6 +4,7 @@
 // to arrowmind_fake_set(); each set begins anew and sets the counters of calls to 0:
 //   devices=N     how many there are (1)
 //   probe=N       answer to the probe (ArrowmindProbe)
+//   flags=N       of the device (ArrowmindDeviceFlags)
 //   memory=N      bytes that the device has (1 GiB)
 //   rate=N        bytes per second of copies from and to the host, of each stream; 0: as fast as it goes
 //   allocation=N  the N-th allocation, from 1 on, is out of memory
@@ -102,6 +103,7 @@ int32_t describe(int32_t index, ArrowmindDeviceInfo* info, ArrowmindWords*) {
   std::snprintf(info->name, sizeof info->name, "fake %d", index);
   std::snprintf(info->driver, sizeof info->driver, "0.%d", index);
   std::snprintf(info->architecture, sizeof info->architecture, "none");
+  info->flags = static_cast<uint32_t>(setting("flags", 0));
   info->total_bytes = setting("memory", int64_t{1} << 30);
   info->alignment_bytes = 256;
   return ARROWMIND_OK;

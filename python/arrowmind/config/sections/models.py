@@ -47,8 +47,14 @@ class DeviceSettings:
     )
     fallback: str = setting(
         "cpu",
-        "When the named device is not there: go on on the cpu (logged), or give an error.",
+        "When the device is not there, or fails: go on on the cpu (logged), or give an error.",
         choices=("cpu", "error"),
+    )
+    most_used: float = setting(
+        0.98,
+        "Share of a device's memory, whoever has it, above which the cpu serves instead.",
+        low=0.1,
+        high=1.0,
     )
     threads: int = setting(0, "Threads of the native core; 0 means all processors.", low=0, high=1024)
     max_isa: str = setting(

@@ -1,0 +1,256 @@
+"""Plans on a device, and on the CPU whenever the device fails: no request is lost (E7)."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from arrowmind import _native
+from arrowmind.engine.device_probe import open_device
+from arrowmind.errors import (
+    DeviceError,
+    DeviceLaunchError,
+    DeviceLostError,
+    DeviceMemoryError,
+    DeviceUnsupportedError,
+)
+from arrowmind.observe import get_logger, metrics, record_fallback
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from arrowmind.config import DeviceSettings
+    from arrowmind.engine.folder import ModelFolder
+
+__all__ = ["DeviceHost", "PlacedPlan", "host_of"]
+
+_log = get_logger("arrowmind.engine")
+_Result = TypeVar("_Result")
+
+# After a failure the CPU serves for so long, twice as long after each further one.
+_FIRST_REST_SECONDS, _LONGEST_REST_SECONDS = 1.0, 60.0
+# How often the device is asked how full it is.
+_ASK_SECONDS = 0.25
+# Rows of a forward: enough to fill a device, and its buffers stay small.
+_MICRO_TOKENS = 4096
+
+_REASONS: tuple[tuple[type[DeviceError], str], ...] = (
+    (DeviceMemoryError, "out of memory"),
+    (DeviceLaunchError, "a kernel did not run"),
+    (DeviceLostError, "the device was lost"),
+    (DeviceUnsupportedError, "it has no kernel for the model"),
+    (DeviceError, "the device failed"),
+)
+
+
+def host_of(device: str, folder: ModelFolder, settings: DeviceSettings) -> DeviceHost | None:
+    """What runs the plans of a model on `device`; None where devices have no kernels for it, which is told.
+
+    Raises:
+        DeviceError: They have none, and `settings` ask for an error then.
+    """
+    if not (folder.is_decoder or folder.has_senses):
+        return DeviceHost(device, falls_back=settings.fallback == "cpu", most_used=settings.most_used)
+    reason = "language models and senses do not run on devices yet"
+    if settings.fallback != "cpu":
+        raise DeviceUnsupportedError(f"device {device!r} cannot be had: {reason}; use device='cpu'")
+    record_fallback("device", reason, device=device, used="cpu")
+    return None
+
+
+class _Opened:
+    """An open device, what of the model is on it, and its memory for forwards."""
+
+    def __init__(self, name: str) -> None:
+        self.device = open_device(name)
+        self.weights = _native.DeviceWeights(self.device)
+        self.memory = _native.CachingAllocator(self.device)
+        self.plans: dict[int, _native.DevicePlan] = {}
+
+    def plan(self, plan: _native.Plan) -> _native.DevicePlan:
+        """The plan there; made when it is first asked for."""
+        made = self.plans.get(id(plan))  # plans outlive their host's sessions: PlacedPlan holds them
+        if made is None:
+            made = self.plans[id(plan)] = _native.DevicePlan(plan, self.weights, self.memory)
+        return made
+
+
+class DeviceHost:
+    """The device of an engine: opened when it is first needed, left alone for a while after it failed.
+
+    A device that was lost is opened anew, with all weights. Safe from several threads.
+    """
+
+    def __init__(self, name: str, *, falls_back: bool = True, most_used: float = 1.0) -> None:
+        """Opens nothing yet.
+
+        Args:
+            name: Of a device, such as `cuda:0`.
+            falls_back: False raises what the device answers instead of going on on the CPU.
+            most_used: Share of the device's memory, whoever has it, above which the CPU serves.
+        """
+        self.name = name
+        self._falls_back = falls_back
+        self._most_used = most_used
+        self._lock = threading.Lock()
+        self._opened: _Opened | None = None
+        self._rests_until = 0.0
+        self._rest = _FIRST_REST_SECONDS
+        self._asked_at = -_ASK_SECONDS
+        self._is_full = False
+        self._unsupported: set[int] = set()  # plans that never run there
+
+    def run(
+        self,
+        plan: _native.Plan,
+        there: Callable[[_native.DevicePlan], _Result],
+        here: Callable[[], _Result],
+    ) -> _Result:
+        """What `there` gives; where the device cannot, it is logged and counted, and `here` serves.
+
+        Raises:
+            DeviceError: The device failed, and this host does not fall back.
+        """
+        opened: _Opened | None = None
+        try:
+            opened = None if id(plan) in self._unsupported else self._ready()
+            if opened is not None:
+                result = there(opened.plan(plan))
+                self._rest = _FIRST_REST_SECONDS
+                metrics.device_forwards.add(device=self.name, where="device")
+                return result
+        except DeviceError as error:
+            self._failed(opened, plan, error)
+            if not self._falls_back:
+                raise
+        metrics.device_forwards.add(device=self.name, where="cpu")
+        return here()
+
+    def place(self, plan: _native.Plan) -> PlacedPlan:
+        """The plan on this device."""
+        return PlacedPlan(plan, self)
+
+    def prepare(self, plan: _native.Plan) -> None:
+        """Brings a plan's weights there now.
+
+        Raises:
+            DeviceError: It cannot run there, and this host does not fall back.
+        """
+        self.run(plan, lambda _: None, lambda: None)
+
+    def kernels(self, plan: _native.Plan) -> list[str]:
+        """Kernels that the plan runs by: the device's, or where it does not serve the CPU's."""
+        opened = self._opened
+        if opened is None or id(plan) not in opened.plans:
+            return plan.kernels()
+        return opened.plans[id(plan)].kernels()
+
+    def info(self) -> dict[str, Any]:
+        """State and memory of the device.
+
+        Returns:
+            `serves` (whether it is used now), and where it is open `free_bytes` and `total_bytes` of all who
+            use it, `weight_bytes` and `buffer_bytes` of this engine.
+        """
+        opened = self._opened
+        told: dict[str, Any] = {"serves": opened is not None and not self._is_resting()}
+        if opened is None:
+            return told
+        try:
+            free, total = opened.device.memory()
+        except DeviceError as error:
+            return {**told, "serves": False, "error": str(error)}
+        buffers = opened.memory.counters()["reserved_bytes"]
+        return {
+            **told,
+            "free_bytes": free,
+            "total_bytes": total,
+            "weight_bytes": opened.weights.bytes,
+            "buffer_bytes": buffers,
+        }
+
+    def _is_resting(self) -> bool:
+        return time.monotonic() < self._rests_until
+
+    def _ready(self) -> _Opened | None:
+        """The open device; None while the CPU serves."""
+        with self._lock:
+            if self._is_resting():
+                return None
+            if self._opened is None or self._opened.device.is_lost:
+                self._opened = None  # its memory first
+                self._opened = _Opened(self.name)
+                _log.info("device opened", device=self.name, **self._opened.device.info())
+            return None if self._has_no_room(self._opened) else self._opened
+
+    def _has_no_room(self, opened: _Opened) -> bool:
+        now = time.monotonic()
+        if self._most_used >= 1.0 or now - self._asked_at < _ASK_SECONDS:
+            return self._is_full
+        self._asked_at = now
+        was_full = self._is_full
+        self._is_full = _used(opened) > self._most_used
+        if self._is_full:
+            opened.memory.trim()  # what is kept for later may be all there is to it
+            self._is_full = _used(opened) > self._most_used
+        if self._is_full and not was_full:
+            record_fallback("device", "its memory is nearly full", device=self.name, used="cpu")
+        return self._is_full
+
+    def _failed(self, opened: _Opened | None, plan: _native.Plan, error: DeviceError) -> None:
+        reason = next(reason for kind, reason in _REASONS if isinstance(error, kind))
+        with self._lock:
+            if isinstance(error, DeviceUnsupportedError):
+                self._unsupported.add(id(plan))
+            else:
+                self._rests_until = time.monotonic() + self._rest
+                self._rest = min(2 * self._rest, _LONGEST_REST_SECONDS)
+            # Threads that still run there hold it; the last one gives it back.
+            if self._opened is opened and (opened is None or opened.device.is_lost):
+                self._opened = None
+        if self._falls_back:
+            record_fallback("device", reason, device=self.name, used="cpu", words=str(error))
+        if opened is not None and isinstance(error, DeviceMemoryError):
+            opened.memory.trim()
+
+
+class PlacedPlan:
+    """A plan on a device, used as the plan itself is."""
+
+    def __init__(self, plan: _native.Plan, host: DeviceHost) -> None:
+        self.plan = plan
+        self._host = host
+        host.prepare(plan)
+
+    def run(
+        self,
+        token_ids: NDArray[np.int32],
+        offsets: NDArray[np.int32],
+        threads: _native.ThreadPool,
+        normalise: bool,  # noqa: FBT001  as of the plan
+        micro_tokens: int = 128,
+    ) -> NDArray[np.float32]:
+        """As `_native.Plan.run`; `threads` and `micro_tokens` are for when it runs on the CPU."""
+        return self._host.run(
+            self.plan,
+            lambda there: there.run(token_ids, offsets, normalise, _MICRO_TOKENS),
+            lambda: self.plan.run(token_ids, offsets, threads, normalise, micro_tokens),
+        )
+
+    def kernels(self) -> list[str]:
+        """By name."""
+        return self._host.kernels(self.plan)
+
+    @property
+    def scratch_bytes_per_token(self) -> int:
+        """Of a forward."""
+        return self.plan.scratch_bytes_per_token
+
+
+def _used(opened: _Opened) -> float:
+    free, total = opened.device.memory()
+    return 1.0 - free / total if total > 0 else 0.0

@@ -1,0 +1,179 @@
+"""Models on a device: the CPU's results, and the CPU itself whenever the device fails."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+from tests.device.fake import Fake
+from tests.engine.writers import write_bytes_model
+from tests.reference import folder
+
+from arrowmind import ArrowEngine
+from arrowmind.config import Config, DeviceSettings
+from arrowmind.engine import on_device
+from arrowmind.engine.device_probe import BACKENDS_VARIABLE
+from arrowmind.errors import DeviceError, DeviceLostError, DeviceMemoryError
+from arrowmind.observe import metrics
+from arrowmind.weights import convert_model
+
+TEXTS = ["the cat sat on the mat.", "", "a dog", "the dog ran far away, and back!", "cat " * 60]
+STRICT = Config(device=DeviceSettings(fallback="error"))
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    path = tmp_path_factory.mktemp("models")
+    convert_model(folder.write(path / "original", folder.weights()), path / "tiny")
+    return path / "tiny"
+
+
+@pytest.fixture(scope="module")
+def expected(model):
+    return ArrowEngine(model, device="cpu", threads=2).encode(TEXTS)
+
+
+@pytest.fixture
+def fake(tmp_path, monkeypatch):
+    """A device in place of cuda; it is tried again at once after a failure."""
+    monkeypatch.setenv(BACKENDS_VARIABLE, str(tmp_path))
+    monkeypatch.setattr(on_device, "_FIRST_REST_SECONDS", 0.0)
+    return Fake(tmp_path)
+
+
+def forwards(where):
+    return sum(count for labels, count in metrics.device_forwards.values().items() if labels[1] == where)
+
+
+def fallbacks(reason):
+    return metrics.fallback_events.values().get(("device", reason), 0)
+
+
+def test_the_same_bits_as_on_the_cpu(fake, model, expected):
+    engine = ArrowEngine(model, device="cuda", threads=2)
+    before = forwards("device")
+    np.testing.assert_array_equal(engine.encode(TEXTS), expected)
+    assert forwards("device") == before + 1
+    info = engine.info()
+    assert info["device"] == "cuda:0"
+    assert "attention" in info["kernels"]
+    state = info["device_state"]
+    assert state["serves"]
+    assert 0 < state["weight_bytes"] < state["total_bytes"] - state["free_bytes"]
+
+
+def test_weights_are_on_the_device_once(fake, model):
+    engine = ArrowEngine(model, device="cuda", threads=2)
+    allocations = fake.live()["allocations"]
+    engine.encode(TEXTS)
+    engine.encode(TEXTS[:1])
+    assert fake.live()["allocations"] <= allocations + 2  # memory of forwards, by size
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"allocation": 1}, "out of memory"),
+        ({"launch": 3}, "a kernel did not run"),
+        ({"at": 5, "status": 5}, "the device failed"),
+        ({"lost": 4}, "the device was lost"),
+    ],
+)
+def test_a_failure_is_served_by_the_cpu_and_told(fake, model, expected, settings, reason):
+    engine = ArrowEngine(model, device="cuda", threads=2)
+    before, on_cpu = fallbacks(reason), forwards("cpu")
+    fake.set(**settings)
+    np.testing.assert_array_equal(engine.encode(TEXTS), expected)
+    assert (fallbacks(reason), forwards("cpu")) == (before + 1, on_cpu + 1)
+
+
+@pytest.mark.parametrize("call", range(1, 60, 4))
+def test_a_device_that_is_lost_at_any_call_is_opened_anew(fake, model, expected, call):
+    engine = ArrowEngine(model, device="cuda", threads=2)
+    fake.set(lost=call)
+    np.testing.assert_array_equal(engine.encode(TEXTS), expected)
+    fake.set()
+    before = forwards("device")
+    np.testing.assert_array_equal(engine.encode(TEXTS), expected)
+    assert forwards("device") == before + 1
+
+
+def test_after_a_failure_the_device_rests(fake, model, expected, monkeypatch):
+    monkeypatch.setattr(on_device, "_FIRST_REST_SECONDS", 3600.0)
+    engine = ArrowEngine(model, device="cuda", threads=2)
+    fake.set(launch=1)
+    engine.encode(TEXTS)
+    fake.set()
+    np.testing.assert_array_equal(engine.encode(TEXTS), expected)
+    assert fake.report()["calls"] == 0
+    assert not engine.info()["device_state"]["serves"]
+
+
+def test_a_device_without_room_for_the_model(fake, model, expected):
+    before = fallbacks("out of memory")
+    fake.set(memory=64 << 10)
+    engine = ArrowEngine(model, device="cuda", threads=2)
+    np.testing.assert_array_equal(engine.encode(TEXTS), expected)
+    assert fallbacks("out of memory") > before
+    fake.set()  # whoever had the memory is gone
+    on_there = forwards("device")
+    np.testing.assert_array_equal(engine.encode(TEXTS), expected)
+    assert forwards("device") == on_there + 1
+
+
+def test_a_device_that_others_fill(fake, model, expected, monkeypatch):
+    monkeypatch.setattr(on_device, "_ASK_SECONDS", 0.0)
+    engine = ArrowEngine(model, device="cuda", threads=2)
+    before = fallbacks("its memory is nearly full")
+    fake.set(memory=fake.live()["bytes"] + 1000)
+    np.testing.assert_array_equal(engine.encode(TEXTS), expected)
+    np.testing.assert_array_equal(engine.encode(TEXTS), expected)
+    assert fallbacks("its memory is nearly full") == before + 1
+    fake.set()
+    there = forwards("device")
+    np.testing.assert_array_equal(engine.encode(TEXTS), expected)
+    assert forwards("device") == there + 1
+
+
+def test_errors_where_they_are_asked_for(fake, model, expected):
+    fake.set(memory=64 << 10)
+    with pytest.raises(DeviceMemoryError, match=r"\[cuda:0\] allocate .* out of memory"):
+        ArrowEngine(model, device="cuda", config=STRICT)
+    fake.set()
+    engine = ArrowEngine(model, device="cuda", config=STRICT)
+    fake.set(lost=1)
+    with pytest.raises(DeviceLostError, match="fell off the bus"):
+        engine.encode(TEXTS)
+    fake.set()
+    np.testing.assert_array_equal(engine.encode(TEXTS), expected)
+
+
+def test_no_request_is_lost_while_a_device_comes_and_goes(fake, model, expected):
+    engine = ArrowEngine(model, device="cuda", threads=2)
+    wrong = []
+
+    def ask(seed):
+        order = np.random.default_rng(seed).permutation(len(TEXTS))
+        for _ in range(5):
+            found = engine.encode([TEXTS[i] for i in order])
+            if not np.array_equal(found, expected[order]):
+                wrong.append(seed)
+
+    threads = [threading.Thread(target=ask, args=(seed,)) for seed in range(16)]
+    for thread in threads:
+        thread.start()
+    for fault in ({"lost": 30}, {}, {"launch": 5}, {"allocation": 1}, {"lost": 7}, {}):
+        fake.set(**fault)
+        threading.Event().wait(0.02)
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_a_model_that_devices_have_no_kernels_for(fake, tmp_path, model):
+    decoder = write_bytes_model(tmp_path / "decoder")
+    engine = ArrowEngine(decoder, device="cuda", threads=2)
+    assert engine.device == "cpu"
+    with pytest.raises(DeviceError, match="do not run on devices yet"):
+        ArrowEngine(decoder, device="cuda", config=STRICT)
