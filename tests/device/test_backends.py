@@ -1,4 +1,4 @@
-"""What every back end does, proven on the cpu device and on the fake one."""
+"""What every back end does, proven on the cpu device, on the fake one and on those that this machine has."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ import pytest
 from arrowmind import _native
 from arrowmind.errors import DeviceError, DeviceMemoryError, InvalidArgumentError
 from tests.device.fake import install
+from tests.device.machine import open_or_skip
 
 KIB = 1024
 
 
-@pytest.fixture(params=["cpu", "cuda"])
+@pytest.fixture(params=["cpu", "fake", "vulkan"])
 def device(request, tmp_path):
-    if request.param == "cpu":
-        return _native.DeviceRegistry(str(tmp_path)).open("cpu")
-    install("fake", tmp_path)
-    return _native.DeviceRegistry(str(tmp_path)).open("cuda")
+    if request.param == "fake":
+        install("fake", tmp_path)
+        return _native.DeviceRegistry(str(tmp_path)).open("cuda")
+    return open_or_skip(request.param)
 
 
 def read(stream, buffer, size, offset=0):
@@ -158,8 +159,12 @@ def test_what_belongs_to_another_device_is_refused(device, registry):
 
 def test_host_memory(device):
     assert device.pinned(KIB).bytes == KIB
-    registered = device.register_host(np.zeros(KIB, np.uint8))
-    del registered
+    if device.name.startswith("vulkan"):
+        with pytest.raises(DeviceError, match="not supported"):
+            device.register_host(np.zeros(KIB, np.uint8))
+    else:
+        registered = device.register_host(np.zeros(KIB, np.uint8))
+        del registered
     with pytest.raises(InvalidArgumentError, match="at least 1"):
         device.register_host(np.zeros(0, np.uint8))
 
