@@ -68,7 +68,7 @@ const char* type_name(VkPhysicalDeviceType type) {
     case VK_PHYSICAL_DEVICE_TYPE_VIRTUAL_GPU:
       return "virtual";
     case VK_PHYSICAL_DEVICE_TYPE_CPU:
-      return "software";  // computes on the CPU
+      return "software";
     default:
       return "other";
   }
@@ -77,7 +77,9 @@ const char* type_name(VkPhysicalDeviceType type) {
 int32_t describe(int32_t index, ArrowmindDeviceInfo* info, ArrowmindWords* words) {
   return answer(words, [&] {
     const PhysicalDevice& device = physical(index);
-    info->flags = device.shares_host_memory ? ARROWMIND_SHARES_HOST_MEMORY : 0;
+    const bool is_software = device.properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU;
+    if (device.shares_host_memory) info->flags |= ARROWMIND_SHARES_HOST_MEMORY;
+    if (is_software) info->flags |= ARROWMIND_IS_SOFTWARE;
     std::snprintf(info->name, sizeof info->name, "%.127s", device.properties.deviceName);
     std::snprintf(info->driver, sizeof info->driver, "%s", device.driver.c_str());
     std::snprintf(info->architecture, sizeof info->architecture, "%s",
