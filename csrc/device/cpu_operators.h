@@ -10,5 +10,6 @@ namespace arrowmind::device {
 // give the same bits.
 std::span<const CpuKernelRow> cpu_operators();
 std::span<const CpuKernelRow> cpu_linears();
+std::span<const CpuKernelRow> cpu_decoders();
 
 }  // namespace arrowmind::device

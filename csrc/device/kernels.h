@@ -183,4 +183,74 @@ struct RopeParameters {
   uint32_t flags;  // kInterleaved
 };
 
+// --- language models: keys and values in pages, routed feed-forwards
+
+// Pages lie as kernels/cached_attention/cached_attention.h says, those of a group of layers in one buffer.
+// `table` i32 [sequences][table_stride]: where each page of a sequence begins in it, in words of 4 bytes
+// (unsigned). `place_of` i32 [rows]: the place of a row in the pages of its sequence, which is not its
+// position where pages were taken out. Of a page, head h of keys has `head_bytes` bytes from
+// `first_byte` + h * head_bytes on; `values`, `key_scales` and `value_scales` count from there, keys begin
+// it.
+enum PageFormat : uint32_t { kPageF32 = 0, kPageF16 = 1, kPageI8 = 2 };  // cached_attention::Format
+
+// cache_write: keys and values of new rows to their places                   work: {1, rows, key_heads}
+// places: qkv f32 [rows][in_stride] (query | key | value), table, sequence_of i32 [rows], place_of,
+//   signs f32 [head_dim] (int8), pages
+// Tokens beside each other share words of keys, and of scales: they are not to undo each other's writes.
+struct CacheWriteParameters {
+  uint32_t rows, sequences;
+  uint32_t heads, key_heads, head_dim, in_stride;
+  uint32_t page_tokens, table_stride, format;
+  uint32_t first_byte, head_bytes, values, key_scales, value_scales;
+};
+
+// cached_attention: each row sees tokens [max(0, place + 1 - window), place] of its sequence
+//                                                                            work: {1, rows, heads}
+// places: qkv, table, sequence_of, place_of, signs, pages, out f32 [rows][out_stride]
+// What is behind a row's own token in its page may hold anything finite.
+struct CachedAttentionParameters {
+  uint32_t rows, sequences;
+  uint32_t heads, key_heads, head_dim, in_stride;
+  uint32_t page_tokens, table_stride, format;
+  uint32_t first_byte, head_bytes, values, key_scales, value_scales;
+  uint32_t out_stride, window;  // window 0: no bound
+  float scale, cap;             // cap 0: none
+};
+
+// route: kernels/route/route.h                                               work: {1, rows}
+// places: x f32 [rows][x_stride], bias f32 [experts], out f32 [rows][out_stride]: `top` numbers of experts,
+//   then their weights
+struct RouteParameters {
+  uint32_t rows, sequences;
+  uint32_t x_stride, out_stride, experts, top;
+  uint32_t is_sigmoid;  // scores; else softmax
+  uint32_t groups, kept;
+  uint32_t sums_two;  // a group is the sum of its two largest; else its largest
+  float factor;
+  uint32_t flags;  // kHasBias, kNormalise
+};
+
+// scale_rows: out[t] *= in[t][1]                                             work: {width, rows}
+// places: in, out; ColumnsParameters
+
+// move_rows: row to[i] of out = row from[i] of in, words of 4 bytes          work: {width, rows}
+// places: in, from i32 [rows], to i32 [rows], out. Without a list its row is i. Rows of `to` are distinct.
+constexpr uint32_t kHasFrom = 1u << 13, kHasTo = 1u << 14;
+struct MoveRowsParameters {
+  uint32_t rows, sequences;
+  uint32_t width, in_stride, out_stride;  // words
+  uint32_t flags;                         // kHasFrom, kHasTo
+};
+
+// combine: out[t] = residual[t] + sum of weight[t][r] * in[t * top + r], r ascending, products rounded, then
+//   the sum                                                                  work: {width, rows}
+// places: in f32 [rows * top][in_stride], weights f32 [rows][weights_stride] from column `top` on,
+//   residual f32 [rows][residual_stride] (may be out), out f32 [rows][out_stride]
+struct CombineParameters {
+  uint32_t rows, sequences;
+  uint32_t width, top;
+  uint32_t in_stride, weights_stride, residual_stride, out_stride;
+  uint32_t flags;  // kHasResidual
+};
+
 }  // namespace arrowmind::device
