@@ -1,15 +1,19 @@
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/array.h>
 #include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <array>
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "base/checked.h"
 #include "base/error.h"
 #include "bindings/bindings.h"
 #include "device/caching_allocator.h"
@@ -65,6 +69,24 @@ void launch(HeldStream& self, uint64_t kernel, uint32_t groups, uint32_t threads
   std::vector<Slice> slices;
   for (const nb::object& one : memory) slices.push_back(slice_of(one, 0));
   const device::Grid grid = {.groups = {groups, 1, 1}, .threads = {threads, 1, 1}, .shared_bytes = 0};
+  self.stream.launch(kernel, grid, slices,
+                     {reinterpret_cast<const std::byte*>(parameters.c_str()), parameters.size()});
+}
+
+// A kernel over items of work in three directions, groups as it wants them; places are memory and an offset.
+void launch_over(HeldStream& self, const std::string& name, const std::array<uint32_t, 3>& work,
+                 const std::vector<std::pair<nb::object, int64_t>>& places, const nb::bytes& parameters) {
+  device::Device& device = *self.stream.device();
+  const uint64_t kernel = device.kernel(name);
+  const device::KernelShape shape = device.kernel_shape(kernel, name);
+  device::Grid grid;
+  for (size_t i = 0; i < 3; ++i) {
+    grid.groups[i] = static_cast<uint32_t>(ceil_div(int64_t{work[i]}, int64_t{shape.tile[i]}));
+    grid.threads[i] = shape.threads[i];
+  }
+  grid.shared_bytes = shape.shared_bytes;
+  std::vector<Slice> slices;
+  for (const auto& [memory, offset] : places) slices.push_back(slice_of(memory, offset));
   self.stream.launch(kernel, grid, slices,
                      {reinterpret_cast<const std::byte*>(parameters.c_str()), parameters.size()});
 }
@@ -136,6 +158,8 @@ void bind_resources(nb::module_& m) {
           "wait", [](HeldStream& self, Event& event) { self.stream.wait(event); }, nb::arg("event"))
       .def("launch", &launch, nb::arg("kernel"), nb::arg("groups"), nb::arg("threads"), nb::arg("memory"),
            nb::arg("parameters"))
+      .def("launch_over", &launch_over, nb::arg("name"), nb::arg("work"), nb::arg("places"),
+           nb::arg("parameters"), "A kernel of device/kernels.h over items of work in three directions.")
       .def("synchronise", &HeldStream::synchronise, "Waits for the work submitted until now.");
 }
 

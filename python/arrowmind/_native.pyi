@@ -126,6 +126,13 @@ class DeviceStream:
         memory: list[DeviceBuffer | DeviceBlock],
         parameters: bytes,
     ) -> None: ...
+    def launch_over(
+        self,
+        name: str,
+        work: tuple[int, int, int],
+        places: list[tuple[DeviceBuffer | DeviceBlock, int]],
+        parameters: bytes,
+    ) -> None: ...
     def synchronise(self) -> None: ...
 
 class CachingAllocator:

@@ -5,7 +5,9 @@ import gc
 import pytest
 
 from arrowmind import _native
+from tests.device.bench import Bench
 from tests.device.fake import Fake
+from tests.device.machine import KERNEL_DEVICES
 
 
 @pytest.fixture
@@ -20,3 +22,9 @@ def fake(tmp_path):
 @pytest.fixture
 def registry(tmp_path):
     return _native.DeviceRegistry(str(tmp_path))
+
+
+@pytest.fixture(scope="session", params=list(KERNEL_DEVICES))
+def bench(request, tmp_path_factory):
+    """A device that has every kernel; one for all tests, as some take long to compile their kernels."""
+    return Bench(KERNEL_DEVICES[request.param](tmp_path_factory.mktemp(request.param)))

@@ -1,0 +1,111 @@
+"""Kernels of a device run by name on NumPy arrays, with the blocks of parameters of csrc/device/kernels.h."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from arrowmind.errors import DeviceError
+
+if TYPE_CHECKING:
+    from arrowmind import _native
+
+_NAMES = "bias residual zeros outer a_zero accumulate multiplier beta causal normalise gated interleaved gelu"
+FLAGS = {name: 1 << bit for bit, name in enumerate(_NAMES.split())}
+# Members in order; rows and sequences begin each. A float says so.
+BLOCKS = {
+    "linear": "n k a_stride c_stride residual_stride first_column flags group groups scale_type "
+    "blocks parts block part",
+    "embed": "width out_stride row_bytes element index flags group groups scale_type",
+    "norm": "x_stride y_stride first width pieces epsilon:f flags",
+    "quantise": "x_stride stride width flags blocks parts block part",
+    "attention": "heads key_heads head_dim in_stride out_stride flags window scale:f cap:f",
+    "pool": "width x_stride mode flags",
+    "activate": "width x_stride out_stride kind cap:f flags",
+    "columns": "width in_stride out_stride",
+    "copy": "width in_stride out_stride count from_first from_step to_first to_step",
+    "rope": "x_stride first heads head_dim rotated turns_stride flags",
+}
+_GUARD = 64  # bytes behind each place that nobody may write
+_JUNK = 0xFF  # NaN, whatever reads it
+
+
+def flags(*names: str) -> int:
+    return sum(FLAGS[name] for name in names)
+
+
+def block(kind: str, /, **values: float) -> bytes:
+    """Parameters of a kind as the device reads them; what is not given is 0."""
+    members = ["rows", "sequences", *BLOCKS[kind].split()]
+    unknown = set(values) - {member.removesuffix(":f") for member in members}
+    assert not unknown, unknown
+    out = b""
+    for member in members:
+        name, _, kind_of = member.partition(":")
+        out += struct.pack("<f" if kind_of else "<I", values.get(name, 0))
+    return out
+
+
+@dataclass
+class Out:
+    """An array that a kernel writes; it is given back as the kernel left it."""
+
+    array: np.ndarray
+
+
+class Bench:
+    """One device that runs kernels, one at a time."""
+
+    def __init__(self, device: _native.Device) -> None:
+        self.device = device
+        self.stream = device.stream()
+        self._alignment = max(64, device.info()["alignment_bytes"])
+
+    def has(self, name: str) -> bool:
+        try:
+            self.device.kernel(name)
+        except DeviceError as error:
+            assert "not supported" in str(error)
+            return False
+        return True
+
+    def run(
+        self, name: str, work: tuple[int, int, int], places: list[np.ndarray | Out | None], parameters: bytes
+    ) -> list[np.ndarray]:
+        """What the kernel wrote, in the order of the places.
+
+        The same array at several places lies in memory once; None is memory that is not looked at. All lie in
+        one buffer behind each other, NaN before and behind them.
+        """
+        offsets, arrays, size = {}, {}, self._alignment
+        for place in places:
+            array = place.array if isinstance(place, Out) else place
+            if array is None or id(array) in offsets:
+                continue
+            offsets[id(array)], arrays[id(array)] = size, array
+            size += -(-(array.nbytes + _GUARD) // self._alignment) * self._alignment
+        memory = np.full(size, _JUNK, np.uint8)
+        for key, array in arrays.items():
+            memory[offsets[key] :][: array.nbytes] = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+        buffer = self.device.allocate(size)
+        self.stream.copy_in(buffer, 0, memory)
+        ids = [id(place.array if isinstance(place, Out) else place) for place in places]
+        self.stream.launch_over(name, work, [(buffer, offsets.get(key, 0)) for key in ids], parameters)
+        after = np.empty(size, np.uint8)
+        self.stream.copy_out(after, buffer, 0)
+        self.stream.synchronise()
+        return self._written(places, offsets, memory, after)
+
+    def _written(self, places, offsets, before: np.ndarray, after: np.ndarray) -> list[np.ndarray]:
+        found = []
+        for place in places:
+            if isinstance(place, Out):
+                at = offsets[id(place.array)]
+                own = slice(at, at + place.array.nbytes)
+                found.append(after[own].view(place.array.dtype).reshape(place.array.shape).copy())
+                before[own] = after[own]
+        np.testing.assert_array_equal(after, before, "something else was written")
+        return found
