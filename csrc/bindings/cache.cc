@@ -120,6 +120,11 @@ void read_keys(const KvCache& cache, const ConstPages& pages, int64_t layer, con
   cache.read_keys(reinterpret_cast<const char*>(pages.data()), extent(pages, 0), layer, out.data());
 }
 
+int64_t device_bytes(KvCache& cache) {
+  const auto lock = cache.guard();
+  return cache.on_device() == nullptr ? 0 : cache.on_device()->bytes();
+}
+
 }  // namespace
 
 // Whoever waits for a forward that holds the cache's lock must not hold the GIL meanwhile.
@@ -155,6 +160,12 @@ void bind_cache(nb::module_& m) {
            "Keys of copied pages as they are turned, float32 [pages * page_tokens, key_columns].")
       .def("reserve", &reserve, nb::arg("growth"), Release())
       .def("trim", &KvCache::trim, Release())
+      .def("to_host", &KvCache::to_host, Release(),
+           "Brings pages back from a device; False where it gave them no more: every token must be written "
+           "again then.")
+      .def("rewind", &KvCache::rewind, nb::arg("sequence"), nb::arg("tokens"), Release(),
+           "The tokens from `tokens` on will be written again, or were.")
+      .def_prop_ro("device_bytes", &device_bytes, Release(), "Memory of the pages on a device, or 0.")
       .def_prop_ro("free_tokens", &KvCache::free_tokens, Release())
       .def_prop_ro("used_bytes", &KvCache::used_bytes, Release())
       .def_prop_ro("held_bytes", &KvCache::held_bytes, Release())

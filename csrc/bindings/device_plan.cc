@@ -59,6 +59,38 @@ nb::ndarray<nb::numpy, float> run_rows(DevicePlan& self, const FloatRows& rows, 
   return result_of(self, plan, batch, {.micro_tokens = micro_tokens, .rows = rows.data()});
 }
 
+// Sequences of a cache gain their tokens, their pages come to the device first; nothing is gained when it
+// fails.
+nb::ndarray<nb::numpy, float> run_cached(DevicePlan& self, runtime::KvCache& cache,
+                                         const std::vector<int64_t>& sequences, const Numbers& token_ids,
+                                         const Numbers& offsets, int64_t micro_tokens) {
+  if (offsets.size() != sequences.size() + 1) {
+    fail(ErrorKind::kInvalidArgument, offsets.size(), " offsets for ", sequences.size(),
+         " sequences; one more than sequences is needed");
+  }
+  const Plan& plan = self.plan();
+  const runtime::Batch batch{token_ids.data(), offsets.data(), static_cast<int64_t>(sequences.size())};
+  runtime::validate(batch, static_cast<int64_t>(token_ids.size()), plan.limits().max_length,
+                    plan.limits().vocabulary);
+  std::vector<runtime::Growth> growth;
+  for (size_t s = 0; s < sequences.size(); ++s) {
+    growth.push_back({sequences[s], offsets.data()[s + 1] - offsets.data()[s]});
+  }
+  std::unique_lock<std::mutex> lock;
+  {
+    nb::gil_scoped_release release;
+    lock = cache.guard();
+    cache.to_device(self.device());
+    cache.prepare(growth);
+  }
+  runtime::CacheRun run{&cache, {}};
+  for (const int64_t sequence : sequences) run.sequences.push_back(&cache.sequence(sequence));
+  nb::ndarray<nb::numpy, float> result =
+      result_of(self, plan, batch, {.micro_tokens = micro_tokens, .cache = &run});
+  cache.commit(growth);
+  return result;
+}
+
 }  // namespace
 
 void bind_device_plan(nb::module_& m) {
@@ -72,6 +104,9 @@ void bind_device_plan(nb::module_& m) {
       .def("run", &run, nb::arg("token_ids"), nb::arg("offsets"), nb::arg("normalise") = false,
            nb::arg("micro_tokens") = 4096)
       .def("run_rows", &run_rows, nb::arg("rows"), nb::arg("micro_tokens") = 4096)
+      .def("run_cached", &run_cached, nb::arg("cache"), nb::arg("sequences"), nb::arg("token_ids"),
+           nb::arg("offsets"), nb::arg("micro_tokens") = 4096,
+           "Appends tokens to sequences of a cache, whose pages come to the device.")
       .def("kernels", &DevicePlan::kernels);
 }
 

@@ -316,6 +316,10 @@ nb::ndarray<nb::numpy, float> run_cached(Plan& plan, runtime::KvCache& cache,
     nb::gil_scoped_release release;
     lock = cache.guard();
   }
+  if (const runtime::DevicePages* pages = cache.on_device()) {
+    fail(ErrorKind::kInvalidArgument, "the pages of the cache are on ", pages->device()->name(),
+         "; to_host() brings them back");
+  }
   cache.prepare(growth);
   runtime::CacheRun run{&cache, {}};
   for (const int64_t sequence : sequences) run.sequences.push_back(&cache.sequence(sequence));

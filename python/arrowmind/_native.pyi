@@ -164,6 +164,16 @@ class DevicePlan:
     def run_rows(self, rows: npt.NDArray[np.float32], micro_tokens: int = 4096) -> npt.NDArray[np.float32]:
         """As `Plan.run_rows` over one sequence."""
 
+    def run_cached(
+        self,
+        cache: KvCache,
+        sequences: list[int],
+        token_ids: npt.NDArray[np.int32],
+        offsets: npt.NDArray[np.int32],
+        micro_tokens: int = 4096,
+    ) -> npt.NDArray[np.float32]:
+        """As `Plan.run_cached`; the pages of the cache come to the device first."""
+
     def kernels(self) -> list[str]: ...
 
 class Residency:
@@ -490,6 +500,18 @@ class KvCache:
 
     def reserve(self, growth: list[tuple[int, int]]) -> None: ...
     def trim(self) -> None: ...
+    def to_host(self) -> bool:
+        """Brings pages back from a device; False where it gave them no more: every token must be written
+        again then.
+        """
+
+    def rewind(self, sequence: int, tokens: int) -> None:
+        """The tokens from `tokens` on will be written again, or were."""
+
+    @property
+    def device_bytes(self) -> int:
+        """Memory of the pages on a device, or 0."""
+
     @property
     def free_tokens(self) -> int: ...
     @property

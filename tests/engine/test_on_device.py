@@ -7,8 +7,7 @@ import threading
 import numpy as np
 import pytest
 from tests.device.fake import Fake
-from tests.engine.writers import write_bytes_model
-from tests.reference import folder
+from tests.reference import folder, senses
 
 from arrowmind import ArrowEngine
 from arrowmind.config import Config, DeviceSettings
@@ -171,9 +170,11 @@ def test_no_request_is_lost_while_a_device_comes_and_goes(fake, model, expected)
     assert not wrong
 
 
-def test_a_model_that_devices_have_no_kernels_for(fake, tmp_path, model):
-    decoder = write_bytes_model(tmp_path / "decoder")
-    engine = ArrowEngine(decoder, device="cuda", threads=2)
+def test_a_model_that_devices_have_no_kernels_for(fake, tmp_path):
+    weights = senses.clip_weights(senses.CLIP, 17)
+    senses.write(tmp_path / "hf", senses.CLIP, weights, senses.clip_tokens())
+    convert_model(tmp_path / "hf", tmp_path / "clip")
+    engine = ArrowEngine(tmp_path / "clip", device="cuda", threads=2)
     assert engine.device == "cpu"
     with pytest.raises(DeviceError, match="do not run on devices yet"):
-        ArrowEngine(decoder, device="cuda", config=STRICT)
+        ArrowEngine(tmp_path / "clip", device="cuda", config=STRICT)

@@ -356,7 +356,12 @@ void KvCache::renew_last(PageList& list, size_t group, int64_t length) {
   Page* own = pool_.take(static_cast<int32_t>(group));
   Page* shared = list.exact.pages[place];
   if (shared != nullptr) {
-    std::memcpy(own->memory.as<char>(), shared->memory.as<char>(), static_cast<size_t>(group_bytes_[group]));
+    try {
+      pool_.copy(shared, own);
+    } catch (...) {
+      pool_.drop(own);
+      throw;
+    }
   } else {
     expand(list, group, page, own->memory.as<char>());
     list.dropped = std::min(list.dropped, page);

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <utility>
 #include <vector>
@@ -61,7 +62,7 @@ class KvCache {
     }
     void put(size_t i, Page* page) {
       pages[i] = page;
-      data[i] = page == nullptr ? nullptr : page->memory.as<char>();
+      data[i] = page == nullptr ? nullptr : page->memory.as<char>();  // null on a device, too
     }
   };
   // Page i in full, small, or both for a while. Small are those of [first, shrunk) for the first page behind
@@ -112,11 +113,18 @@ class KvCache {
   // Gives the memory of free pages back to the system.
   void trim();
 
+  // Moves all pages to memory of the host. False where a device gave them no more: they are zeros then, and
+  // every token must be written again.
+  bool to_host();
+  // The tokens of a sequence from `tokens` on will be written again into the pages that it has; or were.
+  void rewind(int64_t sequence, int64_t tokens);
+
   int64_t free_tokens() const;  // that fit into pages nobody owns
   int64_t used_bytes() const;   // of pages with owners
   int64_t held_bytes() const;   // those of free pages too
   int64_t bound_bytes() const { return pool_.bound(); }
   int64_t page_tokens() const { return options_.page_tokens; }
+  int64_t groups() const { return static_cast<int64_t>(group_bytes_.size()); }
 
   std::unique_lock<std::mutex> guard() { return std::unique_lock<std::mutex>(mutex_); }
 
@@ -124,6 +132,19 @@ class KvCache {
   void prepare(const std::vector<Growth>& growth);
   const Sequence& sequence(int64_t id) const;
   void commit(const std::vector<Growth>& growth);
+
+  // With the lock: moves all pages to a device; they stay where they are when it throws DeviceFailure.
+  void to_device(std::shared_ptr<device::Device> device);
+  // The pages on a device; null where they are in memory of the host.
+  const DevicePages* on_device() const { return pool_.device(); }
+  // Where a layer lies there.
+  struct DeviceLayer {
+    int32_t group;
+    int64_t offset;        // of its first head in a page, bytes
+    int64_t signs_offset;  // among the constants, bytes; below 0: there are none
+    cached_attention::Layout layout;
+  };
+  DeviceLayer device_layer(int64_t layer) const;
 
   // Where a head of keys of a layer lies in a sequence's pages, and in its small ones.
   cached_attention::Head head(const Sequence& sequence, int64_t layer, int64_t head) const;
@@ -142,6 +163,7 @@ class KvCache {
     cached_attention::Layout layout = {}, small_layout = {};
     int64_t offset = 0, small_offset = 0;  // in a page
     std::vector<float> signs = {};         // of the rotation; empty: there is none
+    int64_t signs_offset = -1;             // of them among the constants of a device
   };
   // Bytes that a sequence's growth needs, by what it is needed for.
   struct Need {
@@ -150,6 +172,7 @@ class KvCache {
 
   void lay_out(const std::vector<CacheLayer>& layers);
   PagePool make_pool() const;
+  void find_pages();
   Sequence& find(int64_t id);
   int64_t pages_of(int64_t tokens) const;
   int64_t first_small() const { return pages_of(options_.sinks); }

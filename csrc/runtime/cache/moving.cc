@@ -42,11 +42,11 @@ void KvCache::copy_pages(int64_t id, int64_t first, int64_t count, char* to) con
   }
   for (int64_t page = first; page < first + count; ++page) {
     for (size_t group = 0; group < group_bytes_.size(); ++group) {
-      const size_t size = static_cast<size_t>(group_bytes_[group]);
-      std::memcpy(to, one.groups[group].exact.data[static_cast<size_t>(page)], size);
-      to += size;
+      pool_.read(one.groups[group].exact.pages[static_cast<size_t>(page)], to);
+      to += group_bytes_[group];
     }
   }
+  pool_.wait();
 }
 
 // Pages of a sequence's own with these contents, all or none.
@@ -58,10 +58,11 @@ std::vector<KvCache::PageList> KvCache::take_pages(const char* pages, int64_t co
       for (size_t group = 0; group < group_bytes_.size(); ++group) {
         Page* own = pool_.take(static_cast<int32_t>(group));
         made[group].exact.put(static_cast<size_t>(page), own);
-        std::memcpy(own->memory.as<char>(), pages, static_cast<size_t>(group_bytes_[group]));
+        pool_.write(own, pages);
         pages += group_bytes_[group];
       }
     }
+    pool_.wait();
   } catch (...) {
     for (PageList& list : made) {
       for (size_t i = 0; i < list.exact.pages.size(); ++i) drop(list.exact, i);

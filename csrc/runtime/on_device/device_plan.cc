@@ -14,6 +14,28 @@ constexpr int64_t kRowRound = 64;
 // Groups in the second direction of a grid; every device takes as many.
 constexpr int64_t kMostRows = 32768;
 
+// What parameters of kernels over pages begin with; the two have the same members up to these.
+using Paged = device::CacheWriteParameters;
+static_assert(offsetof(Paged, page_tokens) == offsetof(device::CachedAttentionParameters, page_tokens) &&
+              offsetof(Paged, value_scales) == offsetof(device::CachedAttentionParameters, value_scales));
+
+void describe_pages(std::vector<std::byte>& parameters, const KvCache& cache, int64_t layer,
+                    int64_t table_stride) {
+  Paged p;
+  std::memcpy(&p, parameters.data(), sizeof p);
+  cache.check_layer(layer, p.key_heads, p.head_dim);
+  const KvCache::DeviceLayer at = cache.device_layer(layer);
+  p.page_tokens = Lowering::word(cache.page_tokens());
+  p.table_stride = Lowering::word(table_stride);
+  p.format = static_cast<uint32_t>(at.layout.format);  // device::PageFormat has the same order
+  p.first_byte = Lowering::word(at.offset);
+  p.head_bytes = Lowering::word(at.layout.bytes);
+  p.values = Lowering::word(at.layout.values);
+  p.key_scales = Lowering::word(at.layout.key_scales);
+  p.value_scales = Lowering::word(at.layout.value_scales);
+  std::memcpy(parameters.data(), &p, sizeof p);
+}
+
 // Parameters with the numbers of a micro-batch.
 std::vector<std::byte> filled_in(const Step& step, int64_t rows, int64_t sequences, bool normalise) {
   std::vector<std::byte> parameters = step.parameters;
@@ -38,6 +60,11 @@ struct DevicePlan::Forward {
   const device::Buffer& memory;
   Layout at;
   int64_t rows, sequences;
+  const CacheRun* cache;  // or null
+
+  bool has(const Step& step) const {
+    return step.when == When::kAlways || (step.when == When::kCached) == (cache != nullptr);
+  }
 };
 
 DevicePlan::DevicePlan(const Plan& plan, std::shared_ptr<DeviceWeights> weights,
@@ -98,11 +125,34 @@ DevicePlan::Layout DevicePlan::lay_out(int64_t rows, int64_t sequences) const {
     return offset;
   };
   take(plan_.scratch_bytes(at.rows));
-  at.numbers = take(4 * (3 * at.rows + round_up(sequences + 1, kRowRound)));
+  at.numbers = take(4 * (4 * at.rows + round_up(sequences + 1, kRowRound)));
   if (plan_.source() >= 0) at.source = take(4 * at.rows * plan_.columns(plan_.source()));
   const int64_t result_rows = plan_.gives_tokens() ? at.rows : sequences;
   at.result = take(4 * result_rows * plan_.limits().output_columns);
   return at;
+}
+
+// A table for each group of layers, one behind the other.
+void DevicePlan::lay_out_tables(Layout& at, const CacheRun& cache, const Batch& batch, Range range) const {
+  for (int64_t s = range.begin; s < range.end; ++s) {
+    const KvCache::Sequence& one = *cache.sequences[static_cast<size_t>(s)];
+    const int64_t tokens = one.length + batch.offsets[s + 1] - batch.offsets[s];
+    at.table_stride = std::max(at.table_stride, ceil_div(tokens, cache.cache->page_tokens()));
+  }
+  at.tables = at.bytes;
+  at.table_bytes = round_up(4 * at.table_stride * (range.end - range.begin), 256);
+  at.bytes += at.table_bytes * cache.cache->groups();
+}
+
+void DevicePlan::check_cache(const CacheRun* cache) const {
+  if (cache == nullptr) return;
+  const DevicePages* pages = cache->cache->on_device();
+  if (pages == nullptr || pages->device() != device_) refuse("the pages of the cache are not on this device");
+  for (const Step& step : lowering_.steps()) {
+    if (step.when == When::kAlways && step.kernel == "attention") {
+      fail(ErrorKind::kInvalidArgument, "a forward over a cache meets attention that is no layer of one");
+    }
+  }
 }
 
 void DevicePlan::run(const Batch& batch, const RunOptions& options, float* output) {
@@ -110,9 +160,8 @@ void DevicePlan::run(const Batch& batch, const RunOptions& options, float* outpu
     fail(ErrorKind::kInvalidArgument, "this plan reads ",
          plan_.source() >= 0 ? "rows, not token ids" : "token ids");
   }
-  if (options.cache != nullptr || options.memory != nullptr) {
-    refuse("forwards over a cache do not run there");
-  }
+  if (options.memory != nullptr) refuse("attention to other rows does not run there");
+  check_cache(options.cache);
   std::unique_ptr<Context> context = borrow();
   for (const Range& range : split(batch, std::clamp<int64_t>(options.micro_tokens, 1, kMostRows))) {
     const int64_t first = plan_.gives_tokens() ? batch.offsets[range.begin] : range.begin;
@@ -125,9 +174,10 @@ void DevicePlan::run_micro_batch(Context& context, const Batch& batch, Range ran
                                  float* output) {
   const int64_t rows = batch.offsets[range.end] - batch.offsets[range.begin];
   const int64_t sequences = range.end - range.begin;
-  const Layout at = lay_out(rows, sequences);
+  Layout at = lay_out(rows, sequences);
+  if (options.cache != nullptr) lay_out_tables(at, *options.cache, batch, range);
   const device::CachingAllocator::Block memory = memory_->allocate(at.bytes, context.stream);
-  const Forward forward{context, memory.buffer(), at, rows, sequences};
+  const Forward forward{context, memory.buffer(), at, rows, sequences, options.cache};
   copy_in(forward, batch, range, options);
   run_steps(forward, options);
   const int64_t results = plan_.gives_tokens() ? rows : sequences;
@@ -135,34 +185,56 @@ void DevicePlan::run_micro_batch(Context& context, const Batch& batch, Range ran
   context.stream.synchronise();
 }
 
-// The numbers lie one behind the other: ids, positions and sequences of rows, then offsets.
+// The numbers lie one behind the other: ids, positions, sequences and places of rows, then offsets.
 void DevicePlan::copy_in(const Forward& f, const Batch& batch, Range range, const RunOptions& options) const {
   const int32_t first = batch.offsets[range.begin];
   std::vector<int32_t>& numbers = f.context.numbers;
-  numbers.assign(static_cast<size_t>(3 * f.at.rows + f.sequences + 1), 0);
+  numbers.assign(static_cast<size_t>(4 * f.at.rows + f.sequences + 1), 0);
   int32_t *ids = numbers.data(), *positions = ids + f.at.rows, *sequence_of = positions + f.at.rows;
-  int32_t* offsets = sequence_of + f.at.rows;
+  int32_t *places = sequence_of + f.at.rows, *offsets = places + f.at.rows;
   if (batch.token_ids != nullptr) std::copy_n(batch.token_ids + first, f.rows, ids);
   for (int64_t s = 0; s < f.sequences; ++s) {
     const int32_t begin = batch.offsets[range.begin + s] - first,
                   end = batch.offsets[range.begin + s + 1] - first;
     offsets[s + 1] = end;
+    const KvCache::Sequence* before =
+        f.cache == nullptr ? nullptr : f.cache->sequences[static_cast<size_t>(range.begin + s)];
     for (int32_t row = begin; row < end; ++row) {
-      positions[row] = row - begin;
+      positions[row] = row - begin + (before == nullptr ? 0 : static_cast<int32_t>(before->position()));
+      places[row] = row - begin + (before == nullptr ? 0 : static_cast<int32_t>(before->length));
       sequence_of[row] = static_cast<int32_t>(s);
     }
   }
   device::Stream& stream = f.context.stream;
   stream.copy_in({&f.memory, f.at.numbers}, numbers.data(), static_cast<int64_t>(numbers.size()) * 4);
+  if (f.cache != nullptr) copy_in_tables(f, range);
   if (options.rows == nullptr) return;
   const int64_t columns = plan_.columns(plan_.source());
   stream.copy_in({&f.memory, f.at.source}, options.rows + first * columns, 4 * f.rows * columns);
+}
+
+void DevicePlan::copy_in_tables(const Forward& f, Range range) const {
+  const DevicePages& pages = *f.cache->cache->on_device();
+  const int64_t words = f.at.table_bytes / 4;
+  std::vector<uint32_t>& tables = f.context.tables;
+  tables.assign(static_cast<size_t>(words * f.cache->cache->groups()), 0);
+  for (int64_t group = 0; group < f.cache->cache->groups(); ++group) {
+    for (int64_t s = range.begin; s < range.end; ++s) {
+      uint32_t* row = tables.data() + group * words + (s - range.begin) * f.at.table_stride;
+      const KvCache::Sequence& one = *f.cache->sequences[static_cast<size_t>(s)];
+      const std::vector<Page*>& of = one.groups[static_cast<size_t>(group)].exact.pages;
+      const auto count = std::min(of.size(), static_cast<size_t>(f.at.table_stride));
+      for (size_t i = 0; i < count; ++i) row[i] = pages.word(of[i]->kind, of[i]->slot);
+    }
+  }
+  f.context.stream.copy_in({&f.memory, f.at.tables}, tables.data(), static_cast<int64_t>(tables.size()) * 4);
 }
 
 void DevicePlan::run_steps(const Forward& f, const RunOptions& options) const {
   f.context.filled.resize(launches_.size());
   for (size_t i = 0; i < launches_.size(); ++i) {
     const Step& step = lowering_.steps()[i];
+    if (!f.has(step)) continue;
     if (!step.fill) {
       launch(f, step, launches_[i], options.normalise);
       continue;
@@ -188,7 +260,17 @@ void DevicePlan::launch(const Forward& f, const Step& step, const Launch& launch
   for (size_t i = 0; i < step.places.size(); ++i) {
     slices.push_back(slice(f, step.places[i], launch.constants[i]));
   }
-  f.context.stream.launch(kernel.number, grid, slices, filled_in(step, f.rows, f.sequences, normalise));
+  std::vector<std::byte> parameters = filled_in(step, f.rows, f.sequences, normalise);
+  if (step.layer >= 0) describe_pages(parameters, *f.cache->cache, step.layer, f.at.table_stride);
+  f.context.stream.launch(kernel.number, grid, slices, parameters);
+}
+
+device::Slice DevicePlan::page_slice(const Forward& f, const Place& place) const {
+  const DevicePages& pages = *f.cache->cache->on_device();
+  const KvCache::DeviceLayer layer = f.cache->cache->device_layer(place.id);
+  if (place.kind == Place::Kind::kPages) return {&pages.buffer(layer.group), 0};
+  if (place.kind == Place::Kind::kTable) return {&f.memory, f.at.tables + layer.group * f.at.table_bytes};
+  return {&pages.constants(), std::max<int64_t>(layer.signs_offset, 0)};
 }
 
 device::Slice DevicePlan::slice(const Forward& f, const Place& place, const device::Slice& constant) const {
@@ -204,7 +286,13 @@ device::Slice DevicePlan::slice(const Forward& f, const Place& place, const devi
     case Kind::kSequenceOf:
       return in(f.at.numbers + 8 * f.at.rows);
     case Kind::kOffsets:
+      return in(f.at.numbers + 16 * f.at.rows);
+    case Kind::kPlaces:
       return in(f.at.numbers + 12 * f.at.rows);
+    case Kind::kTable:
+    case Kind::kPages:
+    case Kind::kSigns:
+      return page_slice(f, place);
     case Kind::kOutput:
       return in(f.at.result);
     case Kind::kNothing:

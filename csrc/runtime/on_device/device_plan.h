@@ -27,6 +27,7 @@ class DevicePlan {
   void run(const Batch& batch, const RunOptions& options, float* output);
 
   const Plan& plan() const { return plan_; }
+  const std::shared_ptr<device::Device>& device() const { return device_; }
   std::vector<std::string> kernels() const;  // by name, each once
 
  private:
@@ -44,12 +45,14 @@ class DevicePlan {
     explicit Context(device::Stream made) : stream(std::move(made)) {}
     std::vector<std::vector<float>> filled;  // by step
     std::vector<int32_t> numbers;
+    std::vector<uint32_t> tables;
     device::Stream stream;
   };
   // Offsets of a micro-batch in its block of memory.
   struct Layout {
     int64_t rows = 0;  // padded
     int64_t numbers = 0, source = 0, result = 0, bytes = 0;
+    int64_t tables = 0, table_bytes = 0, table_stride = 0;  // of pages: the first, of each, entries of a row
   };
   struct Forward;
 
@@ -57,11 +60,15 @@ class DevicePlan {
   void prepare(DeviceWeights& weights);
   Kernel find(const std::string& name) const;
   Layout lay_out(int64_t rows, int64_t sequences) const;
+  void lay_out_tables(Layout& at, const CacheRun& cache, const Batch& batch, Range range) const;
+  void check_cache(const CacheRun* cache) const;
   void run_micro_batch(Context& context, const Batch& batch, Range range, const RunOptions& options,
                        float* output);
   void copy_in(const Forward& forward, const Batch& batch, Range range, const RunOptions& options) const;
+  void copy_in_tables(const Forward& forward, Range range) const;
   void run_steps(const Forward& forward, const RunOptions& options) const;
   void launch(const Forward& forward, const Step& step, const Launch& launch, bool normalise) const;
+  device::Slice page_slice(const Forward& forward, const Place& place) const;
   device::Slice slice(const Forward& forward, const Place& place, const device::Slice& constant) const;
   std::unique_ptr<Context> borrow();
   void give_back(std::unique_ptr<Context> context);

@@ -27,6 +27,10 @@ struct Place {
     kPositions,   // i32 [rows]
     kSequenceOf,  // i32 [rows]
     kOffsets,     // i32 [sequences + 1]
+    kPlaces,      // i32 [rows], in the pages of their sequences
+    kTable,       // of attention layer `id`: where pages begin
+    kPages,       // of attention layer `id`
+    kSigns,       // likewise
     kOutput,      // f32 [sequences][columns]
   };
   Kind kind = Kind::kNothing;
@@ -46,6 +50,9 @@ struct Constant {
   int64_t bytes = 0;
 };
 
+// Forwards that a step is part of: all, or those without a cache, or with one.
+enum class When : uint8_t { kAlways, kPlain, kCached };
+
 // One launch, or rows that the host fills.
 struct Step {
   using Fill = std::function<void(const int32_t* positions, int64_t rows, float* out)>;
@@ -56,6 +63,8 @@ struct Step {
   Work work;
   Fill fill;                // set: f32 [rows][columns] for the buffer of places[0], and no kernel
   bool normalises = false;  // kNormalise joins the flags when results are to be of unit length
+  When when = When::kAlways;
+  int64_t layer = -1;  // of a cache: `parameters` gain what the cache says of its pages
 };
 
 // What operators say of themselves when a plan is to run on a device.

@@ -74,10 +74,13 @@ class Attention : public Op {
     p.window = Lowering::word(params_.window);
     p.scale = params_.scale;
     p.cap = params_.cap;
-    to.launch("attention",
-              {Lowering::data(input_), Lowering::of(Place::Kind::kOffsets),
-               Lowering::of(Place::Kind::kSequenceOf), Lowering::data(output_)},
-              p, {.z = params_.heads});
+    Step& plain = to.launch("attention",
+                            {Lowering::data(input_), Lowering::of(Place::Kind::kOffsets),
+                             Lowering::of(Place::Kind::kSequenceOf), Lowering::data(output_)},
+                            p, {.z = params_.heads});
+    if (!cached_) return true;
+    plain.when = When::kPlain;
+    cached_->lower(to, input_, output_);
     return true;
   }
 

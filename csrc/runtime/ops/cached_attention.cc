@@ -1,6 +1,7 @@
 #include "runtime/ops/cached_attention.h"
 
 #include "base/aligned_buffer.h"
+#include "runtime/on_device/lowering.h"
 
 namespace arrowmind::runtime {
 namespace {
@@ -80,6 +81,37 @@ void CachedAttention::run(const Execution& e, const Slot& input, const Slot& out
   e.spread(count, count * kGrain / work, [&](int64_t begin, int64_t end, int) {
     for (int64_t i = begin; i < end; ++i) attend(e, input, output, all[static_cast<size_t>(i)]);
   });
+}
+
+// What a cache says of its pages is filled in by each forward.
+void CachedAttention::lower(Lowering& to, int input, int output) const {
+  const auto of_layer = [this](Place::Kind kind) { return Place{kind, static_cast<int>(layer_)}; };
+  using Kind = Place::Kind;
+  const std::vector<Place> places = {Lowering::data(input),           of_layer(Kind::kTable),
+                                     Lowering::of(Kind::kSequenceOf), Lowering::of(Kind::kPlaces),
+                                     of_layer(Kind::kSigns),          of_layer(Kind::kPages)};
+  device::CacheWriteParameters w = {};
+  w.heads = Lowering::word(form_.group * key_heads_);
+  w.key_heads = Lowering::word(key_heads_);
+  w.head_dim = Lowering::word(form_.head_dim);
+  w.in_stride = to.stride(input);
+  device::CachedAttentionParameters p = {};
+  p.heads = w.heads;
+  p.key_heads = w.key_heads;
+  p.head_dim = w.head_dim;
+  p.in_stride = w.in_stride;
+  p.out_stride = to.stride(output);
+  p.window = Lowering::word(form_.window);
+  p.scale = form_.scale;
+  p.cap = form_.cap;
+  std::vector<Place> attended = places;
+  attended.push_back(Lowering::data(output));
+  Step& write = to.launch("cache_write", places, w, {.z = key_heads_});
+  write.when = When::kCached;
+  write.layer = layer_;
+  Step& attend = to.launch("cached_attention", attended, p, {.z = form_.group * key_heads_});
+  attend.when = When::kCached;
+  attend.layer = layer_;
 }
 
 void CachedAttention::write(const Execution& e, const Slot& input, int64_t s, int64_t head) const {

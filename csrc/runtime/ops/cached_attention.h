@@ -9,6 +9,8 @@
 
 namespace arrowmind::runtime {
 
+class Lowering;
+
 // Attention of the new rows of sequences that a cache holds: their keys and values are written to its pages,
 // then each row reads the pages up to itself, so that the bits are the same however many rows come at once.
 class CachedAttention {
@@ -19,6 +21,8 @@ class CachedAttention {
 
   // input = query | key | value.
   void run(const Execution& e, const Slot& input, const Slot& output) const;
+  // The same on a device, for forwards over a cache.
+  void lower(Lowering& to, int input, int output) const;
   std::string kernel() const { return std::string(kernel_.row.name); }
 
  private:

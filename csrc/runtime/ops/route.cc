@@ -1,5 +1,7 @@
 #include "runtime/ops/route.h"
 
+#include "runtime/on_device/lowering.h"
+
 namespace arrowmind::runtime {
 namespace {
 
@@ -30,6 +32,26 @@ class Route : public Op {
 
   std::vector<std::string> kernels() const override { return {std::string(kernel_.row.name)}; }
 
+  bool lower(Lowering& to) const override {
+    device::RouteParameters p = {};
+    p.x_stride = to.stride(logits_);
+    p.out_stride = to.stride(output_);
+    p.experts = Lowering::word(router_.experts);
+    p.top = Lowering::word(router_.top);
+    p.is_sigmoid = router_.score == route::Score::kSigmoid ? 1 : 0;
+    p.groups = Lowering::word(router_.groups);
+    p.kept = Lowering::word(router_.kept);
+    p.sums_two = router_.group_score == route::GroupScore::kTwoLargest ? 1 : 0;
+    p.factor = router_.factor;
+    p.flags =
+        (router_.bias != nullptr ? device::kHasBias : 0u) | (router_.normalised ? device::kNormalise : 0u);
+    to.launch(
+        "route",
+        {Lowering::data(logits_), to.constant(router_.bias, router_.experts * 4), Lowering::data(output_)}, p,
+        {});
+    return true;
+  }
+
  private:
   const route::Row& kernel_;
   route::Params router_;
@@ -57,6 +79,15 @@ class RowScale : public Op {
   }
 
   std::vector<std::string> kernels() const override { return {}; }
+
+  bool lower(Lowering& to) const override {
+    device::ColumnsParameters p = {};
+    p.width = Lowering::word(width_);
+    p.in_stride = to.stride(route_);
+    p.out_stride = to.stride(buffer_);
+    to.launch("scale_rows", {Lowering::data(route_), Lowering::data(buffer_)}, p, {.x = width_});
+    return true;
+  }
 
  private:
   int64_t width_;

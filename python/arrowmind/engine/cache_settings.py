@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 from arrowmind.errors import InvalidArgumentError
 
-__all__ = ["FORMATS", "SMALL_FORMATS", "CacheSettings"]
+__all__ = ["FORMATS", "PAGEWISE_FORMATS", "SMALL_FORMATS", "CacheSettings"]
 
 FORMATS = ("fp32", "fp16", "int8", "k4v4", "k4v3")
 SMALL_FORMATS = ("int8", "k4v4", "k4v3")
+# Pages become small one by one, and do not come back as they were.
+PAGEWISE_FORMATS = ("k4v4", "k4v3")
 _LARGEST_PAGE = 4096
 _LONGEST = 1 << 31
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from arrowmind import _native
+from arrowmind.engine.cache_settings import PAGEWISE_FORMATS
 from arrowmind.errors import InvalidArgumentError
 from arrowmind.models.decoder_spec import LatentAttention
 
@@ -46,8 +47,16 @@ class CachedDecoder:
     it was cut into calls, and for any number of threads. Calls from several threads are served one by one.
     """
 
-    def __init__(self, language_model: LanguageModel, settings: CacheSettings) -> None:
+    def __init__(
+        self, language_model: LanguageModel, settings: CacheSettings, *, on_device: bool = True
+    ) -> None:
         """Makes a pool for the model; memory is taken when sequences grow.
+
+        Args:
+            language_model: The model.
+            settings: Of the pool.
+            on_device: False keeps pages and forwards on the CPU, whatever the model runs on: for who moves
+                pages. So does a format of which pages become small.
 
         Raises:
             InvalidArgumentError: sizes are out of range.
@@ -57,7 +66,7 @@ class CachedDecoder:
         self.settings = settings
         self._language = language_model
         most = self.window if settings.max_tokens is None else settings.max_tokens
-        self._cache = _native.KvCache(
+        cache = _native.KvCache(
             _layers(language_model),
             settings.format,
             settings.page_tokens,
@@ -66,6 +75,8 @@ class CachedDecoder:
             settings.recent,
             settings.prefill_chunk,
         )
+        can_be_there = on_device and settings.format not in PAGEWISE_FORMATS
+        self._cache = language_model.place_cache(cache, settings.page_tokens) if can_be_there else cache
         self._rotations = [_rotation(block.attention) for block in language_model.model.blocks]
         self._lock = threading.Lock()
 

@@ -55,8 +55,6 @@ _SLICE_TEXTS = 512
 _MICRO_TOKENS = 128
 # Tokens that a small cache is measured on before it is used: far more than it keeps exact.
 _SAMPLE_TOKENS = 768
-# Formats of the cache whose pages become small one by one, and do not come back as they were.
-_PAGEWISE_FORMATS = ("k4v4", "k4v3")
 
 
 class ArrowEngine(GeneratesText, Perceives):
@@ -152,7 +150,10 @@ class ArrowEngine(GeneratesText, Perceives):
             budget = None if ram == "" else parse_bytes(ram, "ram")
             options = Options(self._optimize, progress=progress)
             self._overseer = Overseer(folder, self._config, budget, self._threads.threads)
-            self._language = open_language(folder, self._threads, options, self._config, ram=budget)
+            self._language = open_language(
+                folder, self._threads, options, self._config, ram=budget, host=self._host
+            )
+            self._leave_refused_device()
             self._overseer.follow(self._language)
             self._end_overseeing = weakref.finalize(self, self._overseer.close)
         elif folder.has_senses:
@@ -165,6 +166,10 @@ class ArrowEngine(GeneratesText, Perceives):
             folder.weights.touch(self._threads, progress)
             plan = compile_plan(folder.model, folder.weights, folder.max_tokens, quantise=self._optimize)
             self._plan = plan if self._host is None else self._host.place(plan)
+
+    def _leave_refused_device(self) -> None:
+        if self._host is not None and self._host.is_refused:
+            self._host, self.device = None, "cpu"
 
     @property
     def comparison(self) -> Comparison | None:
@@ -181,12 +186,13 @@ class ArrowEngine(GeneratesText, Perceives):
             self._end_overseeing()
 
     def _text_generator(self) -> TextGenerator:
+        from arrowmind.engine.cache_settings import PAGEWISE_FORMATS  # noqa: PLC0415  an encoder starts faster without
         from arrowmind.engine.generation import TextGenerator  # noqa: PLC0415  an encoder starts faster without
 
         decoder = self._cached_decoder()
         cache = decoder.settings
         # Pages that became small give back about what was there, not what was there.
-        longest_cut = cache.page_tokens - 1 if cache.format in _PAGEWISE_FORMATS else None
+        longest_cut = cache.page_tokens - 1 if cache.format in PAGEWISE_FORMATS else None
         witness = None if self._overseer is None else self._overseer.witness
         settings = self._config.generation
         return TextGenerator(self._folder, self._tokenizer, decoder, settings, longest_cut, witness)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from arrowmind import _native
 from arrowmind.engine.batching import pack
 from arrowmind.engine.decoder_compiler import compile_body, compile_head
 from arrowmind.engine.layers import Options
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from arrowmind import _native
+    from arrowmind.engine.on_device import DeviceHost, PlacedPlan
+    from arrowmind.engine.placed_cache import PlacedCache
     from arrowmind.engine.residence import Residence
     from arrowmind.models.decoder_spec import DecoderSpec
     from arrowmind.weights import WeightSource
@@ -39,6 +41,7 @@ class LanguageModel:
         threads: _native.ThreadPool,
         options: Options | None = None,
         residence: Residence | None = None,
+        host: DeviceHost | None = None,
     ) -> None:
         """Compiles `model` over `weights`.
 
@@ -49,22 +52,30 @@ class LanguageModel:
             threads: To run on.
             options: Of the compiler.
             residence: Of matrices that come and go; `weights` are then its own.
+            host: Of the device that it runs on; None for the CPU.
 
         Raises:
             WeightError: A tensor is missing or has another shape than the model needs.
+            DeviceError: It cannot run on the device, and the host does not fall back.
         """
         self.model, self.max_tokens = model, max_tokens
         self._threads = threads
         self._options, self._weights = options or Options(), weights
         # First, as its table comes first in the file: it is packed while the matrices behind it are read.
-        self._head = compile_head(model, weights)
-        self._body = compile_body(model, weights, max_tokens, self._options, residence=residence)
+        head = compile_head(model, weights)
+        body = compile_body(model, weights, max_tokens, self._options, residence=residence)
+        self._body: _native.Plan | PlacedPlan = body if host is None else host.place(body)
+        self._head: _native.Plan | PlacedPlan = head if host is None else host.place(head)
         self._options = self._options._replace(progress=no_progress)  # who watched may go
         self.residence = residence
 
     def kernels(self) -> list[str]:
         """Names of the kernels that it runs."""
         return list(dict.fromkeys(self._body.kernels() + self._head.kernels()))
+
+    @property
+    def _plan(self) -> _native.Plan:
+        return self._body if isinstance(self._body, _native.Plan) else self._body.plan
 
     @property
     def scratch_bytes_per_token(self) -> int:
@@ -92,8 +103,17 @@ class LanguageModel:
             found[place] = rows[begin:end]
         return found
 
+    def place_cache(self, cache: _native.KvCache, page_tokens: int) -> _native.KvCache | PlacedCache:
+        """The cache, with its pages on the device that the model runs on."""
+        if isinstance(self._body, _native.Plan):
+            return cache
+        return self._body.cache(cache, self._threads, page_tokens)
+
     def run_cached(
-        self, cache: _native.KvCache, sequences: Sequence[int], tokens: Sequence[NDArray[np.int32]]
+        self,
+        cache: _native.KvCache | PlacedCache,
+        sequences: Sequence[int],
+        tokens: Sequence[NDArray[np.int32]],
     ) -> list[NDArray[np.float32]]:
         """Appends tokens to sequences of a cache made for this model.
 
@@ -106,7 +126,10 @@ class LanguageModel:
         offsets = np.zeros(len(tokens) + 1, dtype=np.int32)
         np.cumsum([len(ids) for ids in tokens], out=offsets[1:])
         ids = np.concatenate(tokens)
-        rows = self._body.run_cached(cache, list(sequences), ids, offsets, self._threads)
+        if isinstance(cache, _native.KvCache):
+            rows = self._plan.run_cached(cache, list(sequences), ids, offsets, self._threads)
+        else:
+            rows = cache.run(list(sequences), ids, offsets)
         return np.split(rows, offsets[1:-1])
 
     def logits(self, states: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from arrowmind import _native
 from arrowmind.engine.device_probe import open_device
+from arrowmind.engine.placed_cache import PlacedCache
 from arrowmind.errors import (
     DeviceError,
     DeviceLaunchError,
@@ -18,6 +19,7 @@ from arrowmind.errors import (
 from arrowmind.observe import get_logger, metrics, record_fallback
 
 if TYPE_CHECKING:
+    import weakref
     from collections.abc import Callable
 
     import numpy as np
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from arrowmind.config import DeviceSettings
     from arrowmind.engine.folder import ModelFolder
 
-__all__ = ["DeviceHost", "PlacedPlan", "host_of"]
+__all__ = ["DeviceHost", "PlacedPlan", "host_of", "refuse_device"]
 
 _log = get_logger("arrowmind.engine")
 _Result = TypeVar("_Result")
@@ -53,13 +55,23 @@ def host_of(device: str, folder: ModelFolder, settings: DeviceSettings) -> Devic
     Raises:
         DeviceError: They have none, and `settings` ask for an error then.
     """
-    if not (folder.is_decoder or folder.has_senses):
+    if not folder.has_senses:
         return DeviceHost(device, falls_back=settings.fallback == "cpu", most_used=settings.most_used)
-    reason = "language models and senses do not run on devices yet"
-    if settings.fallback != "cpu":
+    refuse_device(
+        device, "models with senses do not run on devices yet", falls_back=settings.fallback == "cpu"
+    )
+    return None
+
+
+def refuse_device(device: str, reason: str, *, falls_back: bool) -> None:
+    """Tells that the CPU serves for good.
+
+    Raises:
+        DeviceUnsupportedError: It may not.
+    """
+    if not falls_back:
         raise DeviceUnsupportedError(f"device {device!r} cannot be had: {reason}; use device='cpu'")
     record_fallback("device", reason, device=device, used="cpu")
-    return None
 
 
 class _Opened:
@@ -94,7 +106,7 @@ class DeviceHost:
             most_used: Share of the device's memory, whoever has it, above which the CPU serves.
         """
         self.name = name
-        self._falls_back = falls_back
+        self.falls_back = falls_back
         self._most_used = most_used
         self._lock = threading.Lock()
         self._opened: _Opened | None = None
@@ -102,7 +114,9 @@ class DeviceHost:
         self._rest = _FIRST_REST_SECONDS
         self._asked_at = -_ASK_SECONDS
         self._is_full = False
+        self.is_refused = False
         self._unsupported: set[int] = set()  # plans that never run there
+        self._caches: list[weakref.ref[PlacedCache]] = []
 
     def run(
         self,
@@ -125,10 +139,34 @@ class DeviceHost:
                 return result
         except DeviceError as error:
             self._failed(opened, plan, error)
-            if not self._falls_back:
-                raise
         metrics.device_forwards.add(device=self.name, where="cpu")
         return here()
+
+    def refuse(self, reason: str) -> None:
+        """Tells that the CPU serves for good; nothing is asked of the device any more.
+
+        Raises:
+            DeviceError: This host does not fall back.
+        """
+        self.is_refused = True
+        refuse_device(self.name, reason, falls_back=self.falls_back)
+
+    def failed(self, error: DeviceError) -> None:
+        """What a caller asked the device for failed; from here on the CPU serves for a while.
+
+        Raises:
+            DeviceError: This host does not fall back.
+        """
+        self._failed(self._opened, None, error)
+
+    def serves(self, plan: _native.Plan) -> bool:
+        """Whether the device has all kernels of a plan, as far as is known."""
+        return id(plan) not in self._unsupported
+
+    def add_cache(self, cache: weakref.ref[PlacedCache]) -> None:
+        """Another cache whose pages may be on the device."""
+        self._caches = [one for one in self._caches if one() is not None]
+        self._caches.append(cache)
 
     def place(self, plan: _native.Plan) -> PlacedPlan:
         """The plan on this device."""
@@ -154,7 +192,7 @@ class DeviceHost:
 
         Returns:
             `serves` (whether it is used now), and where it is open `free_bytes` and `total_bytes` of all who
-            use it, `weight_bytes` and `buffer_bytes` of this engine.
+            use it, `weight_bytes`, `buffer_bytes` and `cache_bytes` of this engine.
         """
         opened = self._opened
         told: dict[str, Any] = {"serves": opened is not None and not self._is_resting()}
@@ -171,6 +209,7 @@ class DeviceHost:
             "total_bytes": total,
             "weight_bytes": opened.weights.bytes,
             "buffer_bytes": buffers,
+            "cache_bytes": sum(cache.device_bytes for one in self._caches if (cache := one()) is not None),
         }
 
     def _is_resting(self) -> bool:
@@ -201,10 +240,10 @@ class DeviceHost:
             record_fallback("device", "its memory is nearly full", device=self.name, used="cpu")
         return self._is_full
 
-    def _failed(self, opened: _Opened | None, plan: _native.Plan, error: DeviceError) -> None:
+    def _failed(self, opened: _Opened | None, plan: _native.Plan | None, error: DeviceError) -> None:
         reason = next(reason for kind, reason in _REASONS if isinstance(error, kind))
         with self._lock:
-            if isinstance(error, DeviceUnsupportedError):
+            if plan is not None and isinstance(error, DeviceUnsupportedError):
                 self._unsupported.add(id(plan))
             else:
                 self._rests_until = time.monotonic() + self._rest
@@ -212,10 +251,12 @@ class DeviceHost:
             # Threads that still run there hold it; the last one gives it back.
             if self._opened is opened and (opened is None or opened.device.is_lost):
                 self._opened = None
-        if self._falls_back:
+        if self.falls_back:
             record_fallback("device", reason, device=self.name, used="cpu", words=str(error))
         if opened is not None and isinstance(error, DeviceMemoryError):
             opened.memory.trim()
+        if not self.falls_back:
+            raise error
 
 
 class PlacedPlan:
@@ -240,6 +281,20 @@ class PlacedPlan:
             lambda there: there.run(token_ids, offsets, normalise, _MICRO_TOKENS),
             lambda: self.plan.run(token_ids, offsets, threads, normalise, micro_tokens),
         )
+
+    def run_rows(
+        self, rows: NDArray[np.float32], threads: _native.ThreadPool, micro_tokens: int = 128
+    ) -> NDArray[np.float32]:
+        """As `_native.Plan.run_rows` over one sequence."""
+        return self._host.run(
+            self.plan,
+            lambda there: there.run_rows(rows, _MICRO_TOKENS),
+            lambda: self.plan.run_rows(rows, threads, micro_tokens=micro_tokens),
+        )
+
+    def cache(self, cache: _native.KvCache, threads: _native.ThreadPool, page_tokens: int) -> PlacedCache:
+        """A cache for this plan whose pages are on the device while that serves."""
+        return PlacedCache(cache, self.plan, self._host, threads, page_tokens)
 
     def kernels(self) -> list[str]:
         """By name."""

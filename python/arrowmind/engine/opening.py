@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from arrowmind.config import Config, GenerationSettings
     from arrowmind.engine.folder import ModelFolder
     from arrowmind.engine.layers import Options
+    from arrowmind.engine.on_device import DeviceHost
     from arrowmind.engine.residence import Residence
     from arrowmind.models.decoder_spec import DecoderSpec, GatedFeedForward
     from arrowmind.weights import WeightSource
@@ -26,7 +27,12 @@ _HALF = 2
 
 
 def open_language(
-    folder: ModelFolder, threads: _native.ThreadPool, options: Options, config: Config, ram: int | None
+    folder: ModelFolder,
+    threads: _native.ThreadPool,
+    options: Options,
+    config: Config,
+    ram: int | None,
+    host: DeviceHost | None = None,
 ) -> LanguageModel:
     """The model of `folder`.
 
@@ -36,20 +42,25 @@ def open_language(
         options: of the compiler.
         config: how matrices come and go, and how many tokens a cache holds.
         ram: bytes the process may have; None for no bound.
+        host: of the device it runs on; None for the CPU.
 
     Raises:
         MemoryBudgetError: it cannot run in `ram`.
         WeightError: a tensor is missing or has another shape than the model needs.
+        DeviceError: it cannot run on the device, and the host does not fall back.
     """
     model, weights, longest = folder.decoder, folder.weights, folder.max_tokens
     if ram is not None:
         residence = fit(weights, model, room_of(folder, config), ram, config.residency)
         if residence is not None:
+            if host is not None:
+                reason = "matrices that come and go within `ram` are multiplied by the CPU"
+                host.refuse(reason)
             language = _compile(model, residence.weights, longest, threads, options, residence)
             residence.weights.forget_pages()  # scales were looked at
             residence.begin()
             return language
-    return _compile(model, weights, longest, threads, options)
+    return _compile(model, weights, longest, threads, options, host=host)
 
 
 def _compile(
@@ -59,13 +70,14 @@ def _compile(
     threads: _native.ThreadPool,
     options: Options,
     residence: Residence | None = None,
+    host: DeviceHost | None = None,
 ) -> LanguageModel:
     """Imports what writes text, and compiles the model, while the disk is waited for."""
     with BackgroundTouch(weights, threads, options.progress) as touching:
         import arrowmind.engine.generation  # noqa: F401, PLC0415  beside what reads
 
         told = options._replace(progress=touching.progress)
-        return LanguageModel(model, weights, longest, threads, told, residence)
+        return LanguageModel(model, weights, longest, threads, told, residence, host)
 
 
 def room_of(folder: ModelFolder, config: Config) -> Room:

@@ -81,7 +81,9 @@ def open_reader(
             f"budget of this engine has {cached}: give generation.cache_tokens={shape.pool_tokens}, or a "
             "smaller window"
         )
-    decoder = CachedDecoder(language, CacheSettings("fp16", shape.pool_tokens, shape.page_tokens))
+    decoder = CachedDecoder(
+        language, CacheSettings("fp16", shape.pool_tokens, shape.page_tokens), on_device=False
+    )
     keep = KeepSettings(
         rules=GradingRules(tuple(settings.keep), settings.exact_above, settings.reduced_below),
         weights=RecallWeights(settings.text_weight, settings.vector_weight),

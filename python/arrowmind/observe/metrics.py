@@ -38,6 +38,7 @@ __all__ = [
     "generations",
     "http_requests",
     "http_seconds",
+    "lost_sequences",
     "memories",
     "preemptions",
     "prompt_tokens",
@@ -196,9 +197,14 @@ device_forwards = Counter(
     "Forwards of engines with a device: on it, or on the CPU in its place.",
     ("device", "where"),
 )
+lost_sequences = Counter(
+    "arrowmind_device_lost_sequences_total",
+    "Sequences whose keys and values went with a device, and were computed again when they went on.",
+    ("device",),
+)
 device_memory = Gauge(
     "arrowmind_device_memory_bytes",
-    "Memory of a device: total, free, and weights and buffers of this process.",
+    "Memory of a device: total, free, and weights, buffers and caches of this process.",
     ("device", "what"),
 )
 prompt_tokens = Counter(

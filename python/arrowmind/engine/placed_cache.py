@@ -1,0 +1,252 @@
+"""A cache of keys and values whose pages are on a device while that serves, and on the host when it does not.
+
+Pages that a device still gives come to the host as they are. Those of a device that is lost are written
+again: the tokens of every sequence are known here, and are read once more when the sequence goes on.
+"""
+
+from __future__ import annotations
+
+import weakref
+from array import array
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from arrowmind.errors import DeviceError, InvalidArgumentError
+from arrowmind.observe import get_logger, metrics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from arrowmind import _native
+    from arrowmind.engine.on_device import DeviceHost
+
+    Forward = Callable[[list[int], NDArray[np.int32], NDArray[np.int32]], NDArray[np.float32]]
+
+__all__ = ["PlacedCache"]
+
+_log = get_logger("arrowmind.engine")
+# Rows of a forward there, at most; who decodes gives fewer.
+_MICRO_TOKENS = 4096
+# Tokens of a forward that writes pages again, about.
+_PART = 512
+
+
+class PlacedCache:
+    """Used as the native cache is. Not safe from several threads at once: who decodes has a lock."""
+
+    def __init__(
+        self,
+        cache: _native.KvCache,
+        plan: _native.Plan,
+        host: DeviceHost,
+        threads: _native.ThreadPool,
+        page_tokens: int,
+    ) -> None:
+        """All pages are on the host at first.
+
+        Args:
+            cache: The pages.
+            plan: Of the forward over them.
+            host: Its device.
+            threads: For forwards on the CPU.
+            page_tokens: Tokens of a page.
+        """
+        self._cache, self._plan, self._host, self._threads = cache, plan, host, threads
+        self._part = max(1, _PART // page_tokens) * page_tokens
+        self._tokens: dict[int, array[int]] = {}
+        self._lost: set[int] = set()  # sequences whose pages must be written again
+        host.add_cache(weakref.ref(self))
+
+    def run(
+        self, sequences: list[int], token_ids: NDArray[np.int32], offsets: NDArray[np.int32]
+    ) -> NDArray[np.float32]:
+        """Appends tokens to sequences; float32 [tokens, hidden].
+
+        Raises:
+            CacheFullError: There are too few pages.
+            DeviceError: The device failed, and the engine does not fall back.
+        """
+
+        def forward(run: Forward) -> NDArray[np.float32]:
+            self._write_again(sequences, run)
+            return run(sequences, token_ids, offsets)
+
+        rows = self._placed(forward)
+        for sequence, begin, end in zip(sequences, offsets, offsets[1:], strict=False):
+            self._tokens[sequence].frombytes(token_ids[begin:end].astype(np.int32).tobytes())
+        return rows
+
+    def start(self, shift: int = 0) -> int:
+        """A new sequence."""
+        made = self._cache.start(shift)
+        self._tokens[made] = array("i")
+        return made
+
+    def fork(self, sequence: int, tokens: int) -> int:
+        """A new sequence of the first tokens of another."""
+        made = self._cache.fork(sequence, tokens)
+        self._tokens[made] = self._tokens[sequence][:tokens]
+        if sequence in self._lost and tokens:
+            self._lost.add(made)
+        return made
+
+    def forget(self, sequence: int, tokens: int) -> None:
+        """Drops its last tokens, and what was reserved for it."""
+        self._cache.forget(sequence, tokens)
+        if tokens:
+            del self._tokens[sequence][-tokens:]
+
+    def close(self, sequence: int) -> None:
+        """Ends a sequence."""
+        self._cache.close(sequence)
+        del self._tokens[sequence]
+        self._lost.discard(sequence)
+
+    def length(self, sequence: int) -> int:
+        """Its tokens."""
+        return self._cache.length(sequence)
+
+    def shift(self, sequence: int) -> int:
+        """Position of its first token."""
+        return self._cache.shift(sequence)
+
+    def reserve(self, growth: list[tuple[int, int]]) -> None:
+        """Sees to it that what will come cannot run out of pages midway.
+
+        Raises:
+            CacheFullError: There are too few.
+            DeviceError: The device has no room for them, and the engine does not fall back.
+        """
+        try:
+            self._cache.reserve(growth)
+        except DeviceError as error:
+            self._host.failed(error)
+            self._leave()
+            self._cache.reserve(growth)
+
+    def copy_pages(self, sequence: int, first: int, out: NDArray[np.uint8]) -> None:
+        """Copies whole pages of a sequence."""
+        if sequence in self._lost:
+            self._placed(lambda run: self._write_again([sequence], run))
+        try:
+            self._cache.copy_pages(sequence, first, out)
+        except DeviceError as error:
+            self._host.failed(error)
+            self._leave()
+            self.copy_pages(sequence, first, out)
+
+    def splice(self, sequence: int, first: int, count: int, pages: NDArray[np.uint8]) -> None:
+        """Not of sequences that must be known by their tokens.
+
+        Raises:
+            InvalidArgumentError: Always.
+        """
+        raise InvalidArgumentError(
+            f"sequence {sequence}: {len(pages)} pages in the place of {count} from {first} on; pages of a "
+            "cache that may be on a device are not moved: make it for the host alone"
+        )
+
+    def turn(
+        self, pages: NDArray[np.uint8], distance: int, layers: list[tuple[int, bool, NDArray[np.float32]]]
+    ) -> None:
+        """Moves the keys of copied pages."""
+        self._cache.turn(pages, distance, layers)
+
+    def encode(self, pages: NDArray[np.uint8], name: str) -> NDArray[np.uint8]:
+        """Copied pages in another format."""
+        return self._cache.encode(pages, name)
+
+    def decode(self, codes: NDArray[np.uint8], name: str) -> NDArray[np.uint8]:
+        """Back to pages of this cache."""
+        return self._cache.decode(codes, name)
+
+    def encoded_bytes(self, name: str) -> int:
+        """Bytes of a page in another format."""
+        return self._cache.encoded_bytes(name)
+
+    def key_columns(self, layer: int) -> int:
+        """Columns of the keys of a layer."""
+        return self._cache.key_columns(layer)
+
+    def read_keys(self, pages: NDArray[np.uint8], layer: int, out: NDArray[np.float32]) -> None:
+        """Keys of copied pages."""
+        self._cache.read_keys(pages, layer, out)
+
+    def trim(self) -> None:
+        """Gives the memory of free pages back."""
+        self._cache.trim()
+
+    @property
+    def page_bytes(self) -> int:
+        """Bytes of a page of all layers."""
+        return self._cache.page_bytes
+
+    @property
+    def free_tokens(self) -> int:
+        """Tokens that fit into the pages nobody has."""
+        return self._cache.free_tokens
+
+    @property
+    def held_bytes(self) -> int:
+        """Memory of the host that the pages take."""
+        return 0 if self._cache.device_bytes else self._cache.held_bytes
+
+    @property
+    def device_bytes(self) -> int:
+        """Memory of the device that the pages take."""
+        return self._cache.device_bytes
+
+    def _placed(self, forward: Callable[[Forward], NDArray[np.float32]]) -> NDArray[np.float32]:
+        """What `forward` gives on the device, and with all pages on the host where that does not serve."""
+
+        def there(plan: _native.DevicePlan) -> NDArray[np.float32]:
+            return forward(
+                lambda sequences, ids, offsets: plan.run_cached(
+                    self._cache, sequences, ids, offsets, _MICRO_TOKENS
+                )
+            )
+
+        def here() -> NDArray[np.float32]:
+            self._leave()
+            return forward(
+                lambda sequences, ids, offsets: self._plan.run_cached(
+                    self._cache, sequences, ids, offsets, self._threads
+                )
+            )
+
+        return self._host.run(self._plan, there, here)
+
+    def _leave(self) -> None:
+        """Brings all pages to the host; where they are gone, every sequence is to be written again."""
+        if self._cache.to_host():
+            return
+        self._lost = {sequence for sequence, tokens in self._tokens.items() if tokens}
+        metrics.lost_sequences.add(len(self._lost), device=self._host.name)
+        _log.warning(
+            "keys and values went with the device; they are computed again",
+            device=self._host.name,
+            sequences=len(self._lost),
+            tokens=sum(len(self._tokens[sequence]) for sequence in self._lost),
+        )
+
+    def _write_again(self, sequences: Sequence[int], run: Forward) -> NDArray[np.float32]:
+        """Fills the pages of those that lost them."""
+        for sequence in sequences:
+            if sequence not in self._lost:
+                continue
+            ids = np.frombuffer(self._tokens[sequence].tobytes(), np.int32)
+            length = self._cache.length(sequence)
+            self._cache.rewind(sequence, 0)
+            try:
+                # From page to page: none that is shared is copied, as all write the same to it.
+                for begin in range(0, len(ids), self._part):
+                    part = ids[begin : begin + self._part]
+                    run([sequence], part, np.array([0, len(part)], np.int32))
+            except BaseException:
+                self._cache.rewind(sequence, length)
+                raise
+            self._lost.discard(sequence)
+        return np.zeros((0, 0), np.float32)

@@ -1,0 +1,279 @@
+"""Language models on a device: the CPU's bits, and no token lost when the device fails in the middle."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+from tests.device.fake import Fake
+from tests.engine import decoders
+from tests.engine.writers import write_bytes_model, write_stories
+from tests.kernels.rows import assert_same_bits
+from tests.reference import decoder
+
+from arrowmind import ArrowEngine, _native
+from arrowmind.config import Config, DeviceSettings, load_config
+from arrowmind.engine import on_device
+from arrowmind.engine.cache_settings import CacheSettings
+from arrowmind.engine.decoding import CachedDecoder
+from arrowmind.engine.device_probe import BACKENDS_VARIABLE
+from arrowmind.engine.folder import ModelFolder
+from arrowmind.engine.language import LanguageModel
+from arrowmind.engine.on_device import DeviceHost
+from arrowmind.errors import DeviceLostError, DeviceUnsupportedError, InvalidArgumentError
+from arrowmind.observe import metrics
+from arrowmind.weights import convert_model
+
+SEED = 47
+WINDOW = 64
+FAMILIES = [name for name in decoder.CONFIGS if name[:8] not in ("mixtral", "deepseek") and "moe" not in name]
+STRICT = Config(device=DeviceSettings(fallback="error"))
+PROMPTS = ["the cat sat on the mat", "a dog", "x", "the dog ran far away, and back!"]
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    made = {}
+
+    def folder(name):
+        if name not in made:
+            root = tmp_path_factory.mktemp(name)
+            source, _, _ = decoders.write_family(root / "hf", name, SEED)
+            convert_model(source, root / "model")
+            made[name] = ModelFolder(root / "model")
+        return made[name]
+
+    return folder
+
+
+@pytest.fixture(scope="module")
+def bytes_model(tmp_path_factory):
+    return write_bytes_model(tmp_path_factory.mktemp("models") / "bytes")
+
+
+@pytest.fixture
+def fake(tmp_path, monkeypatch):
+    """A device in place of cuda; it is tried again at once after a failure."""
+    monkeypatch.setenv(BACKENDS_VARIABLE, str(tmp_path))
+    monkeypatch.setattr(on_device, "_FIRST_REST_SECONDS", 0.0)
+    return Fake(tmp_path)
+
+
+def compiled(folder, host=None, threads=2):
+    pool = _native.ThreadPool(threads)
+    return LanguageModel(folder.decoder, folder.weights, WINDOW, pool, host=host)
+
+
+def ids(count, seed=0):
+    return np.random.default_rng([SEED, seed]).integers(0, decoder.COMMON["vocab_size"], count).tolist()
+
+
+def settings(form, chunk=9):
+    return CacheSettings(format=form, page_tokens=16, max_tokens=512, prefill_chunk=chunk)
+
+
+def talk(cached, begin=lambda step: None):
+    """Logits of prompts of different lengths, forks in the middle of a page, and what goes on from them."""
+    first, second = cached.start(), cached.start()
+    found = []
+
+    def step(*feeds):
+        begin(len(found))
+        found.append(np.concatenate(cached.append(list(feeds))))
+
+    step((first, ids(25), 25), (second, ids(3, 1), 1))
+    step((second, [5], 1), (first, [6], 1))
+    third = cached.fork(first, 21)
+    step((third, ids(4, 2), 4), (first, [7], 1))
+    cached.forget(first, 9)
+    fourth = cached.fork(third, 16)
+    step((first, ids(12, 3), 2), (second, [9], 1), (fourth, [1, 2], 2))
+    cached.close(third)
+    step((fourth, [3], 1), (first, [4], 1), (second, ids(20, 4), 20))
+    for handle in (first, second, fourth):
+        cached.close(handle)
+    return found
+
+
+def reread_counts():
+    return sum(metrics.lost_sequences.values().values())
+
+
+def forwards(where):
+    return sum(count for labels, count in metrics.device_forwards.values().items() if labels[1] == where)
+
+
+@pytest.mark.parametrize("form", ["fp32", "fp16", "int8"])
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_bits_of_the_cpu(fake, folders, name, form):
+    expected = talk(CachedDecoder(compiled(folders(name)), settings(form)))
+    model = compiled(folders(name), DeviceHost("cuda:0", falls_back=False))
+    cached = CachedDecoder(model, settings(form))
+    on_cpu = forwards("cpu")
+    for found, wanted in zip(talk(cached), expected, strict=True):
+        assert_same_bits(found, wanted)
+    assert forwards("cpu") == on_cpu
+
+
+def test_without_a_cache(fake, folders):
+    tokens = [ids(length, length) for length in (30, 1, 17, 9)]
+    model = compiled(folders("gemma3"), DeviceHost("cuda:0", falls_back=False))
+    plain = compiled(folders("gemma3"))
+    for found, wanted in zip(model.states(tokens), plain.states(tokens), strict=True):
+        assert_same_bits(model.logits(found), plain.logits(wanted))
+
+
+def test_pages_are_on_the_device_and_not_on_the_host(fake, folders):
+    host = DeviceHost("cuda:0", falls_back=False)
+    cached = CachedDecoder(compiled(folders("llama"), host), settings("fp16"))
+    reference = CachedDecoder(compiled(folders("llama")), settings("fp16"))
+    for one in (cached, reference):
+        handle = one.start()
+        one.append([(handle, ids(40), 1)])
+    assert cached.cache_bytes == 0
+    assert reference.cache_bytes == (host.info()["cache_bytes"] - 64) // 16 * 3  # 16 pages, and constants
+    np.testing.assert_array_equal(cached.copy_pages(handle, 0, 2), reference.copy_pages(handle, 0, 2))
+    cached.close(handle)
+    cached.trim()
+    assert host.info()["cache_bytes"] < 1000
+
+
+FAULTS = [{"lost": call} for call in range(1, 90, 6)]
+FAULTS += [{"launch": launch} for launch in range(2, 60, 11)]
+FAULTS += [{"allocation": 1}, {"allocation": 2}, {"at": 20, "status": 5}]
+
+
+@pytest.mark.parametrize("form", ["fp16", "int8"])
+@pytest.mark.parametrize("fault", FAULTS, ids=str)
+def test_a_failure_anywhere_changes_nothing(fake, folders, form, fault):
+    expected = talk(CachedDecoder(compiled(folders("qwen2-window")), settings(form)))
+    cached = CachedDecoder(compiled(folders("qwen2-window"), DeviceHost("cuda:0")), settings(form))
+    for failing in range(1, 5):
+
+        def begin(step, failing=failing):
+            fake.set(**(fault if step == failing else {}))
+
+        for found, wanted in zip(talk(cached, begin), expected, strict=True):
+            assert_same_bits(found, wanted)
+    before = forwards("cpu")
+    fake.set()
+    talk(cached)
+    assert forwards("cpu") == before  # back on the device
+
+
+def test_what_was_lost_is_read_again_when_it_is_needed(fake, folders):
+    cached = CachedDecoder(compiled(folders("llama"), DeviceHost("cuda:0")), settings("fp16"))
+    handles = [cached.start() for _ in range(3)]
+    cached.append([(handle, ids(20, handle), 1) for handle in handles])
+    pages = [cached.copy_pages(handle, 0, 2) for handle in handles]
+    before = reread_counts()
+    fake.set(lost=1)
+    cached.append([(handles[0], [1], 1)])
+    assert reread_counts() == before + 3
+    for handle, wanted in zip(handles[1:], pages[1:], strict=True):
+        np.testing.assert_array_equal(cached.copy_pages(handle, 0, 2), wanted)
+    assert reread_counts() == before + 3
+    fake.set()
+    cached.append([(handle, [2], 1) for handle in handles])
+    fake.set(lost=1)
+    np.testing.assert_array_equal(cached.copy_pages(handles[1], 0, 1), pages[1][:1])
+
+
+def test_a_cache_that_the_device_has_no_room_for(fake, folders):
+    expected = talk(CachedDecoder(compiled(folders("llama")), settings("fp16")))
+    host = DeviceHost("cuda:0")
+    cached = CachedDecoder(compiled(folders("llama"), host), settings("fp16"))
+    before = metrics.fallback_events.values().get(("device", "out of memory"), 0)
+    fake.set(memory=fake.live()["bytes"] + 20_000)
+    for found, wanted in zip(talk(cached), expected, strict=True):
+        assert_same_bits(found, wanted)
+    assert metrics.fallback_events.values()["device", "out of memory"] > before
+
+
+def test_errors_where_they_are_asked_for(fake, folders):
+    cached = CachedDecoder(
+        compiled(folders("llama"), DeviceHost("cuda:0", falls_back=False)), settings("fp16")
+    )
+    handle = cached.start()
+    cached.append([(handle, ids(20), 1)])
+    fake.set(lost=3)
+    with pytest.raises(DeviceLostError, match="fell off the bus"):
+        cached.append([(handle, [1], 1)])
+    assert cached.length(handle) == 20
+    with pytest.raises(InvalidArgumentError, match="are not moved"):
+        cached.splice(handle, 0, 1, np.zeros((0, cached.page_bytes), np.uint8))
+
+
+def test_caches_that_stay_on_the_cpu(fake, folders):
+    model = compiled(folders("llama"), DeviceHost("cuda:0"))
+    for cached in (
+        CachedDecoder(model, settings("k4v4")),
+        CachedDecoder(model, settings("fp16"), on_device=False),
+    ):
+        handle = cached.start()
+        cached.append([(handle, ids(20), 1)])
+        assert cached.cache_bytes > 0
+
+
+def texts(engine, count=4, **options):
+    prompts = [PROMPTS[i % len(PROMPTS)] + " " * (i // len(PROMPTS)) for i in range(count)]
+    return [one.token_ids for one in engine.generate(prompts, max_tokens=24, ignore_eos=True, **options)]
+
+
+def test_the_engine_writes_the_same(fake, bytes_model):
+    plain, placed = ArrowEngine(bytes_model, threads=2), ArrowEngine(bytes_model, device="cuda", threads=2)
+    messages = [{"role": "user", "content": "the cat"}]
+    assert texts(placed) == texts(plain)
+    assert texts(placed, temperature=3.0, seed=5) == texts(plain, temperature=3.0, seed=5)
+    assert placed.generate(messages, max_tokens=20).text == plain.generate(messages, max_tokens=20).text
+    assert_same_bits(placed.logits("the cat"), plain.logits("the cat"))
+    state = placed.info()["device_state"]
+    assert state["serves"]
+    assert min(state["cache_bytes"], state["weight_bytes"], state["buffer_bytes"]) > 0
+    assert "cached_attention" in placed.info()["kernels"]
+    assert placed.memory()["kv_cache"] == 0
+
+
+def test_a_real_model_token_for_token(fake, shared_data, tmp_path):
+    folder = write_stories(shared_data, tmp_path / "stories")
+    plain, placed = ArrowEngine(folder, threads=2), ArrowEngine(folder, device="cuda", config=STRICT)
+    prompt = "Once upon a time"
+    assert placed.generate(prompt, max_tokens=60).token_ids == plain.generate(prompt, max_tokens=60).token_ids
+
+
+def test_no_token_is_lost_under_64_streams(fake, bytes_model):
+    plain, placed = ArrowEngine(bytes_model, threads=2), ArrowEngine(bytes_model, device="cuda", threads=2)
+    prompts = [f"{PROMPTS[i % 4]} {i}" for i in range(64)]
+    options = {"max_tokens": 16, "ignore_eos": True}
+    expected = [one.text for one in plain.generate(prompts, **options)]
+    found = [""] * len(prompts)
+
+    def listen(place):
+        found[place] = "".join(token.text for token in placed.stream(prompts[place], **options))
+
+    threads = [threading.Thread(target=listen, args=(place,)) for place in range(len(prompts))]
+    for thread in threads:
+        thread.start()
+    faults = ({"lost": 40}, {}, {"launch": 9}, {"allocation": 1}, {}, {"at": 30, "status": 5}, {"lost": 7})
+    for step in range(200):
+        fake.set(**faults[step % len(faults)])
+        threading.Event().wait(0.01)
+        if not any(thread.is_alive() for thread in threads):
+            break
+    fake.set()
+    for thread in threads:
+        thread.join()
+    assert found == expected
+
+
+def test_matrices_that_come_and_go_stay_on_the_cpu(fake, folders):
+    overrides = {"residency.ram": "64GiB", "residency.max_layers": 2}
+    path = folders("llama").path
+    engine = ArrowEngine(path, device="cuda", config=load_config(env={}, overrides=overrides))
+    assert engine.device == "cpu"
+    assert engine.info()["residency"]["prefetched"] == 2
+    assert_same_bits(engine.logits(ids(9)), ArrowEngine(path).logits(ids(9)))
+    strict = load_config(env={}, overrides=overrides | {"device.fallback": "error"})
+    with pytest.raises(DeviceUnsupportedError, match="matrices that come and go"):
+        ArrowEngine(path, device="cuda", config=strict)
