@@ -13,8 +13,12 @@ from arrowmind.errors import DeviceError
 if TYPE_CHECKING:
     from arrowmind import _native
 
-_NAMES = "bias residual zeros outer a_zero accumulate multiplier beta causal normalise gated interleaved gelu"
+_NAMES = "bias residual zeros outer a_zero accumulate multiplier beta causal normalise gated interleaved gelu from to"
 FLAGS = {name: 1 << bit for bit, name in enumerate(_NAMES.split())}
+_PAGES = (
+    "heads key_heads head_dim in_stride page_tokens table_stride format first_byte head_bytes values "
+    "key_scales value_scales"
+)
 # Members in order; rows and sequences begin each. A float says so.
 BLOCKS = {
     "linear": "n k a_stride c_stride residual_stride first_column flags group groups scale_type "
@@ -28,6 +32,11 @@ BLOCKS = {
     "columns": "width in_stride out_stride",
     "copy": "width in_stride out_stride count from_first from_step to_first to_step",
     "rope": "x_stride first heads head_dim rotated turns_stride flags",
+    "cache_write": _PAGES,
+    "cached_attention": f"{_PAGES} out_stride window scale:f cap:f",
+    "route": "x_stride out_stride experts top is_sigmoid groups kept sums_two factor:f flags",
+    "move_rows": "width in_stride out_stride flags",
+    "combine": "width top in_stride weights_stride residual_stride out_stride flags",
 }
 _GUARD = 64  # bytes behind each place that nobody may write
 _JUNK = 0xFF  # NaN, whatever reads it

@@ -7,6 +7,7 @@ import threading
 import numpy as np
 import pytest
 from tests.device.fake import Fake
+from tests.device.machine import open_or_skip
 from tests.engine import decoders
 from tests.engine.writers import write_bytes_model, write_stories
 from tests.kernels.rows import assert_same_bits
@@ -277,3 +278,27 @@ def test_matrices_that_come_and_go_stay_on_the_cpu(fake, folders):
     strict = load_config(env={}, overrides=overrides | {"device.fallback": "error"})
     with pytest.raises(DeviceUnsupportedError, match="matrices that come and go"):
         ArrowEngine(path, device="cuda", config=strict)
+
+
+@pytest.fixture(scope="module")
+def vulkan():
+    open_or_skip("vulkan")
+    return DeviceHost("vulkan:0", falls_back=False)
+
+
+@pytest.mark.parametrize("form", ["fp32", "int8"])
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_family_on_a_device_that_is_not_the_cpu(vulkan, folders, name, form):
+    found = talk(CachedDecoder(compiled(folders(name), vulkan), settings(form)))
+    wanted = talk(CachedDecoder(compiled(folders(name)), settings(form)))
+    for one, other in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(one, other, atol=5e-3 if form == "int8" else 5e-5, rtol=0)
+
+
+def test_a_real_model_token_for_token_on_a_device_that_is_not_the_cpu(vulkan, shared_data, tmp_path):
+    folder = write_stories(shared_data, tmp_path / "stories")
+    plain, placed = ArrowEngine(folder, threads=2), ArrowEngine(folder, device="vulkan", config=STRICT)
+    for prompt in ("Once upon a time", "The dog"):
+        wanted = plain.generate(prompt, max_tokens=40).token_ids
+        assert placed.generate(prompt, max_tokens=40).token_ids == wanted
+    assert placed.info()["device_state"]["cache_bytes"] > 0

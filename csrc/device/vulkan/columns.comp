@@ -2,7 +2,7 @@
 #extension GL_GOOGLE_include_directive : require
 #include "device/vulkan/numbers.glsl"
 
-// sum: out += in. MULTIPLY: out = in * multiplier[column].
+// sum: out += in. MULTIPLY: out = in * multiplier[column]. SCALE: out *= in[1] of the row.
 layout(local_size_x = THREADS) in;
 layout(push_constant) uniform Parameters {
   uint rows, sequences;
@@ -21,6 +21,8 @@ void main() {
   if (k >= p.width) return;
 #ifdef MULTIPLY
   result[row * p.out_stride + k] = x[row * p.in_stride + k] * multiplier[k];
+#elif defined(SCALE)
+  result[row * p.out_stride + k] *= x[row * p.in_stride + 1u];
 #else
   result[row * p.out_stride + k] += x[row * p.in_stride + k];
 #endif

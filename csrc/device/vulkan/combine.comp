@@ -1,0 +1,27 @@
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#include "device/vulkan/numbers.glsl"
+
+layout(local_size_x = THREADS) in;
+layout(push_constant) uniform Parameters {
+  uint rows, sequences;
+  uint width, top;
+  uint in_stride, weights_stride, residual_stride, out_stride;
+  uint flags;
+} p;
+layout(binding = 0) readonly buffer In { float x[]; };
+layout(binding = 1) readonly buffer Weights { float weights[]; };
+layout(binding = 2) buffer Residual { float residual[]; };
+layout(binding = 3) buffer Out { float result[]; };
+
+void main() {
+  const uint k = gl_GlobalInvocationID.x, row = gl_WorkGroupID.y;
+  if (k >= p.width) return;
+  float total = 0.0;
+  for (uint rank = 0u; rank < p.top; ++rank) {
+    precise float product = weights[row * p.weights_stride + p.top + rank] * x[(row * p.top + rank) * p.in_stride + k];
+    total += product;
+  }
+  if ((p.flags & kHasResidual) != 0u) total += residual[row * p.residual_stride + k];
+  result[row * p.out_stride + k] = total;
+}
