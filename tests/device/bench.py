@@ -13,7 +13,10 @@ from arrowmind.errors import DeviceError
 if TYPE_CHECKING:
     from arrowmind import _native
 
-_NAMES = "bias residual zeros outer a_zero accumulate multiplier beta causal normalise gated interleaved gelu from to"
+_NAMES = (
+    "bias residual zeros outer a_zero accumulate multiplier beta causal normalise gated interleaved gelu "
+    "from to"
+)
 FLAGS = {name: 1 << bit for bit, name in enumerate(_NAMES.split())}
 _PAGES = (
     "heads key_heads head_dim in_stride page_tokens table_stride format first_byte head_bytes values "

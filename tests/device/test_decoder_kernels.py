@@ -1,4 +1,4 @@
-"""The kernels of language models of csrc/device/kernels.h, on every device, against NumPy and the cpu device."""
+"""Kernels of language models (csrc/device/kernels.h) on every device, against NumPy and the cpu device."""
 
 from __future__ import annotations
 
