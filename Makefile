@@ -27,7 +27,7 @@ UNHOOK = @for pth in $(VENV)/lib/python3*/site-packages/_editable_skbc_arrowmind
 CLANG_FORMAT_FILES = $(shell find csrc benchmarks tests -name '*.cc' -o -name '*.h' -o -name '*.inc')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-all test-torch test-isa bench bench-llm bench-kernels lint format wheel deps build coverage-cpp fuzz fuzz-readers clean distclean
+.PHONY: help demo test test-slow test-all test-torch test-isa test-vulkan bench bench-llm bench-kernels lint format wheel deps build coverage-cpp fuzz fuzz-readers clean distclean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -51,6 +51,9 @@ test-torch: build $(VENV)/.torch ## the tests of arrowmind.torch and of distilla
 # Whatever this machine lacks is emulated; what that needs is fetched once, into build/isa.
 test-isa: build ## every kernel on some processor that has its instructions: this one, AArch64, AVX-512
 	scripts/test_isa.sh $(BIN) $(BUILD) build/isa
+
+test-vulkan: build ## the Vulkan back end under the validation layer, on a GPU or on Mesa's driver for the CPU
+	scripts/test_vulkan.sh $(BIN) $(PYTEST_ARGS)
 
 bench: bench-kernels $(VENV)/.encoder $(VENV)/.peers ## speed, size and fidelity beside the peers; writes results/
 	$(BIN)/python benchmarks/bench_baseline_advanced.py --peers $(PEERS) $(BENCH_ARGS)
