@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.device.machine import open_or_skip
-from tests.reference import folder
 
 from arrowmind import ArrowEngine, ArrowQuantizer, QuantizationConfig
 from arrowmind.config import Config, DeviceSettings
 from arrowmind.weights import convert_model
+from tests.device.machine import open_or_skip
+from tests.reference import folder
 
 TEXTS = ["the cat sat on the mat.", "a dog, and many people listen to it", "", "dogs", "cat " * 60]
 STRICT = Config(device=DeviceSettings(fallback="error"))
