@@ -24,10 +24,10 @@ INSTALL_EDITABLE := $(INSTALL) --no-build-isolation \
   --config-settings=editable.mode=inplace --editable
 UNHOOK = @for pth in $(VENV)/lib/python3*/site-packages/_editable_skbc_arrowmind.pth; do \
   sed '/^import /d' $$pth >$$pth.new && mv $$pth.new $$pth; done
-CLANG_FORMAT_FILES = $(shell find csrc benchmarks tests -name '*.cc' -o -name '*.h' -o -name '*.inc')
+CLANG_FORMAT_FILES = $(shell find csrc benchmarks tests -name '*.cc' -o -name '*.cu' -o -name '*.h' -o -name '*.inc')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-all test-torch test-isa test-vulkan bench bench-llm bench-kernels lint format wheel deps build coverage-cpp fuzz fuzz-readers clean distclean
+.PHONY: help demo test test-slow test-all test-torch test-isa test-vulkan bench bench-llm bench-kernels lint format cuda hip wheel deps build coverage-cpp fuzz fuzz-readers clean distclean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -78,6 +78,15 @@ format: $(VENV)/.lint ## rewrite the sources in the common style
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
 	$(BIN)/clang-format -i $(CLANG_FORMAT_FILES)
+
+# Into the package folder, beside the native part. All architectures take minutes; a few: CUDA_ARCHITECTURES="80;90".
+cuda: build ## the back end of NVIDIA GPUs, with nvcc
+	@$(BIN)/cmake $(BUILD) -DARROWMIND_CUDA=ON $(if $(CUDA_ARCHITECTURES),"-DARROWMIND_CUDA_ARCHITECTURES=$(CUDA_ARCHITECTURES)") --log-level=WARNING >/dev/null
+	@$(BIN)/ninja -C $(BUILD) --quiet device_cuda; status=$$?; $(BIN)/cmake $(BUILD) -DARROWMIND_CUDA=OFF --log-level=WARNING >/dev/null; exit $$status
+
+hip: build ## the back end of AMD GPUs, with hipcc
+	@$(BIN)/cmake $(BUILD) -DARROWMIND_HIP=ON $(if $(HIP_ARCHITECTURES),"-DARROWMIND_HIP_ARCHITECTURES=$(HIP_ARCHITECTURES)") --log-level=WARNING >/dev/null
+	@$(BIN)/ninja -C $(BUILD) --quiet device_rocm; status=$$?; $(BIN)/cmake $(BUILD) -DARROWMIND_HIP=OFF --log-level=WARNING >/dev/null; exit $$status
 
 wheel: $(VENV)/.deps ## one wheel for every Python >= 3.10, in dist/
 	$(PIP) wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
