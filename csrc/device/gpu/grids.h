@@ -1,0 +1,33 @@
+#pragma once
+
+// Scales of grids (kernels/grid/grid.h).
+
+#include "device/gpu/language.h"
+
+namespace arrowmind::device::gpu {
+
+// Scale number `index` of those stored.
+ARROWMIND_DEVICE float stored_scale(uint32_t type, const void* scales, uint64_t index) {
+  const auto* bytes = static_cast<const uint8_t*>(scales);
+  switch (type) {
+    case kScaleF32:
+      return static_cast<const float*>(scales)[index];
+    case kScaleF16:
+      return half_float(static_cast<const uint16_t*>(scales)[index]);
+    case kScaleU8:
+      return static_cast<float>(bytes[index]);
+    case kScaleE8M0:
+      return float_of(static_cast<uint32_t>(bytes[index]) << 23);
+    default:
+      return float_of(static_cast<uint32_t>(bytes[index]) << 20) * 0x1p120f;
+  }
+}
+
+// Bits of a group's size: k >> group_bits() is its number. Of one that has all of k: 31.
+ARROWMIND_DEVICE uint32_t group_bits(uint32_t group) {
+  uint32_t bits = 0;
+  while (group != 1u << bits && bits < 31) ++bits;
+  return bits;
+}
+
+}  // namespace arrowmind::device::gpu
