@@ -12,16 +12,18 @@ import pytest
 from arrowmind import _native
 from arrowmind.errors import DeviceError, DeviceMemoryError, InvalidArgumentError
 from tests.device.fake import install
-from tests.device.machine import open_or_skip
+from tests.device.machine import open_on_host, open_or_skip
 
 KIB = 1024
 
 
-@pytest.fixture(params=["cpu", "fake", "vulkan"])
+@pytest.fixture(params=["cpu", "fake", "vulkan", "gpu_on_host", "hip_on_host"])
 def device(request, tmp_path):
     if request.param == "fake":
         install("fake", tmp_path)
         return _native.DeviceRegistry(str(tmp_path)).open("cuda")
+    if request.param.endswith("_on_host"):
+        return open_on_host(request.param, tmp_path)
     return open_or_skip(request.param)
 
 
