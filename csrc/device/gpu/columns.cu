@@ -30,3 +30,31 @@ ARROWMIND_KERNEL(kColumnThreads, clear, float*, float* out, CopyParameters p) {
   each_row(p.width, p.rows,
            [&](uint32_t row, uint32_t column) { out[row * uint64_t{p.out_stride} + to + column] = 0.0f; });
 }
+
+ARROWMIND_KERNEL(kColumnThreads, scale_rows, const float* in, float* out, ColumnsParameters p) {
+  each_row(p.width, p.rows, [&](uint32_t row, uint32_t column) {
+    float* to = out + row * uint64_t{p.out_stride} + column;
+    *to = *to * in[row * uint64_t{p.in_stride} + 1];
+  });
+}
+
+ARROWMIND_KERNEL(kColumnThreads, move_rows, const uint32_t* in, const int32_t* from, const int32_t* to,
+                 uint32_t* out, MoveRowsParameters p) {
+  each_row(p.width, p.rows, [&](uint32_t row, uint32_t column) {
+    const uint64_t source = (p.flags & kHasFrom) != 0 ? static_cast<uint32_t>(from[row]) : row;
+    const uint64_t target = (p.flags & kHasTo) != 0 ? static_cast<uint32_t>(to[row]) : row;
+    out[target * p.out_stride + column] = in[source * p.in_stride + column];
+  });
+}
+
+ARROWMIND_KERNEL(kColumnThreads, combine, const float* in, const float* weights, const float* residual,
+                 float* out, CombineParameters p) {
+  each_row(p.width, p.rows, [&](uint32_t row, uint32_t column) {
+    float sum = (p.flags & kHasResidual) != 0 ? residual[row * uint64_t{p.residual_stride} + column] : 0.0f;
+    const float* weight = weights + row * uint64_t{p.weights_stride} + p.top;
+    for (uint32_t i = 0; i < p.top; ++i) {
+      sum = sum + weight[i] * in[(row * uint64_t{p.top} + i) * p.in_stride + column];
+    }
+    out[row * uint64_t{p.out_stride} + column] = sum;
+  });
+}

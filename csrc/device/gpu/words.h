@@ -66,6 +66,12 @@ ARROWMIND_DEVICE void add_shared(int32_t* to, int32_t x) {
   atomicAdd(to, x);
 }
 
+// The bits of a word that `mask` has, where other threads may write others at the same time.
+ARROWMIND_DEVICE void put_bits(uint32_t* word, uint32_t mask, uint32_t bits) {
+  atomicAnd(word, ~mask);
+  atomicOr(word, bits);
+}
+
 ARROWMIND_DEVICE float fused(float a, float b, float c) {
   return __fmaf_rn(a, b, c);
 }

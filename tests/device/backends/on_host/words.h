@@ -58,6 +58,10 @@ inline void add_shared(int32_t* to, int32_t x) {
   *to += x;
 }
 
+inline void put_bits(uint32_t* word, uint32_t mask, uint32_t bits) {
+  *word = (*word & ~mask) | bits;
+}
+
 inline float fused(float a, float b, float c) {
   return std::fma(a, b, c);
 }
