@@ -75,6 +75,29 @@ void OnDemandFile::drop(int64_t begin, int64_t end) const {
   ::madvise(at(begin), bytes, MADV_DONTNEED);
 }
 
+void OnDemandFile::hide(int64_t begin, int64_t end) const {
+  const size_t bytes = static_cast<size_t>(std::min(end, round_up(size_, kPage)) - begin);
+  ::mprotect(at(begin), bytes, PROT_NONE);
+}
+
+bool OnDemandFile::take(uint8_t* memory, int64_t bytes, int64_t begin, bool is_own) const {
+#ifdef MREMAP_DONTUNMAP
+  // No page is copied or zeroed, and the address space of the file stays reserved on both sides.
+  const int flags = MREMAP_MAYMOVE | MREMAP_FIXED | (is_own ? 0 : MREMAP_DONTUNMAP);
+  const size_t size = static_cast<size_t>(bytes);
+  if (::mremap(memory, size, size, flags, at(begin)) != MAP_FAILED) return true;
+  // It may have failed after it had made room.
+  const int reserved = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
+  ::mmap(at(begin), size, PROT_NONE, reserved, -1, 0);
+#else
+  (void)memory;
+  (void)bytes;
+  (void)begin;
+  (void)is_own;
+#endif
+  return false;
+}
+
 void OnDemandFile::fill(int64_t begin, int64_t end) const {
   int descriptor = direct_ >= 0 ? direct_ : descriptor_;
   for (int64_t done = begin; done < end;) {

@@ -29,6 +29,13 @@ class OnDemandFile : public MappedFile {
   // shorter or cannot be read, and leaves nothing loaded.
   void load(int64_t begin, int64_t end) const;
   void drop(int64_t begin, int64_t end) const;
+  // Loaded pages that can be read no longer, though their memory is still there.
+  void hide(int64_t begin, int64_t end) const;
+  // Hands memory to pages that have none; what it holds is undefined until they are loaded. The memory is
+  // that of hidden pages, or with `is_own` that of a mapping of the caller, which ends. False where the
+  // system cannot: the pages have no memory, as before, and the caller keeps it.
+  bool take(uint8_t* memory, int64_t bytes, int64_t begin, bool is_own) const;
+  uint8_t* address(int64_t offset) const { return at(offset); }
 
  private:
   OnDemandFile(std::string path, int descriptor) : MappedFile(std::move(path), descriptor) {}

@@ -22,7 +22,7 @@ int64_t now_ns() {
 }  // namespace
 
 Residency::Residency(std::shared_ptr<const arrow::OnDemandFile> file, Settings settings)
-    : file_(std::move(file)), settings_(settings), owner_process_(::getpid()) {
+    : file_(std::move(file)), spare_(*file_), settings_(settings), owner_process_(::getpid()) {
   if (settings.budget < 1 || settings.threads < 1 || settings.threads > 64) {
     fail(ErrorKind::kInvalidArgument, "a budget of ", settings.budget, " bytes and ", settings.threads,
          " threads; at least 1 byte and 1 to 64 threads are needed");
@@ -93,12 +93,12 @@ void Residency::seal() {
 void Residency::load_pinned() {
   const auto begin = [](const Pages& a, const Pages& b) { return a.begin < b.begin; };
   std::sort(pinned_.begin(), pinned_.end(), begin);
+  used_ = awaited_ = counters_.pinned_bytes;
   for (const Pages& part : pinned_) {
-    file_->load(part.begin, part.end);
+    bring(part);
     counters_.bytes_read += part.end - part.begin;
   }
-  used_ = counters_.pinned_bytes;
-  counters_.peak_bytes = used_;
+  counters_.peak_bytes = held();
 }
 
 void Residency::acquire(std::span<const int32_t> blocks) {
@@ -281,11 +281,12 @@ bool Residency::make_room(int64_t bytes, int64_t beyond) {
     if (victim < 0) return false;
     evict(blocks_[static_cast<size_t>(victim)]);
   }
+  spare_.shrink(settings_.budget - used_ + awaited_);  // the budget may have shrunk
   return true;
 }
 
 void Residency::evict(Block& block) {
-  for (const Pages& part : block.parts) file_->drop(part.begin, part.end);
+  for (const Pages& part : block.parts) spare_.keep(part);
   block.state = State::kAbsent;
   block.sent = false;
   used_ -= block.bytes;
@@ -298,7 +299,8 @@ void Residency::begin_read(int32_t id, bool urgent) {
   block.state = State::kLoading;
   block.failure.clear();
   used_ += block.bytes;
-  counters_.peak_bytes = std::max(counters_.peak_bytes, used_);
+  awaited_ += block.bytes;
+  counters_.peak_bytes = std::max(counters_.peak_bytes, held());
   block.pieces = 1;  // this function's own, so that the block does not end before all are submitted
   for (const Pages& part : block.parts) {
     for (int64_t begin = part.begin; begin < part.end; begin += kPiece) {
@@ -313,12 +315,38 @@ void Residency::begin_read(int32_t id, bool urgent) {
 void Residency::read_piece(int32_t id, Pages piece) {
   std::string failure;
   try {
-    file_->load(piece.begin, piece.end);
+    bring(piece);
   } catch (const Error& error) {
     failure = error.what();
   }
   const std::lock_guard lock(mutex_);
   end_piece(id, piece.end - piece.begin, std::move(failure));
+}
+
+// Loads pages into memory that is left over, or new.
+void Residency::bring(Pages pages) {
+  std::unique_lock lock(mutex_);
+  const std::vector<Pages> bare = spare_.give(pages);
+  awaited_ -= pages.end - pages.begin;
+  const int64_t missing = bytes_of(bare), mapped = round_up(missing, SpareMemory::kHuge);
+  const bool has_room = used_ + spare_.bytes() + coming_ + mapped - missing <= settings_.budget;
+  if (missing > 0 && has_room && spare_.is_of_use()) {
+    coming_ += mapped - missing;
+    lock.unlock();
+    const SpareMemory::Memory fresh = SpareMemory::map_huge(mapped);
+    lock.lock();
+    coming_ -= mapped - missing;
+    spare_.keep(fresh);
+    for (const Pages& part : bare) spare_.give(part);
+    counters_.peak_bytes = std::max(counters_.peak_bytes, held());
+  }
+  lock.unlock();
+  file_->load(pages.begin, pages.end);
+}
+
+// Bytes of memory, once what is being read has its own.
+int64_t Residency::held() const {
+  return used_ + std::max<int64_t>(0, spare_.bytes() - awaited_);
 }
 
 // Under the mutex.
@@ -360,7 +388,7 @@ int64_t Residency::needed_bytes() const {
 Counters Residency::counters() const {
   const std::lock_guard lock(mutex_);
   Counters counters = counters_;
-  counters.resident_bytes = used_;
+  counters.resident_bytes = held();
   for (const Block& block : blocks_) counters.resident_blocks += block.state == State::kResident ? 1 : 0;
   return counters;
 }

@@ -13,6 +13,7 @@
 #include "residency/forecast.h"
 #include "residency/pages.h"
 #include "residency/read_pool.h"
+#include "residency/spare_memory.h"
 
 namespace arrowmind::residency {
 
@@ -32,7 +33,7 @@ struct Counters {
   int64_t wasted = 0;      // of these, gone before use
   int64_t bytes_read = 0;
   int64_t stalled_ns = 0;      // time that callers of acquire() waited
-  int64_t resident_bytes = 0;  // now, what is pinned and what is on its way included
+  int64_t resident_bytes = 0;  // now, what is pinned, on its way or kept for later included
   int64_t peak_bytes = 0;
   int64_t pinned_bytes = 0;
   int64_t resident_blocks = 0;  // now
@@ -109,12 +110,15 @@ class Residency {
   bool read_ahead(int32_t id);
   void begin_read(int32_t id, bool urgent);
   void read_piece(int32_t id, Pages piece);
+  void bring(Pages pages);
+  int64_t held() const;
   void end_piece(int32_t id, int64_t bytes, std::string failure);
   void wait_for_room(std::unique_lock<std::mutex>& lock, std::span<const int32_t> blocks);
   void wait_for_reads(std::unique_lock<std::mutex>& lock, std::span<const int32_t> blocks);
   void drop_leases(std::span<const int32_t> blocks);
 
   std::shared_ptr<const arrow::OnDemandFile> file_;
+  SpareMemory spare_;  // within the budget, beside what is used
   Settings settings_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
@@ -123,6 +127,8 @@ class Residency {
   std::unique_ptr<Forecast> forecast_;
   bool sealed_ = false;
   int64_t used_ = 0;
+  int64_t awaited_ = 0;  // of this, what has no memory yet, and takes what is spare
+  int64_t coming_ = 0;   // spare memory that is being mapped
   int64_t largest_ = 0;
   Counters counters_;
   int owner_process_;

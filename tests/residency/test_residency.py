@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import os
 import random
+import resource
+import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -61,6 +63,45 @@ def test_bytes_are_those_of_the_file_whatever_came_and_went(data, policy, direct
     counters = residency.counters()
     assert counters["peak_bytes"] <= 3 * BLOCK
     assert counters["hits"] + counters["late"] + counters["misses"] == 200
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is handed on by mremap")
+def test_memory_of_what_went_is_that_of_what_comes(tmp_path):
+    size, count = 8 << 20, 5
+    content = np.random.default_rng(2).integers(0, 256, count * size, dtype=np.uint8)
+    content.tofile(tmp_path / "data")
+    residency = _native.Residency.open(os.fsencode(tmp_path / "data"), 2 * size + PAGE, 3)
+    for i in range(count):
+        residency.add([(i * size + 512 * i, size - 1024 * count)], i)  # borders that no pages share
+    residency.seal()
+
+    def use(i):
+        begin = i * size + 512 * i
+        residency.acquire([i])
+        found = residency.view(begin, size - 1024 * count)
+        assert found[0] == content[begin]
+        assert found[-1] == content[begin + found.size - 1]
+        residency.release([i])
+
+    for i in (0, 1):
+        use(i)
+    faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for i in [*range(count)] * 4:
+        use(i)
+    counters = residency.counters()
+    pages = counters["evictions"] * size // PAGE
+    assert counters["evictions"] > 10
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_minflt - faults < pages / 20
+    assert counters["peak_bytes"] <= 2 * size + PAGE
+
+
+def test_memory_that_nothing_takes_goes_back_with_the_budget(data):
+    residency = opened(data[0], 6)
+    for i in range(COUNT):
+        read(residency, i)
+    residency.set_budget(2 * BLOCK)
+    assert residency.counters()["resident_bytes"] <= 2 * BLOCK
+    np.testing.assert_array_equal(read(residency, 0), data[1][:BLOCK])
 
 
 def test_rounds_keep_what_is_needed_soonest(data):

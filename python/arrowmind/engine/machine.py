@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import time
@@ -17,6 +18,8 @@ from arrowmind.weights.tensor import int8_tensor
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
 __all__ = ["disk_rate", "memory_rate", "prompt_rate"]
 
 _log = get_logger("arrowmind.engine")
@@ -25,6 +28,7 @@ _ROWS, _COLUMNS = 16_384, 8192  # 128 MiB: more than the caches of most machines
 _PROMPT_ROWS, _PROMPT = 1024, 128
 _ROUNDS = 5
 _PIECE = 4 << 20
+_HUGE = 2 << 20
 _READ = 256 << 20
 _READERS = 4
 
@@ -74,15 +78,12 @@ def disk_rate(path: Path, most: int = _READ) -> float:
     if size == 0:
         return _rate_at_once(path)
     file = _open_direct(path)
-    # Direct reads go to whole pages. One buffer per reader: pages that are new take a fifth of the time.
-    buffers = [mmap.mmap(-1, _PIECE) for _ in range(_READERS)]
+    buffers = [_huge_buffer() for _ in range(_READERS)]
 
     def read(reader: int) -> None:
         for place in range(reader * _PIECE, size, _READERS * _PIECE):
-            os.preadv(file, [buffers[reader]], place)
+            os.preadv(file, [buffers[reader].data], place)
 
-    for buffer in buffers:
-        buffer.write(bytes(_PIECE))
     try:
         with ThreadPoolExecutor(_READERS) as readers:
             started = time.perf_counter()
@@ -90,8 +91,22 @@ def disk_rate(path: Path, most: int = _READ) -> float:
             return size / (time.perf_counter() - started)
     finally:
         os.close(file)
-        for buffer in buffers:
-            buffer.close()
+
+
+def _huge_buffer() -> NDArray[np.uint8]:
+    """Memory of a reader: there before the time runs, and in huge pages where the system has them.
+
+    Into small ones that lie scattered a fast disk reads at a third of its speed.
+    """
+    memory = mmap.mmap(-1, _PIECE + _HUGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        with contextlib.suppress(OSError):  # a system without them
+            memory.madvise(mmap.MADV_HUGEPAGE)
+    whole = np.frombuffer(memory, np.uint8)
+    first = -whole.ctypes.data % _HUGE
+    buffer: NDArray[np.uint8] = whole[first : first + _PIECE]
+    buffer.fill(0)
+    return buffer
 
 
 def _rate_at_once(path: Path) -> float:
