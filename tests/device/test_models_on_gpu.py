@@ -41,10 +41,21 @@ def test_floats_are_those_of_the_cpu_but_for_the_order_of_sums(driver, original)
     np.testing.assert_allclose(encode(original), expected, atol=2e-6)
 
 
-def test_no_result_depends_on_which_thread_goes_first(driver, original, tmp_path):
+@pytest.fixture(scope="module")
+def int8(original, tmp_path_factory):
+    path = tmp_path_factory.mktemp("quantised") / "int8"
     config = QuantizationConfig(cosine_mean=0.5, cosine_min=0.5, overlap_at_10=0.0)
-    ArrowQuantizer(config, texts=TEXTS).quantize(original, tmp_path / "int8")
-    for model in (original, tmp_path / "int8"):
+    ArrowQuantizer(config, texts=TEXTS).quantize(original, path)
+    return path
+
+
+def test_integers_have_the_bits_of_the_cpu(driver, int8):
+    expected = ArrowEngine(int8, device="cpu", threads=2).encode(TEXTS)
+    np.testing.assert_array_equal(encode(int8), expected)
+
+
+def test_no_result_depends_on_which_thread_goes_first(driver, original, int8):
+    for model in (original, int8):
         driver.set()
         forward = encode(model)
         driver.set(backward=1)

@@ -6,7 +6,7 @@ import threading
 
 import numpy as np
 import pytest
-from tests.device.fake import Fake
+from tests.device.fake import Fake, install
 from tests.device.machine import open_or_skip
 from tests.engine import decoders
 from tests.engine.writers import write_bytes_model, write_stories
@@ -280,24 +280,32 @@ def test_matrices_that_come_and_go_stay_on_the_cpu(fake, folders):
         ArrowEngine(path, device="cuda", config=strict)
 
 
-@pytest.fixture(scope="module")
-def vulkan():
-    open_or_skip("vulkan")
-    return DeviceHost("vulkan:0", falls_back=False)
+@pytest.fixture(scope="module", params=["vulkan", "cuda"])
+def other(request, tmp_path_factory):
+    """A device with kernels of its own: what this machine has, and CUDA's on threads of the host."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "cuda":
+            place = tmp_path_factory.mktemp("cuda")
+            install("gpu_on_host", place)
+            patch.setenv(BACKENDS_VARIABLE, str(place))
+        else:
+            open_or_skip(request.param)
+        yield request.param
 
 
 @pytest.mark.parametrize("form", ["fp32", "int8"])
 @pytest.mark.parametrize("name", FAMILIES)
-def test_every_family_on_a_device_that_is_not_the_cpu(vulkan, folders, name, form):
-    found = talk(CachedDecoder(compiled(folders(name), vulkan), settings(form)))
+def test_every_family_on_a_device_that_is_not_the_cpu(other, folders, name, form):
+    host = DeviceHost(f"{other}:0", falls_back=False)
+    found = talk(CachedDecoder(compiled(folders(name), host), settings(form)))
     wanted = talk(CachedDecoder(compiled(folders(name)), settings(form)))
     for one, other in zip(found, wanted, strict=True):
         np.testing.assert_allclose(one, other, atol=5e-3 if form == "int8" else 5e-5, rtol=0)
 
 
-def test_a_real_model_token_for_token_on_a_device_that_is_not_the_cpu(vulkan, shared_data, tmp_path):
+def test_a_real_model_token_for_token_on_a_device_that_is_not_the_cpu(other, shared_data, tmp_path):
     folder = write_stories(shared_data, tmp_path / "stories")
-    plain, placed = ArrowEngine(folder, threads=2), ArrowEngine(folder, device="vulkan", config=STRICT)
+    plain, placed = ArrowEngine(folder, threads=2), ArrowEngine(folder, device=other, config=STRICT)
     for prompt in ("Once upon a time", "The dog"):
         wanted = plain.generate(prompt, max_tokens=40).token_ids
         assert placed.generate(prompt, max_tokens=40).token_ids == wanted

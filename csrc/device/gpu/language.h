@@ -89,4 +89,21 @@ struct Most {
   ARROWMIND_DEVICE float operator()(float a, float b) const { return most(a, b); }
 };
 
+// The sum of term(k) over k below `width` in the order of kernels/simd/sum.h: in 64 lanes, folded in a tree.
+// For groups of 64 threads or more, all of which get it; `lanes` is memory of the group, [64].
+template <class Term>
+ARROWMIND_DEVICE float sum_in_lanes(uint32_t width, float* lanes, Term term) {
+  float sum = 0.0f;
+  if (thread() < 64) {
+    for (uint32_t k = thread(); k < width; k += 64) sum += term(k);
+  }
+  barrier();
+  if (thread() < 64) lanes[thread()] = sum;
+  barrier();
+  const uint32_t i = thread() & 15;
+  sum = (lanes[i] + lanes[32 + i]) + (lanes[16 + i] + lanes[48 + i]);
+  for (int step = 8; step > 0; step /= 2) sum += shuffle_xor(sum, step);
+  return sum;
+}
+
 }  // namespace arrowmind::device::gpu

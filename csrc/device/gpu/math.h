@@ -23,6 +23,20 @@ ARROWMIND_DEVICE float exponential(float x) {
   return p * float_of((bits_of(shifted) << 23) + 0x3f800000u);
 }
 
+// 2^x for x <= 0.
+ARROWMIND_DEVICE float exp2_not_positive(float x) {
+  x = most(-126.0f, x);
+  const float shifted = x + 12582912.0f;
+  const float r = x - (shifted - 12582912.0f);
+  float p = 0.00132646225f;
+  p = fused(p, r, 0.00967148785f);
+  p = fused(p, r, 0.0555075221f);
+  p = fused(p, r, 0.240222424f);
+  p = fused(p, r, 0.693146944f);
+  p = fused(p, r, 1.0f);
+  return p * float_of((bits_of(shifted) << 23) + 0x3f800000u);
+}
+
 ARROWMIND_DEVICE float gelu(float x) {
   const float low = most(-5.1f, x);
   const float u = least(5.1f, low);

@@ -1,12 +1,12 @@
 // Keys and values of new rows to their pages, and attention over pages (cached_attention.h has the layouts).
-#include "device/gpu/math.h"
+#include "kernels/attention/gpu_attend.h"
 
 using namespace arrowmind::device;
 using namespace arrowmind::device::gpu;
 
 namespace {
 
-constexpr uint32_t kThreads = 128, kWarps = kThreads / 32, kMostDim = 1024;
+constexpr uint32_t kThreads = kAttendThreads, kWarps = kAttendWarps, kMostDim = 1024;
 
 // A head of keys of a token: the page's part of it, and its slot in the page.
 template <class Parameters>
@@ -37,8 +37,8 @@ ARROWMIND_DEVICE float element(const uint32_t* words, uint32_t format, uint32_t 
   return static_cast<float>(static_cast<int8_t>(words[at / 4] >> 8 * (at & 3) & 0xff));
 }
 
-ARROWMIND_DEVICE float step_at(const uint32_t* part, uint32_t format, uint32_t byte) {
-  return format == kPageI8 ? half_float(part[byte / 4] >> 8 * (byte & 2) & 0xffff) : 1.0f;
+ARROWMIND_DEVICE float step_at(const uint32_t* part, uint32_t byte) {
+  return half_float(part[byte / 4] >> 8 * (byte & 2) & 0xffff);
 }
 
 // Hadamard's matrix times each block of x, the largest power of two that divides the size. For all threads.
@@ -140,55 +140,59 @@ ARROWMIND_KERNEL(kThreads, cache_write, const float* qkv, const uint32_t* table,
   }
 }
 
-// A group serves a head of a row: 128 tokens at a time, as kernels/attention/gpu.cu.
+namespace {
+
+// Tokens of a sequence; `query` is the row's, scaled.
+struct CachedKeys {
+  const CachedAttentionParameters& p;
+  uint32_t* pages;
+  const uint32_t* table;
+  uint32_t sequence, head;
+  const float* query;
+
+  ARROWMIND_DEVICE Token<CachedAttentionParameters> token(uint32_t place) const {
+    return {pages, table, p, sequence, place, head};
+  }
+  ARROWMIND_DEVICE float score(uint32_t place) const {
+    const Token own = token(place);
+    float sum = 0.0f;
+    for (uint32_t d = 0; d < p.head_dim; ++d)
+      sum = fused(query[d], element(own.part, p.format, own.key(d)), sum);
+    if (has_steps()) sum = sum * step_at(own.part, p.key_scales + 2 * own.slot);
+    return p.cap > 0.0f ? soft_cap(sum, p.cap * kLog2E) : sum;
+  }
+  ARROWMIND_DEVICE float value(uint32_t place, uint32_t d) const {
+    const Token own = token(place);
+    return element(own.part + p.values / 4, p.format, own.value(d));
+  }
+  ARROWMIND_DEVICE bool has_steps() const { return p.format == kPageI8; }
+  ARROWMIND_DEVICE float step(uint32_t place) const {
+    const Token own = token(place);
+    return step_at(own.part, p.value_scales + 2 * own.slot);
+  }
+};
+
+}  // namespace
+
+// A group serves a head of a row.
 ARROWMIND_KERNEL(kThreads, cached_attention, const float* qkv, const uint32_t* table,
                  const int32_t* sequence_of, const int32_t* place_of, const float* signs, uint32_t* pages,
                  float* out, CachedAttentionParameters p) {
   ARROWMIND_SHARED(float, query, kMostDim);
   ARROWMIND_SHARED(float, sums, kMostDim);
-  ARROWMIND_SHARED(float, weights, kThreads);
+  ARROWMIND_SHARED(float, weights, kKeysHeld);
   ARROWMIND_SHARED(float, scratch, kWarps);
-  const uint32_t row = group_y(), head = group_z(), key_head = head / (p.heads / p.key_heads);
-  const auto sequence = static_cast<uint32_t>(sequence_of[row]);
+  const uint32_t row = group_y(), head = group_z();
   const uint32_t end = static_cast<uint32_t>(place_of[row]) + 1;
-  const uint32_t begin = p.window > 0 && end > p.window ? end - p.window : 0;
+  const uint32_t first = p.window > 0 && end > p.window ? end - p.window : 0;
   read_row(qkv + row * uint64_t{p.in_stride} + head * p.head_dim, signs, p.head_dim, p.format, query);
+  const float scale = p.scale * kLog2E;
   barrier();
-  for (uint32_t d = thread(); d < p.head_dim; d += kThreads) {
-    query[d] = query[d] * p.scale;
-    sums[d] = 0.0f;
-  }
-  float most_score = -__builtin_huge_valf(), total = 0.0f;
-  for (uint32_t first = begin; first < end; first += kThreads) {
-    barrier();
-    const uint32_t count = least(kThreads, end - first);
-    const bool is_key = thread() < count;
-    const Token own(pages, table, p, sequence, is_key ? first + thread() : end - 1, key_head);
-    float score = -__builtin_huge_valf();
-    if (is_key) {
-      score = 0.0f;
-      for (uint32_t d = 0; d < p.head_dim; ++d)
-        score = fused(query[d], element(own.part, p.format, own.key(d)), score);
-      score = score * step_at(own.part, p.format, p.key_scales + 2 * own.slot);
-      if (p.cap > 0.0f) score = soft_cap(score, p.cap);
-    }
-    const float next = fold_group<kWarps>(most(most_score, score), scratch, Most());
-    const float weight = is_key ? exponential(score - next) : 0.0f;
-    weights[thread()] = weight * step_at(own.part, p.format, p.value_scales + 2 * own.slot);
-    const float fade = total == 0.0f ? 0.0f : exponential(most_score - next);
-    total = fused(total, fade, fold_group<kWarps>(weight, scratch, Sum()));
-    most_score = next;
-    for (uint32_t d = thread(); d < p.head_dim; d += kThreads) {
-      float sum = sums[d] * fade;
-      for (uint32_t i = 0; i < count; ++i) {
-        const Token other(pages, table, p, sequence, first + i, key_head);
-        sum = fused(weights[i], element(other.part + p.values / 4, p.format, other.value(d)), sum);
-      }
-      sums[d] = sum;
-    }
-  }
+  for (uint32_t d = thread(); d < p.head_dim; d += kThreads) query[d] = query[d] * scale;
   barrier();
-  for (uint32_t d = thread(); d < p.head_dim; d += kThreads) sums[d] = sums[d] / total;
+  const CachedKeys keys = {
+      p, pages, table, static_cast<uint32_t>(sequence_of[row]), head / (p.heads / p.key_heads), query};
+  attend(keys, first, end, p.head_dim, {weights, scratch}, sums);
   barrier();
   if (p.format == kPageI8) hadamard(sums, p.head_dim);
   for (uint32_t d = thread(); d < p.head_dim; d += kThreads) {

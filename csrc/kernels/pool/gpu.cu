@@ -21,19 +21,18 @@ ARROWMIND_DEVICE float pooled(const float* x, uint32_t begin, uint32_t end, cons
 }  // namespace
 
 ARROWMIND_KERNEL(kThreads, pool, const float* x, const int32_t* offsets, float* out, PoolParameters p) {
-  ARROWMIND_SHARED(float, scratch, kThreads / 32);
+  ARROWMIND_SHARED(float, lanes, 64);
   const uint32_t sequence = group_y();
   const auto begin = static_cast<uint32_t>(offsets[sequence]),
              end = static_cast<uint32_t>(offsets[sequence + 1]);
   float* vector = out + sequence * uint64_t{p.width};
-  float squares = 0.0f;
   for (uint32_t column = thread(); column < p.width; column += kThreads) {
-    const float value = pooled(x, begin, end, p, column);
-    vector[column] = value;
-    squares = fused(value, value, squares);
+    vector[column] = pooled(x, begin, end, p, column);
   }
   if ((p.flags & kNormalise) == 0) return;
-  const float length = square_root(fold_group<kThreads / 32>(squares, scratch, Sum()));
+  barrier();
+  const float length =
+      square_root(sum_in_lanes(p.width, lanes, [&](uint32_t k) { return vector[k] * vector[k]; }));
   const float norm = most(1e-12f, length);  // a NaN stays
   for (uint32_t column = thread(); column < p.width; column += kThreads)
     vector[column] = vector[column] / norm;
