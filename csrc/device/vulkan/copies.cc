@@ -58,7 +58,7 @@ void Stream::copy(const Memory& to, int64_t to_offset, const Memory& from, int64
 
 void Stream::copy_in(const Memory& to, int64_t offset, const char* from, int64_t bytes) {
   const std::lock_guard lock(mutex_);
-  device_.expect_here();
+  expect_sound();
   int64_t pinned_offset = 0;
   if (const Memory* pinned = device_.pinned(from, bytes, &pinned_offset); pinned != nullptr) {
     return copy(to, offset, *pinned, pinned_offset, bytes);
@@ -77,7 +77,7 @@ void Stream::copy_in(const Memory& to, int64_t offset, const char* from, int64_t
 
 void Stream::copy_out(char* to, const Memory& from, int64_t offset, int64_t bytes) {
   const std::lock_guard lock(mutex_);
-  device_.expect_here();
+  expect_sound();
   int64_t pinned_offset = 0;
   if (const Memory* pinned = device_.pinned(to, bytes, &pinned_offset); pinned != nullptr) {
     return copy(*pinned, pinned_offset, from, offset, bytes);

@@ -95,4 +95,10 @@ void Device::finish_streams() noexcept {
   for (Stream* stream : streams_) stream->finish();
 }
 
+void Device::wait_idle() noexcept {
+  std::vector<std::unique_lock<std::mutex>> locks;
+  for (const auto& queue : queues_) locks.emplace_back(queue->mutex);
+  vk_.vkDeviceWaitIdle(handle_);
+}
+
 }  // namespace arrowmind::vulkan

@@ -73,6 +73,7 @@ class Device {
   void add(Stream* stream);
   void remove(Stream* stream) noexcept;
   void finish_streams() noexcept;  // waits for all that was submitted
+  void wait_idle() noexcept;       // the same without asking the streams, for when they cannot tell
 
   // As check() of refusal.h, and remembers that the device is lost.
   void check(VkResult result, const char* what);

@@ -52,6 +52,7 @@ namespace arrowmind::vulkan {
   F(vkDestroyQueryPool)                      \
   F(vkDestroySemaphore)                      \
   F(vkDestroyShaderModule)                   \
+  F(vkDeviceWaitIdle)                        \
   F(vkEndCommandBuffer)                      \
   F(vkFreeMemory)                            \
   F(vkGetBufferMemoryRequirements)           \

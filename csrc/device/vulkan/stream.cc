@@ -64,8 +64,15 @@ void Stream::destroy(Batch& batch) noexcept {
   device_.vk().vkDestroyCommandPool(device_.handle(), batch.pool, nullptr);
 }
 
-Batch& Stream::open() {
+void Stream::expect_sound() {
   device_.expect_here();
+  if (!told_later_.has_value()) return;
+  const Refusal refusal = *std::exchange(told_later_, std::nullopt);
+  throw refusal;
+}
+
+Batch& Stream::open() {
+  expect_sound();
   if (current_ != nullptr) return *current_;
   retire_done();
   std::unique_ptr<Batch> batch;
@@ -270,7 +277,7 @@ void Stream::synchronise() {
   uint64_t last = 0;
   {
     const std::lock_guard lock(mutex_);
-    device_.expect_here();
+    expect_sound();
     submit();
     last = submitted_;
   }
@@ -284,9 +291,23 @@ void Stream::retire() {
 }
 
 void Stream::finish() noexcept {
+  uint64_t last = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    try {
+      submit();
+    } catch (const Refusal& refusal) {
+      told_later_ = refusal;
+    } catch (...) {
+      told_later_ = Refusal{ARROWMIND_OUT_OF_MEMORY, ""};  // the host's
+    }
+    last = submitted_;
+  }
   try {
-    synchronise();
-  } catch (...) {  // of a lost device nothing can be had; it runs nothing either
+    timeline_->wait(last);
+    retire();
+  } catch (...) {
+    if (!device_.is_lost()) device_.wait_idle();  // a lost device runs nothing
   }
 }
 

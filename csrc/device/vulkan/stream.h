@@ -4,10 +4,12 @@
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "device/backend.h"
 #include "device/vulkan/device.h"
+#include "device/vulkan/refusal.h"
 
 namespace arrowmind::vulkan {
 
@@ -104,6 +106,7 @@ class Stream : public std::enable_shared_from_this<Stream> {
     int64_t offset;
   };
 
+  void expect_sound();
   Batch& open();
   std::unique_ptr<Batch> make_batch();
   void destroy(Batch& batch) noexcept;
@@ -127,6 +130,7 @@ class Stream : public std::enable_shared_from_this<Stream> {
   std::vector<Memory*> spare_staging_;
   int64_t staging_under_way_ = 0;
   uint64_t submitted_ = 0;
+  std::optional<Refusal> told_later_;  // why work was not submitted, where no caller could be told
 };
 
 }  // namespace arrowmind::vulkan
