@@ -1,8 +1,13 @@
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <array>
 #include <memory>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "base/error.h"
 #include "bindings/arrays.h"
@@ -20,14 +25,15 @@ using runtime::Plan;
 using Numbers = nb::ndarray<const int32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
 nb::ndarray<nb::numpy, float> result_of(DevicePlan& self, const Plan& plan, const runtime::Batch& batch,
-                                        const runtime::RunOptions& options) {
+                                        const runtime::RunOptions& options,
+                                        std::vector<runtime::StepTime>* times = nullptr) {
   const int64_t rows = plan.gives_tokens() ? batch.tokens() : batch.sequences;
   const int64_t columns = plan.limits().output_columns;
   auto result = std::make_unique<float[]>(static_cast<size_t>(rows * columns));
   float* output = result.get();
   {
     nb::gil_scoped_release release;
-    self.run(batch, options, output);
+    self.run(batch, options, output, times);
   }
   nb::capsule owner(result.release(), [](void* p) noexcept { delete[] static_cast<float*>(p); });
   return {output, {static_cast<size_t>(rows), static_cast<size_t>(columns)}, owner};
@@ -45,18 +51,37 @@ nb::ndarray<nb::numpy, float> run(DevicePlan& self, const Numbers& token_ids, co
   return result_of(self, plan, batch, {.micro_tokens = micro_tokens, .normalise = normalise});
 }
 
-nb::ndarray<nb::numpy, float> run_rows(DevicePlan& self, const FloatRows& rows, int64_t micro_tokens) {
-  const Plan& plan = self.plan();
+runtime::Batch check_rows(const Plan& plan, const FloatRows& rows, const int32_t* offsets) {
   if (plan.source() < 0 || static_cast<int64_t>(rows.shape(1)) != plan.columns(plan.source())) {
     fail(ErrorKind::kInvalidArgument, "rows of ", rows.shape(1), " columns; ",
          plan.source() < 0 ? 0 : plan.columns(plan.source()), " are needed");
   }
+  return {nullptr, offsets, rows.shape(0) > 0 ? 1 : 0};
+}
+
+// Offsets of all rows as one sequence.
+std::array<int32_t, 2> whole(const FloatRows& rows) {
   if (rows.shape(0) > INT32_MAX) {
     fail(ErrorKind::kInvalidArgument, rows.shape(0), " rows; run fewer at a time");
   }
-  const int32_t whole[] = {0, static_cast<int32_t>(rows.shape(0))};
-  const runtime::Batch batch{nullptr, whole, rows.shape(0) > 0 ? 1 : 0};
-  return result_of(self, plan, batch, {.micro_tokens = micro_tokens, .rows = rows.data()});
+  return {0, static_cast<int32_t>(rows.shape(0))};
+}
+
+nb::ndarray<nb::numpy, float> run_rows(DevicePlan& self, const FloatRows& rows, int64_t micro_tokens) {
+  const std::array<int32_t, 2> offsets = whole(rows);
+  const runtime::Batch batch = check_rows(self.plan(), rows, offsets.data());
+  return result_of(self, self.plan(), batch, {.micro_tokens = micro_tokens, .rows = rows.data()});
+}
+
+std::vector<std::pair<std::string, int64_t>> time_rows(DevicePlan& self, const FloatRows& rows,
+                                                       int64_t micro_tokens) {
+  const std::array<int32_t, 2> offsets = whole(rows);
+  const runtime::Batch batch = check_rows(self.plan(), rows, offsets.data());
+  std::vector<runtime::StepTime> times;
+  result_of(self, self.plan(), batch, {.micro_tokens = micro_tokens, .rows = rows.data()}, &times);
+  std::vector<std::pair<std::string, int64_t>> told;
+  for (const runtime::StepTime& time : times) told.emplace_back(time.kernel, time.nanoseconds);
+  return told;
 }
 
 // Sequences of a cache gain their tokens, their pages come to the device first; nothing is gained when it
@@ -104,6 +129,8 @@ void bind_device_plan(nb::module_& m) {
       .def("run", &run, nb::arg("token_ids"), nb::arg("offsets"), nb::arg("normalise") = false,
            nb::arg("micro_tokens") = 4096)
       .def("run_rows", &run_rows, nb::arg("rows"), nb::arg("micro_tokens") = 4096)
+      .def("time_rows", &time_rows, nb::arg("rows"), nb::arg("micro_tokens") = 4096,
+           "Nanoseconds that each kernel of such a forward took on the device, in order.")
       .def("run_cached", &run_cached, nb::arg("cache"), nb::arg("sequences"), nb::arg("token_ids"),
            nb::arg("offsets"), nb::arg("micro_tokens") = 4096,
            "Appends tokens to sequences of a cache, whose pages come to the device.")

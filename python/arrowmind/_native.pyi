@@ -164,6 +164,9 @@ class DevicePlan:
     def run_rows(self, rows: npt.NDArray[np.float32], micro_tokens: int = 4096) -> npt.NDArray[np.float32]:
         """As `Plan.run_rows` over one sequence."""
 
+    def time_rows(self, rows: npt.NDArray[np.float32], micro_tokens: int = 4096) -> list[tuple[str, int]]:
+        """Nanoseconds that each kernel of such a forward took on the device, in order."""
+
     def run_cached(
         self,
         cache: KvCache,

@@ -12,6 +12,7 @@ from tests.docs.pages import ROOT, table_rows
 
 from arrowmind.bench.command import _compare_parser, _run_parser
 from arrowmind.bench.comparison import Limits
+from arrowmind.bench.devices.command import _parser as _device_parser
 from arrowmind.bench.language.command import _parser as _language_parser
 from arrowmind.bench.language.race import LanguageOptions
 from arrowmind.bench.language.targets import judge_language
@@ -45,7 +46,7 @@ def test_the_numbers_of_rounds():
 
 
 def test_every_option_exists():
-    parsers = (_run_parser(), _compare_parser(), _language_parser(), _memory_parser())
+    parsers = (_run_parser(), _compare_parser(), _language_parser(), _memory_parser(), _device_parser())
     known = {name for parser in parsers for name in parser._option_string_actions}
     other = {"--op", "--filter", "--shape", "--ram", "--format"}  # of other programs and commands
     assert set(re.findall(r"--[a-z][a-z-]+", TEXT)) <= known | other

@@ -155,7 +155,8 @@ void DevicePlan::check_cache(const CacheRun* cache) const {
   }
 }
 
-void DevicePlan::run(const Batch& batch, const RunOptions& options, float* output) {
+void DevicePlan::run(const Batch& batch, const RunOptions& options, float* output,
+                     std::vector<StepTime>* times) {
   if ((plan_.source() >= 0) != (options.rows != nullptr)) {
     fail(ErrorKind::kInvalidArgument, "this plan reads ",
          plan_.source() >= 0 ? "rows, not token ids" : "token ids");
@@ -165,13 +166,13 @@ void DevicePlan::run(const Batch& batch, const RunOptions& options, float* outpu
   std::unique_ptr<Context> context = borrow();
   for (const Range& range : split(batch, std::clamp<int64_t>(options.micro_tokens, 1, kMostRows))) {
     const int64_t first = plan_.gives_tokens() ? batch.offsets[range.begin] : range.begin;
-    run_micro_batch(*context, batch, range, options, output + first * plan_.limits().output_columns);
+    run_micro_batch(*context, batch, range, options, output + first * plan_.limits().output_columns, times);
   }
   give_back(std::move(context));
 }
 
 void DevicePlan::run_micro_batch(Context& context, const Batch& batch, Range range, const RunOptions& options,
-                                 float* output) {
+                                 float* output, std::vector<StepTime>* times) {
   const int64_t rows = batch.offsets[range.end] - batch.offsets[range.begin];
   const int64_t sequences = range.end - range.begin;
   Layout at = lay_out(rows, sequences);
@@ -179,10 +180,22 @@ void DevicePlan::run_micro_batch(Context& context, const Batch& batch, Range ran
   const device::CachingAllocator::Block memory = memory_->allocate(at.bytes, context.stream);
   const Forward forward{context, memory.buffer(), at, rows, sequences, options.cache};
   copy_in(forward, batch, range, options);
-  run_steps(forward, options);
+  std::vector<device::Event> marks;
+  if (times == nullptr) {
+    run_steps(forward, options);
+  } else {
+    run_measured(forward, options, marks);
+  }
   const int64_t results = plan_.gives_tokens() ? rows : sequences;
   context.stream.copy_out(output, {&memory.buffer(), at.result}, 4 * results * plan_.limits().output_columns);
   context.stream.synchronise();
+  for (size_t i = 0, mark = 0; times != nullptr && i < launches_.size(); ++i) {
+    const Step& step = lowering_.steps()[i];
+    if (!forward.has(step)) continue;
+    const int64_t took = marks[mark].nanoseconds_until(marks[mark + 1]);
+    times->push_back({step.fill ? "copy_in" : step.kernel, took});
+    ++mark;
+  }
 }
 
 // The numbers lie one behind the other: ids, positions, sequences and places of rows, then offsets.
@@ -233,18 +246,33 @@ void DevicePlan::copy_in_tables(const Forward& f, Range range) const {
 void DevicePlan::run_steps(const Forward& f, const RunOptions& options) const {
   f.context.filled.resize(launches_.size());
   for (size_t i = 0; i < launches_.size(); ++i) {
-    const Step& step = lowering_.steps()[i];
-    if (!f.has(step)) continue;
-    if (!step.fill) {
-      launch(f, step, launches_[i], options.normalise);
-      continue;
-    }
-    std::vector<float>& rows = f.context.filled[i];
-    rows.resize(static_cast<size_t>(f.rows * plan_.columns(step.places[0].id)));
-    step.fill(f.context.numbers.data() + f.at.rows, f.rows, rows.data());
-    f.context.stream.copy_in(slice(f, step.places[0], {}), rows.data(),
-                             static_cast<int64_t>(rows.size()) * 4);
+    if (f.has(lowering_.steps()[i])) run_step(f, i, options);
   }
+}
+
+// With an event before each step and behind the last.
+void DevicePlan::run_measured(const Forward& f, const RunOptions& options,
+                              std::vector<device::Event>& marks) const {
+  const auto mark = [&] {
+    marks.push_back(device_->event());
+    f.context.stream.record(marks.back());
+  };
+  f.context.filled.resize(launches_.size());
+  mark();
+  for (size_t i = 0; i < launches_.size(); ++i) {
+    if (!f.has(lowering_.steps()[i])) continue;
+    run_step(f, i, options);
+    mark();
+  }
+}
+
+void DevicePlan::run_step(const Forward& f, size_t i, const RunOptions& options) const {
+  const Step& step = lowering_.steps()[i];
+  if (!step.fill) return launch(f, step, launches_[i], options.normalise);
+  std::vector<float>& rows = f.context.filled[i];
+  rows.resize(static_cast<size_t>(f.rows * plan_.columns(step.places[0].id)));
+  step.fill(f.context.numbers.data() + f.at.rows, f.rows, rows.data());
+  f.context.stream.copy_in(slice(f, step.places[0], {}), rows.data(), static_cast<int64_t>(rows.size()) * 4);
 }
 
 void DevicePlan::launch(const Forward& f, const Step& step, const Launch& launch, bool normalise) const {

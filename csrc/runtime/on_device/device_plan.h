@@ -13,6 +13,12 @@
 
 namespace arrowmind::runtime {
 
+// What a kernel of a forward took on the device.
+struct StepTime {
+  std::string kernel;
+  int64_t nanoseconds = 0;
+};
+
 // A plan whose operators run as kernels of a device; the same results as the plan's within the tolerance of
 // floats, to the bit on devices that keep to the order of its sums. Safe from several threads.
 class DevicePlan {
@@ -24,7 +30,9 @@ class DevicePlan {
 
   // As Plan::run(), over micro-batches one by one. Throws DeviceFailure; nothing of the output can be used
   // then.
-  void run(const Batch& batch, const RunOptions& options, float* output);
+  // `times`: takes those of all kernels, in order; the device is measured between them, which costs a little.
+  void run(const Batch& batch, const RunOptions& options, float* output,
+           std::vector<StepTime>* times = nullptr);
 
   const Plan& plan() const { return plan_; }
   const std::shared_ptr<device::Device>& device() const { return device_; }
@@ -63,10 +71,13 @@ class DevicePlan {
   void lay_out_tables(Layout& at, const CacheRun& cache, const Batch& batch, Range range) const;
   void check_cache(const CacheRun* cache) const;
   void run_micro_batch(Context& context, const Batch& batch, Range range, const RunOptions& options,
-                       float* output);
+                       float* output, std::vector<StepTime>* times);
   void copy_in(const Forward& forward, const Batch& batch, Range range, const RunOptions& options) const;
   void copy_in_tables(const Forward& forward, Range range) const;
   void run_steps(const Forward& forward, const RunOptions& options) const;
+  void run_measured(const Forward& forward, const RunOptions& options,
+                    std::vector<device::Event>& marks) const;
+  void run_step(const Forward& forward, size_t i, const RunOptions& options) const;
   void launch(const Forward& forward, const Step& step, const Launch& launch, bool normalise) const;
   device::Slice page_slice(const Forward& forward, const Place& place) const;
   device::Slice slice(const Forward& forward, const Place& place, const device::Slice& constant) const;

@@ -1,6 +1,6 @@
 """`arrowmind bench`: measure, print, keep as JSON.
 
-`compare` judges two results, `llm` is for decoders, `memory` for what recall finds.
+`compare` judges two results, `llm` is for decoders, `memory` for what recall finds, `gpu` for a device.
 """
 
 from __future__ import annotations
@@ -54,6 +54,10 @@ def main(words: Sequence[str]) -> int:
         from arrowmind.bench.memory.command import main as memory  # noqa: PLC0415
 
         return memory(words[1:])
+    if words[:1] == ["gpu"]:
+        from arrowmind.bench.devices.command import main as gpu  # noqa: PLC0415
+
+        return gpu(words[1:])
     configure_logging("warning")
     if "compare" in words:
         return _compare(_compare_parser().parse_args([word for word in words if word != "compare"]))

@@ -1,0 +1,96 @@
+"""Tables and targets of `arrowmind bench gpu`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from arrowmind.bench.report import target_table
+from arrowmind.bench.targets import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["judge", "print_result"]
+
+_WIDTH = 120
+# Share of the memory bandwidth: of one row, and of sixteen.
+_ONE_ROW = {"int8": 0.85, "int4": 0.85, "mxfp4": 0.80, "int2": 0.70}
+_SIXTEEN_ROWS = {"int4": 0.70}
+
+
+def judge(result: Mapping[str, Any]) -> list[Verdict]:
+    """The numbers asked for; they are for cards with memory of their own."""
+    if result["device"]["is_software"] or result["device"]["shares_host_memory"]:
+        return []
+    verdicts = []
+    for rows, goals in ((1, _ONE_ROW), (16, _SIXTEEN_ROWS)):
+        for width, goal in goals.items():
+            shares = [
+                one["share"] for one in result["products"] if (one["width"], one["rows"]) == (width, rows)
+            ]
+            if not shares:
+                continue
+            measured = " ".join(f"{100 * share:.0f}" for share in shares) + " %"
+            what = f"{width}, {rows} row{'s' if rows > 1 else ''}"
+            target = f">= {100 * goal:.0f} % of the memory bandwidth"
+            verdicts.append(Verdict(what, target, measured, min(shares) >= goal))
+    return verdicts
+
+
+def print_result(
+    result: Mapping[str, Any], verdicts: Sequence[Verdict], console: Console | None = None
+) -> None:
+    """Prints everything a run measured."""
+    shown = console or Console(width=_WIDTH)
+    device, limits = result["device"], result["limits"]
+    software = ", computes on the CPU" if device["is_software"] else ""
+    shown.print(
+        f"{device['key']}: {device['name']}, driver {device['driver'] or '-'}{software}", markup=False
+    )
+    rates = ", ".join(f"{what.replace('_', ' ')} {rate / 1e9:.1f}" for what, rate in limits.items())
+    shown.print(f"GB/s: {rates}", markup=False)
+    if result["products"]:
+        shown.print(_products(result["products"]))
+    if result["models"]:
+        shown.print(_models(result["models"]))
+    if verdicts:
+        shown.print(target_table(verdicts))
+
+
+def _products(products: Sequence[Mapping[str, Any]]) -> Table:
+    table = Table(title="products, checked against the CPU")
+    table.add_column("width")
+    table.add_column("kernel")
+    for name in ("rows x outputs x inputs", "us", "GB/s", "Gop/s", "of the memory"):
+        table.add_column(name, justify="right")
+    for one in products:
+        table.add_row(
+            one["width"],
+            one["kernel"],
+            f"{one['rows']} x {one['outputs']} x {one['inputs']}",
+            f"{1e6 * one['seconds']:.1f}",
+            f"{one['bytes_per_s'] / 1e9:.1f}",
+            f"{one['operations_per_s'] / 1e9:.1f}",
+            f"{100 * one['share']:.0f} %",
+        )
+    return table
+
+
+def _models(models: Mapping[str, Mapping[str, Any]]) -> Table:
+    table = Table(title="models, in turn with the CPU")
+    table.add_column("model")
+    for name in ("unit", "device", "CPU", "ratio", "agreement"):
+        table.add_column(name, justify="right")
+    for name, one in models.items():
+        table.add_row(
+            name,
+            one["unit"],
+            f"{one['device']:.1f}",
+            f"{one['cpu']:.1f}",
+            f"{one['ratio']:.2f}",
+            f"{one['agreement']:.5f}",
+        )
+    return table

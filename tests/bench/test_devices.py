@@ -1,0 +1,88 @@
+"""`arrowmind bench gpu` on the cpu device: every width, checked; its targets, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pytest
+from tests.engine.writers import write_bytes_model
+from tests.reference import folder
+
+from arrowmind.bench.command import main
+from arrowmind.bench.devices import products, report
+from arrowmind.errors import DeviceError, OptimizationError
+from arrowmind.weights import convert_model
+
+SMALL = ["gpu", "--device", "cpu", "--shapes", "48x128", "--rows", "1,9"]
+
+
+def run(tmp_path, *more):
+    out = tmp_path / "gpu.json"
+    code = main([*SMALL, "--out", str(out), *more])
+    return code, json.loads(out.read_text())
+
+
+def test_every_width_is_measured_and_right(tmp_path, capsys):
+    code, result = run(tmp_path)
+    assert code == 0
+    assert {one["width"] for one in result["products"]} == set(products.WIDTHS)
+    assert len(result["products"]) == 2 * len(products.WIDTHS)
+    for one in result["products"]:
+        assert one["kernel"].startswith("linear_")
+        assert one["operations_per_s"] == pytest.approx(2 * one["rows"] * 48 * 128 / one["seconds"])
+        assert one["share"] == pytest.approx(one["bytes_per_s"] / result["limits"]["memory"])
+    assert set(result["limits"]) == {"memory", "copy_in", "copy_out"}
+    assert result["device"]["key"] == "cpu"
+    printed = capsys.readouterr().out
+    assert "9 x 48 x 128" in printed
+    assert "linear_i8b_i4g" in printed
+
+
+def test_models_in_turn_with_the_cpu(tmp_path):
+    convert_model(folder.write(tmp_path / "original", folder.weights()), tmp_path / "tiny")
+    decoder = write_bytes_model(tmp_path / "decoder")
+    few = ["--widths", "int8", "--rounds", "1", "--sentences", "3", "--tokens", "4"]
+    _, result = run(tmp_path, *few, "--model", str(tmp_path / "tiny"), "--model", str(decoder))
+    encoder, language = result["models"]["tiny"], result["models"]["decoder"]
+    assert (encoder["unit"], language["unit"]) == ("sentences/s", "tokens/s")
+    assert encoder["agreement"] == pytest.approx(1.0, abs=1e-6)
+    assert language["agreement"] == 1.0
+
+
+def test_a_wrong_answer_is_an_error():
+    right = np.ones((2, 3), np.float32)
+    products._check("int4", right, right + 5e-4)
+    for wrong in (right + 5e-3, right * np.nan):
+        with pytest.raises(OptimizationError, match="its kernel is wrong"):
+            products._check("int4", right, wrong)
+
+
+def test_targets_are_for_cards():
+    row = {"width": "int4", "rows": 1, "share": 0.8}
+    card = {"device": {"is_software": False, "shares_host_memory": False}, "products": [row]}
+    (verdict,) = report.judge(card)
+    assert (verdict.what, verdict.reached, verdict.measured) == ("int4, 1 row", False, "80 %")
+    assert report.judge({**card, "device": {"is_software": True, "shares_host_memory": False}}) == []
+    assert report.judge({**card, "device": {"is_software": False, "shares_host_memory": True}}) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--shapes", "0x64"], "is not OUTPUTSxINPUTS"),
+        (["--shapes", "16x60"], "multiple of 64"),
+        (["--rows", "0"], "whole numbers from 1 on"),
+        (["--widths", "int5"], r"\['int5'\] are unknown"),
+    ],
+)
+def test_words_that_are_none(capsys, words, message):
+    with pytest.raises(SystemExit):
+        main(["gpu", *words])
+    assert re.search(message, capsys.readouterr().err)
+
+
+def test_a_device_that_is_not_there():
+    with pytest.raises(DeviceError, match="device 'cpu:7' cannot be had"):
+        main(["gpu", "--device", "cpu:7"])
