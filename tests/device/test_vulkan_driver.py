@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import os
+import struct
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from arrowmind.errors import DeviceUnsupportedError
 from tests.device.fake import BACKENDS
 from tests.device.machine import open_or_skip
 
@@ -65,6 +67,18 @@ def test_an_old_driver():
     availability, words = run("-c", PROBE, **faulty(), ARROWMIND_TEST_OLD="1").split("|")
     assert availability == "driver-too-old"
     assert "1.0.0, and 1.1 is needed" in words
+
+
+def test_more_than_a_kernel_can_be_given():
+    """Drivers bind a part of a large buffer, and what is beyond reads as anything."""
+    device = open_or_skip("vulkan")
+    if not device.info()["is_software"]:
+        pytest.skip("GPUs bind gigabytes; Mesa's driver for the CPU binds 128 MiB")
+    buffer, stream = device.allocate((128 << 20) + 64), device.stream()
+    with pytest.raises(DeviceUnsupportedError, match="bytes, and the device binds"):
+        stream.launch_over("fill_u32", (1, 1, 1), [(buffer, 0)], struct.pack("<II", 1, 1))
+    stream.launch_over("fill_u32", (1, 1, 1), [(buffer, 64)], struct.pack("<II", 1, 1))
+    stream.synchronise()
 
 
 def test_every_call_may_fail():

@@ -55,6 +55,9 @@ class Mark {
   Device& device_;
 };
 
+// Launches after which a batch is submitted by itself: few enough for the device to begin early.
+constexpr uint32_t kMostLaunches = 64;
+
 // Commands that are submitted together.
 struct Batch {
   struct Out {
