@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gc
+import re
 import struct
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +22,7 @@ from arrowmind.errors import (
 )
 from tests.device.gpu_driver import Driver
 
+ROOT = Path(__file__).parents[2]
 COUNT = 300
 # Failure of the driver -> error.
 FAILURES = {
@@ -59,6 +62,8 @@ def test_what_the_probe_tells(driver, tmp_path):
     assert availability == "driver-too-old"
     assert words == f"the driver serves version {versions[0]}, at least {versions[1]} is needed"
     assert probe(driver, tmp_path, devices=0)[0] == "no-device"
+    none = "no-device" if driver.kind == "rocm" else "probe-failed"  # HIP says so where there is none
+    assert probe(driver, tmp_path, start=101)[0] == none
     assert probe(driver, tmp_path, start=3) == ("probe-failed", "the driver does not start: told to (3)")
     found = probe(driver, tmp_path)  # asked anew: a driver may come while a process runs
     assert found == ("usable", "")
@@ -124,6 +129,20 @@ def test_nothing_is_asked_of_a_lost_device(driver, tmp_path):
     assert driver.report()["calls"] == 0
     again = _native.DeviceRegistry(str(tmp_path)).open(driver.kind)
     assert again.memory()[1] == 1 << 30
+
+
+def names_of_kernels():
+    """Those of csrc/device/gpu/kernels.inc."""
+    rows = (ROOT / "csrc/device/gpu/kernels.inc").read_text()
+    names = re.findall(r"^KERNEL\((\w+),", rows, re.MULTILINE)
+    linear = re.findall(r"^LINEAR\((\w+),", rows, re.MULTILINE)
+    return names + linear + [f"{name}_few" for name in linear]
+
+
+def test_every_row_has_its_kernel(driver, tmp_path):
+    device = _native.DeviceRegistry(str(tmp_path)).open(driver.kind)
+    names = names_of_kernels()
+    assert len(names) == len({device.kernel(name) for name in names}) > 50
 
 
 def test_launches_that_no_kernel_is_made_for(driver, tmp_path):

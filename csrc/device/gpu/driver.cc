@@ -60,7 +60,9 @@ Opened started(const Driver& driver) {
   const int failure = driver.init(0);
   if (failure == kSuccess) return {.driver = &driver, .answer = ARROWMIND_USABLE, .words = ""};
   const std::string words = words_of(driver, failure);
-  if (failure == kNoDevice) return none(ARROWMIND_NO_DEVICE, words);
+  // What HIP says where there is none.
+  const bool has_none = failure == kNoDevice || (kIsHip && failure == kInvalidDevice);
+  if (has_none) return none(ARROWMIND_NO_DEVICE, words);
   return none(ARROWMIND_PROBE_FAILED, "the driver does not start: " + words);
 }
 

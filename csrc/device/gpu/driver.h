@@ -20,6 +20,7 @@ enum Failure : int {
   kInvalidValue = 1,
   kOutOfMemory = 2,
   kNoDevice = 100,
+  kInvalidDevice = 101,
   kNotReady = 600,
 };
 
