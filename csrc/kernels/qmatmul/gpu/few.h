@@ -44,80 +44,110 @@ ARROWMIND_DEVICE T gathered(T (&sums)[kRows][4], T (*scratch)[kRows][kPanel]) {
   return total;
 }
 
+// Units that a thread asks for before it uses the first: of one row there are registers for several, and more
+// bytes on their way are what memory wants.
+template <class W, int kRows>
+constexpr uint32_t kUnitsAhead = kRows > 1                        ? 1
+                                 : sizeof(typename W::Words) > 32 ? 2
+                                                                  : 4;
+
+// use(words, unit) for each unit of this thread.
+template <class W, uint32_t kAhead, class Use>
+ARROWMIND_DEVICE void each_unit(const Linear& l, uint32_t units, Use use) {
+  const uint64_t stride = panel_units<W>(l.p);
+  const uint32_t panel = group_x(), chunk = thread() & 3;
+  for (uint32_t first = thread() / 4; first < units; first += kAhead * kUnitStep) {
+    typename W::Words words[kAhead];
+    ARROWMIND_UNROLL
+    for (uint32_t i = 0; i < kAhead; ++i) {
+      const uint32_t unit = first + i * kUnitStep;
+      if (unit < units) words[i] = W::load(l.w, stride, panel, unit, chunk);
+    }
+    ARROWMIND_UNROLL
+    for (uint32_t i = 0; i < kAhead; ++i) {
+      const uint32_t unit = first + i * kUnitStep;
+      if (unit < units) use(words[i], unit);
+    }
+  }
+}
+
+// Adds the products of fours [first, first + kFours) of k of a unit, which have one scale.
+template <class W, int kRows, uint32_t kFours>
+ARROWMIND_DEVICE void add_segment(const Linear& l, const typename W::Words& words, const uint8_t* table,
+                                  uint32_t unit, uint32_t first, uint32_t group, float (&sums)[kRows][4]) {
+  const uint32_t panel = group_x(), chunk = thread() & 3, first_row = group_y() * kFewRows;
+  const bool whole = l.p.a_stride % 4 == 0;
+  float zeros[4], partial[kRows][4] = {};
+  ARROWMIND_UNROLL
+  for (int e = 0; e < 4; ++e) zeros[e] = zero_of<W>(l, panel, group, 4 * chunk + e);
+  ARROWMIND_UNROLL
+  for (uint32_t place = first; place < first + kFours; ++place) {
+    float w[4][4], a[4];
+    ARROWMIND_UNROLL
+    for (int e = 0; e < 4; ++e) values_of<W>(words, e, place, table, zeros[e], w[e]);
+    ARROWMIND_UNROLL
+    for (int row = 0; row < kRows; ++row) {
+      const uint32_t own = least(first_row + row, l.p.rows - 1);
+      read_activations(l.a_row(own), 4 * (unit * W::kFours + place), l.p.k, whole, a);
+      ARROWMIND_UNROLL
+      for (int e = 0; e < 4; ++e) {
+        ARROWMIND_UNROLL
+        for (int i = 0; i < 4; ++i) partial[row][e] = fused(a[i], w[e][i], partial[row][e]);
+      }
+    }
+  }
+  ARROWMIND_UNROLL
+  for (int e = 0; e < 4; ++e) {
+    const float scale = W::kScaling == 2 ? scale_of<W>(l, panel, group, 4 * chunk + e) : 1.0f;
+    ARROWMIND_UNROLL
+    for (int row = 0; row < kRows; ++row) sums[row][e] = fused(partial[row][e], scale, sums[row][e]);
+  }
+}
+
 // Float activations.
 template <class W, int kRows>
 ARROWMIND_DEVICE void few_rows(const Linear& l) {
   ARROWMIND_SHARED(uint8_t, table, W::kTable + 4);
+  ARROWMIND_SHARED(float, scratch, kLinearWarps * kRows * kPanel);
   constexpr uint32_t kSegment = W::kFours < 4 ? W::kFours : 4;  // fours of k with one scale
-  const LinearParameters& p = l.p;
-  const uint32_t panel = group_x(), chunk = thread() & 3, first_row = group_y() * kFewRows;
-  const uint32_t units = ceil_of(p.k, 4 * W::kFours), bits = group_bits(p.group);
-  const uint64_t stride = panel_units<W>(p);
-  const bool whole = p.a_stride % 4 == 0;
+  const uint32_t bits = group_bits(l.p.group);
   if (W::kTable != 0) {
     W::fill_table(table);
     barrier();
   }
   float sums[kRows][4] = {};
-  for (uint32_t unit = thread() / 4; unit < units; unit += kUnitStep) {
-    const typename W::Words words = W::load(l.w, stride, panel, unit, chunk);
-    ARROWMIND_UNROLL
-    for (uint32_t segment = 0; segment < W::kFours; segment += kSegment) {
-      const uint32_t first_k = 4 * (unit * W::kFours + segment), group = first_k >> bits;
-      if (first_k >= p.k) break;
-      float partial[kRows][4] = {};
-      ARROWMIND_UNROLL
-      for (uint32_t place = segment; place < segment + kSegment; ++place) {
-        float w[4][4], a[4];
+  each_unit<W, kUnitsAhead<W, kRows>>(
+      l, ceil_of(l.p.k, 4 * W::kFours), [&](const typename W::Words& words, uint32_t unit) {
         ARROWMIND_UNROLL
-        for (int e = 0; e < 4; ++e) {
-          values_of<W>(words, e, place, table, zero_of<W>(l, panel, group, 4 * chunk + e), w[e]);
+        for (uint32_t segment = 0; segment < W::kFours; segment += kSegment) {
+          const uint32_t k = 4 * (unit * W::kFours + segment);
+          if (k < l.p.k) add_segment<W, kRows, kSegment>(l, words, table, unit, segment, k >> bits, sums);
         }
-        ARROWMIND_UNROLL
-        for (int row = 0; row < kRows; ++row) {
-          const uint32_t own = least(first_row + row, p.rows - 1);
-          read_activations(l.a_row(own), 4 * (unit * W::kFours + place), p.k, whole, a);
-          ARROWMIND_UNROLL
-          for (int e = 0; e < 4; ++e) {
-            ARROWMIND_UNROLL
-            for (int i = 0; i < 4; ++i) partial[row][e] = fused(a[i], w[e][i], partial[row][e]);
-          }
-        }
-      }
-      ARROWMIND_UNROLL
-      for (int e = 0; e < 4; ++e) {
-        const float scale = W::kScaling == 2 ? scale_of<W>(l, panel, group, 4 * chunk + e) : 1.0f;
-        ARROWMIND_UNROLL
-        for (int row = 0; row < kRows; ++row) sums[row][e] = fused(partial[row][e], scale, sums[row][e]);
-      }
-    }
-  }
-  ARROWMIND_SHARED(float, scratch, kLinearWarps * kRows * kPanel);
+      });
   const float sum = gathered<kRows>(sums, reinterpret_cast<float (*)[kRows][kPanel]>(scratch));
-  const uint32_t row = thread() / kPanel, place = thread() % kPanel, n = panel * kPanel + place;
+  const uint32_t row = thread() / kPanel, place = thread() % kPanel, panel = group_x();
   if (row >= kRows) return;
-  finish(l, first_row + row, n, W::kScaling == 1 ? sum * scale_of<W>(l, panel, 0, place) : sum);
+  finish(l, group_y() * kFewRows + row, panel * kPanel + place,
+         W::kScaling == 1 ? sum * scale_of<W>(l, panel, 0, place) : sum);
 }
 
 // int8 weights and activations: exact sums, and the value as the CPU computes it.
 template <int kRows>
 ARROWMIND_DEVICE void few_integer_rows(const Linear& l) {
-  const LinearParameters& p = l.p;
-  const uint32_t panel = group_x(), chunk = thread() & 3, first_row = group_y() * kFewRows;
-  const uint32_t units = ceil_of(p.k, 4);
-  int32_t sums[kRows][4] = {};
-  for (uint32_t unit = thread() / 4; unit < units; unit += kUnitStep) {
-    const Four words = I8Weights::load(l.w, units, panel, unit, chunk);
-    ARROWMIND_UNROLL
-    for (int row = 0; row < kRows; ++row) {
-      const uint32_t a = l.a_words(least(first_row + row, p.rows - 1))[unit];
-      ARROWMIND_UNROLL
-      for (int e = 0; e < 4; ++e) sums[row][e] = dot4(words.word[e], a, sums[row][e]);
-    }
-  }
   ARROWMIND_SHARED(int32_t, scratch, kLinearWarps * kRows * kPanel);
+  const uint32_t first_row = group_y() * kFewRows;
+  int32_t sums[kRows][4] = {};
+  each_unit<I8Weights, kUnitsAhead<I8Weights, kRows>>(
+      l, ceil_of(l.p.k, 4), [&](const Four& words, uint32_t unit) {
+        ARROWMIND_UNROLL
+        for (int row = 0; row < kRows; ++row) {
+          const uint32_t a = l.a_words(least(first_row + row, l.p.rows - 1))[unit];
+          ARROWMIND_UNROLL
+          for (int e = 0; e < 4; ++e) sums[row][e] = dot4(words.word[e], a, sums[row][e]);
+        }
+      });
   const int32_t sum = gathered<kRows>(sums, reinterpret_cast<int32_t (*)[kRows][kPanel]>(scratch));
-  const uint32_t row = first_row + thread() / kPanel, n = panel * kPanel + thread() % kPanel;
+  const uint32_t row = first_row + thread() / kPanel, n = group_x() * kPanel + thread() % kPanel;
   if (thread() / kPanel < kRows) finish(l, row, n, dequantised(l, row, n, sum));
 }
 
@@ -130,6 +160,7 @@ ARROWMIND_DEVICE void few_block_rows(const Linear& l) {
   ARROWMIND_SHARED(uint8_t, table, W::kTable + 4);
   ARROWMIND_SHARED(int32_t, held, kPartsHeld * kFewRows * kPanel);
   auto* sums = reinterpret_cast<int32_t (*)[kFewRows][kPanel]>(held);
+  constexpr uint32_t kSegment = W::kFours < 4 ? W::kFours : 4;  // fours of k that are of one part
   const LinearParameters& p = l.p;
   const uint32_t panel = group_x(), chunk = thread() & 3, first_row = group_y() * kFewRows;
   const uint32_t rows = least(kFewRows, p.rows - first_row);
@@ -146,15 +177,24 @@ ARROWMIND_DEVICE void few_block_rows(const Linear& l) {
     for (uint32_t unit = first * p.part / (4 * W::kFours) + thread() / 4; unit < end; unit += kUnitStep) {
       const typename W::Words words = W::load(l.w, stride, panel, unit, chunk);
       ARROWMIND_UNROLL
-      for (uint32_t place = 0; place < W::kFours; ++place) {
-        const uint32_t four = unit * W::kFours + place, part = (4 * four >> part_bits) - first;
-        uint32_t w[4];
+      for (uint32_t segment = 0; segment < W::kFours; segment += kSegment) {
+        const uint32_t four = unit * W::kFours + segment, part = (4 * four >> part_bits) - first;
+        uint32_t w[kSegment][4];
         ARROWMIND_UNROLL
-        for (int e = 0; e < 4; ++e) w[e] = W::four(words, e, place, table);
-        for (uint32_t row = 0; row < rows; ++row) {
-          const uint32_t a = l.a_words(first_row + row)[four];
+        for (uint32_t i = 0; i < kSegment; ++i) {
           ARROWMIND_UNROLL
-          for (int e = 0; e < 4; ++e) add_shared(&sums[part][row][4 * chunk + e], dot4(w[e], a, 0));
+          for (int e = 0; e < 4; ++e) w[i][e] = W::four(words, e, segment + i, table);
+        }
+        for (uint32_t row = 0; row < rows; ++row) {
+          int32_t dots[4] = {};
+          ARROWMIND_UNROLL
+          for (uint32_t i = 0; i < kSegment; ++i) {
+            const uint32_t a = l.a_words(first_row + row)[four + i];
+            ARROWMIND_UNROLL
+            for (int e = 0; e < 4; ++e) dots[e] = dot4(w[i][e], a, dots[e]);
+          }
+          ARROWMIND_UNROLL
+          for (int e = 0; e < 4; ++e) add_shared(&sums[part][row][4 * chunk + e], dots[e]);
         }
       }
     }
