@@ -13,7 +13,8 @@
 
 namespace {
 
-std::atomic<int64_t> calls = 0, fails_at = 0, memories = 0, buffers = 0, semaphores = 0;
+std::atomic<int64_t> calls = 0, fails_at = 0;
+std::atomic<int64_t> live = 0;  // what was made and not given back
 std::atomic<int32_t> failure = VK_SUCCESS;
 std::atomic<bool> lost = false;
 
@@ -30,17 +31,16 @@ VkResult fault() {
   return static_cast<VkResult>(failure.load());
 }
 
-// A function of a device that may fail; `live` counts what it makes.
-template <int kId, typename Function>
+// A function of a device that may fail, and may make something.
+template <bool kMakes, int kId, typename Function>
 struct Faulty;
-template <int kId, typename... Arguments>
-struct Faulty<kId, VkResult(VKAPI_PTR*)(Arguments...)> {
+template <bool kMakes, int kId, typename... Arguments>
+struct Faulty<kMakes, kId, VkResult(VKAPI_PTR*)(Arguments...)> {
   static inline VkResult(VKAPI_PTR* real)(Arguments...) = nullptr;
-  static inline std::atomic<int64_t>* live = nullptr;
   static VkResult VKAPI_PTR call(Arguments... arguments) {
     if (const VkResult result = fault(); result != VK_SUCCESS) return result;
     const VkResult result = real(arguments...);
-    if (result == VK_SUCCESS && live != nullptr) ++*live;
+    if (kMakes && result == VK_SUCCESS) ++live;
     return result;
   }
 };
@@ -50,9 +50,8 @@ struct Freeing;
 template <int kId, typename Handle>
 struct Freeing<kId, void(VKAPI_PTR*)(VkDevice, Handle, const VkAllocationCallbacks*)> {
   static inline void(VKAPI_PTR* real)(VkDevice, Handle, const VkAllocationCallbacks*) = nullptr;
-  static inline std::atomic<int64_t>* live = nullptr;
   static void VKAPI_PTR call(VkDevice device, Handle handle, const VkAllocationCallbacks* allocator) {
-    if (handle != VK_NULL_HANDLE) --*live;
+    if (handle != VK_NULL_HANDLE) --live;
     real(device, handle, allocator);
   }
 };
@@ -72,43 +71,47 @@ PFN_vkVoidFunction VKAPI_PTR device_function(VkDevice device, const char* name) 
   const PFN_vkVoidFunction found = real_device(device, name);
   opened = device;
   wait_idle = reinterpret_cast<PFN_vkDeviceWaitIdle>(real_device(device, "vkDeviceWaitIdle"));
-#define FAULTY(function, counter)                               \
+#define WRAPPED(function, ...)                                  \
   if (std::strcmp(name, #function) == 0) {                      \
-    using Wrapped = Faulty<__LINE__, PFN_##function>;           \
+    using Wrapped = __VA_ARGS__;                                \
     Wrapped::real = reinterpret_cast<PFN_##function>(found);    \
-    Wrapped::live = counter;                                    \
     return reinterpret_cast<PFN_vkVoidFunction>(Wrapped::call); \
   }
-#define FREEING(function, counter)                              \
-  if (std::strcmp(name, #function) == 0) {                      \
-    using Wrapped = Freeing<__LINE__, PFN_##function>;          \
-    Wrapped::real = reinterpret_cast<PFN_##function>(found);    \
-    Wrapped::live = counter;                                    \
-    return reinterpret_cast<PFN_vkVoidFunction>(Wrapped::call); \
-  }
-  FAULTY(vkAllocateCommandBuffers, nullptr)
-  FAULTY(vkAllocateDescriptorSets, nullptr)
-  FAULTY(vkAllocateMemory, &memories)
-  FAULTY(vkBeginCommandBuffer, nullptr)
-  FAULTY(vkBindBufferMemory, nullptr)
-  FAULTY(vkCreateBuffer, &buffers)
-  FAULTY(vkCreateCommandPool, nullptr)
-  FAULTY(vkCreateComputePipelines, nullptr)
-  FAULTY(vkCreateDescriptorPool, nullptr)
-  FAULTY(vkCreateDescriptorSetLayout, nullptr)
-  FAULTY(vkCreatePipelineLayout, nullptr)
-  FAULTY(vkCreateQueryPool, nullptr)
-  FAULTY(vkCreateSemaphore, &semaphores)
-  FAULTY(vkCreateShaderModule, nullptr)
-  FAULTY(vkEndCommandBuffer, nullptr)
-  FAULTY(vkGetQueryPoolResults, nullptr)
-  FAULTY(vkGetSemaphoreCounterValue, nullptr)
-  FAULTY(vkMapMemory, nullptr)
-  FAULTY(vkQueueSubmit, nullptr)
-  FAULTY(vkWaitSemaphores, nullptr)
-  FREEING(vkFreeMemory, &memories)
-  FREEING(vkDestroyBuffer, &buffers)
-  FREEING(vkDestroySemaphore, &semaphores)
+#define MAKING(function) WRAPPED(function, Faulty<true, __LINE__, PFN_##function>)
+#define FAULTY(function) WRAPPED(function, Faulty<false, __LINE__, PFN_##function>)
+#define FREEING(function) WRAPPED(function, Freeing<__LINE__, PFN_##function>)
+  MAKING(vkAllocateMemory)
+  MAKING(vkCreateBuffer)
+  MAKING(vkCreateCommandPool)
+  MAKING(vkCreateComputePipelines)
+  MAKING(vkCreateDescriptorPool)
+  MAKING(vkCreateDescriptorSetLayout)
+  MAKING(vkCreatePipelineLayout)
+  MAKING(vkCreateQueryPool)
+  MAKING(vkCreateSemaphore)
+  MAKING(vkCreateShaderModule)
+  FAULTY(vkAllocateCommandBuffers)
+  FAULTY(vkAllocateDescriptorSets)
+  FAULTY(vkBeginCommandBuffer)
+  FAULTY(vkBindBufferMemory)
+  FAULTY(vkEndCommandBuffer)
+  FAULTY(vkGetQueryPoolResults)
+  FAULTY(vkGetSemaphoreCounterValue)
+  FAULTY(vkMapMemory)
+  FAULTY(vkQueueSubmit)
+  FAULTY(vkWaitSemaphores)
+  FREEING(vkFreeMemory)
+  FREEING(vkDestroyBuffer)
+  FREEING(vkDestroyCommandPool)
+  FREEING(vkDestroyPipeline)
+  FREEING(vkDestroyDescriptorPool)
+  FREEING(vkDestroyDescriptorSetLayout)
+  FREEING(vkDestroyPipelineLayout)
+  FREEING(vkDestroyQueryPool)
+  FREEING(vkDestroySemaphore)
+  FREEING(vkDestroyShaderModule)
+#undef WRAPPED
+#undef MAKING
 #undef FAULTY
 #undef FREEING
   return found;
@@ -145,5 +148,5 @@ EXPORTED int64_t faulty_vulkan_calls() {
   return calls;
 }
 EXPORTED int64_t faulty_vulkan_live() {
-  return memories + buffers + semaphores;
+  return live;
 }
