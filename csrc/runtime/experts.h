@@ -31,6 +31,8 @@ class ExpertSource {
   virtual ~ExpertSource() = default;
 
   virtual int64_t experts() const = 0;
+  // Whether all of them are always there, where their descriptions say.
+  virtual bool stays() const { return false; }
   // Type, shape and bytes of an expert's matrices; its pointers need not be valid.
   virtual const ExpertWeights& description(int64_t expert) const = 0;
 
@@ -49,6 +51,7 @@ class MappedExperts final : public ExpertSource {
   explicit MappedExperts(std::vector<ExpertWeights> experts) : experts_(std::move(experts)) {}
 
   int64_t experts() const override { return static_cast<int64_t>(experts_.size()); }
+  bool stays() const override { return true; }
   const ExpertWeights& description(int64_t expert) const override {
     return experts_.at(static_cast<size_t>(expert));
   }

@@ -60,7 +60,8 @@ struct DevicePlan::Forward {
   const device::Buffer& memory;
   Layout at;
   int64_t rows, sequences;
-  const CacheRun* cache;  // or null
+  const CacheRun* cache;             // or null
+  device::Slice from = {}, to = {};  // lists of the rows of an expert
 
   bool has(const Step& step) const {
     return step.when == When::kAlways || (step.when == When::kCached) == (cache != nullptr);
@@ -102,7 +103,7 @@ void DevicePlan::prepare(DeviceWeights& weights) {
       launch.constants.push_back(
           is_constant ? weights.put(lowering_.constants()[static_cast<size_t>(place.id)]) : device::Slice{});
     }
-    if (!step.fill) {
+    if (!step.kernel.empty()) {
       launch.kernel = find(step.kernel);
       launch.few = launch.kernel;
       try {
@@ -128,6 +129,7 @@ DevicePlan::Layout DevicePlan::lay_out(int64_t rows, int64_t sequences) const {
   at.numbers = take(4 * (4 * at.rows + round_up(sequences + 1, kRowRound)));
   if (plan_.source() >= 0) at.source = take(4 * at.rows * plan_.columns(plan_.source()));
   const int64_t result_rows = plan_.gives_tokens() ? at.rows : sequences;
+  at.spare = take(lowering_.spare_bytes() * at.rows);
   at.result = take(4 * result_rows * plan_.limits().output_columns);
   return at;
 }
@@ -189,11 +191,11 @@ void DevicePlan::run_micro_batch(Context& context, const Batch& batch, Range ran
   const int64_t results = plan_.gives_tokens() ? rows : sequences;
   context.stream.copy_out(output, {&memory.buffer(), at.result}, 4 * results * plan_.limits().output_columns);
   context.stream.synchronise();
-  for (size_t i = 0, mark = 0; times != nullptr && i < launches_.size(); ++i) {
+  for (size_t i = 0, mark = 0; times != nullptr && i < launches_.size(); i += span_of(i)) {
     const Step& step = lowering_.steps()[i];
     if (!forward.has(step)) continue;
     const int64_t took = marks[mark].nanoseconds_until(marks[mark + 1]);
-    times->push_back({step.fill ? "copy_in" : step.kernel, took});
+    times->push_back({step.fill ? "copy_in" : step.routed.experts > 0 ? "experts" : step.kernel, took});
     ++mark;
   }
 }
@@ -243,9 +245,76 @@ void DevicePlan::copy_in_tables(const Forward& f, Range range) const {
   f.context.stream.copy_in({&f.memory, f.at.tables}, tables.data(), static_cast<int64_t>(tables.size()) * 4);
 }
 
+// Lists of each expert's rows, where they come from and then where they go, in the order of tokens.
+std::vector<DevicePlan::Sent> DevicePlan::read_route(const Forward& f, const Routed& routed) const {
+  const int64_t columns = plan_.stride(routed.route), count = f.rows * columns;
+  std::vector<float>& route = f.context.route;
+  route.resize(static_cast<size_t>(count));
+  f.context.stream.copy_out(route.data(), slice(f, Lowering::data(routed.route), {}), 4 * count);
+  f.context.stream.synchronise();
+  std::vector<Sent> sent(static_cast<size_t>(routed.experts));
+  const auto each = [&](const auto& body) {
+    for (int64_t row = 0; row < f.rows * routed.top; ++row) {
+      const float number = route[static_cast<size_t>(row / routed.top * columns + row % routed.top)];
+      if (!(number >= 0.0f && number < static_cast<float>(routed.experts))) {  // a NaN is none either
+        fail(ErrorKind::kInvalidArgument, "a row is sent to expert ", number, " of ", routed.experts);
+      }
+      body(sent[static_cast<size_t>(number)], row);
+    }
+  };
+  each([](Sent& one, int64_t) { ++one.rows; });
+  int64_t words = 0;
+  for (Sent& one : sent) {
+    one.first = words;
+    words += 2 * round_up(one.rows, kRowRound);
+    one.rows = 0;
+  }
+  std::vector<int32_t>& lists = f.context.lists;
+  lists.assign(static_cast<size_t>(words), 0);
+  const auto place = [&](const Sent& one) { return lists.begin() + one.first + one.rows; };
+  each([&](Sent& one, int64_t row) {
+    *place(one) = static_cast<int32_t>(row / routed.top);
+    ++one.rows;
+  });
+  for (Sent& one : sent) one.first += round_up(std::exchange(one.rows, 0), kRowRound);
+  each([&](Sent& one, int64_t row) {
+    *place(one) = static_cast<int32_t>(row);
+    ++one.rows;
+  });
+  for (Sent& one : sent) one.first -= round_up(one.rows, kRowRound);
+  return sent;
+}
+
+// The host sorts what the router gave: who is sent where decides what is launched.
+void DevicePlan::run_experts(const Forward& f, size_t i) const {
+  const Routed& routed = lowering_.steps()[i].routed;
+  const std::vector<Sent> sent_to = read_route(f, routed);
+  const int64_t bytes = static_cast<int64_t>(f.context.lists.size()) * 4;
+  const device::CachingAllocator::Block lists = memory_->allocate(bytes, f.context.stream);
+  f.context.stream.copy_in({&lists.buffer(), 0}, f.context.lists.data(), bytes);
+  for (int64_t expert = 0; expert < routed.experts; ++expert) {
+    const Sent& sent = sent_to[static_cast<size_t>(expert)];
+    if (sent.rows == 0) continue;
+    Forward part = f;
+    part.rows = sent.rows;
+    part.from = {&lists.buffer(), 4 * sent.first};
+    part.to = {&lists.buffer(), 4 * (sent.first + round_up(sent.rows, kRowRound))};
+    for (int64_t k = 0; k < routed.each; ++k) {
+      const size_t at = i + 1 + static_cast<size_t>(expert * routed.each + k);
+      launch(part, lowering_.steps()[at], launches_[at], false);
+    }
+  }
+}
+
+// Steps that number `i` stands for: itself, and those of its experts.
+size_t DevicePlan::span_of(size_t i) const {
+  const Routed& routed = lowering_.steps()[i].routed;
+  return 1 + static_cast<size_t>(routed.experts * routed.each);
+}
+
 void DevicePlan::run_steps(const Forward& f, const RunOptions& options) const {
   f.context.filled.resize(launches_.size());
-  for (size_t i = 0; i < launches_.size(); ++i) {
+  for (size_t i = 0; i < launches_.size(); i += span_of(i)) {
     if (f.has(lowering_.steps()[i])) run_step(f, i, options);
   }
 }
@@ -259,7 +328,7 @@ void DevicePlan::run_measured(const Forward& f, const RunOptions& options,
   };
   f.context.filled.resize(launches_.size());
   mark();
-  for (size_t i = 0; i < launches_.size(); ++i) {
+  for (size_t i = 0; i < launches_.size(); i += span_of(i)) {
     if (!f.has(lowering_.steps()[i])) continue;
     run_step(f, i, options);
     mark();
@@ -268,6 +337,7 @@ void DevicePlan::run_measured(const Forward& f, const RunOptions& options,
 
 void DevicePlan::run_step(const Forward& f, size_t i, const RunOptions& options) const {
   const Step& step = lowering_.steps()[i];
+  if (step.routed.experts > 0) return run_experts(f, i);
   if (!step.fill) return launch(f, step, launches_[i], options.normalise);
   std::vector<float>& rows = f.context.filled[i];
   rows.resize(static_cast<size_t>(f.rows * plan_.columns(step.places[0].id)));
@@ -323,6 +393,12 @@ device::Slice DevicePlan::slice(const Forward& f, const Place& place, const devi
       return page_slice(f, place);
     case Kind::kOutput:
       return in(f.at.result);
+    case Kind::kSpare:
+      return in(f.at.spare + place.row_bytes * f.at.rows);
+    case Kind::kFrom:
+      return f.from;
+    case Kind::kTo:
+      return f.to;
     case Kind::kNothing:
       return in(0);
     default:

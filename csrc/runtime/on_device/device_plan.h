@@ -54,15 +54,21 @@ class DevicePlan {
     std::vector<std::vector<float>> filled;  // by step
     std::vector<int32_t> numbers;
     std::vector<uint32_t> tables;
+    std::vector<float> route;
+    std::vector<int32_t> lists;
     device::Stream stream;
   };
   // Offsets of a micro-batch in its block of memory.
   struct Layout {
     int64_t rows = 0;  // padded
-    int64_t numbers = 0, source = 0, result = 0, bytes = 0;
+    int64_t numbers = 0, source = 0, result = 0, spare = 0, bytes = 0;
     int64_t tables = 0, table_bytes = 0, table_stride = 0;  // of pages: the first, of each, entries of a row
   };
   struct Forward;
+  // The rows of an expert: where their lists begin, and how many there are.
+  struct Sent {
+    int64_t first = 0, rows = 0;
+  };
 
   [[noreturn]] void refuse(const std::string& what) const;
   void prepare(DeviceWeights& weights);
@@ -78,6 +84,9 @@ class DevicePlan {
   void run_measured(const Forward& forward, const RunOptions& options,
                     std::vector<device::Event>& marks) const;
   void run_step(const Forward& forward, size_t i, const RunOptions& options) const;
+  size_t span_of(size_t step) const;
+  std::vector<Sent> read_route(const Forward& forward, const Routed& routed) const;
+  void run_experts(const Forward& forward, size_t step) const;
   void launch(const Forward& forward, const Step& step, const Launch& launch, bool normalise) const;
   device::Slice page_slice(const Forward& forward, const Place& place) const;
   device::Slice slice(const Forward& forward, const Place& place, const device::Slice& constant) const;

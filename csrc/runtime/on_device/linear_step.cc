@@ -71,8 +71,8 @@ WeightPlaces weight_places(Lowering& lowering, const LinearStep& step, device::L
   return places;
 }
 
-void describe_blocks(const Plan& plan, int input, device::LinearParameters& p) {
-  const int64_t group = plan.group(input), stride = plan.stride(input);
+void describe_blocks(const RowPlaces& rows, device::LinearParameters& p) {
+  const int64_t group = rows.group, stride = rows.stride;
   p.block = Lowering::word(grid::block_of(group));
   p.part = Lowering::word(grid::part_of(group));
   p.blocks = Lowering::word(stride / grid::block_of(group));
@@ -81,20 +81,33 @@ void describe_blocks(const Plan& plan, int input, device::LinearParameters& p) {
 
 }  // namespace
 
+qmatmul::Params params_of(const LinearWeights& weights) {
+  qmatmul::Params p;
+  p.n = weights.n;
+  p.k = weights.k;
+  p.w = weights.packed;
+  p.w_scale = weights.scale;
+  p.w_zero = weights.zero;
+  p.w_sum = weights.sum;
+  p.grid = weights.grid;
+  p.bias = weights.bias;
+  return p;
+}
+
 bool launch_linear(Lowering& lowering, const LinearStep& step) {
-  const BufferType type = lowering.plan().type(step.input);
-  if (type == BufferType::kI16) return false;
+  const RowPlaces& in = step.input;
+  if (in.type == BufferType::kI16) return false;
   const qmatmul::Params& w = *step.params;
   device::LinearParameters p = {};
   p.n = Lowering::word(w.n);
   p.k = Lowering::word(w.k);
-  p.a_stride = lowering.stride(step.input);
-  p.c_stride = lowering.stride(step.output);
+  p.a_stride = Lowering::word(in.stride);
+  p.c_stride = Lowering::word(step.output_stride);
   p.first_column = Lowering::word(step.first_column);
-  if (type == BufferType::kI8Block) describe_blocks(lowering.plan(), step.input, p);
+  if (in.type == BufferType::kI8Block) describe_blocks(in, p);
   const WeightPlaces weights = weight_places(lowering, step, p);
   p.flags = weights.flags;
-  if (type == BufferType::kI8) p.flags |= device::kHasAZero;
+  if (in.type == BufferType::kI8) p.flags |= device::kHasAZero;
   if (w.nonlinearity == qmatmul::Nonlinearity::kGelu) p.flags |= device::kIsGelu;
   Place residual;
   if (step.residual >= 0) {
@@ -102,13 +115,10 @@ bool launch_linear(Lowering& lowering, const LinearStep& step) {
     p.residual_stride = lowering.stride(step.residual);
     residual = Lowering::data(step.residual);
   }
-  const bool codes = type != BufferType::kF32;
-  const std::string kernel = cat("linear_", name_of(type), "_", name_of(step.weight));
+  const std::string kernel = cat("linear_", name_of(in.type), "_", name_of(step.weight));
   lowering.launch(kernel.c_str(),
-                  {Lowering::data(step.input), codes ? Lowering::scale(step.input) : Place{},
-                   type == BufferType::kI8 ? Lowering::zero(step.input) : Place{},
-                   codes ? Lowering::sum(step.input) : Place{}, weights.packed, weights.scale, weights.zero,
-                   weights.sum, weights.outer, weights.bias, residual, Lowering::data(step.output)},
+                  {in.data, in.scale, in.zero, in.sum, weights.packed, weights.scale, weights.zero,
+                   weights.sum, weights.outer, weights.bias, residual, step.output},
                   p, {.x = w.n});
   return true;
 }

@@ -2,6 +2,7 @@
 
 #include "kernels/qmatmul/qmatmul.h"
 #include "runtime/on_device/lowering.h"
+#include "runtime/ops/linear.h"
 
 namespace arrowmind::runtime {
 
@@ -9,9 +10,15 @@ namespace arrowmind::runtime {
 struct LinearStep {
   const qmatmul::Params* params = nullptr;
   qmatmul::Weight weight = qmatmul::Weight::kF32;
-  int input = -1, output = -1, residual = -1;
+  RowPlaces input;
+  Place output;
+  int64_t output_stride = 0;
+  int residual = -1;  // buffer
   int64_t first_column = 0;
 };
+
+// Weights as a step has them.
+qmatmul::Params params_of(const LinearWeights& weights);
 
 // False where devices have no kernel for these types.
 bool launch_linear(Lowering& lowering, const LinearStep& step);

@@ -1,5 +1,7 @@
 #include "runtime/on_device/lowering.h"
 
+#include <algorithm>
+
 #include "device/failure.h"
 
 namespace arrowmind::runtime {
@@ -15,6 +17,33 @@ void Lowering::fill(int buffer, Step::Fill fill) {
   step.places = {data(buffer)};
   step.fill = std::move(fill);
   steps_.push_back(std::move(step));
+}
+
+void Lowering::route(const Routed& routed) {
+  Step step;
+  step.routed = routed;
+  steps_.push_back(std::move(step));
+}
+
+RowPlaces Lowering::rows(int buffer) const {
+  const BufferType type = plan_.type(buffer);
+  RowPlaces places{.type = type,
+                   .stride = plan_.stride(buffer),
+                   .group = plan_.group(buffer),
+                   .data = data(buffer),
+                   .scale = {},
+                   .sum = {},
+                   .zero = {}};
+  if (type == BufferType::kF32) return places;
+  places.scale = scale(buffer);
+  places.sum = sum(buffer);
+  if (type == BufferType::kI8) places.zero = zero(buffer);
+  return places;
+}
+
+Place Lowering::spare(int64_t first, int64_t bytes) {
+  spare_bytes_ = std::max(spare_bytes_, first + bytes);
+  return {Place::Kind::kSpare, -1, first};
 }
 
 uint32_t Lowering::word(int64_t value) {

@@ -31,10 +31,28 @@ struct Place {
     kTable,       // of attention layer `id`: where pages begin
     kPages,       // of attention layer `id`
     kSigns,       // likewise
+    kSpare,       // memory beside the buffers of the plan, see Lowering::spare()
+    kFrom,        // i32 [rows]: of the rows that an expert is given, where they come from
+    kTo,          // i32 [rows]: and where they go
     kOutput,      // f32 [sequences][columns]
   };
   Kind kind = Kind::kNothing;
   int id = -1;
+  int64_t row_bytes = 0;  // begins so many bytes later for each row of the micro-batch
+};
+
+// Rows of some type, and what belongs to them.
+struct RowPlaces {
+  BufferType type = BufferType::kF32;
+  int64_t stride = 0, group = 0;  // as of a buffer
+  Place data, scale, sum, zero;
+};
+
+// The steps behind this one are those of experts, `each` for every one of them: an expert's are run over the
+// rows that the route sends to it, if there are any.
+struct Routed {
+  int route = -1;  // buffer
+  int64_t top = 0, experts = 0, each = 0;
 };
 
 // Items of work in three directions; the second is all rows, or all sequences.
@@ -64,6 +82,7 @@ struct Step {
   Fill fill;                // set: f32 [rows][columns] for the buffer of places[0], and no kernel
   bool normalises = false;  // kNormalise joins the flags when results are to be of unit length
   When when = When::kAlways;
+  Routed routed;       // with experts: no kernel
   int64_t layer = -1;  // of a cache: `parameters` gain what the cache says of its pages
 };
 
@@ -83,6 +102,11 @@ class Lowering {
   static Place zero(int buffer) { return {Place::Kind::kZero, buffer}; }
   static Place of(Place::Kind kind) { return {kind, -1}; }
   static Place nothing() { return {}; }
+  RowPlaces rows(int buffer) const;
+  // Memory of `bytes` for each row, a multiple of 4, from `first` on: of the step alone that is being
+  // lowered.
+  Place spare(int64_t first, int64_t bytes);
+  int64_t spare_bytes() const { return spare_bytes_; }
   // Bytes that live as long as the plan; nothing for null.
   Place constant(const void* data, int64_t bytes);
 
@@ -101,6 +125,9 @@ class Lowering {
     return steps_.back();
   }
   void fill(int buffer, Step::Fill fill);
+  void route(const Routed& routed);
+  // The steps behind number `step`, which routes, are those of one expert.
+  void count_each(size_t step) { steps_[step].routed.each = static_cast<int64_t>(steps_.size() - step) - 1; }
 
   // A number of a block of parameters. Throws DeviceFailure where it has more than 32 bits.
   static uint32_t word(int64_t value);
@@ -109,6 +136,7 @@ class Lowering {
   const Plan& plan_;
   std::vector<Step> steps_;
   std::vector<Constant> constants_;
+  int64_t spare_bytes_ = 0;  // of a row
 };
 
 }  // namespace arrowmind::runtime

@@ -5,6 +5,7 @@
 
 #include "base/checked.h"
 #include "base/error.h"
+#include "runtime/on_device/experts_step.h"
 #include "runtime/ops/row_form.h"
 
 namespace arrowmind::runtime {
@@ -128,6 +129,8 @@ class Experts : public Op {
     inner_kernels_.name(names);
     return names;
   }
+
+  bool lower(Lowering& to) const override { return lower_experts(to, *source_, options_, outer_, inner_); }
 
   // Columns of the buffer that holds the lists of a forward, which has kTokenRound tokens at least.
   static int64_t list_columns(int64_t experts, int64_t top) {

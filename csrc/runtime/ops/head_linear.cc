@@ -4,6 +4,7 @@
 
 #include "base/checked.h"
 #include "base/error.h"
+#include "runtime/on_device/linear_step.h"
 
 namespace arrowmind::runtime {
 namespace {
@@ -49,6 +50,38 @@ class HeadLinear : public Op {
     std::vector<std::string> names;
     for (const qmatmul::Row* row : choice_) names.emplace_back(row->row.name);
     return names;
+  }
+
+  // Kernels read rows from their first column on: each head's are brought there.
+  bool lower(Lowering& to) const override {
+    const int64_t k = heads_.front().k;
+    const Place piece = to.spare(0, 4 * k);
+    for (size_t head = 0; head < heads_.size(); ++head) {
+      const auto h = static_cast<int64_t>(head);
+      device::CopyParameters p = {};
+      p.width = Lowering::word(k);
+      p.count = 1;
+      p.in_stride = to.stride(input_);
+      p.out_stride = p.width;
+      p.from_first = Lowering::word(from_.first + h * from_.step);
+      to.launch("copy", {Lowering::data(input_), piece}, p, {.x = k});
+      const qmatmul::Params params = params_of(heads_[head]);
+      const LinearStep step{.params = &params,
+                            .weight = heads_[head].type,
+                            .input = {.type = BufferType::kF32,
+                                      .stride = k,
+                                      .group = 0,
+                                      .data = piece,
+                                      .scale = {},
+                                      .sum = {},
+                                      .zero = {}},
+                            .output = Lowering::data(output_),
+                            .output_stride = to.stride(output_),
+                            .residual = -1,
+                            .first_column = to_.first + h * to_.step};
+      if (heads_[head].streamed || !launch_linear(to, step)) return false;
+    }
+    return true;
   }
 
  private:

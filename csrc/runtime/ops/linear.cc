@@ -76,8 +76,9 @@ class Linear : public Op {
     for (const Layer& layer : layers_) {
       const LinearStep step{.params = &layer.params,
                             .weight = layer.weight,
-                            .input = input_,
-                            .output = output_,
+                            .input = to.rows(input_),
+                            .output = Lowering::data(output_),
+                            .output_stride = to.stride(output_),
                             .residual = residual_,
                             .first_column = layer.first_column};
       if (layer.streamed || !launch_linear(to, step)) return false;
@@ -139,14 +140,7 @@ Layer make_layer(const LinearWeights& w, BufferType type, bool gelu, int64_t fir
   layer.first_column = first_column;
   layer.weight = w.type;
   layer.streamed = w.streamed;
-  layer.params.n = w.n;
-  layer.params.k = w.k;
-  layer.params.w = w.packed;
-  layer.params.w_scale = w.scale;
-  layer.params.w_zero = w.zero;
-  layer.params.w_sum = w.sum;
-  layer.params.grid = w.grid;
-  layer.params.bias = w.bias;
+  layer.params = params_of(w);
   layer.params.nonlinearity = gelu ? qmatmul::Nonlinearity::kGelu : qmatmul::Nonlinearity::kNone;
   const bool is_asked = type == BufferType::kI8 && !w.streamed;
   const qmatmul::Bound bound = is_asked ? qmatmul::bound_of(w.n, w.k, w.packed) : qmatmul::Bound::kNone;
