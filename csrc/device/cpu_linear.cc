@@ -76,6 +76,7 @@ constexpr CpuKernelRow kLinears[] = {
     row<A::kF32, W::kT2Grid>("linear_f32_t2g"),
     row<A::kF32, W::kT3Grid>("linear_f32_t3g"),
     row<A::kI8, W::kI8>("linear_i8_i8"),
+    row<A::kI16, W::kI8>("linear_i16_i8"),
     row<A::kI8Block, W::kI8Grid>("linear_i8b_i8g"),
     row<A::kI8Block, W::kI4Grid>("linear_i8b_i4g"),
     row<A::kI8Block, W::kI2Grid>("linear_i8b_i2g"),

@@ -8,6 +8,7 @@
 #include "kernels/embed/embed.h"
 #include "kernels/norm/norm.h"
 #include "kernels/pool/pool.h"
+#include "kernels/qmatmul/qmatmul.h"
 #include "kernels/quantise/quantise.h"
 #include "kernels/rope/rope.h"
 
@@ -97,6 +98,7 @@ void quantise_rows(void* const* places, const void* parameters) {
   q.out.zero = code == quantise::Code::kI8 ? at<int32_t>(places, 5) : nullptr;
   q.out.block = p.block;
   q.out.part = p.part;
+  q.out.limit = qmatmul::activation_limit(p.width);
   quantise::select(code).run(q);
 }
 
@@ -212,6 +214,7 @@ constexpr CpuKernelRow kOperators[] = {
     {"embed", embed_rows, 6, sizeof(EmbedParameters)},
     {"norm", norm_rows, 4, sizeof(NormParameters)},
     {"quantise_i8", quantise_rows<quantise::Code::kI8>, 6, sizeof(QuantiseParameters)},
+    {"quantise_i16", quantise_rows<quantise::Code::kI16>, 6, sizeof(QuantiseParameters)},
     {"quantise_i8b", quantise_rows<quantise::Code::kI8Block>, 6, sizeof(QuantiseParameters)},
     {"attention", attend, 4, sizeof(AttentionParameters)},
     {"pool", pool_sequences, 3, sizeof(PoolParameters)},

@@ -55,13 +55,13 @@ enum KernelFlag : uint32_t {
 enum ScaleType : uint32_t { kScaleF32 = 0, kScaleF16 = 1, kScaleU8 = 2, kScaleE8M0 = 3, kScaleE4M3 = 4 };
 
 // linear_<activations>_<weights>: c = epilogue(a x weights)               work: {n, rows}
-//   activations: f32; i8 (a code of 0 per row); i8b (in blocks)
-//   weights: f32, f16, bf16, i8 with f32; i8 with i8; i8g, i4g, i2g, fp4g, t2g, t3g with f32 and i8b
+//   activations: f32; i8 (a code of 0 per row); i16 (its code of 0 is 0); i8b (in blocks)
+//   weights: f32, f16, bf16, i8 with f32; i8 with i8 and i16; i8g, i4g, i2g, fp4g, t2g, t3g with f32 and i8b
 // places:
-//   0 a         f32 [rows][a_stride], or int8 codes in rows of a_stride bytes (a multiple of 4)
-//   1 a_scale   f32 [rows] (i8), [rows][blocks] (i8b)
+//   0 a         f32 [rows][a_stride], or int8 or int16 codes in rows of a_stride codes (a multiple of 4)
+//   1 a_scale   f32 [rows] (i8, i16), [rows][blocks] (i8b)
 //   2 a_zero    i32 [rows] (i8)
-//   3 a_sum     i32 [rows] (i8), [rows][parts] (i8b)
+//   3 a_sum     i32 [rows] (i8, i16), [rows][parts] (i8b)
 //   4 w         packed
 //   5 w_scale   f32 [n padded to 16] (i8 weights); grids: scales [n / 16][groups][16]
 //   6 w_zero    f32 [n padded to 16] (i8 weights); grids: bytes like the scales
@@ -117,8 +117,9 @@ struct NormParameters {
   uint32_t flags;  // kHasBeta: layer norm; else RMS norm
 };
 
-// quantise_i8, quantise_i8b: kernels/quantise/quantise.h                    work: {1, rows}; {blocks, rows}
-// places: x f32, multiplier f32 [width], codes (rows of `stride` bytes, padded with zero codes), scale f32,
+// quantise_i8, quantise_i16, quantise_i8b: kernels/quantise/quantise.h      work: {1, rows}; {blocks, rows}
+//   i16: codes up to qmatmul::activation_limit(width), whose products with int8 add up within 32 bits
+// places: x f32, multiplier f32 [width], codes (rows of `stride` codes, padded with zero codes), scale f32,
 //   sum i32, zero i32 (i8)
 struct QuantiseParameters {
   uint32_t rows, sequences;

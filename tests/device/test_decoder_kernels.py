@@ -244,3 +244,39 @@ def test_rows_that_are_scaled_moved_and_added_up(bench):
         products = (weights[:, 2:, None] * results.reshape(5, 2, 35)[:, :, :33]).sum(axis=1)
         wanted = residual[:, :33] + products if has else products
         np.testing.assert_allclose(found[:, :33], wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize("width", [1, 33, 260, 3000])
+@pytest.mark.parametrize("rows", [3, 19])
+def test_codes_of_16_bits_and_their_products(bench, oracle, width, rows):
+    needs(bench, "linear_i16_i8")
+    rng = np.random.default_rng(SEED + width)
+    x = (floats(rng, rows, width) * 10.0 ** rng.integers(-9, 9, (rows, 1))).astype(np.float32)
+    x[1], x[2, 0] = 0, np.nan
+    stride, n = -(-width // 4) * 4, 21
+    sizes = {"rows": rows, "x_stride": width, "stride": stride, "width": width}
+    places = [
+        x,
+        None,
+        Out(np.full((rows, stride), 77, np.int16)),
+        Out(np.full(rows, 77, np.float32)),
+        Out(np.full(rows, 77, np.int32)),
+        None,
+    ]
+    both = [
+        one.run("quantise_i16", (1, rows, 1), places, block("quantise", **sizes)) for one in (bench, oracle)
+    ]
+    (codes, scales, sums), (wanted_codes, wanted_scales, _) = both
+    np.testing.assert_allclose(scales, wanted_scales, rtol=1e-6)
+    assert np.abs(codes.astype(int) - wanted_codes).max() <= 1
+    np.testing.assert_array_equal(sums, codes.sum(axis=1, dtype=np.int64))
+    packed = rng.integers(-127, 128, (2, -(-width // 4), 16, 4)).astype(np.int8)
+    packed.reshape(2, -1, 16, 4)[:, -1, :, (width - 1) % 4 + 1 :] = 0
+    weights = [rng.uniform(0.5, 2, 32).astype(np.float32), rng.integers(-9, 9, 32).astype(np.float32)]
+    parameters = block("linear", rows=rows, n=n, k=width, a_stride=stride, c_stride=n, flags=flags("zeros"))
+    out = Out(np.zeros((rows, n), np.float32))
+    places = [wanted_codes, wanted_scales, None, sums, packed, *weights, None, None, None, None, out]
+    (found,), (wanted,) = (
+        one.run("linear_i16_i8", (n, rows, 1), places, parameters) for one in (bench, oracle)
+    )
+    np.testing.assert_array_equal(found, wanted)

@@ -123,7 +123,12 @@ def coded(tmp_path_factory):
     """Models whose weights are codes."""
     return {
         (name, kind): models(tmp_path_factory.mktemp(f"{name}-{kind}"), name, kind)
-        for name, kind in (("qwen2", "int4"), ("qwen3-moe", "int4"), ("deepseek-v2", "int2"))
+        for name, kind in (
+            ("qwen2", "int4"),
+            ("qwen3-moe", "int8"),
+            ("deepseek-v2", "int2"),
+            ("deepseek-v3", "int8"),
+        )
     }
 
 

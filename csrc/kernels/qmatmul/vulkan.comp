@@ -2,7 +2,8 @@
 #extension GL_GOOGLE_include_directive : require
 #include "device/vulkan/numbers.glsl"
 
-// linear_<activations>_<weights> of device/kernels.h: A_F32, A_I8 or A_I8B, and W_... of vulkan_weights.glsl.
+// linear_<activations>_<weights> of device/kernels.h: A_F32, A_I8 (with A_I16: of 16 bits) or A_I8B, and W_... of
+// vulkan_weights.glsl.
 //
 // A group computes a panel of 16 outputs for TILE_Y rows. Each of its threads has four outputs and ROWS rows, of every
 // SLICES-th 16 k; what the slices summed up is added in the end, in their order.
@@ -52,6 +53,11 @@ vec4 activations(uint row, uint quad) {
   vec4 found = vec4(0.0);
   for (uint i = 0u; k + i < p.k; ++i) found[i] = a[at + i];
   return found;
+}
+#elif defined(A_I16)
+ivec4 activations(uint row, uint quad) {
+  const uint at = row * (p.a_stride / 2u) + 2u * quad;
+  return ivec4(int(a[at] << 16), int(a[at]), int(a[at + 1u] << 16), int(a[at + 1u])) >> 16;
 }
 #else
 ivec4 activations(uint row, uint quad) {

@@ -4,6 +4,7 @@
 #include "device/vulkan/group.glsl"
 
 // Codes of activations, as kernels/quantise/quantise.h: a group for each row, or with IN_BLOCKS for each block of one.
+// IN_WORDS: codes of 16 bits.
 layout(local_size_x = THREADS) in;
 layout(push_constant) uniform Parameters {
   uint rows, sequences;
@@ -72,6 +73,38 @@ void main() {
     sums[row * p.parts + gl_WorkGroupID.x * in_block + lane] = part_sum;
   }
   if (lane == 0u) scales[row * p.blocks + gl_WorkGroupID.x] = damaged ? kNan : nothing ? 0.0 : magnitude / 127.0;
+}
+
+#elif defined(IN_WORDS)
+
+void main() {
+  const uint row = gl_WorkGroupID.y, lane = gl_LocalInvocationIndex;
+  const uint words = (p.width + 3u) / 4u * 2u, first_word = row * p.stride / 2u;
+  uint largest = 0u;
+  for (uint k = lane; k < p.width; k += THREADS) {
+    largest = max(largest, floatBitsToUint(value_at(k)) & 0x7fffffffu);
+  }
+  const float magnitude = uintBitsToFloat(group_max(largest));
+  const bool damaged = !is_finite(magnitude);
+  const bool nothing = damaged || magnitude < kSmallest;
+  const float limit = float(min(32767u, 0x7fffffffu / (127u * p.width)));
+  const float factor = nothing ? 0.0 : limit / magnitude;
+  int total = 0;
+  for (uint word = lane; word < words; word += THREADS) {
+    ivec2 two = ivec2(0);
+    if (!nothing) {
+      for (uint i = 0u; i < 2u; ++i) {
+        precise float scaled = value_at(2u * word + i) * factor;
+        two[i] = int(roundEven(scaled));
+      }
+    }
+    codes[first_word + word] = (uint(two.x) & 0xffffu) | uint(two.y) << 16;
+    total += two.x + two.y;
+  }
+  total = group_sum(total);
+  if (lane != 0u) return;
+  scales[row] = damaged ? kNan : nothing ? 0.0 : magnitude / limit;
+  sums[row] = total;
 }
 
 #else

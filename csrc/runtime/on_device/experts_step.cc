@@ -121,9 +121,8 @@ class ExpertsStep {
     p.blocks = p.stride / p.block;
     p.parts = p.stride / p.part;
     const RowPlaces& out = memory_.coded;
-    to_.launch(in_blocks ? "quantise_i8b" : "quantise_i8",
-               {memory_.bent, Place{}, out.data, out.scale, out.sum, out.zero}, p,
-               {.x = in_blocks ? p.blocks : 1});
+    to_.launch(quantise_kernel(inner_.type), {memory_.bent, Place{}, out.data, out.scale, out.sum, out.zero},
+               p, {.x = in_blocks ? p.blocks : 1});
   }
 
   bool lower_one(const ExpertWeights& expert) {
@@ -134,7 +133,6 @@ class ExpertsStep {
       return false;
     }
     bend();
-    if (inner_.type == BufferType::kI16) return false;
     if (inner_.type != BufferType::kF32) code();
     if (!multiply(expert.down, memory_.coded, memory_.given, hidden_, 0)) return false;
     move(memory_.given, memory_.results, hidden_, device::kHasTo);

@@ -37,7 +37,10 @@ const char* name_of(Weight weight) {
 }
 
 const char* name_of(BufferType type) {
-  return type == BufferType::kF32 ? "f32" : type == BufferType::kI8 ? "i8" : "i8b";
+  return type == BufferType::kF32   ? "f32"
+         : type == BufferType::kI8  ? "i8"
+         : type == BufferType::kI16 ? "i16"
+                                    : "i8b";
 }
 
 // Places and flags of the weights alone, in the order of the contract.
@@ -96,7 +99,6 @@ qmatmul::Params params_of(const LinearWeights& weights) {
 
 bool launch_linear(Lowering& lowering, const LinearStep& step) {
   const RowPlaces& in = step.input;
-  if (in.type == BufferType::kI16) return false;
   const qmatmul::Params& w = *step.params;
   device::LinearParameters p = {};
   p.n = Lowering::word(w.n);

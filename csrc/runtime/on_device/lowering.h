@@ -139,4 +139,9 @@ class Lowering {
   int64_t spare_bytes_ = 0;  // of a row
 };
 
+// The kernel that makes codes of this type.
+constexpr const char* quantise_kernel(BufferType type) {
+  return type == BufferType::kI8 ? "quantise_i8" : type == BufferType::kI16 ? "quantise_i16" : "quantise_i8b";
+}
+
 }  // namespace arrowmind::runtime

@@ -51,7 +51,6 @@ class Quantise : public Op {
 
   bool lower(Lowering& to) const override {
     const bool in_blocks = kernel_.code == quantise::Code::kI8Block;
-    if (kernel_.code == quantise::Code::kI16) return false;
     device::QuantiseParameters p = {};
     p.x_stride = to.stride(input_);
     p.stride = to.stride(output_);
@@ -61,11 +60,11 @@ class Quantise : public Op {
     p.part = Lowering::word(grid::part_of(group_));
     p.blocks = p.stride / p.block;
     p.parts = p.stride / p.part;
-    to.launch(
-        in_blocks ? "quantise_i8b" : "quantise_i8",
-        {Lowering::data(input_), to.constant(multiplier_, width_ * 4), Lowering::data(output_),
-         Lowering::scale(output_), Lowering::sum(output_), in_blocks ? Place{} : Lowering::zero(output_)},
-        p, {.x = in_blocks ? p.blocks : 1});
+    const RowPlaces out = to.rows(output_);
+    to.launch(quantise_kernel(out.type),
+              {Lowering::data(input_), to.constant(multiplier_, width_ * 4), out.data, out.scale, out.sum,
+               out.zero},
+              p, {.x = in_blocks ? p.blocks : 1});
     return true;
   }
 
