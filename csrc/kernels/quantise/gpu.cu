@@ -94,6 +94,40 @@ ARROWMIND_KERNEL(kThreads, quantise_i8, const float* x, const float* multiplier,
   zero[row] = own_zero;
 }
 
+// A group quantises a row to 16 bits, two codes a word.
+ARROWMIND_KERNEL(kThreads, quantise_i16, const float* x, const float* multiplier, uint32_t* codes,
+                 float* scale, int32_t* sum, int32_t*, QuantiseParameters p) {
+  ARROWMIND_SHARED(uint32_t, scratch_bits, kWarps);
+  ARROWMIND_SHARED(int32_t, scratch_sum, kWarps);
+  const uint32_t row = group_y();
+  const Values values = {x + row * uint64_t{p.x_stride}, multiplier, p.width,
+                         (p.flags & kHasMultiplier) != 0};
+  uint32_t* out = codes + row * uint64_t{p.stride} / 2;
+  uint32_t bits = 0;
+  for (uint32_t k = thread(); k < p.width; k += kThreads) bits = MostBits()(bits, magnitude_bits(values(k)));
+  const float magnitude = float_of(fold_group<kWarps>(bits, scratch_bits, MostBits()));
+  const bool finite = magnitude <= kLargestFloat;
+  const bool empty = !finite || magnitude < kSmallest;
+  const uint32_t most = 0x7fffffffu / (127u * p.width);
+  const float limit = static_cast<float>(most < 32767u ? most : 32767u);
+  const Scale encode = {limit / magnitude};
+  int32_t total = 0;
+  // Rows are padded to fours.
+  for (uint32_t k = 2 * thread(); k < ceil_of(p.width, 4) * 4; k += 2 * kThreads) {
+    uint32_t word = 0;
+    for (uint32_t i = 0; i < 2 && k + i < p.width && !empty; ++i) {
+      const int32_t code = encode(values(k + i));
+      total += code;
+      word |= (static_cast<uint32_t>(code) & 0xffffu) << 16 * i;
+    }
+    out[k / 2] = word;
+  }
+  total = fold_group<kWarps>(total, scratch_sum, Sum());
+  if (thread() != 0) return;
+  scale[row] = empty ? (finite ? 0.0f : not_a_number()) : magnitude / limit;
+  sum[row] = total;
+}
+
 // A warp quantises a block of a row.
 ARROWMIND_KERNEL(kThreads, quantise_i8b, const float* x, const float* multiplier, uint32_t* codes,
                  float* scale, int32_t* sum, int32_t*, QuantiseParameters p) {

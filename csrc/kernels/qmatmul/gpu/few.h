@@ -151,6 +151,38 @@ ARROWMIND_DEVICE void few_integer_rows(const Linear& l) {
   if (thread() / kPanel < kRows) finish(l, row, n, dequantised(l, row, n, sum));
 }
 
+// The part of a word that begins at a bit, with its sign.
+template <int kBits>
+ARROWMIND_DEVICE int32_t signed_part(uint32_t word, int first) {
+  return static_cast<int32_t>(word << (32 - kBits - first)) >> (32 - kBits);
+}
+
+// int8 weights, int16 activations, whose codes are so bounded that the sum fits; any number of rows.
+template <int kRows>
+ARROWMIND_DEVICE void few_word_rows(const Linear& l) {
+  const LinearParameters& p = l.p;
+  const uint32_t panel = group_x(), chunk = thread() & 3, first_row = group_y() * kFewRows;
+  const uint32_t units = ceil_of(p.k, 4);
+  int32_t sums[kRows][4] = {};
+  for (uint32_t unit = thread() / 4; unit < units; unit += kUnitStep) {
+    const Four words = I8Weights::load(l.w, units, panel, unit, chunk);
+    ARROWMIND_UNROLL
+    for (int row = 0; row < kRows; ++row) {
+      const uint32_t* pairs = l.a_pairs(least(first_row + row, p.rows - 1)) + 2 * unit;
+      ARROWMIND_UNROLL
+      for (int i = 0; i < 4; ++i) {
+        const int32_t code = signed_part<16>(pairs[i / 2], 16 * (i % 2));
+        ARROWMIND_UNROLL
+        for (int e = 0; e < 4; ++e) sums[row][e] += code * signed_part<8>(words.word[e], 8 * i);
+      }
+    }
+  }
+  ARROWMIND_SHARED(int32_t, scratch, kLinearWarps * kRows * kPanel);
+  const int32_t sum = gathered<kRows>(sums, reinterpret_cast<int32_t (*)[kRows][kPanel]>(scratch));
+  const uint32_t row = first_row + thread() / kPanel, n = panel * kPanel + thread() % kPanel;
+  if (thread() / kPanel < kRows) finish(l, row, n, dequantised(l, row, n, sum));
+}
+
 // Parts whose sums a group holds at a time.
 constexpr uint32_t kPartsHeld = 32;
 
@@ -218,6 +250,11 @@ ARROWMIND_DEVICE void few_floats(const Linear& l) {
   if (l.p.rows == 1) return few_rows<W, 1>(l);
   if (l.p.rows <= 4) return few_rows<W, 4>(l);
   few_rows<W, 8>(l);
+}
+ARROWMIND_DEVICE void few_words(const Linear& l) {
+  if (l.p.rows == 1) return few_word_rows<1>(l);
+  if (l.p.rows <= 4) return few_word_rows<4>(l);
+  few_word_rows<8>(l);
 }
 ARROWMIND_DEVICE void few_integers(const Linear& l) {
   if (l.p.rows == 1) return few_integer_rows<1>(l);

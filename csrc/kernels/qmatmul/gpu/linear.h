@@ -35,6 +35,10 @@ struct Linear {
   ARROWMIND_DEVICE const uint32_t* a_words(uint32_t row) const {
     return static_cast<const uint32_t*>(a) + row * uint64_t{p.a_stride} / 4;
   }
+  // Codes of 16 bits, two a word.
+  ARROWMIND_DEVICE const uint32_t* a_pairs(uint32_t row) const {
+    return static_cast<const uint32_t*>(a) + row * uint64_t{p.a_stride} / 2;
+  }
 };
 
 #define ARROWMIND_LINEAR_KERNEL(name, ...)                                                                  \
