@@ -75,6 +75,7 @@ class PinnedMemory : public Resource<void*, release_pinned> {
  public:
   PinnedMemory(std::shared_ptr<Device> device, void* address, int64_t bytes)
       : Resource(std::move(device), address), bytes_(bytes) {}
+  void* address() const { return handle(); }
   int64_t bytes() const { return bytes_; }
 
  private:

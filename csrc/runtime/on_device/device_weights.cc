@@ -18,7 +18,7 @@ constexpr int64_t kPadding = 64;
 DeviceWeights::DeviceWeights(std::shared_ptr<device::Device> device)
     : device_(std::move(device)),
       alignment_(std::max<int64_t>(256, device_->info().alignment_bytes)),
-      stream_(device_->stream()) {}
+      upload_(device_) {}
 
 device::Slice DeviceWeights::place(int64_t bytes) {
   const int64_t padded = round_up(bytes, kPadding);
@@ -37,14 +37,14 @@ device::Slice DeviceWeights::put(const Constant& constant) {
   const auto key = std::pair(constant.data, constant.bytes);
   if (const auto found = placed_.find(key); found != placed_.end()) return found->second;
   const device::Slice slice = place(constant.bytes);
-  stream_.copy_in(slice, constant.data, constant.bytes);
+  upload_.copy(slice, constant.data, constant.bytes);
   bytes_ += constant.bytes;
   return placed_.emplace(key, slice).first->second;
 }
 
 void DeviceWeights::finish() {
   const std::lock_guard lock(mutex_);
-  stream_.synchronise();
+  upload_.finish();
 }
 
 int64_t DeviceWeights::bytes() const {

@@ -9,6 +9,7 @@
 
 #include "device/resources.h"
 #include "runtime/on_device/lowering.h"
+#include "runtime/on_device/upload.h"
 
 namespace arrowmind::runtime {
 
@@ -37,7 +38,7 @@ class DeviceWeights {
   int64_t used_ = 0;                    // of the shared one
   int64_t bytes_ = 0;
   std::map<std::pair<const void*, int64_t>, device::Slice> placed_;
-  device::Stream stream_;  // last: it waits for its work before the buffers go
+  Upload upload_;  // last: it waits for its work before the buffers go
 };
 
 }  // namespace arrowmind::runtime
