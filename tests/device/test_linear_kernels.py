@@ -11,7 +11,7 @@ from arrowmind.weights.formats import SCALE_TYPES, Grid
 from tests.device.bench import Bench, Out, block, flags
 from tests.kernels.rows import SEED, assert_same_bits
 from tests.reference.grid import TYPES, GridProblem, grids_of, random_problem
-from tests.reference.qmatmul import Form, Problem, padded, rounded
+from tests.reference.qmatmul import Form, Problem, code_limit, padded, rounded
 
 PLAIN = {"f32": "fp32", "f16": "fp16", "bf16": "bf16", "i8": "int8"}
 ON_GRIDS = {name.removeprefix("k").removesuffix("Grid").lower() + "g": kind for name, kind in TYPES.items()}
@@ -159,6 +159,22 @@ def test_the_largest_sums_of_codes(bench, k):
     problem = Problem(Form("int8", "int8"), a, w, **given)
     for result in run_plain(bench, "linear_i8_i8", problem):
         assert_same_bits(result, problem.run("qmatmul_i8_i8_scalar"))
+
+
+@pytest.mark.parametrize("k", [580, 1032])
+def test_sums_at_the_end_of_32_bits(bench, k):
+    """2^31 - 8, which as a float is 2^31."""
+    limit = code_limit("int16", k)
+    assert limit * 127 * k == 2**31 - 8
+    a = np.full((3, k), limit, np.int16)
+    a[1], a[2, ::2] = -limit, -limit
+    w = np.full((17, k), 127, np.int8)
+    w[1::2] = -127
+    given = {"a_scale": np.full(3, 0.37, np.float32), "w_scale": np.full(17, 0.11, np.float32)}
+    for zero in (None, np.arange(-8, 9, dtype=np.float32)):
+        problem = Problem(Form("int16", "int8"), a, w, w_zero=zero, **given)
+        for result in run_plain(bench, "linear_i16_i8", problem):
+            assert_same_bits(result, problem.run("qmatmul_i16_i8_scalar"))
 
 
 def run_grid(bench: Bench, name: str, problem: GridProblem) -> list[np.ndarray]:

@@ -71,9 +71,11 @@ ivec4 activations(uint row, uint quad) {
 float minus_product(float value, int x, int y) {
   int high, low;
   imulExtended(x, y, high, low);
-  const int whole = int(value);
+  // A sum just below 2^31 has become 2^31.
+  const bool is_most = value == 2147483648.0;
+  const int whole = is_most ? 0 : int(value);
   uint borrow;
-  uint least = usubBorrow(uint(whole), uint(low), borrow);
+  uint least = usubBorrow(is_most ? 0x80000000u : uint(whole), uint(low), borrow);
   uint most = uint((whole >> 31) - high) - borrow;
   const bool negative = int(most) < 0;
   if (negative) {
