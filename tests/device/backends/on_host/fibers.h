@@ -32,7 +32,7 @@ void wait_group();
 // Until all of a team have; teams are `size` fibers one after the other.
 void wait_team(uint32_t size);
 
-// Memory of the group for `key`, filled with 0xff before a group begins: as floats, NaN.
+// Memory of the group for `key`, filled with 0xff when the first fiber asks for it: as floats, NaN.
 void* shared(const void* key, size_t bytes);
 
 // What a fiber shows its team: written, then read by the others after wait_team(). Two take turns, so that

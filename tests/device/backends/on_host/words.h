@@ -121,9 +121,9 @@ inline void multiply(T (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], 
   const uint32_t base = thread() & ~31u, row = base + (thread() & 31u & ~3u),
                  column = base + 8 * (thread() & 3);
   const auto held = [](uint32_t fiber) { return static_cast<const Held*>(fibers::outbox_of(fiber)); };
-  for (int half = 0; half < 2; ++half) {
-    for (uint32_t part = 0; part < 4; ++part) {
-      const Held *rows = held(row + part), *left = held(column + part), *right = held(column + 4 + part);
+  for (uint32_t part = 0; part < 4; ++part) {
+    const Held *rows = held(row + part), *left = held(column + part), *right = held(column + 4 + part);
+    for (int half = 0; half < 2; ++half) {
       for (int lower = 0; lower < 2; ++lower) {
         const uint32_t word = rows->a[2 * half + lower];
         d[2 * lower] = products(word, left->b[half], d[2 * lower]);
