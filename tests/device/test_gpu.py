@@ -172,6 +172,14 @@ def test_more_memory_than_there_is(driver, tmp_path):
     assert held.bytes == 900 << 20
 
 
+def test_memory_that_may_not_be_written_is_registered(driver, tmp_path):
+    device = _native.DeviceRegistry(str(tmp_path)).open(driver.kind)
+    driver.set(read_only=1)
+    registered = device.register_host(memoryview(bytes(4096)))
+    assert driver.live()["registered"] == 1
+    del registered
+
+
 def test_without_a_driver():
     """The back end as it is shipped, where this build has it."""
     code = "from arrowmind import _native; print(_native.DeviceRegistry().probe('cuda'))"

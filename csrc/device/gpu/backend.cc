@@ -48,7 +48,7 @@ namespace {
 
 // Of the driver's attributes.
 constexpr int kMajor = kIsHip ? 23 : 75, kMinor = kIsHip ? 61 : 76, kIntegrated = kIsHip ? 16 : 18;
-constexpr unsigned kNonBlocking = 1;
+constexpr unsigned kNonBlocking = 1, kReadOnly = 8;
 constexpr int64_t kAlignment = 256;
 constexpr uint32_t kMostThreads = 1024, kUsualThreads = 256;
 constexpr uint32_t kMostPlaces = 16;
@@ -372,7 +372,11 @@ void release_pinned(ArrowmindDevice* device, void* memory) {
 
 int32_t register_host(ArrowmindDevice* device, const void* memory, int64_t bytes, ArrowmindWords* words) {
   return ask(device, words, [&](const Driver& driver) {
-    return driver.register_host(const_cast<void*>(memory), static_cast<size_t>(bytes), 0);
+    void* address = const_cast<void*>(memory);
+    const auto size = static_cast<size_t>(bytes);
+    const int failure = driver.register_host(address, size, 0);
+    // Pages that may not be written, as those of mapped files, have to be named so.
+    return failure == kInvalidValue ? driver.register_host(address, size, kReadOnly) : failure;
   });
 }
 

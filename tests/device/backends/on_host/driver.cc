@@ -6,6 +6,7 @@
 //   call=N,failure=F           the N-th call that can fail from now on answers F
 //   launch=F                   each launch answers F
 //   sticky=1                   once something failed, all later calls fail alike
+//   read_only=1                host memory may only be registered as such
 //   backward=1                 fibers run in the other order
 #include <chrono>
 #include <cstdio>
@@ -188,8 +189,9 @@ DRIVER(cuMemFreeHost, hipHostFree)(void* address) {
   std::free(address);
   return 0;
 }
-DRIVER(cuMemHostRegister_v2, hipHostRegister)(void* address, size_t, unsigned) {
+DRIVER(cuMemHostRegister_v2, hipHostRegister)(void* address, size_t, unsigned flags) {
   if (const int failure = fault()) return failure;
+  if (setting("read_only", 0) != 0 && flags != 8) return 1;
   take(kRegistered, reinterpret_cast<uint64_t>(address));
   return 0;
 }
