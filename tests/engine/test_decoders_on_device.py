@@ -258,6 +258,11 @@ def test_the_engine_writes_the_same(fake, bytes_model):
     assert min(state["cache_bytes"], state["weight_bytes"], state["buffer_bytes"]) > 0
     assert "cached_attention" in placed.info()["kernels"]
     assert placed.memory()["kv_cache"] == 0
+    metrics.ask_sources()
+    told = metrics.device_memory.values()
+    assert told["cuda:0", "caches"] >= state["cache_bytes"]
+    assert told["cuda:0", "weights"] >= state["weight_bytes"]
+    assert metrics.device_serves.values()[("cuda:0",)] == 1
 
 
 def test_a_real_model_token_for_token(fake, shared_data, tmp_path):

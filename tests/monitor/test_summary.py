@@ -77,6 +77,27 @@ def test_rows_tell_of_all():
         assert part in text, text
 
 
+def test_devices_are_told():
+    sizes = {"total": 4096, "free": 1024, "weights": 1024, "buffers": 512, "caches": 512}
+    lines = [
+        f'arrowmind_device_memory_bytes{{device="cuda:0",what="{what}"}} {n}' for what, n in sizes.items()
+    ]
+    lines += [
+        'arrowmind_device_serves{device="cuda:0"} 0',
+        'arrowmind_device_forwards_total{device="cuda:0",where="cpu"} 3',
+    ]
+    found = summarise(parse_metrics("\n".join([*lines, ""]), 1.0))
+    (device,) = found.devices
+    assert (device.name, device.serves, device.total, device.forwards_on_cpu) == ("cuda:0", False, 4096, 3)
+    assert device.memory == {"weights": 1024, "buffers": 512, "caches": 512, "others": 1024}
+    rows = dict(rows_of(found))
+    assert rows["device cuda:0"] == "the CPU serves in its place"
+    assert rows["  caches"].endswith("512 B")
+    assert rows["  together"].endswith("3.0 KiB of 4.0 KiB")
+    assert rows["  forwards"] == "0, and 3 on the CPU"
+    json.dumps(found.to_dict(), allow_nan=False)
+
+
 @given(st.text(max_size=200))
 def test_any_text_is_parsed_or_refused(text):
     try:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from arrowmind import _native
 from arrowmind.engine.device_probe import open_device
+from arrowmind.engine.device_telemetry import follow_host
 from arrowmind.engine.placed_cache import PlacedCache
 from arrowmind.errors import (
     DeviceError,
@@ -117,6 +118,7 @@ class DeviceHost:
         self.is_refused = False
         self._unsupported: set[int] = set()  # plans that never run there
         self._caches: list[weakref.ref[PlacedCache]] = []
+        follow_host(self)
 
     def run(
         self,

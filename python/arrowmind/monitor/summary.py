@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from arrowmind.monitor.samples import Sample
 
-__all__ = ["ModelSummary", "Summary", "summarise"]
+__all__ = ["DeviceSummary", "ModelSummary", "Summary", "summarise"]
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,26 @@ class ModelSummary:
 
 
 @dataclass(frozen=True)
+class DeviceSummary:
+    """Of one device.
+
+    Attributes:
+        serves: whether it is used now; else the CPU serves in its place.
+        memory: bytes by what has them: `weights`, `buffers` and `caches` of this process, and `others`.
+        total: bytes that it has.
+        forwards: so far, on it.
+        forwards_on_cpu: so far, in its place.
+    """
+
+    name: str
+    serves: bool = False
+    memory: dict[str, int] = field(default_factory=dict)
+    total: int = 0
+    forwards: int = 0
+    forwards_on_cpu: int = 0
+
+
+@dataclass(frozen=True)
 class Summary:
     """Of a process.
 
@@ -77,6 +97,7 @@ class Summary:
         latency_p95: the same.
         fallbacks: how often what went another way than asked, with the reason.
         models: the language models.
+        devices: those that models run on, beside the CPU.
     """
 
     memory: int | None = None
@@ -88,6 +109,7 @@ class Summary:
     latency_p95: float | None = None
     fallbacks: dict[str, int] = field(default_factory=dict)
     models: tuple[ModelSummary, ...] = ()
+    devices: tuple[DeviceSummary, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -116,6 +138,23 @@ def summarise(now: Sample, before: Sample | None = None) -> Summary:
             for labels, value in now.all("fallback_events_total")
         },
         models=tuple(_model(name, now, before) for name in sorted(names)),
+        devices=tuple(
+            _device(labels["device"], serves > 0, now) for labels, serves in now.all("device_serves")
+        ),
+    )
+
+
+def _device(name: str, serves: bool, now: Sample) -> DeviceSummary:  # noqa: FBT001
+    sizes = {labels["what"]: int(size) for labels, size in now.all("device_memory_bytes", device=name)}
+    total = sizes.pop("total", 0)
+    taken = total - sizes.pop("free", 0)
+    return DeviceSummary(
+        name,
+        serves,
+        {**sizes, "others": max(0, taken - sum(sizes.values()))},
+        total,
+        int(now.sum("device_forwards_total", device=name, where="device")),
+        int(now.sum("device_forwards_total", device=name, where="cpu")),
     )
 
 

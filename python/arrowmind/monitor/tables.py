@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from arrowmind.monitor.summary import ModelSummary, Summary
+    from arrowmind.monitor.summary import DeviceSummary, ModelSummary, Summary
 
 __all__ = ["bar", "bytes_text", "rows_of"]
 
@@ -23,10 +23,22 @@ def rows_of(summary: Summary) -> Iterator[tuple[str, str]]:
     yield "requests", f"{summary.requests} ({_number(summary.requests_per_second)}/s){errors}"
     yield "latency", f"p50 {_seconds(summary.latency_p50)}, p95 {_seconds(summary.latency_p95)}"
     yield "fallbacks", "; ".join(f"{what} x{count}" for what, count in summary.fallbacks.items()) or "none"
+    for device in summary.devices:
+        yield "", ""
+        yield f"device {device.name}", "serves" if device.serves else "the CPU serves in its place"
+        yield from _device(device)
     for model in summary.models:
         yield "", ""
         yield f"model {model.name}", ""
         yield from _model(model)
+
+
+def _device(device: DeviceSummary) -> Iterator[tuple[str, str]]:
+    for what, size in device.memory.items():
+        yield f"  {what}", f"{bar(size, device.total)} {_bytes(size)}"
+    taken = sum(device.memory.values())
+    yield "  together", f"{bar(taken, device.total)} {_bytes(taken)} of {_bytes(device.total)}"
+    yield "  forwards", f"{device.forwards}, and {device.forwards_on_cpu} on the CPU"
 
 
 def _model(model: ModelSummary) -> Iterator[tuple[str, str]]:

@@ -31,6 +31,7 @@ __all__ = [
     "consolidation_tokens",
     "device_forwards",
     "device_memory",
+    "device_serves",
     "encode_seconds",
     "fallback_events",
     "first_token_seconds",
@@ -200,6 +201,11 @@ device_forwards = Counter(
 lost_sequences = Counter(
     "arrowmind_device_lost_sequences_total",
     "Sequences whose keys and values went with a device, and were computed again when they went on.",
+    ("device",),
+)
+device_serves = Gauge(
+    "arrowmind_device_serves",
+    "Whether a device is used now: 1, or 0 while the CPU serves in its place.",
     ("device",),
 )
 device_memory = Gauge(

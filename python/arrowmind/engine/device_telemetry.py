@@ -1,0 +1,48 @@
+"""Tells metrics how much memory of devices is taken, and whether they serve, whenever somebody reads them."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from typing import TYPE_CHECKING
+
+from arrowmind.observe import metrics
+
+if TYPE_CHECKING:
+    from arrowmind.engine.on_device import DeviceHost
+
+__all__ = ["follow_host"]
+
+# What a host tells of itself, and whether it is of the whole device: of the same for all hosts.
+_PARTS = {
+    "total_bytes": ("total", True),
+    "free_bytes": ("free", True),
+    "weight_bytes": ("weights", False),
+    "buffer_bytes": ("buffers", False),
+    "cache_bytes": ("caches", False),
+}
+
+_lock = threading.Lock()
+_hosts: weakref.WeakSet[DeviceHost] = weakref.WeakSet()
+_told: set[str] = set()
+
+
+def follow_host(host: DeviceHost) -> None:
+    """Tells of a host for as long as it lives."""
+    with _lock:
+        if not _told:
+            metrics.add_source(_tell)
+        _told.add(host.name)
+        _hosts.add(host)
+
+
+def _tell() -> None:
+    with _lock:
+        hosts, names = list(_hosts), sorted(_told)
+    for name in names:
+        found = [host.info() for host in hosts if host.name == name]
+        metrics.device_serves.set(float(any(one["serves"] for one in found)), device=name)
+        for key, (what, is_whole) in _PARTS.items():
+            sizes = [one.get(key, 0) for one in found]
+            size = max(sizes, default=0) if is_whole else sum(sizes)
+            metrics.device_memory.set(size, device=name, what=what)
