@@ -187,6 +187,24 @@ def test_a_failure_anywhere_changes_nothing(fake, folders, form, fault):
     assert forwards("cpu") == before  # back on the device
 
 
+@pytest.mark.parametrize(
+    "fault", [{"lost": 70}, {"launch": 33}, {"at": 120, "status": 5}, {"lost": 400}], ids=str
+)
+def test_a_failure_between_experts_changes_nothing(fake, coded, fault):
+    folder = coded["qwen3-moe", "int8"]
+    expected = talk(CachedDecoder(compiled(folder), settings("fp16")))
+    cached = CachedDecoder(compiled(folder, DeviceHost("cuda:0")), settings("fp16"))
+    on_cpu = forwards("cpu")
+    for failing in (1, 3):
+
+        def begin(step, failing=failing):
+            fake.set(**(fault if step == failing else {}))
+
+        for found, wanted in zip(talk(cached, begin), expected, strict=True):
+            assert_same_bits(found, wanted)
+    assert forwards("cpu") > on_cpu
+
+
 def test_what_was_lost_is_read_again_when_it_is_needed(fake, folders):
     cached = CachedDecoder(compiled(folders("llama"), DeviceHost("cuda:0")), settings("fp16"))
     handles = [cached.start() for _ in range(3)]
