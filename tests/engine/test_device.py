@@ -7,6 +7,7 @@ import platform
 import pytest
 from tests.device.fake import Fake, install
 
+from arrowmind.engine import device
 from arrowmind.engine.device import DEVICES, describe_device, resolve_device
 from arrowmind.engine.device_probe import BACKENDS_VARIABLE, probe
 from arrowmind.errors import DeviceError, InvalidArgumentError
@@ -36,7 +37,16 @@ def test_the_cpu(backends, requested, found):
     assert resolve_device(requested) == found
 
 
-def test_auto_takes_the_first_with_memory_of_its_own(backends, cuda):
+def test_auto_loads_no_vulkan_where_there_is_no_gpu(backends, monkeypatch):
+    Fake(backends, "vulkan")
+    monkeypatch.setattr(device, "_shows_graphics", lambda: False)
+    assert resolve_device("auto") == "cpu"
+    monkeypatch.setattr(device, "_shows_graphics", lambda: True)
+    assert resolve_device("auto") == "vulkan:0"
+
+
+def test_auto_takes_the_first_with_memory_of_its_own(backends, cuda, monkeypatch):
+    monkeypatch.setattr(device, "_shows_graphics", lambda: True)
     vulkan = Fake(backends, "vulkan")
     assert resolve_device("auto") == "cuda:0"
     cuda.set(devices=0)

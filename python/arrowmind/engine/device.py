@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import platform
 import re
+import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from arrowmind.engine.device_probe import DEVICES, probe
@@ -47,10 +49,20 @@ def describe_device(device: str) -> dict[str, Any]:
 
 def _best() -> str:
     for kind in DEVICES[: DEVICES.index("cpu")]:
+        if kind == "vulkan" and not _shows_graphics():
+            continue
         for index, device in enumerate(probe(kind).devices):
             if not device.is_software and (kind == "mps" or not device.shares_host_memory):
                 return _full_name(kind, index)
     return "cpu"
+
+
+def _shows_graphics() -> bool:
+    """Whether the system has a GPU: without one Vulkan would load drivers for the CPU, of some 60 MB."""
+    if sys.platform != "linux":
+        return True
+    nodes = ("dri/renderD*", "nvidia[0-9]*", "kfd", "dxg", "mali*")
+    return any(next(Path("/dev").glob(node), None) is not None for node in nodes)
 
 
 def _parsed(requested: str) -> tuple[str, int]:
