@@ -296,6 +296,7 @@ def test_no_token_is_lost_under_64_streams(fake, bytes_model):
     options = {"max_tokens": 16, "ignore_eos": True}
     expected = [one.text for one in plain.generate(prompts, **options)]
     found = [""] * len(prompts)
+    before = forwards("device"), forwards("cpu")
 
     def listen(place):
         found[place] = "".join(token.text for token in placed.stream(prompts[place], **options))
@@ -313,6 +314,8 @@ def test_no_token_is_lost_under_64_streams(fake, bytes_model):
     for thread in threads:
         thread.join()
     assert found == expected
+    assert forwards("device") > before[0]
+    assert forwards("cpu") > before[1]
 
 
 def test_matrices_that_come_and_go_stay_on_the_cpu(fake, folders):
