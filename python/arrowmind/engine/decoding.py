@@ -60,6 +60,7 @@ class CachedDecoder:
 
         Raises:
             InvalidArgumentError: sizes are out of range.
+            DeviceError: pages have to stay on the CPU, and `device.fallback` is `error`.
         """
         self.vocabulary: int = language_model.model.vocabulary
         self.window: int = language_model.max_tokens
@@ -75,8 +76,12 @@ class CachedDecoder:
             settings.recent,
             settings.prefill_chunk,
         )
-        can_be_there = on_device and settings.format not in PAGEWISE_FORMATS
+        is_pagewise = settings.format in PAGEWISE_FORMATS
+        can_be_there = on_device and not is_pagewise
         self._cache = language_model.place_cache(cache, settings.page_tokens) if can_be_there else cache
+        if not can_be_there:
+            reason = "caches of 4 and 3 bits" if is_pagewise else "caches whose pages are moved"
+            language_model.pass_over_device(f"{reason} lie on the host")
         self._rotations = [_rotation(block.attention) for block in language_model.model.blocks]
         self._lock = threading.Lock()
 

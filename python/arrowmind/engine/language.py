@@ -109,6 +109,15 @@ class LanguageModel:
             return cache
         return self._body.cache(cache, self._threads, page_tokens)
 
+    def pass_over_device(self, reason: str) -> None:
+        """Tells that a cache stays on the CPU though the model runs on a device.
+
+        Raises:
+            DeviceError: That is not wanted.
+        """
+        if not isinstance(self._body, _native.Plan):
+            self._body.pass_over(reason)
+
     def run_cached(
         self,
         cache: _native.KvCache | PlacedCache,

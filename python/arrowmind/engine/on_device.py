@@ -174,6 +174,14 @@ class DeviceHost:
         """The plan on this device."""
         return PlacedPlan(plan, self)
 
+    def pass_over(self, reason: str) -> None:
+        """Tells that the CPU does one thing in the device's place.
+
+        Raises:
+            DeviceError: This host does not fall back.
+        """
+        refuse_device(self.name, reason, falls_back=self.falls_back)
+
     def prepare(self, plan: _native.Plan) -> None:
         """Brings a plan's weights there now.
 
@@ -297,6 +305,10 @@ class PlacedPlan:
     def cache(self, cache: _native.KvCache, threads: _native.ThreadPool, page_tokens: int) -> PlacedCache:
         """A cache for this plan whose pages are on the device while that serves."""
         return PlacedCache(cache, self.plan, self._host, threads, page_tokens)
+
+    def pass_over(self, reason: str) -> None:
+        """As `DeviceHost.pass_over`."""
+        self._host.pass_over(reason)
 
     def kernels(self) -> list[str]:
         """By name."""
