@@ -61,7 +61,13 @@ void MappedFile::forget_pages() const {
 }
 
 void MappedFile::will_need(int64_t offset, int64_t size) const {
-  ::posix_fadvise(descriptor_, offset, size, POSIX_FADV_WILLNEED);  // advice: nothing depends on it
+  // Advice: nothing depends on it.
+#ifdef POSIX_FADV_WILLNEED
+  ::posix_fadvise(descriptor_, offset, size, POSIX_FADV_WILLNEED);
+#else
+  (void)offset;
+  (void)size;
+#endif
 }
 
 std::vector<uint8_t> MappedFile::read(int64_t offset, int64_t size) const {

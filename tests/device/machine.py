@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from arrowmind import _native
-from tests.device.fake import install
+from tests.device.fake import BACKENDS, install
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +30,9 @@ def open_or_skip(kind: str, folder: str = "") -> _native.Device:
 
 def open_on_host(backend: str, folder: Path) -> _native.Device:
     """A back end of GPUs whose device is made of fibers (backends/on_host)."""
-    kind = {"gpu_on_host": "cuda", "hip_on_host": "rocm"}[backend]
+    kind = {"gpu_on_host": "cuda", "hip_on_host": "rocm", "metal_on_host": "mps"}[backend]
+    if kind == "mps" and not (BACKENDS / f"{backend}.so").is_file():
+        pytest.skip("Metal's kernels are translated where glslangValidator and spirv-cross are installed")
     install(backend, folder, kind)
     return _native.DeviceRegistry(str(folder)).open(kind)
 
@@ -39,5 +41,6 @@ KERNEL_DEVICES: dict[str, Callable[[Path], _native.Device]] = {
     "cpu": lambda _folder: open_or_skip("cpu"),
     "vulkan": lambda _folder: open_or_skip("vulkan"),
     "cuda on the host": lambda folder: open_on_host("gpu_on_host", folder),
+    "metal on the host": lambda folder: open_on_host("metal_on_host", folder),
 }
 """What every kernel is tested on: opens a device, given a folder of its own to put a back end in."""

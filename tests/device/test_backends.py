@@ -17,7 +17,7 @@ from tests.device.machine import open_on_host, open_or_skip
 KIB = 1024
 
 
-@pytest.fixture(params=["cpu", "fake", "vulkan", "gpu_on_host", "hip_on_host"])
+@pytest.fixture(params=["cpu", "fake", "vulkan", "gpu_on_host", "hip_on_host", "metal_on_host"])
 def device(request, tmp_path):
     if request.param == "fake":
         install("fake", tmp_path)
@@ -161,7 +161,7 @@ def test_what_belongs_to_another_device_is_refused(device, registry):
 
 def test_host_memory(device):
     assert device.pinned(KIB).bytes == KIB
-    if device.name.startswith("vulkan"):
+    if device.name.startswith(("vulkan", "mps")):
         with pytest.raises(DeviceError, match="not supported"):
             device.register_host(np.zeros(KIB, np.uint8))
     else:
