@@ -32,7 +32,7 @@ def open_on_host(backend: str, folder: Path) -> _native.Device:
     """A back end of GPUs whose device is made of fibers (backends/on_host)."""
     kind = {"gpu_on_host": "cuda", "hip_on_host": "rocm", "metal_on_host": "mps"}[backend]
     if kind == "mps" and not (BACKENDS / f"{backend}.so").is_file():
-        pytest.skip("Metal's kernels are translated where glslangValidator and spirv-cross are installed")
+        pytest.skip("Metal's kernels are translated where GCC, glslangValidator and spirv-cross are")
     install(backend, folder, kind)
     return _native.DeviceRegistry(str(folder)).open(kind)
 
@@ -40,6 +40,7 @@ def open_on_host(backend: str, folder: Path) -> _native.Device:
 KERNEL_DEVICES: dict[str, Callable[[Path], _native.Device]] = {
     "cpu": lambda _folder: open_or_skip("cpu"),
     "vulkan": lambda _folder: open_or_skip("vulkan"),
+    "mps": lambda _folder: open_or_skip("mps"),
     "cuda on the host": lambda folder: open_on_host("gpu_on_host", folder),
     "metal on the host": lambda folder: open_on_host("metal_on_host", folder),
 }

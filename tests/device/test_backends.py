@@ -17,7 +17,7 @@ from tests.device.machine import open_on_host, open_or_skip
 KIB = 1024
 
 
-@pytest.fixture(params=["cpu", "fake", "vulkan", "gpu_on_host", "hip_on_host", "metal_on_host"])
+@pytest.fixture(params=["cpu", "fake", "vulkan", "mps", "gpu_on_host", "hip_on_host", "metal_on_host"])
 def device(request, tmp_path):
     if request.param == "fake":
         install("fake", tmp_path)

@@ -30,7 +30,7 @@ def tiny(tmp_path_factory):
     return path / "tiny"
 
 
-@pytest.fixture(scope="module", params=["vulkan"])
+@pytest.fixture(scope="module", params=["vulkan", "mps"])
 def kind(request):
     open_or_skip(request.param)
     return request.param
