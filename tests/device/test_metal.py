@@ -23,7 +23,6 @@ from arrowmind.errors import (
 )
 from arrowmind.weights import convert_model
 from tests.device.metal_driver import MetalDriver
-from tests.engine.writers import write_stories
 from tests.reference import folder
 
 ROOT = Path(__file__).parents[2]
@@ -156,14 +155,6 @@ def test_minilm(driver, minilm_source, tmp_path):
     texts = ["The harbour was quiet.", "A dog.", "Sums may run in any order, " * 8]
     expected = ArrowEngine(tmp_path / "minilm", device="cpu").encode(texts)
     np.testing.assert_allclose(encode(tmp_path / "minilm", texts), expected, atol=1e-5)
-
-
-def test_a_story_token_for_token(driver, shared_data, tmp_path):
-    model = write_stories(shared_data, tmp_path / "stories")
-    wanted = ArrowEngine(model, threads=2).generate("Once upon a time", max_tokens=24).token_ids
-    placed = ArrowEngine(model, device="mps", config=STRICT)
-    assert placed.generate("Once upon a time", max_tokens=24).token_ids == wanted
-    assert placed.info()["device_state"]["cache_bytes"] > 0
 
 
 def test_the_syntax_of_what_only_a_mac_compiles():

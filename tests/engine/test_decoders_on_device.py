@@ -6,7 +6,7 @@ import threading
 
 import numpy as np
 import pytest
-from tests.device.fake import Fake, install
+from tests.device.fake import BACKENDS, Fake, install
 from tests.device.machine import open_or_skip
 from tests.engine import decoders
 from tests.engine.test_residence import models
@@ -336,13 +336,17 @@ def test_matrices_that_come_and_go_stay_on_the_cpu(fake, folders):
         ArrowEngine(path, device="cuda", config=strict)
 
 
-@pytest.fixture(scope="module", params=["vulkan", "cuda"])
+ON_HOST = {"cuda": "gpu_on_host", "mps": "metal_on_host"}
+
+
+@pytest.fixture(scope="module", params=["vulkan", "cuda", "mps"])
 def other(request, tmp_path_factory):
-    """A device with kernels of its own: what this machine has, and CUDA's on threads of the host."""
+    """A device with kernels of its own: what this machine has, and those of CUDA and Metal on its threads."""
     with pytest.MonkeyPatch.context() as patch:
-        if request.param == "cuda":
-            place = tmp_path_factory.mktemp("cuda")
-            install("gpu_on_host", place)
+        backend = ON_HOST.get(request.param)
+        if backend is not None and (BACKENDS / f"{backend}.so").is_file():
+            place = tmp_path_factory.mktemp(request.param)
+            install(backend, place, request.param)
             patch.setenv(BACKENDS_VARIABLE, str(place))
         else:
             open_or_skip(request.param)

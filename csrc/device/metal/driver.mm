@@ -1,4 +1,5 @@
-// driver.h by Metal itself. Not part of builds but on a Mac; its syntax is checked everywhere (tests/device/test_metal.py).
+// driver.h by Metal itself. Not part of builds but on a Mac; its syntax is checked everywhere
+// (tests/device/test_metal.py).
 
 #import <Foundation/Foundation.h>
 #import <Metal/Metal.h>

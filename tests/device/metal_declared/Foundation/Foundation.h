@@ -1,5 +1,5 @@
-// What csrc/device/metal/driver.mm uses of Apple's Foundation, declared, so that a compiler without it can check its
-// syntax and its types.
+// What csrc/device/metal/driver.mm uses of Apple's Foundation, declared, so that a compiler without it can
+// check its syntax and its types.
 #pragma once
 
 typedef signed char BOOL;
@@ -19,7 +19,8 @@ struct NSFastEnumerationState {
 @protocol NSObject
 @end
 
-__attribute__((objc_root_class)) @interface NSObject<NSObject>
+__attribute__((objc_root_class))
+@interface NSObject<NSObject>
 + (instancetype)alloc;
 - (instancetype)init;
 @end
