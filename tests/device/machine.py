@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from typing import TYPE_CHECKING
 
@@ -37,11 +38,14 @@ def open_on_host(backend: str, folder: Path) -> _native.Device:
     return _native.DeviceRegistry(str(folder)).open(kind)
 
 
+OWN_KINDS = ("vulkan", "mps") if sys.platform == "darwin" else ("vulkan",)
+"""Kinds with kernels of their own that this system may have."""
 KERNEL_DEVICES: dict[str, Callable[[Path], _native.Device]] = {
     "cpu": lambda _folder: open_or_skip("cpu"),
     "vulkan": lambda _folder: open_or_skip("vulkan"),
-    "mps": lambda _folder: open_or_skip("mps"),
     "cuda on the host": lambda folder: open_on_host("gpu_on_host", folder),
     "metal on the host": lambda folder: open_on_host("metal_on_host", folder),
 }
 """What every kernel is tested on: opens a device, given a folder of its own to put a back end in."""
+if sys.platform == "darwin":
+    KERNEL_DEVICES["mps"] = lambda _folder: open_or_skip("mps")

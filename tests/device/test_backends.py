@@ -12,12 +12,12 @@ import pytest
 from arrowmind import _native
 from arrowmind.errors import DeviceError, DeviceMemoryError, InvalidArgumentError
 from tests.device.fake import install
-from tests.device.machine import open_on_host, open_or_skip
+from tests.device.machine import OWN_KINDS, open_on_host, open_or_skip
 
 KIB = 1024
 
 
-@pytest.fixture(params=["cpu", "fake", "vulkan", "mps", "gpu_on_host", "hip_on_host", "metal_on_host"])
+@pytest.fixture(params=["cpu", "fake", *OWN_KINDS, "gpu_on_host", "hip_on_host", "metal_on_host"])
 def device(request, tmp_path):
     if request.param == "fake":
         install("fake", tmp_path)

@@ -8,7 +8,7 @@ import pytest
 from arrowmind import ArrowEngine, ArrowQuantizer, QuantizationConfig
 from arrowmind.config import Config, DeviceSettings
 from arrowmind.weights import convert_model
-from tests.device.machine import open_or_skip
+from tests.device.machine import OWN_KINDS, open_or_skip
 from tests.reference import folder
 
 TEXTS = ["the cat sat on the mat.", "a dog, and many people listen to it", "", "dogs", "cat " * 60]
@@ -30,7 +30,7 @@ def tiny(tmp_path_factory):
     return path / "tiny"
 
 
-@pytest.fixture(scope="module", params=["vulkan", "mps"])
+@pytest.fixture(scope="module", params=OWN_KINDS)
 def kind(request):
     open_or_skip(request.param)
     return request.param
