@@ -151,8 +151,9 @@ def test_threads_are_checked(model, threads):
 
 
 @pytest.mark.parametrize("device", ["cuda", "rocm", "vulkan", "mps", "gpu", ""])
-def test_devices_that_cannot_be_had(model, device, monkeypatch):
+def test_devices_that_cannot_be_had(model, device, monkeypatch, tmp_path):
     monkeypatch.setenv("ARROWMIND_DEVICE_FALLBACK", "error")
+    monkeypatch.setenv("ARROWMIND_DEVICE_BACKENDS", str(tmp_path))
     with pytest.raises(DeviceError, match="device"):
         ArrowEngine(model, device=device)
 
