@@ -116,7 +116,8 @@ class DeviceHost:
         self._asked_at = -_ASK_SECONDS
         self._is_full = False
         self.is_refused = False
-        self._unsupported: set[int] = set()  # plans that never run there
+        # Plans that never run there, by identity; held, so that no other plan gets it.
+        self._unsupported: dict[int, _native.Plan] = {}
         self._caches: list[weakref.ref[PlacedCache]] = []
         follow_host(self)
 
@@ -254,7 +255,7 @@ class DeviceHost:
         reason = next(reason for kind, reason in _REASONS if isinstance(error, kind))
         with self._lock:
             if plan is not None and isinstance(error, DeviceUnsupportedError):
-                self._unsupported.add(id(plan))
+                self._unsupported[id(plan)] = plan
             else:
                 self._rests_until = time.monotonic() + self._rest
                 self._rest = min(2 * self._rest, _LONGEST_REST_SECONDS)
