@@ -13,6 +13,12 @@ from arrowmind.errors import ConfigurationError, DeviceError, WeightError
 from arrowmind.weights import convert_model
 
 
+@pytest.fixture(autouse=True)
+def no_backends(tmp_path_factory, monkeypatch):
+    """The same on every machine, whatever back ends were built and whatever devices it has."""
+    monkeypatch.setenv("ARROWMIND_DEVICE_BACKENDS", str(tmp_path_factory.mktemp("backends")))
+
+
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     path = tmp_path_factory.mktemp("models") / "tiny"
