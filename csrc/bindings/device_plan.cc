@@ -1,3 +1,4 @@
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
@@ -5,6 +6,7 @@
 
 #include <array>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -12,7 +14,7 @@
 #include "base/error.h"
 #include "bindings/arrays.h"
 #include "bindings/bindings.h"
-#include "bindings/senses.h"
+#include "bindings/rows.h"
 #include "runtime/on_device/device_plan.h"
 
 namespace arrowmind::bindings {
@@ -22,7 +24,7 @@ using device::CachingAllocator;
 using runtime::DevicePlan;
 using runtime::DeviceWeights;
 using runtime::Plan;
-using Numbers = nb::ndarray<const int32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Numbers = Offsets;
 
 nb::ndarray<nb::numpy, float> result_of(DevicePlan& self, const Plan& plan, const runtime::Batch& batch,
                                         const runtime::RunOptions& options,
@@ -52,10 +54,7 @@ nb::ndarray<nb::numpy, float> run(DevicePlan& self, const Numbers& token_ids, co
 }
 
 runtime::Batch check_rows(const Plan& plan, const FloatRows& rows, const int32_t* offsets) {
-  if (plan.source() < 0 || static_cast<int64_t>(rows.shape(1)) != plan.columns(plan.source())) {
-    fail(ErrorKind::kInvalidArgument, "rows of ", rows.shape(1), " columns; ",
-         plan.source() < 0 ? 0 : plan.columns(plan.source()), " are needed");
-  }
+  check_columns(plan, rows);
   return {nullptr, offsets, rows.shape(0) > 0 ? 1 : 0};
 }
 
@@ -67,9 +66,11 @@ std::array<int32_t, 2> whole(const FloatRows& rows) {
   return {0, static_cast<int32_t>(rows.shape(0))};
 }
 
-nb::ndarray<nb::numpy, float> run_rows(DevicePlan& self, const FloatRows& rows, int64_t micro_tokens) {
-  const std::array<int32_t, 2> offsets = whole(rows);
-  const runtime::Batch batch = check_rows(self.plan(), rows, offsets.data());
+nb::ndarray<nb::numpy, float> run_rows(DevicePlan& self, const FloatRows& rows, int64_t micro_tokens,
+                                       const std::optional<Offsets>& offsets) {
+  const std::array<int32_t, 2> one = whole(rows);
+  runtime::Batch batch = check_rows(self.plan(), rows, one.data());
+  if (offsets) batch = batch_of_rows(self.plan(), rows, *offsets);
   return result_of(self, self.plan(), batch, {.micro_tokens = micro_tokens, .rows = rows.data()});
 }
 
@@ -87,16 +88,11 @@ std::vector<std::pair<std::string, int64_t>> time_rows(DevicePlan& self, const F
 // Sequences of a cache gain their tokens, their pages come to the device first; nothing is gained when it
 // fails.
 nb::ndarray<nb::numpy, float> run_cached(DevicePlan& self, runtime::KvCache& cache,
-                                         const std::vector<int64_t>& sequences, const Numbers& token_ids,
-                                         const Numbers& offsets, int64_t micro_tokens) {
-  if (offsets.size() != sequences.size() + 1) {
-    fail(ErrorKind::kInvalidArgument, offsets.size(), " offsets for ", sequences.size(),
-         " sequences; one more than sequences is needed");
-  }
+                                         const std::vector<int64_t>& sequences,
+                                         const std::optional<Numbers>& token_ids, const Numbers& offsets,
+                                         int64_t micro_tokens, const std::optional<FloatRows>& rows) {
   const Plan& plan = self.plan();
-  const runtime::Batch batch{token_ids.data(), offsets.data(), static_cast<int64_t>(sequences.size())};
-  runtime::validate(batch, static_cast<int64_t>(token_ids.size()), plan.limits().max_length,
-                    plan.limits().vocabulary);
+  const runtime::Batch batch = cached_batch(plan, sequences.size(), token_ids, offsets, rows);
   std::vector<runtime::Growth> growth;
   for (size_t s = 0; s < sequences.size(); ++s) {
     growth.push_back({sequences[s], offsets.data()[s + 1] - offsets.data()[s]});
@@ -111,7 +107,8 @@ nb::ndarray<nb::numpy, float> run_cached(DevicePlan& self, runtime::KvCache& cac
   runtime::CacheRun run{&cache, {}};
   for (const int64_t sequence : sequences) run.sequences.push_back(&cache.sequence(sequence));
   nb::ndarray<nb::numpy, float> result =
-      result_of(self, plan, batch, {.micro_tokens = micro_tokens, .cache = &run});
+      result_of(self, plan, batch,
+                {.micro_tokens = micro_tokens, .rows = rows ? rows->data() : nullptr, .cache = &run});
   cache.commit(growth);
   return result;
 }
@@ -128,11 +125,12 @@ void bind_device_plan(nb::module_& m) {
            nb::arg("plan"), nb::arg("weights"), nb::arg("memory"), nb::keep_alive<1, 2>(), Release())
       .def("run", &run, nb::arg("token_ids"), nb::arg("offsets"), nb::arg("normalise") = false,
            nb::arg("micro_tokens") = 4096)
-      .def("run_rows", &run_rows, nb::arg("rows"), nb::arg("micro_tokens") = 4096)
+      .def("run_rows", &run_rows, nb::arg("rows"), nb::arg("micro_tokens") = 4096,
+           nb::arg("offsets") = nb::none())
       .def("time_rows", &time_rows, nb::arg("rows"), nb::arg("micro_tokens") = 4096,
            "Nanoseconds that each kernel of such a forward took on the device, in order.")
-      .def("run_cached", &run_cached, nb::arg("cache"), nb::arg("sequences"), nb::arg("token_ids"),
-           nb::arg("offsets"), nb::arg("micro_tokens") = 4096,
+      .def("run_cached", &run_cached, nb::arg("cache"), nb::arg("sequences"), nb::arg("token_ids").none(),
+           nb::arg("offsets"), nb::arg("micro_tokens") = 4096, nb::arg("rows") = nb::none(),
            "Appends tokens to sequences of a cache, whose pages come to the device.")
       .def("kernels", &DevicePlan::kernels);
 }

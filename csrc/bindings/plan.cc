@@ -15,6 +15,7 @@
 #include "bindings/hash_tree.h"
 #include "bindings/keepalive.h"
 #include "bindings/linear.h"
+#include "bindings/rows.h"
 #include "bindings/senses.h"
 #include "runtime/cache/kv_cache.h"
 #include "runtime/ops/activate.h"
@@ -294,17 +295,12 @@ nb::ndarray<nb::numpy, float> run(Plan& plan, const Vector<int32_t>& token_ids,
 // Sequences that a cache holds gain their tokens; nothing is gained when it fails.
 nb::ndarray<nb::numpy, float> run_cached(Plan& plan, runtime::KvCache& cache,
                                          const std::vector<int64_t>& sequences,
-                                         const Vector<int32_t>& token_ids, const Vector<int32_t>& offsets,
-                                         ThreadPool& threads, int64_t micro_tokens,
-                                         const std::optional<FloatRows>& memory,
-                                         const std::optional<Vector<int32_t>>& memory_offsets) {
-  if (offsets.size() != sequences.size() + 1) {
-    fail(ErrorKind::kInvalidArgument, offsets.size(), " offsets for ", sequences.size(),
-         " sequences; one more than sequences is needed");
-  }
-  const runtime::Batch batch{token_ids.data(), offsets.data(), static_cast<int64_t>(sequences.size())};
-  runtime::validate(batch, static_cast<int64_t>(token_ids.size()), plan.limits().max_length,
-                    plan.limits().vocabulary);
+                                         const std::optional<Vector<int32_t>>& token_ids,
+                                         const Vector<int32_t>& offsets, ThreadPool& threads,
+                                         int64_t micro_tokens, const std::optional<FloatRows>& memory,
+                                         const std::optional<Vector<int32_t>>& memory_offsets,
+                                         const std::optional<FloatRows>& rows) {
+  const runtime::Batch batch = cached_batch(plan, sequences.size(), token_ids, offsets, rows);
   const std::optional<runtime::Memory> looked_at =
       memory_of(memory, memory_offsets, static_cast<int64_t>(sequences.size()));
   std::vector<runtime::Growth> growth;
@@ -323,9 +319,12 @@ nb::ndarray<nb::numpy, float> run_cached(Plan& plan, runtime::KvCache& cache,
   cache.prepare(growth);
   runtime::CacheRun run{&cache, {}};
   for (const int64_t sequence : sequences) run.sequences.push_back(&cache.sequence(sequence));
-  nb::ndarray<nb::numpy, float> result = result_of(
-      plan, batch, {.micro_tokens = micro_tokens, .cache = &run, .memory = looked_at ? &*looked_at : nullptr},
-      threads);
+  nb::ndarray<nb::numpy, float> result = result_of(plan, batch,
+                                                   {.micro_tokens = micro_tokens,
+                                                    .rows = rows ? rows->data() : nullptr,
+                                                    .cache = &run,
+                                                    .memory = looked_at ? &*looked_at : nullptr},
+                                                   threads);
   cache.commit(growth);
   return result;
 }
@@ -333,20 +332,12 @@ nb::ndarray<nb::numpy, float> run_cached(Plan& plan, runtime::KvCache& cache,
 nb::ndarray<nb::numpy, float> run_rows(Plan& plan, const FloatRows& rows, ThreadPool& threads,
                                        const std::optional<Vector<int32_t>>& offsets, bool normalise,
                                        int64_t micro_tokens) {
-  if (plan.source() < 0 || static_cast<int64_t>(rows.shape(1)) != plan.columns(plan.source())) {
-    fail(ErrorKind::kInvalidArgument, "rows of ", rows.shape(1), " columns; ",
-         plan.source() < 0 ? 0 : plan.columns(plan.source()), " are needed");
-  }
+  check_columns(plan, rows);
   if (rows.shape(0) > INT32_MAX)
     fail(ErrorKind::kInvalidArgument, rows.shape(0), " rows; run fewer at a time");
   const int32_t whole[] = {0, static_cast<int32_t>(rows.shape(0))};
   runtime::Batch batch{nullptr, whole, rows.shape(0) > 0 ? 1 : 0};
-  if (offsets) {
-    if (offsets->size() < 1)
-      fail(ErrorKind::kInvalidArgument, "offsets is empty; it needs sequences + 1 values");
-    batch = {nullptr, offsets->data(), static_cast<int64_t>(offsets->size()) - 1};
-    runtime::validate_offsets(batch, static_cast<int64_t>(rows.shape(0)), plan.limits().max_length);
-  }
+  if (offsets) batch = batch_of_rows(plan, rows, *offsets);
   return result_of(plan, batch, {.micro_tokens = micro_tokens, .normalise = normalise, .rows = rows.data()},
                    threads);
 }
@@ -410,9 +401,10 @@ void bind_plan(nb::module_& m) {
            nb::arg("memory_offsets") = nb::none(),
            "Runs the forward over packed sequences without the GIL -> float32 [sequences or tokens, "
            "output_columns].")
-      .def("run_cached", &run_cached, nb::arg("cache"), nb::arg("sequences"), nb::arg("token_ids"),
+      .def("run_cached", &run_cached, nb::arg("cache"), nb::arg("sequences"), nb::arg("token_ids").none(),
            nb::arg("offsets"), nb::arg("threads"), nb::arg("micro_tokens") = 128,
            nb::arg("memory") = nb::none(), nb::arg("memory_offsets") = nb::none(),
+           nb::arg("rows") = nb::none(),
            "Appends tokens to sequences of a cache without the GIL -> float32 [tokens, output_columns].")
       .def("run_rows", &run_rows, nb::arg("rows"), nb::arg("threads"), nb::arg("offsets") = nb::none(),
            nb::arg("normalise") = false, nb::arg("micro_tokens") = 128,

@@ -161,8 +161,13 @@ class DevicePlan:
     ) -> npt.NDArray[np.float32]:
         """As `Plan.run`; float32 [sequences or tokens, output_columns]."""
 
-    def run_rows(self, rows: npt.NDArray[np.float32], micro_tokens: int = 4096) -> npt.NDArray[np.float32]:
-        """As `Plan.run_rows` over one sequence."""
+    def run_rows(
+        self,
+        rows: npt.NDArray[np.float32],
+        micro_tokens: int = 4096,
+        offsets: npt.NDArray[np.int32] | None = None,
+    ) -> npt.NDArray[np.float32]:
+        """As `Plan.run_rows`."""
 
     def time_rows(self, rows: npt.NDArray[np.float32], micro_tokens: int = 4096) -> list[tuple[str, int]]:
         """Nanoseconds that each kernel of such a forward took on the device, in order."""
@@ -171,9 +176,10 @@ class DevicePlan:
         self,
         cache: KvCache,
         sequences: list[int],
-        token_ids: npt.NDArray[np.int32],
+        token_ids: npt.NDArray[np.int32] | None,
         offsets: npt.NDArray[np.int32],
         micro_tokens: int = 4096,
+        rows: npt.NDArray[np.float32] | None = None,
     ) -> npt.NDArray[np.float32]:
         """As `Plan.run_cached`; the pages of the cache come to the device first."""
 
@@ -714,14 +720,18 @@ class Plan:
         self,
         cache: KvCache,
         sequences: list[int],
-        token_ids: npt.NDArray[np.int32],
+        token_ids: npt.NDArray[np.int32] | None,
         offsets: npt.NDArray[np.int32],
         threads: ThreadPool,
         micro_tokens: int = 128,
         memory: npt.NDArray[np.float32] | None = None,
         memory_offsets: npt.NDArray[np.int32] | None = None,
+        rows: npt.NDArray[np.float32] | None = None,
     ) -> npt.NDArray[np.float32]:
-        """Appends tokens to sequences of a cache without the GIL -> float32 [tokens, output_columns]."""
+        """Appends tokens to sequences of a cache without the GIL -> float32 [tokens, output_columns].
+
+        A plan that reads rows, `Plan.source`, is given `rows` in the place of `token_ids`.
+        """
 
     def run_rows(
         self,

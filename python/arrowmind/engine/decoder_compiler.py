@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from arrowmind.models.spec import Linear
     from arrowmind.weights import WeightSource
 
-__all__ = ["compile_body", "compile_head"]
+__all__ = ["Part", "compile_body", "compile_head"]
 
 Rows = Literal["all", "last"]
 
@@ -37,6 +37,7 @@ def compile_body(
     *,
     rows: Rows = "all",
     residence: Residence | None = None,
+    part: Part | None = None,
 ) -> _native.Plan:
     """The plan from token ids to what the last block leaves, before the norm of the head.
 
@@ -47,12 +48,14 @@ def compile_body(
         options: See there; None takes the defaults.
         rows: `all` gives a row per token, `last` one per sequence.
         residence: says which matrices come and go; None keeps all where `weights` has them.
+        part: of the body; None is all of it.
 
     Raises:
         WeightError: A tensor is missing or has another shape than the model needs.
     """
     plan = _native.Plan(vocabulary=model.vocabulary, max_length=max_tokens, output_columns=model.hidden)
-    return _Body(plan, model, weights, options or Options(), residence).compile(rows)
+    body = _Body(plan, model, weights, options or Options(), residence)
+    return body.compile(rows, part or Part(range(len(model.blocks))))
 
 
 def compile_head(model: DecoderSpec, weights: WeightSource) -> _native.Plan:
@@ -77,6 +80,18 @@ def compile_head(model: DecoderSpec, weights: WeightSource) -> _native.Plan:
     return plan
 
 
+class Part(NamedTuple):
+    """Blocks of a body that follow each other; in a cache of their own the first is layer 0.
+
+    Attributes:
+        blocks: by number; none: the table of embeddings alone.
+        reads_states: what is before lies elsewhere: the plan reads rows of hidden states, not token ids.
+    """
+
+    blocks: range
+    reads_states: bool = False
+
+
 class _Body:
     """Holds what every block needs: the plan, its layers, the residual stream and the rotations."""
 
@@ -94,13 +109,20 @@ class _Body:
         self._stream = plan.buffer("fp32", model.hidden)
         self._normed = plan.buffer("fp32", model.hidden)
         self._turns: dict[Rope, int] = {}
+        self._first = 0
 
-    def compile(self, rows: Rows) -> _native.Plan:
-        self._embedding()
-        for layer, block in enumerate(self._model.blocks):
+    def compile(self, rows: Rows, part: Part) -> _native.Plan:
+        self._first = part.blocks.start
+        if part.reads_states:
+            states = self._plan.buffer("fp32", self._model.hidden)
+            self._plan.source(states)
+            self._plan.copy(states, self._stream, self._model.hidden)  # the caller's rows are not written
+        else:
+            self._embedding()
+        for layer in part.blocks:
             if self._residence is not None:
                 self._residence.enter(self._plan, layer)
-            self._block(block, layer)
+            self._block(self._model.blocks[layer], layer)
             self._progress(layer + 1, len(self._model.blocks), "layers")
         if self._residence is not None:
             self._residence.leave(self._plan)
@@ -132,9 +154,10 @@ class _Body:
         self._add(block.feed_forward.down, inner, block.feed_forward_output_norm)
 
     def _context(self, attention: DecoderAttention | LatentAttention, layer: int) -> int:
+        cached = layer - self._first
         if isinstance(attention, LatentAttention):
-            return add_latent(self._layers, attention, self._normed, self._turns_of(attention.rope), layer)
-        return self._attention(attention, layer)
+            return add_latent(self._layers, attention, self._normed, self._turns_of(attention.rope), cached)
+        return self._attention(attention, cached)
 
     def _attention(self, attention: DecoderAttention, layer: int) -> int:
         """The buffer with the context of every head; `layer` is its place in a cache."""

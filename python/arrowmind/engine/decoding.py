@@ -67,22 +67,28 @@ class CachedDecoder:
         self.settings = settings
         self._language = language_model
         most = self.window if settings.max_tokens is None else settings.max_tokens
-        cache = _native.KvCache(
-            _layers(language_model),
-            settings.format,
-            settings.page_tokens,
-            most,
-            settings.sinks,
-            settings.recent,
-            settings.prefill_chunk,
-        )
+        attentions = [block.attention for block in language_model.model.blocks]
+
+        def make(blocks: range) -> _native.KvCache:
+            return _native.KvCache(
+                _layers([attentions[block] for block in blocks]),
+                settings.format,
+                settings.page_tokens,
+                most,
+                settings.sinks,
+                settings.recent,
+                settings.prefill_chunk,
+            )
+
         is_pagewise = settings.format in PAGEWISE_FORMATS
         can_be_there = on_device and not is_pagewise
-        self._cache = language_model.place_cache(cache, settings.page_tokens) if can_be_there else cache
-        if not can_be_there:
+        if can_be_there:
+            self._cache = language_model.place_cache(make, settings.page_tokens)
+        else:
+            self._cache = make(range(len(attentions)))
             reason = "caches of 4 and 3 bits" if is_pagewise else "caches whose pages are moved"
             language_model.pass_over_device(f"{reason} lie on the host")
-        self._rotations = [_rotation(block.attention) for block in language_model.model.blocks]
+        self._rotations = [_rotation(attention) for attention in attentions]
         self._lock = threading.Lock()
 
     def start(self, shift: int = 0) -> int:
@@ -296,9 +302,8 @@ class CachedDecoder:
         return np.split(rows, np.cumsum(counts)[:-1])
 
 
-def _layers(language_model: LanguageModel) -> list[tuple[int, int, int]]:
+def _layers(attentions: Sequence[DecoderAttention | LatentAttention]) -> list[tuple[int, int, int]]:
     """Group, heads of keys and head size of each layer; layers with one window are a group."""
-    attentions = [block.attention for block in language_model.model.blocks]
     windows = list(dict.fromkeys(attention.window for attention in attentions))
     return [(windows.index(one.window), one.key_heads, one.head_dim) for one in attentions]
 

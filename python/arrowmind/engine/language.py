@@ -8,6 +8,7 @@ import numpy as np
 
 from arrowmind import _native
 from arrowmind.engine.batching import pack
+from arrowmind.engine.bodies import make_body
 from arrowmind.engine.decoder_compiler import compile_body, compile_head
 from arrowmind.engine.layers import Options
 from arrowmind.errors import InvalidArgumentError
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from arrowmind.engine.bodies import MakeCache, Split
+    from arrowmind.engine.decoder_compiler import Part
     from arrowmind.engine.on_device import DeviceHost, PlacedPlan
     from arrowmind.engine.placed_cache import PlacedCache
     from arrowmind.engine.residence import Residence
@@ -42,6 +45,7 @@ class LanguageModel:
         options: Options | None = None,
         residence: Residence | None = None,
         host: DeviceHost | None = None,
+        split: Split | None = None,
     ) -> None:
         """Compiles `model` over `weights`.
 
@@ -53,8 +57,10 @@ class LanguageModel:
             options: Of the compiler.
             residence: Of matrices that come and go; `weights` are then its own.
             host: Of the device that it runs on; None for the CPU.
+            split: What of it is on the device; None is all of it.
 
         Raises:
+            InvalidArgumentError: The model has fewer blocks than are to be on the device.
             WeightError: A tensor is missing or has another shape than the model needs.
             DeviceError: It cannot run on the device, and the host does not fall back.
         """
@@ -63,19 +69,19 @@ class LanguageModel:
         self._options, self._weights = options or Options(), weights
         # First, as its table comes first in the file: it is packed while the matrices behind it are read.
         head = compile_head(model, weights)
-        body = compile_body(model, weights, max_tokens, self._options, residence=residence)
-        self._body: _native.Plan | PlacedPlan = body if host is None else host.place(body)
-        self._head: _native.Plan | PlacedPlan = head if host is None else host.place(head)
+
+        def compile_part(part: Part | None) -> _native.Plan:
+            return compile_body(model, weights, max_tokens, self._options, residence=residence, part=part)
+
+        self._body = make_body(compile_part, len(model.blocks), host, split)
+        head_here = host is None or not (split is None or split.head)
+        self._head: _native.Plan | PlacedPlan = head if head_here or host is None else host.place(head)
         self._options = self._options._replace(progress=no_progress)  # who watched may go
         self.residence = residence
 
     def kernels(self) -> list[str]:
         """Names of the kernels that it runs."""
         return list(dict.fromkeys(self._body.kernels() + self._head.kernels()))
-
-    @property
-    def _plan(self) -> _native.Plan:
-        return self._body if isinstance(self._body, _native.Plan) else self._body.plan
 
     @property
     def scratch_bytes_per_token(self) -> int:
@@ -97,17 +103,15 @@ class LanguageModel:
     def states(self, sequences: Sequence[Sequence[int]]) -> list[NDArray[np.float32]]:
         """What the last block leaves of each sequence, float32 [tokens, hidden]."""
         batch = pack(sequences)
-        rows = self._body.run(batch.token_ids, batch.offsets, self._threads, normalise=False)
+        rows = self._body.run(batch.token_ids, batch.offsets, self._threads)
         found: list[Any] = [None] * len(sequences)
         for place, begin, end in zip(batch.order, batch.offsets, batch.offsets[1:], strict=False):
             found[place] = rows[begin:end]
         return found
 
-    def place_cache(self, cache: _native.KvCache, page_tokens: int) -> _native.KvCache | PlacedCache:
-        """The cache, with its pages on the device that the model runs on."""
-        if isinstance(self._body, _native.Plan):
-            return cache
-        return self._body.cache(cache, self._threads, page_tokens)
+    def place_cache(self, make: MakeCache, page_tokens: int) -> _native.KvCache | PlacedCache:
+        """A cache whose pages lie where their blocks run; `make` gives the pages of some blocks."""
+        return self._body.cache(make, self._threads, page_tokens)
 
     def pass_over_device(self, reason: str) -> None:
         """Tells that a cache stays on the CPU though the model runs on a device.
@@ -115,8 +119,7 @@ class LanguageModel:
         Raises:
             DeviceError: That is not wanted.
         """
-        if not isinstance(self._body, _native.Plan):
-            self._body.pass_over(reason)
+        self._body.pass_over(reason)
 
     def run_cached(
         self,
@@ -136,7 +139,7 @@ class LanguageModel:
         np.cumsum([len(ids) for ids in tokens], out=offsets[1:])
         ids = np.concatenate(tokens)
         if isinstance(cache, _native.KvCache):
-            rows = self._plan.run_cached(cache, list(sequences), ids, offsets, self._threads)
+            rows = self._body.on_host.run_cached(cache, list(sequences), ids, offsets, self._threads)
         else:
             rows = cache.run(list(sequences), ids, offsets)
         return np.split(rows, offsets[1:-1])

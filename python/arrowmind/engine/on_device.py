@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from arrowmind.config import DeviceSettings
     from arrowmind.engine.folder import ModelFolder
+    from arrowmind.engine.front_blocks import FrontBlocks
 
 __all__ = ["DeviceHost", "PlacedPlan", "host_of", "refuse_device"]
 
@@ -294,18 +295,28 @@ class PlacedPlan:
         )
 
     def run_rows(
-        self, rows: NDArray[np.float32], threads: _native.ThreadPool, micro_tokens: int = 128
+        self,
+        rows: NDArray[np.float32],
+        threads: _native.ThreadPool,
+        offsets: NDArray[np.int32] | None = None,
+        micro_tokens: int = 128,
     ) -> NDArray[np.float32]:
-        """As `_native.Plan.run_rows` over one sequence."""
+        """As `_native.Plan.run_rows`."""
         return self._host.run(
             self.plan,
-            lambda there: there.run_rows(rows, _MICRO_TOKENS),
-            lambda: self.plan.run_rows(rows, threads, micro_tokens=micro_tokens),
+            lambda there: there.run_rows(rows, _MICRO_TOKENS, offsets),
+            lambda: self.plan.run_rows(rows, threads, offsets, micro_tokens=micro_tokens),
         )
 
-    def cache(self, cache: _native.KvCache, threads: _native.ThreadPool, page_tokens: int) -> PlacedCache:
-        """A cache for this plan whose pages are on the device while that serves."""
-        return PlacedCache(cache, self.plan, self._host, threads, page_tokens)
+    def cache(
+        self,
+        cache: _native.KvCache,
+        threads: _native.ThreadPool,
+        page_tokens: int,
+        front: FrontBlocks | None = None,
+    ) -> PlacedCache:
+        """A cache for this plan whose pages are on the device while that serves; `front` is before it."""
+        return PlacedCache(cache, self.plan, self._host, threads, page_tokens, front)
 
     def pass_over(self, reason: str) -> None:
         """As `DeviceHost.pass_over`."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from arrowmind.engine.front_blocks import FrontBlocks
 from arrowmind.errors import DeviceError, InvalidArgumentError
 from arrowmind.observe import get_logger, metrics
 
@@ -23,7 +24,10 @@ if TYPE_CHECKING:
     from arrowmind import _native
     from arrowmind.engine.on_device import DeviceHost
 
-    Forward = Callable[[list[int], NDArray[np.int32], NDArray[np.int32]], NDArray[np.float32]]
+    # Of sequences their ids and offsets, and what the blocks before left of them, if it is known.
+    Forward = Callable[
+        [list[int], NDArray[np.int32], NDArray[np.int32], NDArray[np.float32] | None], NDArray[np.float32]
+    ]
 
 __all__ = ["PlacedCache"]
 
@@ -44,6 +48,7 @@ class PlacedCache:
         host: DeviceHost,
         threads: _native.ThreadPool,
         page_tokens: int,
+        front: FrontBlocks | None = None,
     ) -> None:
         """All pages are on the host at first.
 
@@ -53,7 +58,9 @@ class PlacedCache:
             host: Its device.
             threads: For forwards on the CPU.
             page_tokens: Tokens of a page.
+            front: The blocks before those of the plan, which run on the CPU; None: it reads token ids.
         """
+        self._front = front or FrontBlocks(None, None, threads)
         self._cache, self._plan, self._host, self._threads = cache, plan, host, threads
         self._part = max(1, _PART // page_tokens) * page_tokens
         self._tokens: dict[int, array[int]] = {}
@@ -69,12 +76,17 @@ class PlacedCache:
             CacheFullError: There are too few pages.
             DeviceError: The device failed, and the engine does not fall back.
         """
+        states = self._front.run(sequences, token_ids, offsets)
 
         def forward(run: Forward) -> NDArray[np.float32]:
             self._write_again(sequences, run)
-            return run(sequences, token_ids, offsets)
+            return run(sequences, token_ids, offsets, states)
 
-        rows = self._placed(forward)
+        try:
+            rows = self._placed(forward)
+        except BaseException:
+            self._front.take_back(sequences, offsets)
+            raise
         for sequence, begin, end in zip(sequences, offsets, offsets[1:], strict=False):
             self._tokens[sequence].frombytes(token_ids[begin:end].astype(np.int32).tobytes())
         return rows
@@ -82,12 +94,14 @@ class PlacedCache:
     def start(self, shift: int = 0) -> int:
         """A new sequence."""
         made = self._cache.start(shift)
+        self._front.start(made, shift)
         self._tokens[made] = array("i")
         return made
 
     def fork(self, sequence: int, tokens: int) -> int:
         """A new sequence of the first tokens of another."""
         made = self._cache.fork(sequence, tokens)
+        self._front.fork(sequence, made, tokens)
         self._tokens[made] = self._tokens[sequence][:tokens]
         if sequence in self._lost and tokens:
             self._lost.add(made)
@@ -96,12 +110,14 @@ class PlacedCache:
     def forget(self, sequence: int, tokens: int) -> None:
         """Drops its last tokens, and what was reserved for it."""
         self._cache.forget(sequence, tokens)
+        self._front.forget(sequence, tokens)
         if tokens:
             del self._tokens[sequence][-tokens:]
 
     def close(self, sequence: int) -> None:
         """Ends a sequence."""
         self._cache.close(sequence)
+        self._front.close(sequence)
         del self._tokens[sequence]
         self._lost.discard(sequence)
 
@@ -120,6 +136,7 @@ class PlacedCache:
             CacheFullError: There are too few.
             DeviceError: The device has no room for them, and the engine does not fall back.
         """
+        self._front.reserve(growth)
         try:
             self._cache.reserve(growth)
         except DeviceError as error:
@@ -128,7 +145,14 @@ class PlacedCache:
             self._cache.reserve(growth)
 
     def copy_pages(self, sequence: int, first: int, out: NDArray[np.uint8]) -> None:
-        """Copies whole pages of a sequence."""
+        """Copies whole pages of a sequence, those of the blocks before first."""
+        before, after = self._front.page_bytes, self._cache.page_bytes
+        front, back = (np.empty((len(out), size), np.uint8) for size in (before, after))
+        self._front.copy_pages(sequence, first, front)
+        self._copy_pages(sequence, first, back)
+        out[:, :before], out[:, before:] = front, back
+
+    def _copy_pages(self, sequence: int, first: int, out: NDArray[np.uint8]) -> None:
         if sequence in self._lost:
             self._placed(lambda run: self._write_again([sequence], run))
         try:
@@ -136,7 +160,7 @@ class PlacedCache:
         except DeviceError as error:
             self._host.failed(error)
             self._leave()
-            self.copy_pages(sequence, first, out)
+            self._copy_pages(sequence, first, out)
 
     def splice(self, sequence: int, first: int, count: int, pages: NDArray[np.uint8]) -> None:
         """Not of sequences that must be known by their tokens.
@@ -153,36 +177,37 @@ class PlacedCache:
         self, pages: NDArray[np.uint8], distance: int, layers: list[tuple[int, bool, NDArray[np.float32]]]
     ) -> None:
         """Moves the keys of copied pages."""
-        self._cache.turn(pages, distance, layers)
+        self._unsplit.turn(pages, distance, layers)
 
     def encode(self, pages: NDArray[np.uint8], name: str) -> NDArray[np.uint8]:
         """Copied pages in another format."""
-        return self._cache.encode(pages, name)
+        return self._unsplit.encode(pages, name)
 
     def decode(self, codes: NDArray[np.uint8], name: str) -> NDArray[np.uint8]:
         """Back to pages of this cache."""
-        return self._cache.decode(codes, name)
+        return self._unsplit.decode(codes, name)
 
     def encoded_bytes(self, name: str) -> int:
         """Bytes of a page in another format."""
-        return self._cache.encoded_bytes(name)
+        return self._unsplit.encoded_bytes(name)
 
     def key_columns(self, layer: int) -> int:
         """Columns of the keys of a layer."""
-        return self._cache.key_columns(layer)
+        return self._unsplit.key_columns(layer)
 
     def read_keys(self, pages: NDArray[np.uint8], layer: int, out: NDArray[np.float32]) -> None:
         """Keys of copied pages."""
-        self._cache.read_keys(pages, layer, out)
+        self._unsplit.read_keys(pages, layer, out)
 
     def trim(self) -> None:
         """Gives the memory of free pages back."""
+        self._front.trim()
         self._cache.trim()
 
     @property
     def page_bytes(self) -> int:
         """Bytes of a page of all layers."""
-        return self._cache.page_bytes
+        return self._front.page_bytes + self._cache.page_bytes
 
     @property
     def free_tokens(self) -> int:
@@ -192,28 +217,47 @@ class PlacedCache:
     @property
     def held_bytes(self) -> int:
         """Memory of the host that the pages take."""
-        return 0 if self._cache.device_bytes else self._cache.held_bytes
+        behind = 0 if self._cache.device_bytes else self._cache.held_bytes
+        return self._front.held_bytes + behind
 
     @property
     def device_bytes(self) -> int:
         """Memory of the device that the pages take."""
         return self._cache.device_bytes
 
+    @property
+    def _unsplit(self) -> _native.KvCache:
+        """The pages, where they hold all blocks.
+
+        Raises:
+            InvalidArgumentError: Some blocks have pages of their own.
+        """
+        if self._front.page_bytes:
+            raise InvalidArgumentError(
+                "pages of a cache that lie in two places are not moved: make it for the host alone"
+            )
+        return self._cache
+
     def _placed(self, forward: Callable[[Forward], NDArray[np.float32]]) -> NDArray[np.float32]:
         """What `forward` gives on the device, and with all pages on the host where that does not serve."""
 
         def there(plan: _native.DevicePlan) -> NDArray[np.float32]:
             return forward(
-                lambda sequences, ids, offsets: plan.run_cached(
-                    self._cache, sequences, ids, offsets, _MICRO_TOKENS
+                lambda sequences, ids, offsets, states: plan.run_cached(
+                    self._cache, sequences, ids if states is None else None, offsets, _MICRO_TOKENS, states
                 )
             )
 
         def here() -> NDArray[np.float32]:
             self._leave()
             return forward(
-                lambda sequences, ids, offsets: self._plan.run_cached(
-                    self._cache, sequences, ids, offsets, self._threads
+                lambda sequences, ids, offsets, states: self._plan.run_cached(
+                    self._cache,
+                    sequences,
+                    ids if states is None else None,
+                    offsets,
+                    self._threads,
+                    rows=states,
                 )
             )
 
@@ -244,7 +288,8 @@ class PlacedCache:
                 # From page to page: none that is shared is copied, as all write the same to it.
                 for begin in range(0, len(ids), self._part):
                     part = ids[begin : begin + self._part]
-                    run([sequence], part, np.array([0, len(part)], np.int32))
+                    offsets = np.array([0, len(part)], np.int32)
+                    run([sequence], part, offsets, self._front.run_again(sequence, begin, part, offsets))
             except BaseException:
                 self._cache.rewind(sequence, length)
                 raise

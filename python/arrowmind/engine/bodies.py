@@ -1,0 +1,186 @@
+"""The blocks of a language model as they run: in one place, or the last of them on a device."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from arrowmind import _native
+from arrowmind.engine.decoder_compiler import Part
+from arrowmind.engine.front_blocks import FrontBlocks
+from arrowmind.errors import InvalidArgumentError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from arrowmind.engine.on_device import DeviceHost, PlacedPlan
+    from arrowmind.engine.placed_cache import PlacedCache
+
+    MakeCache = Callable[[range], _native.KvCache]
+    Compile = Callable[[Part | None], _native.Plan]
+
+__all__ = ["Body", "Split", "SplitBody", "WholeBody", "make_body"]
+
+
+class Split(NamedTuple):
+    """What of a language model is on its device; what is before runs on the CPU.
+
+    Attributes:
+        blocks: how many of the last ones.
+        head: whether the matrix of the head is there.
+    """
+
+    blocks: int
+    head: bool = True
+
+    def check(self, blocks: int) -> None:
+        """Raises InvalidArgumentError unless a model of so many blocks can be cut so."""
+        if not 0 <= self.blocks <= blocks:
+            raise InvalidArgumentError(
+                f"{self.blocks} blocks on the device; the model has {blocks}: use 0 to {blocks}"
+            )
+
+
+class Body(Protocol):
+    """From token ids to what the last block leaves."""
+
+    @property
+    def on_host(self) -> _native.Plan:
+        """All of it, for the CPU."""
+
+    @property
+    def scratch_bytes_per_token(self) -> int:
+        """Of a forward."""
+
+    def kernels(self) -> list[str]:
+        """By name."""
+
+    def run(
+        self, token_ids: NDArray[np.int32], offsets: NDArray[np.int32], threads: _native.ThreadPool
+    ) -> NDArray[np.float32]:
+        """Of whole sequences, without a cache; float32 [tokens, hidden]."""
+
+    def cache(
+        self, make: MakeCache, threads: _native.ThreadPool, page_tokens: int
+    ) -> _native.KvCache | PlacedCache:
+        """A cache whose pages lie where their blocks run; `make` gives the pages of blocks."""
+
+    def pass_over(self, reason: str) -> None:
+        """Tells that the CPU does one thing in a device's place."""
+
+
+def make_body(
+    compile_part: Compile, blocks: int, host: DeviceHost | None = None, split: Split | None = None
+) -> Body:
+    """The body of a model.
+
+    Args:
+        compile_part: compiles a part of it; None is all of it, with its embedding.
+        blocks: of the model.
+        host: of the device; None for the CPU.
+        split: what is on the device; None is all of it.
+
+    Raises:
+        InvalidArgumentError: the model has fewer blocks than are to be there.
+        DeviceError: the device cannot run them, and the host does not fall back.
+    """
+    if host is None or split is None:
+        plan = compile_part(None)
+        return WholeBody(plan if host is None else host.place(plan), blocks)
+    split.check(blocks)
+    if split.blocks == 0:
+        return WholeBody(compile_part(None), blocks)
+    return SplitBody(compile_part, blocks, host, split.blocks)
+
+
+class WholeBody:
+    """All blocks in one place."""
+
+    def __init__(self, plan: _native.Plan | PlacedPlan, blocks: int) -> None:
+        self._body, self._blocks = plan, blocks
+        self.on_host: _native.Plan = plan if isinstance(plan, _native.Plan) else plan.plan
+        self.scratch_bytes_per_token: int = plan.scratch_bytes_per_token
+
+    def kernels(self) -> list[str]:
+        """By name."""
+        return self._body.kernels()
+
+    def run(
+        self, token_ids: NDArray[np.int32], offsets: NDArray[np.int32], threads: _native.ThreadPool
+    ) -> NDArray[np.float32]:
+        """See `Body`."""
+        return self._body.run(token_ids, offsets, threads, normalise=False)
+
+    def cache(
+        self, make: MakeCache, threads: _native.ThreadPool, page_tokens: int
+    ) -> _native.KvCache | PlacedCache:
+        """See `Body`."""
+        pages = make(range(self._blocks))
+        if isinstance(self._body, _native.Plan):
+            return pages
+        return self._body.cache(pages, threads, page_tokens)
+
+    def pass_over(self, reason: str) -> None:
+        """See `Body`."""
+        if not isinstance(self._body, _native.Plan):
+            self._body.pass_over(reason)
+
+
+class SplitBody:
+    """The table of embeddings and the first blocks on the CPU, the others on a device.
+
+    The hidden states of a forward cross to the device once, and once back. The first ones stay on the CPU,
+    since token ids are there, and the head is behind the last ones.
+    """
+
+    def __init__(self, compile_part: Compile, blocks: int, host: DeviceHost, there: int) -> None:
+        """Compiles both parts, and brings the second one to the device.
+
+        Args:
+            compile_part: as of `make_body`.
+            blocks: of the model.
+            host: of the device.
+            there: how many of the last blocks are on it; one at least.
+
+        Raises:
+            DeviceError: it cannot run them, and the host does not fall back.
+        """
+        self._here, self._there = range(blocks - there), range(blocks - there, blocks)
+        self._front = compile_part(Part(self._here))
+        self._back = host.place(compile_part(Part(self._there, reads_states=True)))
+        self._compile = compile_part
+        self._whole: _native.Plan | None = None
+
+    @property
+    def on_host(self) -> _native.Plan:
+        """All blocks; compiled when it is first asked for, by what does not run on devices."""
+        if self._whole is None:
+            self._whole = self._compile(None)
+        return self._whole
+
+    @property
+    def scratch_bytes_per_token(self) -> int:
+        """Of the part that takes more."""
+        return max(self._front.scratch_bytes_per_token, self._back.scratch_bytes_per_token)
+
+    def kernels(self) -> list[str]:
+        """Those of both parts."""
+        return list(dict.fromkeys(self._front.kernels() + self._back.kernels()))
+
+    def run(
+        self, token_ids: NDArray[np.int32], offsets: NDArray[np.int32], threads: _native.ThreadPool
+    ) -> NDArray[np.float32]:
+        """See `Body`."""
+        states = self._front.run(token_ids, offsets, threads, normalise=False)
+        return self._back.run_rows(states, threads, offsets=offsets)
+
+    def cache(self, make: MakeCache, threads: _native.ThreadPool, page_tokens: int) -> PlacedCache:
+        """See `Body`."""
+        front = FrontBlocks(self._front, make(self._here) if self._here else None, threads)
+        return self._back.cache(make(self._there), threads, page_tokens, front)
+
+    def pass_over(self, reason: str) -> None:
+        """See `Body`."""
+        self._back.pass_over(reason)

@@ -1,0 +1,186 @@
+"""Models of which a part is on a device: the CPU's bits wherever they are cut, and whatever fails."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+from tests.device.fake import Fake
+from tests.engine import decoders
+from tests.engine.test_decoders_on_device import FAMILIES, SEED, WINDOW, forwards, ids, settings, talk
+from tests.kernels.rows import assert_same_bits
+
+from arrowmind import _native
+from arrowmind.engine import on_device
+from arrowmind.engine.bodies import Split
+from arrowmind.engine.decoding import CachedDecoder
+from arrowmind.engine.device_probe import BACKENDS_VARIABLE
+from arrowmind.engine.folder import ModelFolder
+from arrowmind.engine.language import LanguageModel
+from arrowmind.engine.on_device import DeviceHost
+from arrowmind.errors import CacheFullError, DeviceLostError, InvalidArgumentError
+from arrowmind.weights import convert_model
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    made = {}
+
+    def folder(name):
+        if name not in made:
+            root = tmp_path_factory.mktemp(name)
+            source, _, _ = decoders.write_family(root / "hf", name, SEED)
+            convert_model(source, root / "model")
+            made[name] = ModelFolder(root / "model")
+        return made[name]
+
+    return folder
+
+
+@pytest.fixture
+def fake(tmp_path, monkeypatch):
+    """A device in place of cuda; it is tried again at once after a failure."""
+    monkeypatch.setenv(BACKENDS_VARIABLE, str(tmp_path))
+    monkeypatch.setattr(on_device, "_FIRST_REST_SECONDS", 0.0)
+    return Fake(tmp_path)
+
+
+def compiled(folder, split=None, *, falls_back=True):
+    host = None if split is None else DeviceHost("cuda:0", falls_back=falls_back)
+    return LanguageModel(
+        folder.decoder, folder.weights, WINDOW, _native.ThreadPool(2), host=host, split=split
+    )
+
+
+def splits(folder):
+    """Nothing there but the head, one block, half of them, all."""
+    blocks = len(folder.decoder.blocks)
+    return [Split(count) for count in sorted({0, 1, blocks // 2, blocks})] + [Split(1, head=False)]
+
+
+@pytest.mark.parametrize("form", ["fp16", "int8"])
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_bits_of_the_cpu_wherever_it_is_cut(fake, folders, name, form):
+    folder = folders(name)
+    expected = talk(CachedDecoder(compiled(folder), settings(form)))
+    plain = compiled(folder).states([ids(30), ids(4, 1)])
+    for split in splits(folder):
+        model = compiled(folder, split, falls_back=False)
+        on_cpu, there = forwards("cpu"), forwards("device")
+        for found, wanted in zip(talk(CachedDecoder(model, settings(form))), expected, strict=True):
+            assert_same_bits(found, wanted)
+        for found, wanted in zip(model.states([ids(30), ids(4, 1)]), plain, strict=True):
+            assert_same_bits(found, wanted)
+        assert forwards("cpu") == on_cpu
+        assert forwards("device") > there
+
+
+FAULTS = [{"lost": call} for call in range(1, 60, 7)]
+FAULTS += [{"launch": launch} for launch in range(2, 40, 9)]
+FAULTS += [{"allocation": 1}, {"allocation": 2}, {"at": 20, "status": 5}]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=str)
+def test_a_failure_anywhere_changes_nothing(fake, folders, fault):
+    folder = folders("qwen2-window")
+    expected = talk(CachedDecoder(compiled(folder), settings("fp16")))
+    for split in splits(folder)[1:]:
+        cached = CachedDecoder(compiled(folder, split), settings("fp16"))
+        for failing in range(1, 5):
+
+            def begin(step, failing=failing):
+                fake.set(**(fault if step == failing else {}))
+
+            for found, wanted in zip(talk(cached, begin), expected, strict=True):
+                assert_same_bits(found, wanted)
+        fake.set()
+        before = forwards("cpu")
+        talk(cached)
+        assert forwards("cpu") == before  # back on the device
+
+
+def test_what_was_lost_is_read_again_by_both_parts(fake, folders):
+    cached = CachedDecoder(compiled(folders("llama"), Split(1)), settings("fp16"))
+    handles = [cached.start() for _ in range(3)]
+    cached.append([(handle, ids(20, handle), 1) for handle in handles])
+    pages = [cached.copy_pages(handle, 0, 2) for handle in handles]
+    fake.set(lost=1)
+    cached.append([(handles[0], [1], 1)])
+    for handle, wanted in zip(handles[1:], pages[1:], strict=True):
+        np.testing.assert_array_equal(cached.copy_pages(handle, 0, 2), wanted)
+    assert [cached.length(handle) for handle in handles] == [21, 20, 20]
+
+
+def test_pages_lie_where_their_blocks_run(fake, folders):
+    folder = folders("llama")
+    whole = CachedDecoder(compiled(folder), settings("fp16"))
+    cached = CachedDecoder(compiled(folder, Split(1)), settings("fp16"))
+    for one in (whole, cached):
+        handle = one.start()
+        one.append([(handle, ids(40), 1)])
+    blocks = len(folder.decoder.blocks)
+    assert cached.cache_bytes == whole.cache_bytes * (blocks - 1) // blocks
+    assert cached.page_bytes == whole.page_bytes
+    np.testing.assert_array_equal(
+        np.sort(cached.copy_pages(handle, 0, 2), axis=1), np.sort(whole.copy_pages(handle, 0, 2), axis=1)
+    )
+    with pytest.raises(InvalidArgumentError, match="lie in two places"):
+        cached.turn(cached.copy_pages(handle, 0, 1), 3)
+    cached.close(handle)
+    cached.trim()
+    assert cached.cache_bytes == 0
+
+
+def test_a_failure_that_is_not_caught_takes_nothing(fake, folders):
+    cached = CachedDecoder(compiled(folders("llama"), Split(1), falls_back=False), settings("fp16"))
+    handle = cached.start()
+    (first,) = cached.append([(handle, ids(20), 1)])
+    fake.set(lost=3)
+    with pytest.raises(DeviceLostError, match="fell off the bus"):
+        cached.append([(handle, [1], 1)])
+    assert cached.length(handle) == 20
+    fake.set()
+    other = CachedDecoder(compiled(folders("llama")), settings("fp16"))
+    same = other.start()
+    np.testing.assert_array_equal(other.append([(same, ids(20), 1)])[0], first)
+    with pytest.raises(CacheFullError):
+        cached.append([(cached.start(), ids(60), 1) for _ in range(9)])
+    assert cached.free_tokens >= 512 - 32
+
+
+@pytest.mark.parametrize(("form", "on_device"), [("k4v4", True), ("fp16", False)])
+def test_caches_that_stay_on_the_cpu_read_the_whole_model(fake, folders, form, on_device):
+    folder = folders("llama")
+    model = compiled(folder, Split(1))
+    cached = CachedDecoder(model, settings(form), on_device=on_device)
+    expected = talk(CachedDecoder(compiled(folder), settings(form)))
+    for found, wanted in zip(talk(cached), expected, strict=True):
+        assert_same_bits(found, wanted)
+
+
+@pytest.mark.parametrize("blocks", [-1, 99])
+def test_a_cut_that_cannot_be(fake, folders, blocks):
+    with pytest.raises(InvalidArgumentError, match=r"blocks on the device; the model has \d+: use 0 to"):
+        compiled(folders("llama"), Split(blocks))
+
+
+def test_threads_share_a_model_that_is_cut_while_its_device_comes_and_goes(fake, folders):
+    model = compiled(folders("qwen3"), Split(1))
+    expected = [compiled(folders("qwen3")).states([ids(12, seed)])[0] for seed in range(8)]
+    wrong = []
+
+    def ask(seed):
+        for _ in range(6):
+            if not np.array_equal(model.states([ids(12, seed)])[0], expected[seed]):
+                wrong.append(seed)
+
+    threads = [threading.Thread(target=ask, args=(seed,)) for seed in range(8)]
+    for thread in threads:
+        thread.start()
+    for fault in ({"lost": 9}, {}, {"launch": 3}, {"allocation": 1}, {"lost": 4}, {}):
+        fake.set(**fault)
+        threading.Event().wait(0.02)
+    for thread in threads:
+        thread.join()
+    assert not wrong
