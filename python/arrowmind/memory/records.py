@@ -229,12 +229,15 @@ class Settlement:
     """What moved between segments and cold files.
 
     Attributes:
-        frozen: memories that have one-bit codes alone now.
-        thawed: memories that have their vectors again.
+        frozen: memories that lie in cold files now.
+        thawed: memories that lie in segments again.
+        waiting: memories that are to be warm, and wait for the encoder that alone makes their vectors again;
+            until then they are found by their codes.
     """
 
     frozen: int
     thawed: int
+    waiting: int = 0
 
 
 @dataclass(frozen=True)

@@ -52,11 +52,13 @@ class Upkeep(OpenedStore):
         return report
 
     def settle(self) -> Settlement:
-        """Puts memories where their tiers say: cold and archived ones into compressed files, without vectors.
+        """Puts memories where their tiers say: cold and archived ones into compressed files.
 
-        Cold memories keep a one-bit code and are searched by it; texts come back bit for bit, and vectors are
-        made again from them. A memory whose vector the engine does not make again stays as it is, as do all
-        without an engine. `compact` does the same beside its own work.
+        Cold memories keep a one-bit code and are searched by it. Texts come back bit for bit. So do vectors:
+        those that the engine makes again from the texts are left out, all others (of images and sounds, given
+        by callers, or of a store opened without an engine) go along. What was left out needs the engine again
+        to become warm; without one it waits, and is found by its code. `compact` does the same beside its own
+        work.
 
         Raises:
             MemoryStoreError: another process works on the files, or there is no room to write.

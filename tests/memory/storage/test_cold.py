@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import zipfile
+from pathlib import Path
+
 import numpy as np
 import pytest
-from tests.memory.fake_encoder import FakeEncoder, FakeImages, picture
+from tests.memory.fake_encoder import FakeEncoder, FakeImages, FakeSounds, picture, sound
 
-from arrowmind.errors import InvalidArgumentError
-from arrowmind.memory import MemoryStore, StoreSettings, steps
+from arrowmind.errors import InvalidArgumentError, MemoryStoreError
+from arrowmind.memory import MemoryStore, Settlement, StoreSettings, steps
 from arrowmind.memory.keeping.lifecycle import Change, Derived
-from arrowmind.memory.storage.cold_file import NUMBERS
+from arrowmind.memory.storage.cold_content import NUMBERS
 from arrowmind.memory.storage.cold_rows import ColdRows
 from arrowmind.memory.storage.lifecycle_tables import COLD, WARM, Quote
 from arrowmind.memory.storage.vectors import estimated_cosines, estimated_vectors, quantise, sign_codes
@@ -132,37 +135,162 @@ def test_undone_they_have_their_vectors_again(filled):
     assert store.verify().problems == []
 
 
-def test_what_the_engine_does_not_make_again_stays(tmp_path, rng):
-    given = rng.standard_normal((40, 128)).astype(np.float32)
+def vectors_of(store, name):
+    """Codes and scales by memory and window in a space, as an export has them."""
+    found = {}
+    for block in store._sessions.current.snapshot().space(name).blocks:
+        rows = block.rows
+        codes, scales = rows.stored_vectors(np.arange(len(rows)))
+        for place in range(len(rows)):
+            key = int(rows.ids[place]), int(rows.windows[place])
+            found[key] = codes[place].tobytes(), float(scales[place])
+    return found
+
+
+def test_vectors_that_were_given_come_back_as_they_were(tmp_path, rng):
+    given = rng.standard_normal((150, 128)).astype(np.float32)
+    given[7] = 0
     with MemoryStore(tmp_path / "s", FakeEncoder(128)) as store:
-        strange = store.remember_many(texts_of(40), given)
+        strange = store.remember_many(texts_of(150), given)
         own = store.remember_many(texts_of(40))
-        assert cool(store, [*strange, *own]).frozen == 40
-        assert store.get(strange[0]).tier == "cold"
-        assert store.verify().ok
-    with MemoryStore(tmp_path / "s") as store:
-        assert cool(store, [], "nothing").frozen == 0
+        before, codes = states(store, [*strange, *own]), vectors_of(store, "text")
+        assert cool(store, [*strange, *own]).frozen == 190
+        (block, _) = store._sessions.current.snapshot().blocks
+        assert block.rows.has_vector.sum() == 150  # those of the encoder are left out
+        assert store.verify().problems == []
+        assert states(store, [*strange, *own]) == before
+        assert vectors_of(store, "text") == codes
+        query = given[33] / np.linalg.norm(given[33])
+        hit = store.recall(embedding=query, top_k=1)[0]
+        assert (hit.id, round(hit.explain.vector.cosine, 3)) == (strange[33], 1.0)
+        found = {hit.id: hit for hit in store.recall(embedding=query, top_k=190)}
+        assert found[strange[7]].explain.vector.cosine == 0  # a vector of zeros resembles nothing
+        store.lifecycle.undo(["cool"])
+    with MemoryStore(tmp_path / "s") as store:  # what is in the file needs no encoder
+        settled = store.settle()
+        assert (settled.thawed, settled.waiting) == (150, 40)
+        assert store.verify().problems == []
+    with MemoryStore(tmp_path / "s", FakeEncoder(128)) as store:
+        assert vectors_of(store, "text") == codes
+        assert store.settle().thawed == 40
+        assert files(store, "*.cold.arrow") == []
+        assert vectors_of(store, "text") == codes
 
 
-def test_without_an_engine_nothing_moves(filled):
+def test_without_an_engine_vectors_go_along(filled):
     store, ids = filled
+    codes, before = vectors(store), states(store, ids)
     with MemoryStore(store._paths.root) as other:
-        assert cool(other, ids).frozen == 0
-    assert store.settle().frozen == COUNT
+        assert cool(other, ids).frozen == COUNT
+        assert other.settle() == Settlement(0, 0, 0)
+        assert other.verify().problems == []
+        assert other.recall("topic7 memory 30", 1)[0].id == ids[30]
+        other.lifecycle.undo(["cool"])
+        assert other.settle() == Settlement(0, COUNT, 0)
+    assert vectors(store) == codes
+    assert states(store, ids) == before
+
+
+def test_the_engine_takes_out_what_it_makes_again(filled):
+    store, ids = filled
+    codes = vectors_of(store, "text")
+    with MemoryStore(store._paths.root) as other:
+        cool(other, ids)
+    (path,) = files(store, "*.cold.arrow")
+    size = path.stat().st_size
+    assert store.settle() == Settlement(0, 0, 0)
+    (path,) = files(store, "*.cold.arrow")
+    assert path.stat().st_size < size - 100 * COUNT
+    assert vectors_of(store, "text") == codes
+    assert store.settle() == Settlement(0, 0, 0)
+    assert files(store, "*.cold.arrow") == [path]  # it is not tried again and again
+
+
+def test_an_encoder_tries_given_vectors_once(tmp_path, rng):
+    with MemoryStore(tmp_path / "s") as store:
+        ids = store.remember_many(texts_of(40), rng.standard_normal((40, 128)))
+        assert cool(store, ids).frozen == 40
+    encoder = FakeEncoder(128)
+    with MemoryStore(tmp_path / "s", encoder) as store:
+        store.settle()
+        calls = encoder.calls
+        assert calls > 0
+        store.settle()
+        assert encoder.calls == calls
+
+
+def test_what_waits_for_its_encoder_is_found_meanwhile(filled, caplog):
+    store, ids = filled
+    cool(store, ids)
     with MemoryStore(store._paths.root) as other:
         other.lifecycle.undo(["cool"])
-        assert other.settle().thawed == 0
+        assert other.settle() == Settlement(0, 0, COUNT)
+        assert other.get(ids[3]).tier == "hot"
         assert states(other, ids) == states(store, ids)
+        query = FakeEncoder(128).encode([texts_of()[30]])[0]
+        assert other.recall(embedding=query, top_k=1)[0].id == ids[30]
+    assert store.settle() == Settlement(0, COUNT, 0)
 
 
-def test_pictures_stay_beside_cold_texts(tmp_path):
-    engines = {"image_engine": FakeImages(48)}
+def test_a_damaged_segment_does_not_become_cold(filled):
+    store, ids = filled
+    store.lifecycle.apply(Change("cool", tiers=dict.fromkeys(ids, COLD)))
+    (path,) = files(store, "*.arrow")
+    codes = np.concatenate([block.rows.codes for block in store._sessions.current.snapshot().blocks])
+    whole = path.read_bytes()
+    place = whole.index(codes[5].tobytes())
+    path.unlink()
+    path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+    with MemoryStore(store._paths.root) as other, pytest.raises(MemoryStoreError, match="restore the store"):
+        other.settle()
+    assert files(store, "*.arrow") == [path]
+
+
+def test_pictures_and_sounds_become_cold_with_their_vectors(tmp_path):
+    engines = {"image_engine": FakeImages(48), "audio_engine": FakeSounds(32)}
     with MemoryStore(tmp_path / "s", FakeEncoder(64), **engines) as store:
         both = store.remember("a red boat", image=picture("red boat"))
         alone = store.remember(image=picture("blue house"))
-        assert cool(store, [both, alone]).frozen == 1
+        heard = store.remember("a bell", audio=sound("bell rings"))
+        more = [store.remember(image=picture(f"thing {n}")) for n in range(80)]
+        store.flush()
+        before, codes = states(store, [both, alone, heard]), vectors_of(store, "image")
+        assert cool(store, [both, alone, heard, *more]).frozen == 83
+        assert len(files(store, "*.cold.arrow")) == len(files(store, "*")) == 3
+        assert states(store, [both, alone, heard]) == before
+        assert vectors_of(store, "image") == codes
         assert store.recall(image=picture("red boat"), top_k=1)[0].id == both
+        assert store.recall(image=picture("thing 17"), top_k=1)[0].id == more[17]
+        assert store.recall(audio=sound("bell rings"), top_k=1)[0].id == heard
         assert store.recall("red boat", 1)[0].id == both
+        assert store.verify().problems == []
+        exported = store.export(tmp_path / "export")
+        assert exported.vectors == {"text": 83, "image": 82, "audio": 1}
+        store.erase(alone)
+        store.forget(more[:60])
+        assert store.verify().problems == []
+        assert store.recall(image=picture("thing 70"), top_k=1)[0].id == more[70]
+    with MemoryStore(tmp_path / "s") as store:
+        store.lifecycle.undo(["cool"])
+        assert store.settle() == Settlement(0, 20, 2)
+        left = [both, heard, *more[60:]]
+        assert vectors_of(store, "image") == {k: v for k, v in codes.items() if k[0] in left}
+        assert len(files(store, "*.cold.arrow")) == 1  # texts that wait for their encoder
+        assert store.verify().problems == []
+
+
+def test_cold_files_of_version_2(tmp_path):
+    with zipfile.ZipFile(Path(__file__).parents[1] / "data" / "store-cold-v2.zip") as archive:
+        archive.extractall(tmp_path / "s")
+    with MemoryStore(tmp_path / "s", FakeEncoder(64)) as store:
+        assert store.verify().problems == []
+        assert [store.get(id_).metadata["n"] for id_ in range(1, 7)] == list(range(6))
+        assert {store.get(id_).tier for id_ in range(1, 5)} == {"cold"}
+        assert store.recall("cold thing number 2 of topic2", 1)[0].id == 3
+        assert cool(store, [5, 6], "more").frozen == 2
+        assert len(files(store, "*.cold.arrow")) == 1
+        store.lifecycle.undo(["more", "cool"])
+        assert store.settle() == Settlement(0, 6, 0)
         assert store.verify().problems == []
 
 

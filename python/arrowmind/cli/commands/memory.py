@@ -27,7 +27,8 @@ def compact(
     session: Session,
     store: Store = None,
     model: Annotated[
-        str | None, typer.Option("--model", help="Model folder, to move memories to and from cold files.")
+        str | None,
+        typer.Option("--model", help="Model folder; leaves what it makes again out of cold files."),
     ] = None,
 ) -> None:
     """Remove every byte of what was forgotten or has expired, and merge small files."""

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from arrowmind.columnar import sweep_temporary
 from arrowmind.errors import OptimizationError
 from arrowmind.memory.keeping.derivation_journal import forget_in_journal
 from arrowmind.memory.keeping.forgetting import expired_ids, forget_in
-from arrowmind.memory.records import CompactionReport, Settlement
+from arrowmind.memory.keeping.tiering import Tiering
+from arrowmind.memory.records import CompactionReport
 from arrowmind.memory.searching.indexing import rebuild_index, stale_records, update_index
 from arrowmind.memory.searching.text_index import IndexDamagedError, TextIndex, remove_generations
 from arrowmind.memory.storage import tables
@@ -26,11 +25,10 @@ from arrowmind.memory.storage.compaction import (
     wasteful_segments,
 )
 from arrowmind.memory.storage.flushing import flush_pending, write_batch
-from arrowmind.memory.storage.lifecycle_tables import cold_ids, derived_from
+from arrowmind.memory.storage.lifecycle_tables import derived_from
 from arrowmind.memory.storage.lock import hold_lock, try_lock
 from arrowmind.memory.storage.paths import size_of
 from arrowmind.memory.storage.segment import SegmentWriter
-from arrowmind.memory.storage.settling import Settler
 from arrowmind.memory.storage.spaces import HOME
 from arrowmind.memory.times import now_microseconds
 from arrowmind.observe import get_logger
@@ -40,6 +38,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
+    from arrowmind.memory.keeping.tiering import Settled
+    from arrowmind.memory.records import Settlement
     from arrowmind.memory.session import SessionHolder
     from arrowmind.memory.settings import StoreSettings
     from arrowmind.memory.storage.catalogue import Catalogue
@@ -111,8 +111,7 @@ class Keeper:
         spaces = self._snapshot().spaces
         wasteful = [s for space in spaces for s in wasteful_segments(space, self._settings)]
         removed = [id_ for segment in wasteful for id_ in self._rewrite([segment])]
-        for segment in wasteful_segments(self._snapshot().home, self._settings, cold=True):
-            removed += self._settler().rewrite_cold(self._snapshot().home, [segment], None)
+        removed += self._tiering().reclaim()
         if removed:
             self._forget_in_index(removed)
 
@@ -127,8 +126,8 @@ class Keeper:
         with self._locked():
             before = size_of(self._paths.root)
             expired = self._forget_expired()
-            _, removed, rewritten = self._settle()
-            groups = self._compaction_groups()
+            settled = self._settle()
+            removed, groups = settled.removed, self._compaction_groups()
             removed += [id_ for group in groups for id_ in self._rewrite(group)]
             snapshot = self._snapshot()
             missing = any(block.segment and not block.segment.indexed for block in snapshot.blocks)
@@ -138,41 +137,24 @@ class Keeper:
             remove_blobs(self._catalogue, self._paths, self._settings.orphan_seconds)
             erase_leftovers(self._catalogue, self._settings.busy_seconds)
             after = size_of(self._paths.root)
-        return CompactionReport(len(removed) + expired, rewritten + sum(map(len, groups)), before, after)
+        return CompactionReport(
+            len(removed) + expired, settled.rewritten + sum(map(len, groups)), before, after
+        )
 
     def settle(self) -> Settlement:
         """Puts memories where their tiers say, and cold files together; waits for the lock."""
         with self._locked():
-            settled, *_ = self._settle()
-        return settled
+            return self._settle().report
 
-    def _settle(self) -> tuple[Settlement, list[int], int]:
-        """What moved, the memories whose bytes are gone with cold files, and how many files those were."""
-        with self._catalogue.reading() as db:
-            cold = np.array(cold_ids(db), dtype=np.int64)
-        home = self._snapshot().home
-        settler = self._settler()
-        frozen = 0
-        if len(cold) and settler.reviver.is_able:
-            if np.isin(home.pending.rows.ids, cold).any():
-                self._flush()
-                self._update_index()
-            for segment in [s for s in segments_of(self._snapshot().home) if not s.is_cold]:
-                frozen += settler.freeze(self._snapshot().home, segment, cold)
-        before, removed = self._cold_memories(), []
-        groups = settler.cold_groups(self._snapshot().home, cold)
-        for group in groups:
-            removed += settler.rewrite_cold(self._snapshot().home, group, cold)
-        thawed = before - len(removed) - self._cold_memories()
-        return Settlement(frozen, thawed), removed, sum(map(len, groups))
+    def _settle(self) -> Settled:
+        tiering = self._tiering()
+        if tiering.has_cold_waiting():
+            self._flush()
+            self._update_index()
+        return tiering.settle()
 
-    def _cold_memories(self) -> int:
-        return sum(s.records for s in segments_of(self._snapshot().home) if s.is_cold)
-
-    def _settler(self) -> Settler:
-        reviver = self._sessions.current.reviver
-        writer = self._writers()(self._snapshot().home.row)
-        return Settler(self._catalogue, writer, reviver, self._settings)
+    def _tiering(self) -> Tiering:
+        return Tiering(self._catalogue, self._sessions, self._writers, self._settings)
 
     def repair_index(self) -> None:
         """Builds the text index again, unless another process has done so meanwhile."""

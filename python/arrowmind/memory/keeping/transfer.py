@@ -184,7 +184,7 @@ def _stored(block: Block, rows: Any) -> tuple[Any, Any, Any]:
     if not block.rows.is_cold:
         return rows, codes, scales
     # A memory has all of its vectors or none: who imports it encodes those without.
-    lost = np.unique(block.rows.ids[rows[scales == 0]])
+    lost = np.unique(block.rows.ids[rows[(scales == 0) & (block.rows.scales[rows] > 0)]])
     if len(lost):
         record_fallback("export", "cold memories without vectors", memories=len(lost))
     kept = ~np.isin(block.rows.ids[rows], lost)

@@ -12,7 +12,7 @@ from arrowmind.memory.searching.text_index import IndexDamagedError, TextIndex
 from arrowmind.memory.storage import tables
 from arrowmind.memory.storage.attachments import all_blobs
 from arrowmind.memory.storage.blobs import blob_problem
-from arrowmind.memory.storage.cold_rows import open_rows
+from arrowmind.memory.storage.cold_rows import ColdRows, open_rows
 from arrowmind.memory.storage.rows import rows_of_pending
 from arrowmind.memory.storage.sealing import seal_problem
 from arrowmind.memory.storage.segment import file_checksum
@@ -96,7 +96,11 @@ def _check_rows(rows: Rows) -> list[str]:
     problems = []
     if np.any(np.diff(rows.ids) < 0):
         problems.append(f"segment {rows.name}: ids do not ascend")
-    if rows.signs is not None and not rows.is_cold and not np.array_equal(rows.signs, sign_codes(rows.codes)):
+    try:
+        follow = _do_codes_follow(rows)
+    except MemoryStoreError as error:
+        return [*problems, str(error)]
+    if not follow:
         problems.append(f"segment {rows.name}: one-bit codes do not follow from the vectors")
     for row in rows.first_rows.tolist():
         try:
@@ -104,6 +108,12 @@ def _check_rows(rows: Rows) -> list[str]:
         except (MemoryStoreError, ValueError) as error:
             problems.append(str(error))
     return problems
+
+
+def _do_codes_follow(rows: Rows) -> bool:
+    if isinstance(rows, ColdRows):
+        return rows.do_codes_follow()
+    return rows.signs is None or np.array_equal(rows.signs, sign_codes(rows.codes))
 
 
 def _check_ids(db: sqlite3.Connection, ids: npt.NDArray[np.int64]) -> list[str]:

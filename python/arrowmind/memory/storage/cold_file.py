@@ -1,16 +1,13 @@
 """Cold memories in a file: one-bit codes that are searched, everything else in compressed blocks.
 
-An Arrow file whose rows are parts: a dictionary, columns of numbers, the codes, and blocks of texts. Vectors
-are left out: an encoder is deterministic, so a memory that comes back is encoded again. The format is
-docs/formats/cold-blocks.md.
+An Arrow file whose rows are parts: a dictionary, columns of numbers, the codes, blocks of texts, and blocks
+of those vectors that no encoder makes again. An encoder is deterministic, so all others are left out: what
+comes back is encoded again. The format is docs/formats/cold-blocks.md.
 """
 
 from __future__ import annotations
 
 import secrets
-import threading
-from collections import OrderedDict
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,38 +17,37 @@ from arrowmind.columnar.files import PLAIN
 from arrowmind.columnar.row_blocks import MAX_DICTIONARY_BYTES, pack_block, unpack_block
 from arrowmind.errors import MemoryStoreError, OptimizationError, StorageError
 from arrowmind.memory.steps import reached
+from arrowmind.memory.storage.cold_blocks import Blocks, ColdTexts, ColdVectors
+from arrowmind.memory.storage.cold_content import NUMBERS
 from arrowmind.memory.storage.segment import file_checksum
 from arrowmind.memory.storage.tables import COLD_SUFFIX, SegmentRow
 from arrowmind.memory.storage.vectors import ROTATION_SEED, row_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
 
     from arrowmind.columnar import ArrowFile
     from arrowmind.columnar.files import Files
+    from arrowmind.memory.storage.cold_content import ColdContent
     from arrowmind.memory.storage.segment import SegmentWriter
 
     IntArray = npt.NDArray[np.int64]
     ByteArray = npt.NDArray[np.uint8]
 
-__all__ = ["MAX_COLD_BYTES", "NUMBERS", "ColdContent", "ColdFile", "ColdTexts", "write_cold"]
+__all__ = ["MAX_COLD_BYTES", "ColdFile", "write_cold"]
 
 _FORMAT = "arrowmind.cold-memories"
-_VERSION = "2"
+_VERSION = "3"
+# Version 2 kept no vectors; its tables lack the number that says so.
+_WITHOUT_VECTORS = "2"
 _FIELDS = [
     Field("part", "utf8"),
     Field("rows", "int32"),
     Field("data", "binary"),
 ]
-NUMBERS = (
-    *("id", "timestamp", "expires", "category", "namespace"),
-    *("origin", "trust", "presence", "windows"),
-)
-"""Numbers of a cold memory; ``windows`` is how many codes it has."""
-
 MAX_COLD_BYTES = 16 << 20
 """Text and metadata of a memory that may be cold: a block has at most 64 MiB."""
 
@@ -61,24 +57,8 @@ _BLOCK_BYTES = 256 << 10
 _FACT_ROWS = 16_384
 # A dictionary is worth it as long as it is not much of the whole.
 _DICTIONARY_SHARE = 4
-_CACHED_BLOCKS = 512
-
-
-@dataclass(frozen=True)
-class ColdContent:
-    """Memories on their way into a cold file, by ascending id.
-
-    Attributes:
-        numbers: int64 [n] for each of `NUMBERS`.
-        texts: UTF-8 [n].
-        metadata: JSON in UTF-8 [n], empty for none.
-        signs: uint8 [vectors, bytes], the codes of each memory behind each other.
-    """
-
-    numbers: dict[str, IntArray]
-    texts: Sequence[bytes]
-    metadata: Sequence[bytes]
-    signs: ByteArray
+# Of one vector a whole block is read: 64 of them cost 0.1 ms.
+_BLOCK_VECTORS = 64
 
 
 def write_cold(writer: SegmentWriter, content: ColdContent) -> SegmentRow:
@@ -102,6 +82,8 @@ def write_cold(writer: SegmentWriter, content: ColdContent) -> SegmentRow:
         "arrowmind.version": _VERSION,
         "arrowmind.store": writer.store,
         "arrowmind.encoder": writer.space.encoder,
+        "arrowmind.space": writer.space.name,
+        "arrowmind.tried": content.tried,
         "arrowmind.dimension": str(writer.space.dimension),
         "arrowmind.rotation_seed": str(ROTATION_SEED),
     }
@@ -135,6 +117,10 @@ def _parts(content: ColdContent) -> Iterator[tuple[str, int, bytes]]:
     for start, end in _blocks(content):
         both = [*content.texts[start:end], *content.metadata[start:end]]
         yield "texts", end - start, pack_block(both, "dictionary", dictionary)
+    yield "scales", len(content.scales), pack_block([content.scales.astype("<f4").tobytes()], "zlib")
+    for start in range(0, len(content.codes), _BLOCK_VECTORS):
+        codes = content.codes[start : start + _BLOCK_VECTORS]
+        yield "vectors", len(codes), pack_block([row.tobytes() for row in codes], "zlib")
 
 
 def _dictionary(texts: Sequence[bytes]) -> bytes:
@@ -168,50 +154,6 @@ def _values(planes: bytes) -> IntArray:
     return np.cumsum(differences.astype(np.int64))
 
 
-class ColdTexts:
-    """Texts and metadata of cold memories, read block by block; the last blocks are kept."""
-
-    def __init__(self, blocks: Sequence[ByteArray], ends: IntArray, dictionary: bytes, name: str) -> None:
-        """Takes blocks as they lie in the file.
-
-        Args:
-            blocks: compressed.
-            ends: memories of each block and those before it.
-            dictionary: that they were made with.
-            name: of the file, for errors.
-        """
-        self._blocks, self._ends, self._dictionary, self._name = blocks, ends, dictionary, name
-        self._read: OrderedDict[int, list[bytes]] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def pair(self, number: int) -> tuple[bytes, bytes]:
-        """Text and metadata of a memory, counted from 0.
-
-        Raises:
-            MemoryStoreError: its block is damaged.
-        """
-        block = int(np.searchsorted(self._ends, number, side="right"))
-        rows = self._rows(block)
-        count = len(rows) // 2
-        place = number - (int(self._ends[block]) - count)
-        return rows[place], rows[count + place]
-
-    def _rows(self, block: int) -> list[bytes]:
-        with self._lock:
-            if block in self._read:
-                self._read.move_to_end(block)
-                return self._read[block]
-        rows = unpack_block(bytes(self._blocks[block]), f"{self._name}: block {block}", self._dictionary)
-        before = int(self._ends[block - 1]) if block else 0
-        if len(rows) != 2 * (int(self._ends[block]) - before):
-            raise MemoryStoreError(f"{self._name}: block {block} does not hold the memories that it should")
-        with self._lock:
-            self._read[block] = rows
-            if len(self._read) > _CACHED_BLOCKS:
-                self._read.popitem(last=False)
-        return rows
-
-
 class ColdFile:
     """A mapped file of cold memories.
 
@@ -219,11 +161,15 @@ class ColdFile:
         numbers: int64 [n] for each of `NUMBERS`.
         signs: uint8 [vectors, bytes], mapped.
         texts: of all memories.
+        vectors: of those whose number ``kept`` is 1.
+        tried: fingerprint of the encoder that does not make these again; empty if none was there.
     """
 
     numbers: dict[str, IntArray]
     signs: ByteArray
     texts: ColdTexts
+    vectors: ColdVectors
+    tried: str
 
     def __init__(self, path: Path, expected: SegmentRow, dimension: int, files: Files = PLAIN) -> None:
         """Maps the file and reads its numbers.
@@ -251,12 +197,8 @@ class ColdFile:
             ) from error
 
     def _read(self, file: ArrowFile, name: str, dimension: int) -> None:
-        facts = file.metadata
-        version = facts.get("arrowmind.version", "")
-        if facts.get("arrowmind.format") != _FORMAT or version != _VERSION:
-            raise MemoryStoreError(f"is no file of cold memories of version {_VERSION} (has {version!r})")
-        if facts["arrowmind.dimension"] != str(dimension):
-            raise MemoryStoreError(f"has dimension {facts['arrowmind.dimension']}, the store has {dimension}")
+        version = _checked(file.metadata, dimension)
+        self.tried = file.metadata.get("arrowmind.tried", "")
         batch = file.batch(0)
         names, counts, data = batch.strings("part"), batch.numbers("rows"), batch.binary("data")
 
@@ -265,25 +207,53 @@ class ColdFile:
 
         ((_, packed),) = parts("dictionary")
         (dictionary,) = unpack_block(bytes(packed), name)
-        self.numbers = _joined([_table(count, bytes(part), name) for count, part in parts("numbers")])
+        columns = NUMBERS if version == _VERSION else NUMBERS[:-1]
+        tables = [_table(count, bytes(part), name, columns) for count, part in parts("numbers")]
+        self.numbers = {column: np.concatenate([table[column] for table in tables]) for column in columns}
+        memories = len(self.numbers["id"])
+        kept = self.numbers.setdefault("kept", np.zeros(memories, np.int64))
         ((vectors, signs),) = parts("signs")
         width = row_bytes(dimension)
-        if signs.size != vectors * width or int(self.numbers["windows"].sum()) != vectors:
+        windows = self.numbers["windows"]
+        if signs.size != vectors * width or windows.min() < 1 or int(windows.sum()) != vectors:
             raise MemoryStoreError(f"{name}: has {signs.size} bytes of codes for {vectors} vectors")
         self.signs = signs.reshape(vectors, width)
-        texts = parts("texts")
-        ends = np.cumsum([count for count, _ in texts])
-        if not texts or int(ends[-1]) != len(self.numbers["id"]):
+        self.texts = ColdTexts(*_blocks_of(parts("texts")), name, dictionary)
+        if len(self.texts) != memories:
             raise MemoryStoreError(f"{name}: has texts of other memories")
-        self.texts = ColdTexts([part for _, part in texts], ends, dictionary, name)
+        scales = [(count, bytes(part)) for count, part in parts("scales")]
+        self.vectors = _vectors(scales, Blocks(*_blocks_of(parts("vectors")), name), dimension, name)
+        if len(self.vectors) != int(windows[kept == 1].sum()):
+            raise MemoryStoreError(f"{name}: has vectors of other memories")
 
 
-def _table(count: int, data: bytes, name: str) -> dict[str, IntArray]:
+def _checked(facts: Mapping[str, str], dimension: int) -> str:
+    """The version of a file of this format."""
+    version = facts.get("arrowmind.version", "")
+    if facts.get("arrowmind.format") != _FORMAT or version not in (_WITHOUT_VECTORS, _VERSION):
+        raise MemoryStoreError(f"is no file of cold memories of version {_VERSION} (has {version!r})")
+    if facts["arrowmind.dimension"] != str(dimension):
+        raise MemoryStoreError(f"has dimension {facts['arrowmind.dimension']}, the store has {dimension}")
+    return version
+
+
+def _table(count: int, data: bytes, name: str, columns: Sequence[str]) -> dict[str, IntArray]:
     planes = unpack_block(data, name)
-    if len(planes) != len(NUMBERS) or any(len(plane) != 8 * count for plane in planes):
+    if len(planes) != len(columns) or any(len(plane) != 8 * count for plane in planes):
         raise MemoryStoreError(f"{name}: does not hold the numbers of {count} memories")
-    return {column: _values(plane) for column, plane in zip(NUMBERS, planes, strict=True)}
+    return {column: _values(plane) for column, plane in zip(columns, planes, strict=True)}
 
 
-def _joined(tables: Sequence[dict[str, IntArray]]) -> dict[str, IntArray]:
-    return {name: np.concatenate([table[name] for table in tables]) for name in NUMBERS}
+def _blocks_of(parts: Sequence[tuple[int, Any]]) -> tuple[list[Any], list[int]]:
+    """The blocks of some parts, and the rows of each."""
+    if any(count < 1 for count, _ in parts):
+        raise MemoryStoreError("has a block of no rows")
+    return [data for _, data in parts], [count for count, _ in parts]
+
+
+def _vectors(scales: Sequence[tuple[int, bytes]], blocks: Blocks, dimension: int, name: str) -> ColdVectors:
+    rows = [unpack_block(part, name) for _, part in scales]
+    values = np.frombuffer(b"".join(row for part in rows for row in part), dtype="<f4")
+    if len(values) != sum(count for count, _ in scales) or len(values) != len(blocks):
+        raise MemoryStoreError(f"{name}: has {len(values)} lengths for {len(blocks)} vectors")
+    return ColdVectors(blocks, values, dimension)

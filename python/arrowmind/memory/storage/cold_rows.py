@@ -1,4 +1,4 @@
-"""Rows of cold memories: searched by their codes; the best are encoded again and ranked by that."""
+"""Rows of cold memories: searched by their codes; the best get their vectors back and are ranked by those."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from arrowmind.columnar.files import Files
     from arrowmind.memory.settings import RecallSettings
-    from arrowmind.memory.storage.cold_file import ColdTexts
+    from arrowmind.memory.storage.cold_blocks import ColdTexts, ColdVectors
     from arrowmind.memory.storage.reviving import Reviver
     from arrowmind.memory.storage.tables import SegmentRow
 
@@ -64,20 +64,32 @@ class _Column:
 
 @dataclass(frozen=True)
 class ColdRows(Rows):
-    """Rows without INT8 vectors: ``codes`` is empty, ``scales`` are 1.
+    """Rows without INT8 vectors in memory: ``codes`` is empty, ``scales`` are 1, of vectors of zeros 0.
 
     Attributes:
         dimension: of the vectors that there were.
-        reviver: makes them again; None leaves it at estimates.
+        reviver: makes again those that are not kept; None leaves it at estimates.
+        kept: vectors that lie in the file.
+        kept_numbers: int64 [n], which of these is that of each row; -1 where it is made again.
+        tried: fingerprint of the encoder that does not make the kept ones again; empty if none was there.
     """
 
     dimension: int = 0
     reviver: Reviver | None = field(default=None, compare=False)
+    kept: ColdVectors | None = field(default=None, compare=False)
+    kept_numbers: IntArray = field(default_factory=lambda: np.empty(0, np.int64), compare=False)
+    tried: str = ""
 
     @property
     def is_cold(self) -> bool:
         """It is."""
         return True
+
+    @property
+    def has_vector(self) -> npt.NDArray[np.bool_]:
+        """Of which rows the vectors lie in the file, bool [n]."""
+        mask: npt.NDArray[np.bool_] = self.kept_numbers >= 0
+        return mask
 
     @property
     def _signs(self) -> npt.NDArray[np.uint8]:
@@ -95,9 +107,10 @@ class ColdRows(Rows):
         return True
 
     def cosines(self, query: FloatArray, chosen: Chosen, finalists: int = 0) -> FloatArray:
-        """Estimates; of the best as many as ``finalists`` are encoded again."""
+        """Estimates; of the best as many as ``finalists`` by their vectors, as far as these can be had."""
         found = estimated_cosines(self._signs[chosen], query)
-        if finalists and len(found) and self.reviver is not None and self.reviver.is_able:
+        found[self.scales[chosen] == 0] = 0
+        if finalists and len(found) and (self._can_encode or self.kept):
             best = np.argsort(-found, kind="stable")[:finalists]
             rows = np.asarray(chosen)[best]
             codes, scales = self.revived(rows)
@@ -118,40 +131,71 @@ class ColdRows(Rows):
         return near[order], cosines[order]
 
     def vectors(self, chosen: Chosen) -> FloatArray:
-        """Of length 1, as near as the codes tell."""
-        return estimated_vectors(self._signs[chosen], self.dimension)
+        """Those in the file as they were, others of length 1 and as near as the codes tell."""
+        found = estimated_vectors(self._signs[chosen], self.dimension)
+        here = self.has_vector[chosen]
+        codes, scales = self._kept_vectors(np.asarray(chosen)[here].astype(np.int64))
+        found[here] = codes.astype(np.float32) * scales[:, None]
+        return found
 
     def stored_vectors(self, chosen: Chosen) -> tuple[npt.NDArray[np.int8], FloatArray]:
-        """Those that were, made again."""
+        """Those that were, made again where they are not in the file."""
         parts = [self.revived(chosen[i : i + _CHUNK]) for i in range(0, max(len(chosen), 1), _CHUNK)]
         return np.concatenate([codes for codes, _ in parts]), np.concatenate([scales for _, scales in parts])
 
     def held_bytes(self, row: int) -> bytes:
-        """The code."""
+        """The vector if it is in the file, else the code."""
+        if self.has_vector[row]:
+            return self._kept_vectors(np.array([row]))[0].tobytes()
         return bytes(self._signs[row])
 
-    def revived(self, chosen: Chosen) -> tuple[npt.NDArray[np.int8], FloatArray]:
-        """Vectors made again: codes int8 [n, dimension], scales float32 [n].
+    def do_codes_follow(self) -> bool:
+        """Whether one-bit codes are those of the vectors in the file."""
+        rows = np.flatnonzero(self.has_vector)
+        parts = [rows[start : start + _CHUNK] for start in range(0, len(rows), _CHUNK)]
+        return all(
+            np.array_equal(sign_codes(self._kept_vectors(part)[0]), self._signs[part]) for part in parts
+        )
 
-        A scale of 0 stands for one that cannot be made again: without an encoder, or where the text now gives
-        another vector.
+    @property
+    def _can_encode(self) -> bool:
+        return self.reviver is not None and self.reviver.is_able
+
+    def _kept_vectors(self, chosen: IntArray) -> tuple[npt.NDArray[np.int8], FloatArray]:
+        """Codes and scales of rows whose vectors are in the file."""
+        numbers = self.kept_numbers[chosen]
+        if self.kept is None or not len(numbers):
+            return np.empty((0, self.dimension), np.int8), np.empty(0, np.float32)
+        return self.kept.codes(numbers.tolist()), self.kept.scales[numbers]
+
+    def revived(self, chosen: Chosen) -> tuple[npt.NDArray[np.int8], FloatArray]:
+        """Vectors read or made again: codes int8 [n, dimension], scales float32 [n].
+
+        A scale of 0 stands for one that cannot be had: it is not in the file, and there is no encoder or the
+        text now gives another vector. So it does for a vector of zeros, whose row has a scale of 0, too.
         """
-        codes = np.zeros((len(chosen), self.dimension), np.int8)
-        scales = np.zeros(len(chosen), np.float32)
-        if self.reviver is None or not self.reviver.is_able:
-            return codes, scales
-        numbers = self._numbers[chosen]
+        rows = np.asarray(chosen).astype(np.int64)
+        codes, scales = np.zeros((len(rows), self.dimension), np.int8), np.zeros(len(rows), np.float32)
+        here = self.has_vector[rows]
+        codes[here], scales[here] = self._kept_vectors(rows[here])
+        if self.reviver is not None and self.reviver.is_able and not here.all():
+            codes[~here], scales[~here] = self._encoded(self.reviver, rows[~here])
+        return codes, scales
+
+    def _encoded(self, reviver: Reviver, rows: IntArray) -> tuple[npt.NDArray[np.int8], FloatArray]:
+        """Vectors made of texts; with a scale of 0 where a text now gives another one."""
+        codes, scales = np.zeros((len(rows), self.dimension), np.int8), np.zeros(len(rows), np.float32)
+        numbers = self._numbers[rows]
         unique = np.unique(numbers).tolist()
         firsts = self.first_rows[unique].tolist()
         row_of = dict(zip(unique, firsts, strict=True))
-        made = self.reviver.kept_vectors(self.name, unique, lambda number: self.text(row_of[number]))
+        made = reviver.kept_vectors(self.name, unique, lambda number: self.text(row_of[number]))
         vectors = dict(zip(unique, made, strict=True))
-        pairs = zip(numbers.tolist(), np.asarray(chosen).tolist(), strict=True)
-        for place, (number, row) in enumerate(pairs):
+        for place, (number, row) in enumerate(zip(numbers.tolist(), rows.tolist(), strict=True)):
             new, lengths = vectors[number]
             if new.shape == (self.window_count(row_of[number]), self.dimension):
                 codes[place], scales[place] = new[row - row_of[number]], lengths[row - row_of[number]]
-        flipped = np.unpackbits(sign_codes(codes) ^ self._signs[chosen], axis=1).sum(axis=1)
+        flipped = np.unpackbits(sign_codes(codes) ^ self._signs[rows], axis=1).sum(axis=1)
         scales[flipped > _MOST_FLIPPED * self.dimension] = 0.0
         return codes, scales
 
@@ -185,6 +229,9 @@ def open_rows(
     windows = (np.arange(total) - np.repeat(ends - counts, counts)).astype(np.int32)
     numbers = np.repeat(np.arange(len(counts)), counts)
     texts, metadata = (_Column(file.texts, windows, numbers, which) for which in (0, 1))
+    kept = np.repeat(file.numbers["kept"] == 1, counts)
+    scales = np.ones(total, dtype=np.float32)
+    scales[kept] = file.vectors.scales > 0
     traits: dict[str, Any] = {
         name: np.repeat(file.numbers[column].astype(TRAITS[name]), counts)
         for name, column in _TRAIT_COLUMNS.items()
@@ -198,11 +245,14 @@ def open_rows(
         metadata=metadata,
         checksums=np.zeros(total, dtype=np.uint32),
         codes=np.empty((0, dimension), dtype=np.int8),
-        scales=np.ones(total, dtype=np.float32),
+        scales=scales,
         signs=file.signs,
         name=path.name,
         dimension=dimension,
         reviver=reviver,
+        kept=file.vectors if len(file.vectors) else None,
+        kept_numbers=np.where(kept, np.cumsum(kept) - 1, -1),
+        tried=file.tried,
         **traits,
     )
     return [rows]

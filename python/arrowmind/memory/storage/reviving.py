@@ -38,6 +38,11 @@ class Reviver:
         """Whether there is an encoder."""
         return self._encoder is not None
 
+    @property
+    def fingerprint(self) -> str:
+        """Of the encoder; empty if there is none."""
+        return "" if self._encoder is None else self._encoder.fingerprint
+
     def vectors(self, texts: Sequence[str]) -> list[Vectors]:
         """Codes int8 [windows, dimension] and scales float32 [windows] of each text."""
         if self._encoder is None or not texts:

@@ -222,9 +222,8 @@ class SnapshotReader:
         for segment in segments:
             known = self._mapped.get(segment.name)
             path, dimension = self._paths.segments / segment.name, dimensions.get(segment.space, 0)
-            mapped[segment.name] = known or open_rows(
-                path, segment, dimension, self._reviver, self._paths.files
-            )
+            reviver = self._reviver if segment.space == HOME else None
+            mapped[segment.name] = known or open_rows(path, segment, dimension, reviver, self._paths.files)
         self._mapped = mapped
 
 
