@@ -143,7 +143,7 @@ $(VENV)/.torch: $(VENV)/.deps
 coverage-cpp: $(VENV)/.lint ## coverage of the C++ code by the fast tests
 	scripts/coverage_cpp.sh $(BIN) build/coverage
 
-fuzz: build ## the native readers on hostile input, each for a short while (needs clang++)
+fuzz: build ## the native readers, and Parquet's, on hostile input, each for a short while (needs clang++)
 	scripts/fuzz.sh $(BIN) build/fuzz $(FUZZ_SECONDS)
 
 fuzz-readers: build ## the readers of model folders, stores and settings on damaged files

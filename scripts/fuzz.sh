@@ -35,10 +35,16 @@ CXX=clang++ CC=clang "$bin/cmake" -S . -B "$build" -G Ninja --log-level=WARNING 
 
 PYTHONPATH=python${PYTHONPATH:+:$PYTHONPATH} "$bin/python" -m tests.fuzz.make_corpus "$build/corpus"
 
+# Readers in Python go through libFuzzer as a library.
+python_targets="fuzz_parquet"
+driver=$build/tests/fuzz/libpython_driver.so
 targets=$(find "$build/tests/fuzz" -maxdepth 1 -type f -name 'fuzz_*' -perm -u+x | sort)
 [[ -n $targets ]] || { echo "no fuzz targets were built in $build/tests/fuzz" >&2; exit 1; }
-for target in $targets; do
+[[ -f $driver ]] || { echo "$driver was not built: clang++ has no libclang_rt.fuzzer_no_main" >&2; exit 1; }
+for target in $targets $python_targets; do
   name=$(basename "$target")
+  program=("$target")
+  [[ $target == "$name" ]] && program=("$bin/python" -m "tests.fuzz.$name" "$driver")
   found="$build/corpus/$name"
   mkdir -p "$found"
   seeds=()
@@ -46,7 +52,7 @@ for target in $targets; do
   echo "fuzzing $name for ${seconds}s"
   log="$build/$name.log"
   status=0
-  "$target" -max_total_time="$seconds" -rss_limit_mb=2048 -timeout=30 -print_final_stats=1 -verbosity=0 \
+  PYTHONPATH=python${PYTHONPATH:+:$PYTHONPATH} "${program[@]}" -max_total_time="$seconds" -rss_limit_mb=2048 -timeout=30 -print_final_stats=1 -verbosity=0 \
     -artifact_prefix="$build/" "$found" "${seeds[@]}" >"$log" 2>&1 || status=$?
   grep -aE 'stat::number_of_executed_units|ERROR|SUMMARY|Test unit' "$log" || true
   [[ $status == 0 ]] || { echo "$name found a fault: the input is in $build/, the report in $log" >&2; exit 1; }

@@ -8,15 +8,20 @@ from __future__ import annotations
 import argparse
 import io
 import struct
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tests.interchange import forge, test_gguf, test_json, test_safetensors
 from tests.reference import gguf as blocks
+from tests.reference.grid import grids_of, random_codes
 
 from arrowmind import _native
 from arrowmind.columnar import ArrowWriter, Field
+from arrowmind.weights import WeightFile, write_parquet, write_weights
+from arrowmind.weights.formats import CODE_TYPES
+from arrowmind.weights.tensor import Tensor, float_tensor, grid_tensor, int8_tensor
 
 VALUES: dict[str, list[Any]] = {
     "utf8": ["a", None, "text"],
@@ -132,11 +137,46 @@ def gguf_blocks_seeds() -> dict[str, bytes]:
     return seeds
 
 
+def parquet_tensors() -> dict[str, list[Tensor]]:
+    """Small tensors of every kind, one by one and together."""
+    chance = np.random.default_rng(1)
+    floats = chance.normal(size=(3, 2)).astype(np.float32)
+    codes = chance.integers(-127, 127, (3, 2)).astype(np.int8)
+    scales = np.array([0.5, 0.25, 1], np.float32)
+    kinds = {
+        "fp32": float_tensor("a.bias", floats),
+        "fp16": float_tensor("b.weight", floats.astype(np.float16)),
+        "int8": int8_tensor("c.weight", codes, scales, np.array([1, -3, 0], np.float32)),
+    }
+    for name in CODE_TYPES:
+        grid = grids_of(name)[-1]  # with outer scales, and zero points where there are any
+        kinds[name] = grid_tensor(f"{name}.weight", random_codes(chance, grid, 2, 36))
+    return {name: [tensor] for name, tensor in kinds.items()} | {"all": list(kinds.values())}
+
+
+def parquet_seeds() -> dict[str, bytes]:
+    """Files of both schemas, and what lies between their ends: page headers and pages."""
+    seeds = {}
+    with tempfile.TemporaryDirectory() as folder:
+        native, parquet = Path(folder) / "weights.arrow", Path(folder) / "weights.parquet"
+        for name, tensors in parquet_tensors().items():
+            write_weights(native, tensors, {"model": {"model_type": "bert"}})
+            with WeightFile.open(native) as weights:
+                # V1 holds floats alone.
+                for version in (1, 2) if name in ("fp32", "fp16") else (2,):
+                    write_parquet(weights, parquet, version=version)
+                    data = parquet.read_bytes()
+                    seeds[f"{name}.v{version}"] = b"\0" + data
+                    seeds[f"{name}.v{version}.pages"] = b"\1" + data[4:]
+    return seeds
+
+
 TARGETS = {
     "fuzz_arrow_file": arrow_seeds,
     "fuzz_gguf": gguf_seeds,
     "fuzz_gguf_blocks": gguf_blocks_seeds,
     "fuzz_json": json_seeds,
+    "fuzz_parquet": parquet_seeds,
     "fuzz_safetensors": safetensors_seeds,
 }
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from arrowmind.observe import get_logger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
-__all__ = ["FOLDER", "dictionary"]
+__all__ = ["FOLDER", "definitions", "dictionary", "examples"]
 
 FOLDER = Path("/usr/share/wordnet")
 _FILES = ("data.adj", "data.adv", "data.noun", "data.verb")
@@ -31,15 +31,20 @@ def dictionary(folder: Path = FOLDER) -> list[str]:
 
     Definitions are many and seldom sentences: all of them would leave no room for other texts.
     """
-    examples: set[str] = set()
-    definitions: set[str] = set()
-    for gloss in _glosses(folder):
-        examples.update(_QUOTED.findall(gloss))
-        definitions.update(part.strip() for part in _QUOTED.sub("", gloss).split(";"))
-    found = _sentences(examples) + _sentences(definitions)[::3]
+    found = examples(folder) + definitions(folder)[::3]
     if found:
         _log.info("calibration reads a dictionary", path=str(folder), texts=len(found))
     return found
+
+
+def examples(folder: Path = FOLDER) -> list[str]:
+    """How words are used: what stands in quotes, three words at least; sorted."""
+    return _sentences(quoted for gloss in _glosses(folder) for quoted in _QUOTED.findall(gloss))
+
+
+def definitions(folder: Path = FOLDER) -> list[str]:
+    """What words mean: what stands outside of quotes, three words at least; sorted."""
+    return _sentences(part for gloss in _glosses(folder) for part in _QUOTED.sub("", gloss).split(";"))
 
 
 def _glosses(folder: Path) -> Iterator[str]:
@@ -57,5 +62,5 @@ def _glosses(folder: Path) -> Iterator[str]:
                 yield gloss.strip()
 
 
-def _sentences(texts: set[str]) -> list[str]:
-    return sorted(text for text in texts if len(text.split()) >= _FEWEST_WORDS)
+def _sentences(texts: Iterable[str]) -> list[str]:
+    return sorted({text.strip() for text in texts if len(text.split()) >= _FEWEST_WORDS})

@@ -15,6 +15,7 @@ from arrowmind.weights.formats import SCALE_TYPES, GridCodes, number_type
 from arrowmind.weights.formats.grids import CODE_TYPES
 from arrowmind.weights.formats.scales import restore_scales
 from arrowmind.weights.parquet import DOCUMENT_PREFIX
+from arrowmind.weights.parquet_footer import read_footer
 from arrowmind.weights.parquet_pages import DICTIONARY, Page, read_pages
 from arrowmind.weights.roles import join_name, role_of
 from arrowmind.weights.schema import DOCUMENTS
@@ -73,6 +74,7 @@ class ParquetWeights(WeightSource):
             raise WeightError(f"{path} is missing; give a Parquet file of weights")
         try:
             self._size = path.stat().st_size
+            self._groups = read_footer(path)
             self._file = pq.ParquetFile(path, page_checksum_verification=True)
             schema = self._file.schema_arrow
         except self._errors as error:
@@ -198,7 +200,7 @@ class ParquetWeights(WeightSource):
         )
         # An int8 takes 4 bytes as plain Parquet, and levels are below 1 bit each.
         limit = 8 * expected + _SLACK_BYTES
-        claimed = self._file.metadata.row_group(row.group).total_byte_size
+        claimed = self._groups[row.group].unpacked
         pages = [page for column in columns for page in self._pages(row.group, column)]
         claimed = max(claimed, sum(page.unpacked for page in pages))
         values = sum(page.values for page in pages)
@@ -209,15 +211,10 @@ class ParquetWeights(WeightSource):
 
     def _pages(self, group: int, column: str) -> Iterator[Page]:
         """Page headers of a column; nothing is unpacked."""
-        described = self._file.metadata.row_group(group)
-        for index in range(described.num_columns):
-            chunk = described.column(index)
-            if chunk.path_in_schema.split(".")[0] != column:
+        for chunk in self._groups[group].chunks:
+            if chunk.column != column:
                 continue
-            start = chunk.data_page_offset
-            if chunk.has_dictionary_page and 0 < chunk.dictionary_page_offset < start:
-                start = chunk.dictionary_page_offset
-            size = chunk.total_compressed_size
+            start, size = chunk.start, chunk.size
             if start < 4 or size < 0 or start + size > self._size:
                 raise IntegrityError(
                     f"{self.path}: column {column} lies at [{start}, {start + size}) of {self._size} bytes; "
@@ -228,7 +225,7 @@ class ParquetWeights(WeightSource):
 
     def _check_index(self, group: int) -> None:
         """Bounds what the small columns unpack to."""
-        rows = self._file.metadata.row_group(group).num_rows
+        rows = self._groups[group].rows
         for column in self._columns:
             pages = list(self._pages(group, column))
             most = (_MAX_RANK if column == "shape" else 1) * rows
@@ -250,11 +247,10 @@ class ParquetWeights(WeightSource):
     def _read_index(self, schema: pa.Schema) -> dict[str, _Row]:
         v1_type = _V1_TYPES.get(str(schema.field("weight_data").type.value_type), "")
         rows: dict[str, _Row] = {}
-        if not 0 <= self._file.metadata.num_rows <= _MAX_ROWS:
-            raise IntegrityError(
-                f"{self.path}: claims {self._file.metadata.num_rows} tensors, at most {_MAX_ROWS} are read"
-            )
-        for group in range(self._file.num_row_groups):
+        claimed = sum(group.rows for group in self._groups)
+        if not 0 <= claimed <= _MAX_ROWS:
+            raise IntegrityError(f"{self.path}: claims {claimed} tensors, at most {_MAX_ROWS} are read")
+        for group in range(len(self._groups)):
             for place, values in enumerate(self._index_rows(group)):
                 spec = _spec(values, v1_type, f"{self.path}: row {len(rows)}")
                 if spec.name in rows:
@@ -264,7 +260,7 @@ class ParquetWeights(WeightSource):
 
     def _index_rows(self, group: int) -> Iterator[dict[str, Any]]:
         """The small values of a row group; few rows at a time, for names may share their bytes."""
-        claimed = self._file.metadata.row_group(group).num_rows
+        claimed = self._groups[group].rows
         if not 0 <= claimed <= _MAX_ROWS:
             raise IntegrityError(f"{self.path}: a row group claims {claimed} tensors; copy it again")
         self._check_index(group)
@@ -295,6 +291,10 @@ def _check_columns(schema: pa.Schema, version: int, path: Path) -> list[str]:
     wrong = [name for name, kind in needed.items() if found.get(name) != kind]
     if found.get("weight_data") not in data_types:
         wrong.append("weight_data")
+    if "group_size" in found and version == 2 and found.get("outer_scales") != "list<float>":
+        wrong.append("outer_scales")
+    if len(found) != len(schema.names):
+        raise WeightError(f"{path}: not a weight file: two columns have one name; convert the model again")
     if wrong:
         raise WeightError(
             f"{path}: not a weight file of schema V{version}: column {wrong[0]} is "
