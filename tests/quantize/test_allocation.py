@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arrowmind.errors import QuantizationError
-from arrowmind.quantize.allocation import Choice, solve
+from arrowmind.quantize.allocation import CANDIDATES, Choice, candidates_for, solve
 from arrowmind.weights.formats import Grid
 
 GRIDS = [Grid("int2"), Grid("int2", 16), Grid("int4"), Grid("int8", 0, "fp32")]
@@ -60,3 +60,17 @@ def test_the_smallest_that_would_do_is_named():
     smallest = sum(min(choice.bytes for choice in options) for options in measured.values())
     with pytest.raises(QuantizationError, match=str(smallest)):
         solve(measured, smallest - 1)
+
+
+def test_what_is_chosen_from_follows_the_groups_that_are_asked_for():
+    """Zero points and scales of short groups are dear in short rows: 2 bits with both may exceed 2.6."""
+    default = Grid("int2", 32, "u8", zero_points=True)
+    assert candidates_for(default) == CANDIDATES
+    plain = Grid("int2", 64, "fp16")
+    assert candidates_for(plain) == (plain, Grid("int4", 64, "fp16"), CANDIDATES[-1])
+    trellis = candidates_for(Grid("trellis3", 64, "fp16"))
+    assert trellis[:2] == (Grid("trellis2", 64, "fp16"), Grid("trellis3", 64, "fp16"))
+    assert candidates_for(Grid("int4", 64, "fp16")) == CANDIDATES
+    for candidates in (candidates_for(plain), trellis, CANDIDATES):
+        bits = [grid.bits_per_weight(512, 512) for grid in candidates]
+        assert bits == sorted(bits)

@@ -62,10 +62,12 @@ def folder(tmp_path_factory):
 
 @pytest.mark.torch
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_forward_in_torch_is_the_engines(family, seed, tmp_path):
+def test_the_forward_in_torch_is_the_engines(family, seed, tmp_path, monkeypatch):
     torch = pytest.importorskip("torch")
+    from arrowmind.quantize.distill import decoder_forward
     from arrowmind.quantize.distill.decoder_forward import Cache, forward, logits
 
+    monkeypatch.setattr(decoder_forward, "_QUERIES", 16)  # two blocks of queries and a part of one
     source, config, weights = decoders.write_family(tmp_path / "hf", family, seed)
     convert_model(source, tmp_path / "model")
     engine = ArrowEngine(tmp_path / "model")
@@ -148,6 +150,19 @@ def test_tables_learn_unless_they_are_too_large(folder, tmp_path, monkeypatch, l
         assert after.spec(name).quant_type == "fp16"
         same = np.array_equal(after.real_values(name), before.real_values(name).astype(np.float16))
     assert same == (largest == 0)
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize(
+    ("texts", "steps", "more"), [(TEXTS[4:], 10, False), (TEXTS[4:8], 60, True), (None, 3, True)]
+)
+def test_the_model_writes_what_texts_lack(folder, tmp_path, texts, steps, more, monkeypatch):
+    """A token of the texts is seen eight times at most before the model is asked for others."""
+    pytest.importorskip("torch")
+    stages = set()
+    monkeypatch.setattr(distill, "_WINDOW", 64)
+    quantised(folder, tmp_path / "q", lambda done, total, what: stages.add(what), texts=texts, steps=steps)
+    assert ("drawing texts" in stages) == more
 
 
 @pytest.mark.torch

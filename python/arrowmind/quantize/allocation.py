@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from arrowmind.quantize.embedders import Calibrator, InputGroup
     from arrowmind.quantize.methods.base import Job
 
-__all__ = ["CANDIDATES", "Choice", "allocate", "measure", "solve"]
+__all__ = ["CANDIDATES", "Choice", "allocate", "candidates_for", "measure", "solve"]
 
 _log = get_logger("arrowmind.quantize")
 _STAGE = "allocation"
@@ -40,12 +40,7 @@ CANDIDATES = (
     Grid("int4", 32, "u8", zero_points=True),
     Grid("int8", 0, "fp32"),
 )
-_TRELLIS_CANDIDATES = (
-    Grid("trellis2", 128, "fp16"),
-    Grid("trellis3", 128, "fp16"),
-    Grid("int4", 32, "u8", zero_points=True),
-    Grid("int8", 0, "fp32"),
-)
+_ROWS = CANDIDATES[-1]
 
 
 class Choice(NamedTuple):
@@ -64,7 +59,7 @@ def allocate(job: Job, budget: int) -> dict[str, Grid]:
     """
     if job.calibrator is None:
         raise QuantizationError("a budget needs an engine to measure tensors with, and none is at hand")
-    candidates = _TRELLIS_CANDIDATES if job.config.grid.code_type.trellis else CANDIDATES
+    candidates = candidates_for(job.config.grid)
     measured = measure(job, candidates)
     unseen = [name for name in job.grids if name not in measured]
     for name in unseen:  # of no effect on embeddings
@@ -73,6 +68,24 @@ def allocate(job: Job, budget: int) -> dict[str, Grid]:
     for name, choice in chosen.items():
         _log.info("grid chosen", tensor=name, type=choice.grid.quant_type, group=choice.grid.group_size)
     return {name: chosen[name].grid for name in job.grids}
+
+
+def candidates_for(grid: Grid) -> tuple[Grid, ...]:
+    """What the solver chooses from where ``grid`` is asked for, the smallest first.
+
+    Codes of 2 bits stand beside those of 4 in groups of the same kind: which groups and zero points are worth
+    their bits depends on the length of rows, and is the user's to say. Trellis codes stand beside each other.
+    """
+    if grid.code_type.trellis:
+        return (
+            replace(grid, quant_type="trellis2"),
+            replace(grid, quant_type="trellis3"),
+            CANDIDATES[1],
+            _ROWS,
+        )
+    if grid.quant_type != "int2":
+        return CANDIDATES
+    return (grid, replace(grid, quant_type="int4"), _ROWS)
 
 
 def measure(job: Job, candidates: Sequence[Grid]) -> dict[str, list[Choice]]:

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Cache", "forward", "logits"]
 
+# Queries that look at keys together: none of them at those behind all, which are nearly half of a window.
+_QUERIES = 64
+
 
 class Cache:
     """Keys and values of tokens seen so far, block by block, for drawing one token after the other."""
@@ -110,13 +113,26 @@ def _attention(
         key, value = key.repeat_interleave(shared, 1), value.repeat_interleave(shared, 1)
     visible = _visible(tokens, key.shape[2], attention.window)
     if attention.cap is None:
-        mixed = functional.scaled_dot_product_attention(query, key, value, visible, scale=attention.scale)
+        mixed = _mixed(query, key, value, visible, attention.scale)
     else:
         scores = _capped(query @ key.transpose(2, 3) * attention.scale, attention.cap)
         mixed = scores.masked_fill(~visible, -math.inf).softmax(-1) @ value
     if tokens == 1:
         mixed = mixed.reshape(rows, attention.heads, 1, -1)
     return _linear(attention.output, tensors, mixed.transpose(1, 2).reshape(rows, tokens, -1))
+
+
+def _mixed(query: Any, key: Any, value: Any, visible: Any, scale: float) -> Any:
+    """What queries make of values; each block of them is given the keys up to its last query."""
+    if len(visible) <= _QUERIES:
+        return functional.scaled_dot_product_attention(query, key, value, visible, scale=scale)
+    parts = []
+    for begin in range(0, len(visible), _QUERIES):
+        end = min(begin + _QUERIES, len(visible))
+        seen = visible.shape[1] - len(visible) + end
+        block = query[:, :, begin:end], key[:, :, :seen], value[:, :, :seen]
+        parts.append(functional.scaled_dot_product_attention(*block, visible[begin:end, :seen], scale=scale))
+    return torch.cat(parts, 2)
 
 
 def _visible(tokens: int, keys: int, window: int | None) -> Any:

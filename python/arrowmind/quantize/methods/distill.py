@@ -40,10 +40,11 @@ NAME = "distill"
 
 _STEPS = {"int2": 1200, "trellis2": 1200, "trellis3": 400, "int4": 200, "fp4": 200}
 _DECODER_STEPS = {"int2": 2000, "trellis2": 2000, "trellis3": 600, "int4": 300, "fp4": 300}
-# Of decoders: tokens of a window, windows of a step, and what is drawn where the user gives no texts.
-_WINDOW, _WINDOWS, _DRAWN = 256, 2, 200_000
+# Of decoders: tokens of a window, windows of a step; tokens that are drawn where the user gives no texts, and
+# how often a token is seen at most before the model writes more.
+_WINDOW, _WINDOWS, _DRAWN, _SEEN = 256, 2, 200_000, 8
 # Few levels have far to go; what is near already is only disturbed by it.
-_FAR = Schedule(0, _WINDOWS, rate=6e-4, vector_rate=1.5e-3, relative=True)
+_FAR = Schedule(0, _WINDOWS, rate=4e-4, vector_rate=1.5e-3, relative=True)
 _NEAR = Schedule(0, _WINDOWS, rate=5e-5, scale_rate=2e-4, zero_rate=5e-4, vector_rate=1e-4, relative=True)
 # Elements of a table that learns: with its gradient and moments it takes 16 times as many bytes.
 _LARGEST_TABLE = 1 << 24
@@ -171,20 +172,20 @@ def _pieces(job: Job, calibrator: Calibrator, vocabulary: int, schedule: Schedul
 def _windows(
     job: Job, calibrator: Calibrator, model: DecoderSpec, tensors: Mapping[str, Any], schedule: Schedule
 ) -> Steps:
-    """Windows of the user's texts or of drawn ones, for a decoder."""
+    """Windows of the user's texts, and of drawn ones where those are too few, for a decoder."""
     from arrowmind.quantize.distill.sampling import draw  # noqa: PLC0415
     from arrowmind.quantize.distill.windows import Windows  # noqa: PLC0415
 
     length, seed = min(_WINDOW, model.max_tokens), job.config.seed
-    if job.texts:
-        texts = calibrator.tokenise(list(job.texts))
-    else:
-        tokens = min(_DRAWN, schedule.steps * schedule.batch * length)
-        texts = draw(
+    texts = calibrator.tokenise(list(job.texts)) if job.texts else []
+    trained = schedule.steps * schedule.batch * length
+    wanted = max(trained // _SEEN, 0 if texts else min(_DRAWN, trained))
+    if (missing := wanted - sum(map(len, texts))) > 0:
+        texts += draw(
             model,
             tensors.__getitem__,
             calibrator.tokenise([""])[0],
-            tokens=tokens,
+            tokens=missing,
             length=length,
             seed=seed,
             progress=job.progress,
