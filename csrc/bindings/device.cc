@@ -135,7 +135,9 @@ nb::dict counters(const CachingAllocator& self) {
 }
 
 void bind_resources(nb::module_& m) {
-  nb::class_<Buffer>(m, "DeviceBuffer", "Memory of a device.").def_prop_ro("bytes", &Buffer::bytes);
+  nb::class_<Buffer>(m, "DeviceBuffer", "Memory of a device.").def_prop_ro("bytes", [](const Buffer& self) {
+    return self.bytes();
+  });
   nb::class_<Event>(m, "DeviceEvent", "A point in the work of a stream.")
       .def("is_reached", &Event::is_reached)
       .def("nanoseconds_until", &Event::nanoseconds_until, nb::arg("later"));
@@ -198,6 +200,10 @@ void bind_device(nb::module_& m) {
           },
           "Bytes that are free, and all.")
       .def("allocate", &Device::allocate, nb::arg("size"), nb::call_guard<nb::gil_scoped_release>())
+      .def(
+          "limit", [](Device& self, int64_t bytes) { self.limit(bytes); }, nb::arg("size"),
+          "At most so many bytes at a time; 0: no bound.")
+      .def_prop_ro("taken_bytes", &Device::taken, "By buffers.")
       .def("stream", [](Device& self) { return new HeldStream(self.stream()); })
       .def("event", &Device::event)
       .def("pinned", &Device::pinned, nb::arg("size"), nb::call_guard<nb::gil_scoped_release>())

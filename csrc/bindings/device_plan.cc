@@ -121,8 +121,10 @@ void bind_device_plan(nb::module_& m) {
       .def(nb::init<std::shared_ptr<device::Device>>(), nb::arg("device"), Release())
       .def_prop_ro("bytes", &DeviceWeights::bytes);
   nb::class_<DevicePlan>(m, "DevicePlan", "A plan whose operators run as kernels of a device.")
-      .def(nb::init<const Plan&, std::shared_ptr<DeviceWeights>, std::shared_ptr<CachingAllocator>>(),
-           nb::arg("plan"), nb::arg("weights"), nb::arg("memory"), nb::keep_alive<1, 2>(), Release())
+      .def(nb::init<const Plan&, std::shared_ptr<DeviceWeights>, std::shared_ptr<CachingAllocator>, int64_t,
+                    ThreadPool*>(),
+           nb::arg("plan"), nb::arg("weights"), nb::arg("memory"), nb::arg("experts_here") = 0,
+           nb::arg("threads") = nb::none(), nb::keep_alive<1, 2>(), nb::keep_alive<1, 6>(), Release())
       .def("run", &run, nb::arg("token_ids"), nb::arg("offsets"), nb::arg("normalise") = false,
            nb::arg("micro_tokens") = 4096)
       .def("run_rows", &run_rows, nb::arg("rows"), nb::arg("micro_tokens") = 4096,

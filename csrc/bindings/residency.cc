@@ -114,6 +114,9 @@ void bind_residency(nb::module_& m) {
             self.prefetch_likely(blocks, threshold);
           },
           nb::arg("blocks"), nb::arg("threshold"), unlocked)
+      .def(
+          "retire", [](Residency& self, const Blocks& blocks) { self.retire(blocks); }, nb::arg("blocks"),
+          unlocked, "Blocks that were copied elsewhere: the first to give way.")
       .def("set_budget", &Residency::set_budget, nb::arg("size"), unlocked)
       .def("view", &view, nb::arg("offset"), nb::arg("size"),
            "Read-only uint8; to be read while its block is acquired, and only then.")

@@ -105,10 +105,15 @@ MemoryInfo Device::memory() {
 Buffer Device::allocate(int64_t bytes) {
   if (bytes <= 0) fail(ErrorKind::kInvalidArgument, "[", name_, "] allocate ", bytes, " bytes; at least 1");
   const Action action = {"allocate", bytes};
+  Taken taken(shared_from_this(), bytes);
+  const int64_t bound = limit_.load(), all = taken_.load();
+  if (bound > 0 && all > bound) {
+    refuse(Failure::kOutOfMemory, action, cat("of the ", bound, " it may take ", all - bytes, " are taken"));
+  }
   uint64_t memory = 0;
   call(action, [&](ArrowmindWords* words) { return backend_.allocate(handle_, bytes, &memory, words); });
   if (memory == 0) refuse(Failure::kFailed, action, "the back end gave no memory");
-  return {shared_from_this(), memory, bytes};
+  return {std::move(taken), memory};
 }
 
 Stream Device::stream() {

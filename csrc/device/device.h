@@ -73,6 +73,10 @@ class Device : public std::enable_shared_from_this<Device> {
 
   MemoryInfo memory();
   Buffer allocate(int64_t bytes);
+  // At most so many bytes of buffers at a time: more is answered like memory that is not there. 0: no bound.
+  void limit(int64_t bytes) { limit_.store(bytes); }
+  int64_t limit() const { return limit_.load(); }
+  int64_t taken() const { return taken_.load(); }  // by buffers
   Stream stream();
   Event event();
   // Host memory that copies reach directly. Throws with kNotSupported where the device cannot; plain memory
@@ -112,6 +116,8 @@ class Device : public std::enable_shared_from_this<Device> {
   DeviceInfo info_;
   ArrowmindDevice* handle_ = nullptr;
   std::atomic<bool> lost_ = false;
+  std::atomic<int64_t> taken_ = 0, limit_ = 0;
+  friend class Taken;
 };
 
 // What a back end says of a device, with texts that are safe to print whatever it wrote.

@@ -60,15 +60,42 @@ inline void release_registration(Device& device, const void* address) {
   device.backend().unregister_host(device.handle(), address);
 }
 
-// Memory of a device. Going away waits for submitted work that may use it.
-class Buffer : public Resource<uint64_t, release_memory> {
+// Bytes that count as taken for as long as this lives.
+class Taken {
  public:
-  Buffer(std::shared_ptr<Device> device, uint64_t memory, int64_t bytes)
-      : Resource(std::move(device), memory), bytes_(bytes) {}
+  Taken(std::shared_ptr<Device> device, int64_t bytes) : owner_(std::move(device)), bytes_(bytes) {
+    owner_->taken_ += bytes_;
+  }
+  ~Taken() { reset(); }
+  Taken(Taken&& other) noexcept : owner_(std::move(other.owner_)), bytes_(other.bytes_) {}
+  Taken& operator=(Taken&& other) noexcept {
+    if (this == &other) return *this;
+    reset();
+    owner_ = std::move(other.owner_);
+    bytes_ = other.bytes_;
+    return *this;
+  }
+  Taken(const Taken&) = delete;
+  Taken& operator=(const Taken&) = delete;
+
+  const std::shared_ptr<Device>& owner() const { return owner_; }
   int64_t bytes() const { return bytes_; }
 
  private:
+  void reset() {
+    if (owner_ != nullptr) owner_->taken_ -= bytes_;
+    owner_.reset();
+  }
+
+  std::shared_ptr<Device> owner_;
   int64_t bytes_;
+};
+
+// Memory of a device. Going away waits for submitted work that may use it.
+class Buffer : private Taken, public Resource<uint64_t, release_memory> {  // memory goes before its count
+ public:
+  Buffer(Taken taken, uint64_t memory) : Taken(std::move(taken)), Resource(owner(), memory) {}
+  using Taken::bytes;
 };
 
 class PinnedMemory : public Resource<void*, release_pinned> {

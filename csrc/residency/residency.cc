@@ -14,6 +14,7 @@ namespace {
 
 // One read. Disks reach most of their speed with 1 MiB; several threads share a block.
 constexpr int64_t kPiece = 2 << 20;
+constexpr int64_t kNever = INT64_MAX;  // when a block is needed again
 int64_t now_ns() {
   using namespace std::chrono;
   return duration_cast<nanoseconds>(steady_clock::now().time_since_epoch()).count();
@@ -254,7 +255,8 @@ int Residency::farthest(int64_t beyond) const {
   int found = -1;
   for (const Block& block : blocks_) {
     if (block.state != State::kResident || block.leases > 0 || block.bytes == 0) continue;
-    const int64_t away = forecast_->distance(static_cast<int32_t>(&block - blocks_.data()));
+    const int64_t away =
+        block.retired ? kNever : forecast_->distance(static_cast<int32_t>(&block - blocks_.data()));
     if (away <= beyond) continue;
     beyond = away;
     found = static_cast<int>(&block - blocks_.data());
@@ -374,6 +376,12 @@ void Residency::set_budget(int64_t bytes) {
   settings_.budget = bytes;
   make_room(0, -1);
   changed_.notify_all();
+}
+
+void Residency::retire(std::span<const int32_t> blocks) {
+  check(blocks);
+  const std::lock_guard lock(mutex_);
+  for (const int32_t id : blocks) blocks_[static_cast<size_t>(id)].retired = true;
 }
 
 int64_t Residency::budget() const {

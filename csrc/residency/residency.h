@@ -74,6 +74,9 @@ class Residency {
   // The same for those of them that more than this share of the last rounds used, the likeliest first.
   void prefetch_likely(std::span<const int32_t> blocks, double threshold);
 
+  // Blocks that will not be asked for in their turn, as they were copied elsewhere: the first to give way.
+  void retire(std::span<const int32_t> blocks);
+
   // A smaller one gives memory back as soon as leases allow. Throws Error(kBudget) if less than what is
   // pinned and the largest block.
   void set_budget(int64_t bytes);
@@ -92,9 +95,10 @@ class Residency {
     int64_t place = 0;
     State state = State::kAbsent;
     int leases = 0;
-    int pieces = 0;       // still being read
-    bool sent = false;    // read because somebody asked for it: counted as a miss
-    bool ahead = false;   // read ahead, and not used yet
+    int pieces = 0;      // still being read
+    bool sent = false;   // read because somebody asked for it: counted as a miss
+    bool ahead = false;  // read ahead, and not used yet
+    bool retired = false;
     std::string failure;  // of the last read
   };
 

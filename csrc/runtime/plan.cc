@@ -142,7 +142,10 @@ Plan::Offsets Plan::offsets(int id, int64_t rows) const {
 std::vector<Slot> Plan::slots(Scratch& scratch, int64_t tokens) const {
   const int64_t rows = round_up(tokens, kTokenRound);
   scratch.memory.resize(scratch_bytes(rows) + AlignedBuffer::kAlignment);
-  char* base = scratch.memory.as<char>();
+  return slots(scratch.memory.as<char>(), rows);
+}
+
+std::vector<Slot> Plan::slots(char* base, int64_t rows) const {
   std::vector<Slot> result;
   for (int id = 0; id < buffers(); ++id) {
     const Offsets at = offsets(id, rows);

@@ -76,6 +76,8 @@ class Plan {
   int buffers() const { return static_cast<int>(buffers_.size()); }
   int64_t scratch_bytes(int64_t rows) const { return rows * bytes_per_token_; }
   Offsets offsets(int id, int64_t rows) const;
+  // Buffers that lie so from `base` on.
+  std::vector<Slot> slots(char* base, int64_t rows) const;
   const std::vector<std::unique_ptr<Op>>& ops() const { return ops_; }
 
  private:

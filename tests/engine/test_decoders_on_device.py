@@ -15,7 +15,7 @@ from tests.kernels.rows import assert_same_bits
 from tests.reference import decoder
 
 from arrowmind import ArrowEngine, _native
-from arrowmind.config import Config, DeviceSettings, load_config
+from arrowmind.config import Config, DeviceSettings
 from arrowmind.engine import on_device
 from arrowmind.engine.cache_settings import CacheSettings
 from arrowmind.engine.decoding import CachedDecoder
@@ -322,18 +322,6 @@ def test_no_token_is_lost_under_64_streams(fake, bytes_model):
     assert found == expected
     assert forwards("device") > before[0]
     assert forwards("cpu") > before[1]
-
-
-def test_matrices_that_come_and_go_stay_on_the_cpu(fake, folders):
-    overrides = {"residency.ram": "64GiB", "residency.max_layers": 2}
-    path = folders("llama").path
-    engine = ArrowEngine(path, device="cuda", config=load_config(env={}, overrides=overrides))
-    assert engine.device == "cpu"
-    assert engine.info()["residency"]["prefetched"] == 2
-    assert_same_bits(engine.logits(ids(9)), ArrowEngine(path).logits(ids(9)))
-    strict = load_config(env={}, overrides=overrides | {"device.fallback": "error"})
-    with pytest.raises(DeviceUnsupportedError, match="matrices that come and go"):
-        ArrowEngine(path, device="cuda", config=strict)
 
 
 ON_HOST = {"cuda": "gpu_on_host", "mps": "metal_on_host"}

@@ -62,6 +62,12 @@ device::Buffer DevicePages::larger(const Kind& kind, int64_t& slots) {
                                     " bytes are the most that a cache has there"));
   }
   slots = std::min(most, std::max(kFirstPages, 2 * kind.slots));
+  if (device_->limit() > 0 && kind.slots == 0) {
+    // Room is set aside for all of them, as many of each kind: growing by copies would take twice as much.
+    int64_t one_of_each = 0;
+    for (const Kind& each : kinds_) one_of_each += each.size;
+    slots = std::clamp<int64_t>(bound_ / one_of_each, 1, most);
+  }
   try {
     return device_->allocate(slots * kind.size);
   } catch (const device::DeviceFailure& failure) {

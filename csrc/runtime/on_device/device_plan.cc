@@ -5,6 +5,7 @@
 
 #include "base/checked.h"
 #include "base/error.h"
+#include "residency/lease.h"
 #include "runtime/on_device/device_forward.h"
 
 namespace arrowmind::runtime {
@@ -17,15 +18,29 @@ bool is_linear(const std::string& kernel) {
   return kernel.starts_with("linear_");
 }
 
+template <typename Body>
+class Finally {
+ public:
+  explicit Finally(Body body) : body_(std::move(body)) {}
+  ~Finally() { body_(); }
+  Finally(const Finally&) = delete;
+  Finally& operator=(const Finally&) = delete;
+
+ private:
+  Body body_;
+};
+
 }  // namespace
 
 DevicePlan::DevicePlan(const Plan& plan, std::shared_ptr<DeviceWeights> weights,
-                       std::shared_ptr<device::CachingAllocator> memory)
+                       std::shared_ptr<device::CachingAllocator> memory, int64_t experts_here,
+                       ThreadPool* threads)
     : plan_(plan),
-      lowering_(plan),
+      lowering_(plan, experts_here),
       weights_(std::move(weights)),
       memory_(std::move(memory)),
-      device_(weights_->device()) {
+      device_(weights_->device()),
+      threads_(threads) {
   if (!plan.is_finished()) fail(ErrorKind::kInvalidArgument, "the plan is not finished; call finish() first");
   for (const std::unique_ptr<Op>& op : plan.ops()) {
     if (op->lower(lowering_)) continue;
@@ -47,7 +62,14 @@ DevicePlan::Kernel DevicePlan::find(const std::string& name) const {
 }
 
 void DevicePlan::prepare(DeviceWeights& weights) {
+  residency::Lease lease;
+  const Finally copies_end([&] { weights.stop(); });  // before what they read may go
   for (const Step& step : lowering_.steps()) {
+    if (step.residency != nullptr) {
+      weights.finish();  // what is held may go
+      step.residency->retire(step.blocks);
+      lease.change(step.residency, step.blocks);
+    }
     Launch launch;
     for (const Place& place : step.places) {
       const bool is_constant = place.kind == Place::Kind::kConstant;

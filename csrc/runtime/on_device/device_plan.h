@@ -25,8 +25,10 @@ class DevicePlan {
  public:
   // The plan stays as it is for as long as this lives. Throws DeviceFailure: kNotSupported where the device
   // has no kernel for an operator, kOutOfMemory where it has no room for the weights.
+  // `experts_here`: so many of the first layers with experts leave these to the CPU, and `threads`.
   DevicePlan(const Plan& plan, std::shared_ptr<DeviceWeights> weights,
-             std::shared_ptr<device::CachingAllocator> memory);
+             std::shared_ptr<device::CachingAllocator> memory, int64_t experts_here = 0,
+             ThreadPool* threads = nullptr);
 
   // As Plan::run(), over micro-batches one by one. Throws DeviceFailure; nothing of the output can be used
   // then.
@@ -56,6 +58,7 @@ class DevicePlan {
     std::vector<uint32_t> tables;
     std::vector<float> route;
     std::vector<int32_t> lists;
+    AlignedBuffer here;  // buffers of operators that run on the CPU
     device::Stream stream;
   };
   // Offsets of a micro-batch in its block of memory.
@@ -87,6 +90,9 @@ class DevicePlan {
   size_t span_of(size_t step) const;
   std::vector<Sent> read_route(const Forward& forward, const Routed& routed) const;
   void run_experts(const Forward& forward, size_t step) const;
+  void run_here(const Forward& forward, const Step& step) const;
+  template <typename Copy>
+  void each_part(const Forward& forward, int buffer, const Slot& slot, const Copy& copy) const;
   void launch(const Forward& forward, const Step& step, const Launch& launch, bool normalise) const;
   device::Slice page_slice(const Forward& forward, const Place& place) const;
   device::Slice slice(const Forward& forward, const Place& place, const device::Slice& constant) const;
@@ -98,6 +104,7 @@ class DevicePlan {
   const std::shared_ptr<DeviceWeights> weights_;
   const std::shared_ptr<device::CachingAllocator> memory_;
   const std::shared_ptr<device::Device> device_;
+  ThreadPool* const threads_;     // or null
   std::vector<Launch> launches_;  // by step
   std::mutex mutex_;
   std::vector<std::unique_ptr<Context>> free_;

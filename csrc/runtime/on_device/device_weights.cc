@@ -47,6 +47,11 @@ void DeviceWeights::finish() {
   upload_.finish();
 }
 
+void DeviceWeights::stop() noexcept {
+  const std::lock_guard lock(mutex_);
+  upload_.stop();
+}
+
 int64_t DeviceWeights::bytes() const {
   const std::lock_guard lock(mutex_);
   return bytes_;

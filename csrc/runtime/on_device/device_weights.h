@@ -25,6 +25,8 @@ class DeviceWeights {
   device::Slice put(const Constant& constant);
   // Waits for the copies.
   void finish();
+  // The same where a copy failed: none is under way afterwards.
+  void stop() noexcept;
   int64_t bytes() const;
 
  private:

@@ -25,6 +25,22 @@ void Lowering::route(const Routed& routed) {
   steps_.push_back(std::move(step));
 }
 
+void Lowering::run_here(const Op& op, std::vector<int> reads, std::vector<int> writes) {
+  Step step;
+  step.here = &op;
+  step.reads = std::move(reads);
+  step.writes = std::move(writes);
+  steps_.push_back(std::move(step));
+}
+
+void Lowering::need(std::shared_ptr<residency::Residency> residency, std::vector<int32_t> blocks) {
+  Step step;
+  step.residency = std::move(residency);
+  step.blocks = std::move(blocks);
+  steps_.push_back(std::move(step));
+  needs_ = true;
+}
+
 RowPlaces Lowering::rows(int buffer) const {
   const BufferType type = plan_.type(buffer);
   RowPlaces places{.type = type,

@@ -4,12 +4,14 @@
 #include <cstring>
 #include <functional>
 #include <initializer_list>
+#include <memory>
 #include <string>
 #include <type_traits>
 #include <vector>
 
 #include "device/kernels.h"
 #include "device/resources.h"
+#include "residency/residency.h"
 #include "runtime/plan.h"
 
 namespace arrowmind::runtime {
@@ -84,12 +86,20 @@ struct Step {
   When when = When::kAlways;
   Routed routed;       // with experts: no kernel
   int64_t layer = -1;  // of a cache: `parameters` gain what the cache says of its pages
+  // Set: the operator runs on the CPU, over these buffers, which are copied there and back.
+  const Op* here = nullptr;
+  std::vector<int> reads, writes;
+  // Set: constants of the steps behind this one can be read while these blocks are held. No work of a
+  // forward.
+  std::shared_ptr<residency::Residency> residency;
+  std::vector<int32_t> blocks;
 };
 
 // What operators say of themselves when a plan is to run on a device.
 class Lowering {
  public:
-  explicit Lowering(const Plan& plan) : plan_(plan) {}
+  // `experts_here`: so many of the first layers with experts leave these to the CPU.
+  explicit Lowering(const Plan& plan, int64_t experts_here = 0) : plan_(plan), experts_here_(experts_here) {}
 
   const Plan& plan() const { return plan_; }
   const std::vector<Step>& steps() const { return steps_; }
@@ -125,6 +135,14 @@ class Lowering {
     return steps_.back();
   }
   void fill(int buffer, Step::Fill fill);
+  // The operator on the CPU.
+  void run_here(const Op& op, std::vector<int> reads, std::vector<int> writes);
+  // Asked once by each layer with experts, in order.
+  bool leaves_experts() { return experts_here_-- > 0; }
+  // What is behind reads weights that come and go.
+  void need(std::shared_ptr<residency::Residency> residency, std::vector<int32_t> blocks);
+  // Whether weights that come and go are asked for in time.
+  bool can_read(bool streamed) const { return !streamed || needs_; }
   void route(const Routed& routed);
   // The steps behind number `step`, which routes, are those of one expert.
   void count_each(size_t step) { steps_[step].routed.each = static_cast<int64_t>(steps_.size() - step) - 1; }
@@ -137,6 +155,8 @@ class Lowering {
   std::vector<Step> steps_;
   std::vector<Constant> constants_;
   int64_t spare_bytes_ = 0;  // of a row
+  int64_t experts_here_;
+  bool needs_ = false;
 };
 
 // The kernel that makes codes of this type.

@@ -67,7 +67,12 @@ bool Upload::open_lanes() {
 void Upload::finish() {
   for (Lane& lane : lanes_) lane.stream.synchronise();
   if (straight_) straight_->synchronise();
-  lanes_.clear();  // pinned memory is scarce
+  stop();
+}
+
+void Upload::stop() noexcept {
+  lanes_.clear();  // streams that go away wait for their work; and pinned memory is scarce
+  straight_.reset();
   next_ = 0;
 }
 

@@ -22,6 +22,8 @@ class Upload {
   void copy(device::Slice to, const void* from, int64_t bytes);
   // Waits for all copies.
   void finish();
+  // Likewise, whatever came of them.
+  void stop() noexcept;
 
  private:
   // Pinned memory and the stream that copies out of it: once the stream is through, the memory is free.

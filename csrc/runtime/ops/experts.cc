@@ -130,7 +130,13 @@ class Experts : public Op {
     return names;
   }
 
-  bool lower(Lowering& to) const override { return lower_experts(to, *source_, options_, outer_, inner_); }
+  bool lower(Lowering& to) const override {
+    if (!to.leaves_experts()) return lower_experts(to, *source_, options_, outer_, inner_);
+    std::vector<int> given = {options_.input, options_.route};
+    if (options_.residual >= 0) given.push_back(options_.residual);
+    to.run_here(*this, std::move(given), {options_.output});
+    return true;
+  }
 
   // Columns of the buffer that holds the lists of a forward, which has kTokenRound tokens at least.
   static int64_t list_columns(int64_t experts, int64_t top) {

@@ -79,7 +79,7 @@ class HeadLinear : public Op {
                             .output_stride = to.stride(output_),
                             .residual = -1,
                             .first_column = to_.first + h * to_.step};
-      if (heads_[head].streamed || !launch_linear(to, step)) return false;
+      if (!to.can_read(heads_[head].streamed) || !launch_linear(to, step)) return false;
     }
     return true;
   }

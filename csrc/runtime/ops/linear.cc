@@ -81,7 +81,7 @@ class Linear : public Op {
                             .output_stride = to.stride(output_),
                             .residual = residual_,
                             .first_column = layer.first_column};
-      if (layer.streamed || !launch_linear(to, step)) return false;
+      if (!to.can_read(layer.streamed) || !launch_linear(to, step)) return false;
     }
     return true;
   }

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "runtime/on_device/lowering.h"
+
 namespace arrowmind::runtime {
 namespace {
 
@@ -16,6 +18,12 @@ class Need : public Op {
   }
 
   std::vector<std::string> kernels() const override { return {}; }
+
+  // What is on a device needs nothing here once it has been copied.
+  bool lower(Lowering& to) const override {
+    if (!options_.blocks.empty()) to.need(residency_, options_.blocks);
+    return true;
+  }
 
  private:
   std::shared_ptr<residency::Residency> residency_;

@@ -29,6 +29,10 @@ class BudgetOptions(OptionGroup):
 
     title: ClassVar[str] = "Memory"
     ram: Annotated[str, typer.Option("--ram", help="Most memory of the process, for instance 4GiB.")] = ""
+    vram: Annotated[
+        str,
+        typer.Option("--vram", help="Most memory of the device, for instance 4GiB; the rest is the CPU's."),
+    ] = ""
     profile: Annotated[
         str | None, typer.Option("--profile", help=f"What to be fast at: {', '.join(PROFILES)}.")
     ] = None
@@ -69,4 +73,4 @@ class RunOptions(BudgetOptions):
         """
         if self.stats:
             self.measure(session, model)
-        return open_engine(session, model, ram=self.ram)
+        return open_engine(session, model, ram=self.ram, vram=self.vram)

@@ -23,7 +23,7 @@ _SILENT_SECONDS = 1.0
 
 
 def open_engine(
-    session: Session, model: str | Path | None = None, *, judge: bool = True, ram: str = ""
+    session: Session, model: str | Path | None = None, *, judge: bool = True, ram: str = "", vram: str = ""
 ) -> ArrowEngine:
     """The engine of a model folder.
 
@@ -32,6 +32,7 @@ def open_engine(
         model: Model folder; None takes `model.path`.
         judge: False opens it whatever its precision report says.
         ram: Most memory of the process; empty takes `residency.ram`.
+        vram: Most memory of the device; empty takes `device.vram`.
 
     Raises:
         WeightError: the folder cannot be used.
@@ -52,6 +53,7 @@ def open_engine(
             config=config,
             judge=judge,
             ram=ram or None,
+            vram=vram or None,
             on_progress=progress,
         )
 

@@ -30,10 +30,13 @@ class Split(NamedTuple):
     Attributes:
         blocks: how many of the last ones.
         head: whether the matrix of the head is there.
+        experts_here: the experts of so many of the first of these blocks that have some stay with the CPU,
+            which is given the rows of each, and gives back their sum.
     """
 
     blocks: int
     head: bool = True
+    experts_here: int = 0
 
     def check(self, blocks: int) -> None:
         """Raises InvalidArgumentError unless a model of so many blocks can be cut so."""
@@ -72,13 +75,18 @@ class Body(Protocol):
 
 
 def make_body(
-    compile_part: Compile, blocks: int, host: DeviceHost | None = None, split: Split | None = None
+    compile_part: Compile,
+    blocks: int,
+    threads: _native.ThreadPool,
+    host: DeviceHost | None = None,
+    split: Split | None = None,
 ) -> Body:
     """The body of a model.
 
     Args:
         compile_part: compiles a part of it; None is all of it, with its embedding.
         blocks: of the model.
+        threads: for what the CPU computes in the middle of a forward on the device.
         host: of the device; None for the CPU.
         split: what is on the device; None is all of it.
 
@@ -92,7 +100,7 @@ def make_body(
     split.check(blocks)
     if split.blocks == 0:
         return WholeBody(compile_part(None), blocks)
-    return SplitBody(compile_part, blocks, host, split.blocks)
+    return SplitBody(compile_part, blocks, host, split, threads)
 
 
 class WholeBody:
@@ -135,21 +143,31 @@ class SplitBody:
     since token ids are there, and the head is behind the last ones.
     """
 
-    def __init__(self, compile_part: Compile, blocks: int, host: DeviceHost, there: int) -> None:
+    def __init__(
+        self,
+        compile_part: Compile,
+        blocks: int,
+        host: DeviceHost,
+        split: Split,
+        threads: _native.ThreadPool,
+    ) -> None:
         """Compiles both parts, and brings the second one to the device.
 
         Args:
             compile_part: as of `make_body`.
             blocks: of the model.
             host: of the device.
-            there: how many of the last blocks are on it; one at least.
+            split: what is on it; one block at least.
+            threads: for experts that the CPU computes.
 
         Raises:
             DeviceError: it cannot run them, and the host does not fall back.
         """
-        self._here, self._there = range(blocks - there), range(blocks - there, blocks)
+        first = blocks - split.blocks
+        self._here, self._there = range(first), range(first, blocks)
         self._front = compile_part(Part(self._here))
-        self._back = host.place(compile_part(Part(self._there, reads_states=True)))
+        back = compile_part(Part(self._there, reads_states=True))
+        self._back = host.place(back, split.experts_here, threads)
         self._compile = compile_part
         self._whole: _native.Plan | None = None
 

@@ -125,7 +125,7 @@ class _Body:
             self._block(self._model.blocks[layer], layer)
             self._progress(layer + 1, len(self._model.blocks), "layers")
         if self._residence is not None:
-            self._residence.leave(self._plan)
+            self._residence.leave(self._plan, part.blocks.stop - 1)
         if rows == "all":
             self._plan.result(self._stream)
         else:

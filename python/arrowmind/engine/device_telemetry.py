@@ -42,6 +42,11 @@ def _tell() -> None:
     for name in names:
         found = [host.info() for host in hosts if host.name == name]
         metrics.device_serves.set(float(any(one["serves"] for one in found)), device=name)
+        there = sum(one.get("blocks", 0) for one in found)
+        metrics.device_blocks.set(there, device=name, where="device")
+        metrics.device_blocks.set(
+            sum(one.get("of_blocks", 0) for one in found) - there, device=name, where="cpu"
+        )
         for key, (what, is_whole) in _PARTS.items():
             sizes = [one.get(key, 0) for one in found]
             size = max(sizes, default=0) if is_whole else sum(sizes)

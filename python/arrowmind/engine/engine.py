@@ -79,6 +79,7 @@ class ArrowEngine(GeneratesText, Perceives):
         config: Config | None = None,
         judge: bool = True,
         ram: str | int | None = None,
+        vram: str | int | None = None,
         on_progress: Progress = no_progress,
     ) -> None:
         """Opens a model folder made by `arrowmind convert` or `arrowmind quantize`.
@@ -96,6 +97,8 @@ class ArrowEngine(GeneratesText, Perceives):
             config: The configuration; None reads the one that applies (`load_config`).
             ram: Most memory the process may have with a language model, in bytes or as text such as `4GiB`;
                 matrices that do not fit come and go. None takes `residency.ram`, by default no bound.
+            vram: Most memory that the model may take of its device, likewise; of a language model, the blocks
+                that do not fit run on the CPU. None takes `device.vram`, by default what is free.
             judge: False opens the model whatever its precision report says, as who measures it must.
             on_progress: Called with (done, total, what) while weights are read and layers come up. What it
                 raises ends the opening, and nothing of it is left.
@@ -127,6 +130,8 @@ class ArrowEngine(GeneratesText, Perceives):
         self._senses: Senses | None = None
         self._overseer: Overseer | None = None
         self._end_overseeing: weakref.finalize[..., ArrowEngine] | None = None
+        asked = config.device.vram if vram is None else vram
+        self._vram = 0 if asked == "" else parse_bytes(asked, "vram")
         self._compile(config.residency.ram if ram is None else ram, on_progress)
         self._load_seconds = time.perf_counter() - started
         _log.info(
@@ -141,7 +146,7 @@ class ArrowEngine(GeneratesText, Perceives):
         if self.device != "cpu":
             from arrowmind.engine.on_device import host_of  # noqa: PLC0415  the CPU starts faster without
 
-            self._host = host_of(self.device, folder, self._config.device)
+            self._host = host_of(self.device, folder, self._config.device, self._vram)
             self.device = "cpu" if self._host is None else self.device
         if folder.is_decoder:
             from arrowmind.engine.opening import open_language  # noqa: PLC0415  an encoder starts faster without

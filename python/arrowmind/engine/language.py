@@ -73,7 +73,7 @@ class LanguageModel:
         def compile_part(part: Part | None) -> _native.Plan:
             return compile_body(model, weights, max_tokens, self._options, residence=residence, part=part)
 
-        self._body = make_body(compile_part, len(model.blocks), host, split)
+        self._body = make_body(compile_part, len(model.blocks), threads, host, split)
         head_here = host is None or not (split is None or split.head)
         self._head: _native.Plan | PlacedPlan = head if head_here or host is None else host.place(head)
         self._options = self._options._replace(progress=no_progress)  # who watched may go

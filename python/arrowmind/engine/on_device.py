@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from arrowmind import _native
 from arrowmind.engine.device_probe import open_device
@@ -51,14 +51,17 @@ _REASONS: tuple[tuple[type[DeviceError], str], ...] = (
 )
 
 
-def host_of(device: str, folder: ModelFolder, settings: DeviceSettings) -> DeviceHost | None:
+def host_of(device: str, folder: ModelFolder, settings: DeviceSettings, vram: int = 0) -> DeviceHost | None:
     """What runs the plans of a model on `device`; None where devices have no kernels for it, which is told.
+
+    It takes at most `vram` bytes there; 0 is no bound.
 
     Raises:
         DeviceError: They have none, and `settings` ask for an error then.
     """
     if not folder.has_senses:
-        return DeviceHost(device, falls_back=settings.fallback == "cpu", most_used=settings.most_used)
+        falls_back = settings.fallback == "cpu"
+        return DeviceHost(device, falls_back=falls_back, most_used=settings.most_used, vram=vram)
     refuse_device(
         device, "models with senses do not run on devices yet", falls_back=settings.fallback == "cpu"
     )
@@ -76,20 +79,31 @@ def refuse_device(device: str, reason: str, *, falls_back: bool) -> None:
     record_fallback("device", reason, device=device, used="cpu")
 
 
+class _Shared(NamedTuple):
+    """A plan of which the CPU computes some experts: of so many of its first layers with such."""
+
+    plan: _native.Plan  # held, so that no other gets its identity
+    experts_here: int
+    threads: _native.ThreadPool
+
+
 class _Opened:
     """An open device, what of the model is on it, and its memory for forwards."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, vram: int) -> None:
         self.device = open_device(name)
+        self.device.limit(vram)
         self.weights = _native.DeviceWeights(self.device)
         self.memory = _native.CachingAllocator(self.device)
         self.plans: dict[int, _native.DevicePlan] = {}
 
-    def plan(self, plan: _native.Plan) -> _native.DevicePlan:
+    def plan(self, plan: _native.Plan, shared: _Shared | None) -> _native.DevicePlan:
         """The plan there; made when it is first asked for."""
         made = self.plans.get(id(plan))  # plans outlive their host's sessions: PlacedPlan holds them
         if made is None:
-            made = self.plans[id(plan)] = _native.DevicePlan(plan, self.weights, self.memory)
+            here, threads = (0, None) if shared is None else (shared.experts_here, shared.threads)
+            made = _native.DevicePlan(plan, self.weights, self.memory, here, threads)
+            self.plans[id(plan)] = made
         return made
 
 
@@ -99,15 +113,19 @@ class DeviceHost:
     A device that was lost is opened anew, with all weights. Safe from several threads.
     """
 
-    def __init__(self, name: str, *, falls_back: bool = True, most_used: float = 1.0) -> None:
+    def __init__(self, name: str, *, falls_back: bool = True, most_used: float = 1.0, vram: int = 0) -> None:
         """Opens nothing yet.
 
         Args:
             name: Of a device, such as `cuda:0`.
             falls_back: False raises what the device answers instead of going on on the CPU.
             most_used: Share of the device's memory, whoever has it, above which the CPU serves.
+            vram: Most bytes that are taken of it; 0 for no bound.
         """
         self.name = name
+        self.vram = vram
+        self.placement: dict[str, Any] = {}  # what of the model is there, for who asks
+        self._shared: dict[int, _Shared] = {}
         self.falls_back = falls_back
         self._most_used = most_used
         self._lock = threading.Lock()
@@ -137,7 +155,7 @@ class DeviceHost:
         try:
             opened = None if id(plan) in self._unsupported else self._ready()
             if opened is not None:
-                result = there(opened.plan(plan))
+                result = there(opened.plan(plan, self._shared.get(id(plan))))
                 self._rest = _FIRST_REST_SECONDS
                 metrics.device_forwards.add(device=self.name, where="device")
                 return result
@@ -172,9 +190,39 @@ class DeviceHost:
         self._caches = [one for one in self._caches if one() is not None]
         self._caches.append(cache)
 
-    def place(self, plan: _native.Plan) -> PlacedPlan:
-        """The plan on this device."""
+    def place(
+        self, plan: _native.Plan, experts_here: int = 0, threads: _native.ThreadPool | None = None
+    ) -> PlacedPlan:
+        """The plan on this device; `threads` compute the experts of the first so many layers with such."""
+        if experts_here and threads is not None:
+            self._shared[id(plan)] = _Shared(plan, experts_here, threads)
         return PlacedPlan(plan, self)
+
+    def room(self) -> int | None:
+        """Bytes of the device that this engine may take now; None where the device does not say.
+
+        Raises:
+            DeviceError: It failed, and this host does not fall back.
+        """
+        opened: _Opened | None = None
+        try:
+            opened = self._ready()
+            if opened is None:
+                return None
+            free, total = opened.device.memory()
+        except DeviceError as error:
+            self._failed(opened, None, error)
+            return None
+        others = total - free - opened.device.taken_bytes
+        room = max(0, int(self._most_used * total) - others)
+        return min(room, self.vram) if self.vram else room
+
+    def bound(self, vram: int) -> None:
+        """At most so many bytes are taken from now on."""
+        with self._lock:
+            self.vram = vram
+            if self._opened is not None:
+                self._opened.device.limit(vram)
 
     def pass_over(self, reason: str) -> None:
         """Tells that the CPU does one thing in the device's place.
@@ -207,7 +255,7 @@ class DeviceHost:
             use it, `weight_bytes`, `buffer_bytes` and `cache_bytes` of this engine.
         """
         opened = self._opened
-        told: dict[str, Any] = {"serves": opened is not None and not self._is_resting()}
+        told: dict[str, Any] = {"serves": opened is not None and not self._is_resting(), **self.placement}
         if opened is None:
             return told
         try:
@@ -219,6 +267,8 @@ class DeviceHost:
             **told,
             "free_bytes": free,
             "total_bytes": total,
+            "vram_bytes": self.vram or None,
+            "taken_bytes": opened.device.taken_bytes,
             "weight_bytes": opened.weights.bytes,
             "buffer_bytes": buffers,
             "cache_bytes": sum(cache.device_bytes for one in self._caches if (cache := one()) is not None),
@@ -234,7 +284,7 @@ class DeviceHost:
                 return None
             if self._opened is None or self._opened.device.is_lost:
                 self._opened = None  # its memory first
-                self._opened = _Opened(self.name)
+                self._opened = _Opened(self.name, self.vram)
                 _log.info("device opened", device=self.name, **self._opened.device.info())
             return None if self._has_no_room(self._opened) else self._opened
 

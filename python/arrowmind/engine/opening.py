@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from arrowmind.engine.language import LanguageModel
+from arrowmind.engine.placing import choose_split
 from arrowmind.engine.residence import Room, fit, process_bytes
 from arrowmind.engine.touching import BackgroundTouch
 from arrowmind.models.decoder_spec import RoutedFeedForward
@@ -12,6 +13,7 @@ from arrowmind.models.decoder_spec import RoutedFeedForward
 if TYPE_CHECKING:
     from arrowmind import _native
     from arrowmind.config import Config, GenerationSettings
+    from arrowmind.engine.bodies import Split
     from arrowmind.engine.folder import ModelFolder
     from arrowmind.engine.layers import Options
     from arrowmind.engine.on_device import DeviceHost
@@ -50,17 +52,21 @@ def open_language(
         DeviceError: it cannot run on the device, and the host does not fall back.
     """
     model, weights, longest = folder.decoder, folder.weights, folder.max_tokens
+    residence = None
     if ram is not None:
         residence = fit(weights, model, room_of(folder, config), ram, config.residency)
-        if residence is not None:
-            if host is not None:
-                reason = "matrices that come and go within `ram` are multiplied by the CPU"
-                host.refuse(reason)
-            language = _compile(model, residence.weights, longest, threads, options, residence)
-            residence.weights.forget_pages()  # scales were looked at
-            residence.begin()
-            return language
-    return _compile(model, weights, longest, threads, options, host=host)
+    split = None
+    if host is not None:
+        split = choose_split(folder, config, host, residence, _device_scratch(folder, config))
+        host = None if host.is_refused else host
+    if residence is None:
+        return _compile(model, weights, longest, threads, options, host=host, split=split)
+    if host is not None and split is not None:
+        residence.cut(len(model.blocks) - split.blocks)
+    language = _compile(model, residence.weights, longest, threads, options, residence, host, split)
+    residence.weights.forget_pages()  # scales were looked at
+    residence.begin()
+    return language
 
 
 def _compile(
@@ -71,13 +77,14 @@ def _compile(
     options: Options,
     residence: Residence | None = None,
     host: DeviceHost | None = None,
+    split: Split | None = None,
 ) -> LanguageModel:
     """Imports what writes text, and compiles the model, while the disk is waited for."""
     with BackgroundTouch(weights, threads, options.progress) as touching:
         import arrowmind.engine.generation  # noqa: F401, PLC0415  beside what reads
 
         told = options._replace(progress=touching.progress)
-        return LanguageModel(model, weights, longest, threads, told, residence, host)
+        return LanguageModel(model, weights, longest, threads, told, residence, host, split)
 
 
 def room_of(folder: ModelFolder, config: Config) -> Room:
@@ -85,6 +92,14 @@ def room_of(folder: ModelFolder, config: Config) -> Room:
     model = folder.decoder
     cache = _cache_bytes(model, config, folder.max_tokens)
     return Room(process_bytes(), cache, _scratch_bytes(model, folder.weights, config.generation))
+
+
+def _device_scratch(folder: ModelFolder, config: Config) -> int:
+    """Of a forward there: experts have room of their own beside the buffers of the plan."""
+    model, settings = folder.decoder, config.generation
+    routed = max(_routed_columns(block.feed_forward, folder.weights) for block in model.blocks)
+    more = 4 * settings.prefill_chunk * (routed + 4 * model.hidden)
+    return _scratch_bytes(model, folder.weights, settings) + more
 
 
 def _cache_bytes(model: DecoderSpec, config: Config, longest: int) -> int:

@@ -63,19 +63,29 @@ class Residence:
         self._settings = settings
         self._ahead = settings.ahead if settings.overlap else 0
         self._at: dict[int, list[int]] = {}
+        self._cut: int | None = None
         for number, group in enumerate(weights.groups):
             self._at.setdefault(group.place, []).append(number)
         self._whole = all(len(numbers) == 1 for numbers in self._at.values())
+
+    @property
+    def moves_experts(self) -> bool:
+        """Whether experts come and go, and all else stays."""
+        return not self._whole
+
+    def cut(self, layer: int) -> None:
+        """Blocks from `layer` on run elsewhere: those before it are read in a round of their own."""
+        self._cut = layer
 
     def enter(self, plan: _native.Plan, layer: int) -> None:
         """Operators behind this one compute block `layer`."""
         if self._whole:
             plan.need(self.weights.residency, self._at[layer], self._soon(layer))
 
-    def leave(self, plan: _native.Plan) -> None:
-        """The last block is done: the first ones are read for the next forward."""
-        if self._whole:
-            plan.need(self.weights.residency, [], self._soon(len(self._at) - 1))
+    def leave(self, plan: _native.Plan, layer: int) -> None:
+        """Block `layer`, the last of the plan, is done: the first ones are read for the next forward."""
+        if self._whole and layer >= 0:
+            plan.need(self.weights.residency, [], self._soon(layer))
 
     def experts(self, layer: int) -> dict[str, Any] | None:
         """What the operator of the experts of block `layer` is told; None where they stay."""
@@ -99,7 +109,7 @@ class Residence:
         if not self._whole or not self._ahead:
             return
         room = native.budget - int(native.counters()["pinned_bytes"])
-        sizes, blocks = native.block_bytes(), [self._at[place][0] for place in sorted(self._at)]
+        sizes, blocks = native.block_bytes(), [self._at[place][0] for place in sorted(self._at)[: self._cut]]
         while blocks and sum(sizes[block] for block in blocks) > room:
             blocks.pop()
         native.prefetch(blocks)
@@ -109,7 +119,8 @@ class Residence:
         return self.weights.residency.counters()
 
     def _soon(self, layer: int) -> list[int]:
-        count = len(self._at)
+        is_before = self._cut is not None and layer < self._cut
+        count = self._cut if is_before and self._cut is not None else len(self._at)
         return [self._at[(layer + step) % count][0] for step in range(1, min(self._ahead, count - 1) + 1)]
 
 

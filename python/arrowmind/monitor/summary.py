@@ -73,6 +73,8 @@ class DeviceSummary:
         total: bytes that it has.
         forwards: so far, on it.
         forwards_on_cpu: so far, in its place.
+        blocks: of language models, on it.
+        blocks_on_cpu: before those, on the CPU.
     """
 
     name: str
@@ -81,6 +83,8 @@ class DeviceSummary:
     total: int = 0
     forwards: int = 0
     forwards_on_cpu: int = 0
+    blocks: int = 0
+    blocks_on_cpu: int = 0
 
 
 @dataclass(frozen=True)
@@ -155,6 +159,8 @@ def _device(name: str, serves: bool, now: Sample) -> DeviceSummary:  # noqa: FBT
         total,
         int(now.sum("device_forwards_total", device=name, where="device")),
         int(now.sum("device_forwards_total", device=name, where="cpu")),
+        int(now.sum("device_blocks", device=name, where="device")),
+        int(now.sum("device_blocks", device=name, where="cpu")),
     )
 
 

@@ -39,6 +39,8 @@ def _device(device: DeviceSummary) -> Iterator[tuple[str, str]]:
     taken = sum(device.memory.values())
     yield "  together", f"{bar(taken, device.total)} {_bytes(taken)} of {_bytes(device.total)}"
     yield "  forwards", f"{device.forwards}, and {device.forwards_on_cpu} on the CPU"
+    if device.blocks or device.blocks_on_cpu:
+        yield "  blocks", f"{device.blocks}, and {device.blocks_on_cpu} on the CPU"
 
 
 def _model(model: ModelSummary) -> Iterator[tuple[str, str]]:

@@ -29,6 +29,7 @@ __all__ = [
     "consolidation_memories",
     "consolidation_runs",
     "consolidation_tokens",
+    "device_blocks",
     "device_forwards",
     "device_memory",
     "device_serves",
@@ -207,6 +208,11 @@ device_serves = Gauge(
     "arrowmind_device_serves",
     "Whether a device is used now: 1, or 0 while the CPU serves in its place.",
     ("device",),
+)
+device_blocks = Gauge(
+    "arrowmind_device_blocks",
+    "Blocks of language models with a device: on it, and before those on the CPU.",
+    ("device", "where"),
 )
 device_memory = Gauge(
     "arrowmind_device_memory_bytes",

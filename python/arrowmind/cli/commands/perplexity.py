@@ -32,8 +32,12 @@ def run(
         typer.Option("--stride", metavar="N", help="Tokens foretold per window. Default: half of it."),
     ] = None,
     ram: Annotated[str, typer.Option("--ram", help="Most memory of the process, for instance 4GiB.")] = "",
+    vram: Annotated[
+        str,
+        typer.Option("--vram", help="Most memory of the device, for instance 4GiB; the rest is the CPU's."),
+    ] = "",
 ) -> None:
-    engine = open_engine(session, model, ram=ram)
+    engine = open_engine(session, model, ram=ram, vram=vram)
     started = time.perf_counter()
     found = engine.perplexity(text, window, stride, show_progress=session.shows_progress)
     seconds = time.perf_counter() - started

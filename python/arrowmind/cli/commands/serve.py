@@ -82,7 +82,9 @@ def run(
             raise InvalidArgumentError(f"two models have the name {name!r}; write NAME=FOLDER for one")
         folders[name] = path
         budget.measure(session, path)
-    shelf = ModelShelf({name: open_engine(session, path, ram=budget.ram) for name, path in folders.items()})
+    shelf = ModelShelf(
+        {name: open_engine(session, path, ram=budget.ram, vram=budget.vram) for name, path in folders.items()}
+    )
     for _, engine in shelf.writers():
         _ = engine.generator  # what is wrong with it is told now
     engines = [engine for _, engine in shelf]

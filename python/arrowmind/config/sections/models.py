@@ -56,6 +56,17 @@ class DeviceSettings:
         low=0.1,
         high=1.0,
     )
+    vram: str = setting(
+        "",
+        "Most memory of the device that a model may take, for instance 4GiB; what does not fit runs on the "
+        "cpu. Empty: what is free, up to most_used.",
+    )
+    blocks: int = setting(
+        -1,
+        "Most blocks of a language model on the device, the last ones; -1: as many as fit.",
+        low=-1,
+        high=100_000,
+    )
     threads: int = setting(0, "Threads of the native core; 0 means all processors.", low=0, high=1024)
     max_isa: str = setting(
         "",

@@ -1,0 +1,87 @@
+"""Chooses what of a language model is on its device, by what the device has room for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from arrowmind.engine.bodies import Split
+from arrowmind.engine.device_room import count_room
+from arrowmind.observe import get_logger
+
+if TYPE_CHECKING:
+    from arrowmind.config import Config
+    from arrowmind.engine.device_room import DeviceRoom
+    from arrowmind.engine.folder import ModelFolder
+    from arrowmind.engine.on_device import DeviceHost
+    from arrowmind.engine.residence import Residence
+
+__all__ = ["choose_split", "cut_for", "room_on_device", "told"]
+
+_log = get_logger("arrowmind.engine")
+# Bytes of a number in a cache, with its part of a scale; small pages are not on devices.
+_VALUE_BYTES = {"fp32": 4.0, "fp16": 2.0, "int8": 1.25}
+_PAGE = 64
+_ENDLESS = 1 << 60
+
+
+def room_on_device(folder: ModelFolder, config: Config, scratch: int) -> DeviceRoom:
+    """What the decoder of a folder takes there, with `scratch` bytes for a forward."""
+    settings = config.generation
+    tokens = (settings.cache_tokens or folder.max_tokens) + _PAGE
+    value_bytes = _VALUE_BYTES.get(settings.cache_format, 0.0)
+    return count_room(folder.decoder, folder.weights, tokens, value_bytes, scratch)
+
+
+def cut_for(counted: DeviceRoom, room: int, most: int, residence: Residence | None) -> Split | None:
+    """What goes to a device with so much room; None where all does, the table of embeddings, too."""
+    if residence is None and most < 0 and counted.whole <= room:
+        return None
+    experts = residence is None or not residence.moves_experts
+    return counted.split(room, most, experts=experts)
+
+
+def choose_split(
+    folder: ModelFolder, config: Config, host: DeviceHost, residence: Residence | None, scratch: int
+) -> Split | None:
+    """What of the decoder of a folder goes to the device of `host`, which is told how much it may take.
+
+    Args:
+        folder: of the model.
+        config: how it runs.
+        host: of the device.
+        residence: of matrices that come and go; None where all stay in memory.
+        scratch: bytes of a forward.
+
+    Returns:
+        None where all of it goes there. No block, and no head, where it has no room for either.
+
+    Raises:
+        DeviceError: the device failed, and the host does not fall back.
+    """
+    counted = room_on_device(folder, config, scratch)
+    room = host.room()
+    split = cut_for(
+        counted, (host.vram or _ENDLESS) if room is None else room, config.device.blocks, residence
+    )
+    blocks = len(folder.decoder.blocks)
+    if split is None:
+        host.placement = told(Split(blocks), blocks)
+        return None
+    if room is not None:
+        host.bound(room)
+    host.placement = told(split, blocks)
+    _log.info("a part of the model goes to the device", device=host.name, room=room, **host.placement)
+    if split.blocks == 0 and not split.head:
+        least = counted.scratch + min(counted.head, counted.blocks[-1].always + counted.blocks[-1].cache)
+        host.refuse(f"{room} bytes hold neither a block nor the head; {least} are needed for the smaller")
+    return split
+
+
+def told(split: Split, blocks: int) -> dict[str, Any]:
+    """For people: how many blocks are there, of how many; whether the head is; whose experts are not."""
+    return {
+        "blocks": split.blocks,
+        "of_blocks": blocks,
+        "head": split.head,
+        "blocks_whose_experts_stay": split.experts_here,
+    }
