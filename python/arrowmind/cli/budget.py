@@ -13,6 +13,7 @@ from arrowmind import _native
 from arrowmind.cli.engines import open_engine
 from arrowmind.cli.groups import OptionGroup
 from arrowmind.config import PROFILES, overridden, with_profile
+from arrowmind.engine.device import resolve_device
 from arrowmind.engine.measurements import ensure_rates
 from arrowmind.weights.schema import FILE_NAME
 
@@ -51,8 +52,11 @@ class BudgetOptions(OptionGroup):
     def measure(self, session: Session, model: str | Path) -> None:
         """Measures this machine, once, where a budget is given: what is foretold follows from it."""
         weights = Path(model) / FILE_NAME
-        if (self.ram or session.config.residency.ram) and weights.is_file():
-            ensure_rates(weights, session.config.device.threads or _native.available_cpus())
+        settings = session.config.device
+        asked = (self.ram, session.config.residency.ram, self.vram, settings.vram)
+        if any(asked) and weights.is_file():
+            device = resolve_device(settings.name, fallback=settings.fallback == "cpu")
+            ensure_rates(weights, settings.threads or _native.available_cpus(), device)
 
 
 @dataclass(frozen=True)

@@ -154,7 +154,7 @@ class ArrowEngine(GeneratesText, Perceives):
 
             budget = None if ram == "" else parse_bytes(ram, "ram")
             options = Options(self._optimize, progress=progress)
-            self._overseer = Overseer(folder, self._config, budget, self._threads.threads)
+            self._overseer = Overseer(folder, self._config, budget, self._threads.threads, self._host)
             self._language = open_language(
                 folder, self._threads, options, self._config, ram=budget, host=self._host
             )

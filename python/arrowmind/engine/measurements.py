@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from arrowmind import _native
 from arrowmind.columnar import publish_bytes
-from arrowmind.engine.planning import Rates
+from arrowmind.engine.device import describe_device
+from arrowmind.engine.planning import DeviceRates, Rates
 from arrowmind.errors import OptimizationError
 from arrowmind.observe import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["ensure_rates", "known_rates", "measure_rates"]
+__all__ = ["device_rates", "ensure_rates", "known_device", "known_rates", "measure_rates"]
 
 _log = get_logger("arrowmind.engine")
 _LARGEST_FILE = 1 << 16
@@ -45,29 +46,61 @@ def measure_rates(weights: Path, threads: int) -> Rates:
 
     pool = _native.ThreadPool(threads)
     rates = Rates(memory_rate(pool), disk_rate(weights), prompt_rate(pool))
+    _keep(_key(weights, threads), asdict(rates))
+    return rates
+
+
+def _keep(key: str, found: dict[str, float]) -> None:
+    """Adds what was measured to the file, or tells that it cannot."""
     try:
         stored = _stored()
     except (OSError, ValueError):
         stored = {}
-    stored[_key(weights, threads)] = asdict(rates)
+    stored[key] = found
     try:
         _file().parent.mkdir(parents=True, exist_ok=True)
         publish_bytes(_file(), json.dumps(stored, indent=1).encode())
     except (OSError, OptimizationError) as error:
         _log.warning("what was measured of this machine is not kept", path=str(_file()), reason=str(error))
+
+
+def known_device(name: str) -> DeviceRates | None:
+    """What was measured of a device, as it is described now, if it was."""
+    try:
+        found = _stored()[_device_key(name)]
+        rates = DeviceRates(float(found["memory"]), float(found["prompt"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return rates if min(rates.memory, rates.prompt) > 0 else None
+
+
+def device_rates(name: str) -> DeviceRates:
+    """What was measured of a device; where it never was, measures it, and keeps the result.
+
+    Raises:
+        DeviceError: it cannot be opened, or has no room for what is measured.
+    """
+    from arrowmind.engine.device_rates import measure_device  # noqa: PLC0415  needed once
+
+    known = known_device(name)
+    if known is not None:
+        return known
+    rates = measure_device(name)
+    _keep(_device_key(name), asdict(rates))
     return rates
 
 
-def ensure_rates(weights: Path, threads: int) -> None:
+def ensure_rates(weights: Path, threads: int, device: str = "cpu") -> None:
     """Measures what is not known, in a process of its own, whose memory does not count for this one.
 
     Where that fails, it is logged, and nothing is foretold.
     """
-    if known_rates(weights, threads) is not None:
+    is_measured = device == "cpu" or known_device(device) is not None
+    if is_measured and known_rates(weights, threads) is not None:
         return
     import subprocess  # noqa: PLC0415  needed once
 
-    words = [sys.executable, "-m", "arrowmind.engine.measurements", os.fspath(weights), str(threads)]
+    words = [sys.executable, "-m", "arrowmind.engine.measurements", os.fspath(weights), str(threads), device]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     try:
         subprocess.run(words, check=True, capture_output=True, timeout=_SECONDS, env=environment)
@@ -80,6 +113,12 @@ def _key(weights: Path, threads: int) -> str:
     names = os.uname()
     machine = f"{names.nodename} {names.machine} {os.cpu_count()}"
     return f"{machine} {os.environ.get('ARROWMIND_MAX_ISA', '')} {threads} {weights.stat().st_dev}"
+
+
+def _device_key(name: str) -> str:
+    """A device by name, product and driver."""
+    described = describe_device(name)
+    return f"device {os.uname().nodename} {name} {described.get('name')} {described.get('driver')}"
 
 
 def _file() -> Path:
@@ -104,7 +143,11 @@ def _stored() -> dict[str, Any]:
 
 
 def _main(words: Sequence[str]) -> None:
-    measure_rates(Path(words[0]), int(words[1]))
+    weights, threads, device = Path(words[0]), int(words[1]), words[2]
+    if known_rates(weights, threads) is None:
+        measure_rates(weights, threads)
+    if device != "cpu":
+        device_rates(device)
 
 
 if __name__ == "__main__":

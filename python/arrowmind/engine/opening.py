@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from arrowmind.models.decoder_spec import DecoderSpec, GatedFeedForward
     from arrowmind.weights import WeightSource
 
-__all__ = ["open_language", "room_of"]
+__all__ = ["device_scratch", "open_language", "room_of"]
 
 _LOGITS_ROWS = 4
 _HALF = 2
@@ -57,7 +57,7 @@ def open_language(
         residence = fit(weights, model, room_of(folder, config), ram, config.residency)
     split = None
     if host is not None:
-        split = choose_split(folder, config, host, residence, _device_scratch(folder, config))
+        split = choose_split(folder, config, host, residence, device_scratch(folder, config))
         host = None if host.is_refused else host
     if residence is None:
         return _compile(model, weights, longest, threads, options, host=host, split=split)
@@ -94,7 +94,7 @@ def room_of(folder: ModelFolder, config: Config) -> Room:
     return Room(process_bytes(), cache, _scratch_bytes(model, folder.weights, config.generation))
 
 
-def _device_scratch(folder: ModelFolder, config: Config) -> int:
+def device_scratch(folder: ModelFolder, config: Config) -> int:
     """Of a forward there: experts have room of their own beside the buffers of the plan."""
     model, settings = folder.decoder, config.generation
     routed = max(_routed_columns(block.feed_forward, folder.weights) for block in model.blocks)

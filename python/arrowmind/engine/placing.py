@@ -32,11 +32,18 @@ def room_on_device(folder: ModelFolder, config: Config, scratch: int) -> DeviceR
     return count_room(folder.decoder, folder.weights, tokens, value_bytes, scratch)
 
 
-def cut_for(counted: DeviceRoom, room: int, most: int, residence: Residence | None) -> Split | None:
-    """What goes to a device with so much room; None where all does, the table of embeddings, too."""
-    if residence is None and most < 0 and counted.whole <= room:
+def cut_for(counted: DeviceRoom, room: int, most: int, *, moves: bool, experts: bool) -> Split | None:
+    """What goes to a device; None where all does, the table of embeddings, too.
+
+    Args:
+        counted: what the model takes there.
+        room: bytes that may be taken.
+        most: blocks, at most; -1: as many as fit.
+        moves: whether matrices come and go.
+        experts: whether experts may go there.
+    """
+    if not moves and most < 0 and counted.whole <= room:
         return None
-    experts = residence is None or not residence.moves_experts
     return counted.split(room, most, experts=experts)
 
 
@@ -61,7 +68,11 @@ def choose_split(
     counted = room_on_device(folder, config, scratch)
     room = host.room()
     split = cut_for(
-        counted, (host.vram or _ENDLESS) if room is None else room, config.device.blocks, residence
+        counted,
+        (host.vram or _ENDLESS) if room is None else room,
+        config.device.blocks,
+        moves=residence is not None,
+        experts=residence is None or not residence.moves_experts,
     )
     blocks = len(folder.decoder.blocks)
     if split is None:

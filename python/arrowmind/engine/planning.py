@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from arrowmind.engine.bodies import Split
 from arrowmind.engine.opening import room_of
+from arrowmind.engine.placing import cut_for
 from arrowmind.engine.residence import place
 from arrowmind.models.decoder_spec import RoutedFeedForward
 
 if TYPE_CHECKING:
     from arrowmind.config import Config
+    from arrowmind.engine.device_room import DeviceRoom
     from arrowmind.engine.folder import ModelFolder
     from arrowmind.engine.residence import Placement
     from arrowmind.models.decoder_spec import DecoderSpec
 
-__all__ = ["Forecast", "Rates", "RunPlan", "plan_run"]
+__all__ = ["DeviceRates", "DeviceShare", "Forecast", "Rates", "RunPlan", "plan_run"]
 
 _PROMPT = 128
+_WAITS: tuple[Literal["memory", "disk", "device"], ...] = ("memory", "disk", "device")
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,36 @@ class Rates:
     memory: float
     disk: float
     prompt: float = math.inf
+
+
+@dataclass(frozen=True)
+class DeviceRates:
+    """Bytes of weights per second on a device.
+
+    Attributes:
+        memory: that a product with one row reads.
+        prompt: that a product with many rows meets, times its rows.
+    """
+
+    memory: float
+    prompt: float
+
+
+@dataclass(frozen=True)
+class DeviceShare:
+    """What of a model a device is to have.
+
+    Attributes:
+        name: of the device.
+        room: bytes that may be taken of it.
+        counted: what the model takes there.
+        rates: of the device.
+    """
+
+    name: str
+    room: int
+    counted: DeviceRoom
+    rates: DeviceRates
 
 
 @dataclass(frozen=True)
@@ -54,6 +88,14 @@ class RunPlan:
         token_seconds: foretold for one token of one text.
         first_seconds: foretold from an opened model to the first token after a prompt of 128.
         bottleneck: what a token waits for.
+        device: that has a part of the model; empty for none.
+        vram: bytes that may be taken of it.
+        device_bytes: that are taken.
+        device_blocks: blocks there, the last ones.
+        blocks: of the model.
+        device_head: whether the head is there.
+        experts_here: blocks there whose experts stay with the CPU.
+        device_active: weights there that a token meets; they are part of `active`.
     """
 
     ram: int
@@ -68,7 +110,15 @@ class RunPlan:
     read: int
     token_seconds: float
     first_seconds: float
-    bottleneck: Literal["memory", "disk"]
+    bottleneck: Literal["memory", "disk", "device"]
+    device: str = ""
+    vram: int = 0
+    device_bytes: int = 0
+    device_blocks: int = 0
+    blocks: int = 0
+    device_head: bool = False
+    experts_here: int = 0
+    device_active: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON; with tokens per second."""
@@ -80,10 +130,17 @@ class Forecast:
 
     Blocks are read while others compute, if that is allowed, so the slower of both decides; which experts a
     token asks for is not known before, so what is missing of them is waited for. Of random routes, a part is
-    there as often as the budget has room for it.
+    there as often as the budget has room for it. What a device computes comes behind that, at its own rate.
     """
 
-    def __init__(self, folder: ModelFolder, config: Config, ram: int, rates: Rates) -> None:
+    def __init__(
+        self,
+        folder: ModelFolder,
+        config: Config,
+        ram: int,
+        rates: Rates,
+        device: DeviceShare | None = None,
+    ) -> None:
         """Counts what the model needs in this process, as it is now.
 
         Args:
@@ -91,6 +148,7 @@ class Forecast:
             config: how it is to run.
             ram: bytes that the process may have.
             rates: of this machine.
+            device: that has a part of the model; None for none.
 
         Raises:
             MemoryBudgetError: the model cannot run in `ram`; the message says how much it needs.
@@ -102,6 +160,12 @@ class Forecast:
         self._placement.check(folder.weights.path)
         self._in_turn = _experts(self._model) > 0 or not (settings.overlap and settings.ahead)
         self._met, self._active = _active(self._model, self._placement)
+        self._device, self._split = device, _split(self._model, self._placement, device, config.device.blocks)
+        self._there = 0
+        if device is not None and self._split is not None:
+            # Counted with the room between tensors, which nobody meets.
+            self._there = min(self._active, _active_there(self._model, device.counted, self._split))
+            self._placement, self._met = _without(self._placement, self._met, self._model, self._split)
 
     @property
     def _read(self) -> int:
@@ -109,9 +173,21 @@ class Forecast:
         return 0 if self._placement.fits else _missing(self._placement, self._met)
 
     @property
+    def _here(self) -> int:
+        """Bytes of weights that a token meets on the CPU."""
+        return self._active - self._there
+
+    @property
     def token_seconds(self) -> float:
         """For one token of one text."""
-        return self._together(self._active / self._rates.memory, self._read / self._rates.disk)
+        return self._together(self._here / self._rates.memory, self._read / self._rates.disk) + self._away(1)
+
+    def _away(self, prompt: int) -> float:
+        """Seconds of so many tokens on the device."""
+        if self._device is None:
+            return 0.0
+        rates = self._device.rates
+        return max(self._there / rates.memory, self._there * prompt / rates.prompt if prompt > 1 else 0.0)
 
     def first_seconds(self, prompt: int, *, is_first: bool) -> float:
         """From a request to its first token.
@@ -123,8 +199,8 @@ class Forecast:
         read = 0 if self._placement.fits else _prompt_bytes(self._model, self._placement, prompt)
         if read and not is_first:
             read = _missing(self._placement, read)
-        once = self._active / self._rates.memory
-        return self._together(max(once, self._active * prompt / self._rates.prompt), read / self._rates.disk)
+        once, whole = self._here / self._rates.memory, self._here * prompt / self._rates.prompt
+        return self._together(max(once, whole), read / self._rates.disk) + self._away(prompt)
 
     def _together(self, compute: float, disk: float) -> float:
         return compute + disk if self._in_turn else max(compute, disk)
@@ -133,7 +209,11 @@ class Forecast:
         """Where the bytes are, and the times."""
         placement, read = self._placement, self._read
         room, moves = placement.room, not placement.fits
-        from_disk, from_memory = read / self._rates.disk, self._active / self._rates.memory
+        waits = {
+            "memory": self._here / self._rates.memory,
+            "disk": read / self._rates.disk,
+            "device": self._away(1),
+        }
         return RunPlan(
             ram=placement.ram,
             process=room.process,
@@ -147,13 +227,78 @@ class Forecast:
             read=read,
             token_seconds=self.token_seconds,
             first_seconds=self.first_seconds(_PROMPT, is_first=True),
-            bottleneck="disk" if from_disk > from_memory else "memory",
+            bottleneck=max(_WAITS, key=lambda what: waits[what]),
+            **self._told_of_device(),
         )
 
+    def _told_of_device(self) -> dict[str, Any]:
+        blocks = len(self._model.blocks)
+        if self._device is None:
+            return {"blocks": blocks}
+        split, counted = self._split, self._device.counted
+        return {
+            "device": self._device.name,
+            "vram": self._device.room,
+            "device_bytes": counted.whole if split is None else counted.taken(split),
+            "device_blocks": blocks if split is None else split.blocks,
+            "blocks": blocks,
+            "device_head": split is None or split.head,
+            "experts_here": 0 if split is None else split.experts_here,
+            "device_active": self._there,
+        }
 
-def plan_run(folder: ModelFolder, config: Config, ram: int, rates: Rates) -> RunPlan:
+
+def plan_run(
+    folder: ModelFolder, config: Config, ram: int, rates: Rates, device: DeviceShare | None = None
+) -> RunPlan:
     """Foretells a run; see `Forecast`."""
-    return Forecast(folder, config, ram, rates).plan()
+    return Forecast(folder, config, ram, rates, device).plan()
+
+
+def _split(model: DecoderSpec, placement: Placement, device: DeviceShare | None, most: int) -> Split | None:
+    """What goes to a device; None where there is none."""
+    if device is None:
+        return None
+    moves_experts = not placement.fits and _experts(model) > 0
+    found = cut_for(device.counted, device.room, most, moves=not placement.fits, experts=not moves_experts)
+    return found or Split(len(model.blocks))
+
+
+def _active_there(model: DecoderSpec, counted: DeviceRoom, split: Split) -> int:
+    """Bytes of weights on the device that a token meets."""
+    share = _routed_share(model)
+    size = float(counted.head if split.head else 0)
+    left = split.experts_here
+    for one in counted.blocks[len(counted.blocks) - split.blocks :]:
+        size += one.always
+        if one.experts and left > 0:
+            left -= 1
+        else:
+            size += share * one.experts
+    return int(size)
+
+
+def _without(placement: Placement, met: int, model: DecoderSpec, split: Split) -> tuple[Placement, int]:
+    """The parts that still come and go beneath the CPU, and what a token meets of them."""
+    if _experts(model):
+        return placement, met  # experts that come and go stay with the CPU
+    first = len(model.blocks) - split.blocks
+    kept = [
+        (part, size)
+        for part, size in zip(placement.parts, placement.sizes, strict=True)
+        if part.place < first
+    ]
+    left = replace(placement, parts=tuple(part for part, _ in kept), sizes=tuple(size for _, size in kept))
+    return left, sum(left.sizes)
+
+
+def _routed_share(model: DecoderSpec) -> float:
+    """Experts that a token meets, of all of a block."""
+    experts = _experts(model)
+    if not experts:
+        return 1.0
+    routed = [one.feed_forward for one in model.blocks if isinstance(one.feed_forward, RoutedFeedForward)]
+    return routed[0].router.top / experts
 
 
 def _experts(model: DecoderSpec) -> int:
@@ -164,15 +309,7 @@ def _experts(model: DecoderSpec) -> int:
 
 def _active(model: DecoderSpec, placement: Placement) -> tuple[int, int]:
     """Bytes of moving parts, and of all weights, that one token meets."""
-    met = float(sum(placement.sizes))
-    experts = _experts(model)
-    if experts:
-        top = next(
-            one.feed_forward.router.top
-            for one in model.blocks
-            if isinstance(one.feed_forward, RoutedFeedForward)
-        )
-        met *= top / experts
+    met = _routed_share(model) * sum(placement.sizes)
     # Of the tensors that stay a token meets all but the table it is looked up in; a tied head is a copy.
     return int(met), int(met) + placement.fixed
 
@@ -180,14 +317,15 @@ def _active(model: DecoderSpec, placement: Placement) -> tuple[int, int]:
 def _missing(placement: Placement, met: int) -> int:
     """Bytes of `met` that are not there: what does not fit, less one part that is on its way."""
     whole = sum(placement.sizes)
+    if not whole:
+        return 0
     kept = max(0, placement.budget - max(placement.sizes))
     return int(met * (1 - min(1.0, kept / whole)))
 
 
 def _prompt_bytes(model: DecoderSpec, placement: Placement, tokens: int) -> int:
     """Bytes of moving parts that a prompt meets."""
-    experts = _experts(model)
-    if not experts:
+    if not _experts(model):
         return sum(placement.sizes)
     met, _ = _active(model, placement)
     share = met / sum(placement.sizes)

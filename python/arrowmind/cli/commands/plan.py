@@ -17,14 +17,17 @@ from arrowmind.cli.render import bytes_text, print_table, write
 from arrowmind.cli.session import Session
 from arrowmind.config import profile_values
 from arrowmind.config.sizes import parse_bytes
+from arrowmind.engine.device import resolve_device
 from arrowmind.engine.folder import ModelFolder
-from arrowmind.engine.measurements import measure_rates
+from arrowmind.engine.measurements import device_rates, measure_rates
+from arrowmind.engine.on_device import DeviceHost
 from arrowmind.engine.planning import plan_run
+from arrowmind.engine.sharing import machine_bytes, share_of
 from arrowmind.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
     from arrowmind.config import Config
-    from arrowmind.engine.planning import Rates, RunPlan
+    from arrowmind.engine.planning import DeviceShare, Rates, RunPlan
 
 __all__ = ["run"]
 
@@ -36,12 +39,17 @@ def run(
     budget: BudgetOptions,
 ) -> None:
     session = budget.applied(session)
-    asked = budget.ram or session.config.residency.ram
-    if not asked:
-        raise InvalidArgumentError("no budget to plan for; give --ram, for instance --ram 4GiB")
+    asked, vram = budget.ram or session.config.residency.ram, budget.vram or session.config.device.vram
+    if not asked and not vram:
+        raise InvalidArgumentError(
+            "no budget to plan for; give --ram or --vram, for instance --ram 4GiB; without --ram it is all "
+            "memory of this machine"
+        )
     folder = ModelFolder(model)
+    share = _share(session, folder, vram)
     rates = measure_rates(folder.weights.path, session.config.device.threads or _native.available_cpus())
-    found = plan_run(folder, session.config, parse_bytes(asked, "--ram"), rates)
+    ram = parse_bytes(asked, "--ram") if asked else machine_bytes()
+    found = plan_run(folder, session.config, ram, rates, share)
     measured = {
         "memory_bytes_per_second": rates.memory,
         "disk_bytes_per_second": rates.disk,
@@ -54,6 +62,26 @@ def run(
         _print_profile(session.config)
 
     session.show({"model": str(model), **found.to_dict(), **measured, **profile}, show)
+
+
+def _share(session: Session, folder: ModelFolder, vram: str) -> DeviceShare | None:
+    """What the device of the settings may have of the model; None where that is the CPU.
+
+    Raises:
+        InvalidArgumentError: memory of a device is asked for, and there is none.
+        DeviceError: it cannot be measured.
+    """
+    room = parse_bytes(vram, "--vram") if vram else 0
+    settings = session.config.device
+    device = resolve_device(settings.name, fallback=settings.fallback == "cpu")
+    if device == "cpu":
+        if vram:
+            raise InvalidArgumentError(
+                f"--vram {vram}: there is no device for a part of the model; `arrowmind doctor` says why"
+            )
+        return None
+    host = DeviceHost(device, falls_back=False, most_used=settings.most_used, vram=room)
+    return share_of(host, folder, session.config, device_rates(device))
 
 
 def _settings(config: Config) -> dict[str, Any]:
@@ -85,6 +113,8 @@ def _print(plan: RunPlan, rates: Rates) -> None:
         ("read from disk for a token", plan.read),
     )
     print_table([(what, bytes_text(size)) for what, size in sizes])
+    if plan.device:
+        _print_device(plan)
     speeds = (
         ("memory", f"{bytes_text(rates.memory)} per second"),
         ("disk", f"{bytes_text(rates.disk)} per second"),
@@ -94,3 +124,18 @@ def _print(plan: RunPlan, rates: Rates) -> None:
         ("bottleneck", plan.bottleneck),
     )
     print_table(list(speeds))
+
+
+def _print_device(plan: RunPlan) -> None:
+    write()
+    parts = [f"{plan.device_blocks} of {plan.blocks} blocks"]
+    parts += ["the head"] if plan.device_head else []
+    parts += [f"experts of {plan.experts_here} blocks stay on the CPU"] if plan.experts_here else []
+    rows = (
+        ("device", plan.device),
+        ("may be taken", bytes_text(plan.vram)),
+        ("taken", bytes_text(plan.device_bytes)),
+        ("there", ", ".join(parts)),
+        ("weights there that a token meets", bytes_text(plan.device_active)),
+    )
+    print_table(list(rows))
