@@ -310,7 +310,7 @@ struct GridForm {
   template <int kOutputs>
   static constexpr bool kKeeps = Ops::kKeepsOutputs || kOutputs <= 2;
   // Bytes of codes from where a tile reads to where it has them fetched, of all panels together.
-  static constexpr int64_t kAllAhead = 4096;
+  static constexpr int64_t kAllAhead = 8192;
 
   // Shifts, as parts are powers of two: a division takes as long as a block of some rows.
   static int64_t parts_in(const TileArgs<GridForm>& t) { return t.quads * kQuad >> part_bits(t); }
@@ -363,22 +363,25 @@ struct GridForm {
       }
     } else {
       constexpr int64_t kAhead = kAllAhead / P;
+      const ScalePlace place{quads(*t.params) * kQuad >> part_bits(t), first_part(t), t.n};
+      // Ahead of the last blocks of a panel are the first ones of the panel that follows, P panels on.
       const auto stored = [&](auto scales) __attribute__((always_inline)) {
-        // The last of a panel has the first of the panel fetched that follows it, which is P panels on.
-        const int64_t block_bytes = kParts * part_quads * kQuadBytes;
-        const int64_t near = blocks * block_bytes <= kAhead ? 0 : blocks - kAhead / block_bytes;
-        at.ahead = at.w + kAhead;
-        for (int64_t block = 0; block < near; ++block) {
-          add_block<R, P, kDecoded, kParts, kQuads, kSteps>(at, scales, out);
-        }
+        const int64_t block_bytes = kParts * (kSteps ? part_quads : kQuads) * kQuadBytes;
+        const int64_t ahead =
+            smaller(static_cast<uint32_t>(kAhead) / static_cast<uint32_t>(block_bytes), blocks);
+        const auto add = [&](int64_t count, int64_t parts_ahead) __attribute__((always_inline)) {
+          for (int64_t block = 0; block < count; ++block) {
+            scales.fetch(parts_ahead);
+            add_block<R, P, kDecoded, kParts, kQuads, kSteps>(at, scales, out);
+          }
+        };
+        at.ahead = at.w + ahead * block_bytes;
+        add(blocks - ahead, ahead);
         at.ahead += (P - 1) * at.panel_bytes;
-        for (int64_t block = near; block < blocks; ++block) {
-          add_block<R, P, kDecoded, kParts, kQuads, kSteps>(at, scales, out);
-        }
+        add(ahead, ahead + (P - 1) * place.parts);
       };
       bool done = false;
       if constexpr (R == 1 && kParts == 1 && kZeros && Codes::kTraits.unit == 1.0f) {
-        const ScalePlace place{quads(*t.params) * kQuad >> part_bits(t), first_part(t), t.n};
         done = with_stored_scales<Codes, P>(t.params->grid, place, stored);
       }
       if (!done) {

@@ -50,6 +50,15 @@ class StoredScales {
     if constexpr (kHasZeros) return load_u8(zeros_ + panel * panel_);
     return set1(Codes::kTraits.offset / Codes::kTraits.zero_step);
   }
+  // Asks for what lies `parts` further along each panel. (Inline: a call of what only asks has no effect to a
+  // compiler, which leaves it out.)
+  [[gnu::always_inline]] void fetch(int64_t parts) const {
+#pragma GCC unroll 4
+    for (int64_t i = 0; i < P; ++i) {
+      __builtin_prefetch(scales_ + (i * panel_ + parts * kPanel) * scale_bytes(type));
+      if constexpr (kHasZeros) __builtin_prefetch(zeros_ + i * panel_ + parts * kPanel);
+    }
+  }
   void next(int /*parts*/) {
     scales_ += kPanel * scale_bytes(type);
     if constexpr (kHasZeros) zeros_ += kPanel;

@@ -29,9 +29,7 @@ struct IntegerForm {
   static constexpr int64_t kQuadBytes = kPanel * kQuad;
   static constexpr int64_t kVectorCodes = kQuadBytes / kVectors;
 
-  static constexpr int64_t kRun = 32;  // quads
-  // Bytes of weights from where a tile of few rows reads to where it has them fetched.
-  static constexpr int64_t kAhead = 2048;
+  static constexpr int64_t kRun = 32;  // quads; a tile of few rows has as many fetched ahead of each panel
 
   static int64_t quads(const Params& p) { return ceil_of(p.k, kQuad); }
   static constexpr bool kTwice = requires { &Dot::dot_twice; };
@@ -107,10 +105,16 @@ struct IntegerForm {
       const bool twice = kTwice && unit(*t.params) == 2;
       const char* next = t.next;
       int64_t next_lines = v == 0 ? t.next_lines : 0;
+      // Ahead of the last quads of a panel are the first ones of the panel that follows, P panels on.
+      constexpr bool kFetches = !kDecoded && R <= 2;  // few rows wait for the weights
+      const int64_t ahead_quads = kFetches ? smaller(kRun, t.quads) : 0;
+      const int64_t turn = t.quads - ahead_quads;
       // Runs of quads, each behind its share of the prefetches: with a branch for them among the products,
       // compilers move accumulators out of the registers.
       for (int64_t quad = 0; quad < t.quads;) {
-        const int64_t end = smaller(quad + kRun, t.quads);
+        const int64_t end = smaller(quad + kRun, quad < turn ? turn : t.quads);
+        [[maybe_unused]] const int64_t ahead =
+            ahead_quads * kQuadBytes + (quad < turn ? 0 : (P - 1) * t.panel_bytes);
         for (int64_t i = quad; i < end && next_lines > 0; ++i, --next_lines, next += 64) {
           __builtin_prefetch(next, 0, 2);
         }
@@ -131,11 +135,10 @@ struct IntegerForm {
           }
         }
         for (; quad < end; ++quad) {
-          // Few rows wait for the weights.
-          if constexpr (!kDecoded && R <= 2) {
+          if constexpr (kFetches) {
 #pragma GCC unroll 16
             for (int i = 0; i < T; i += kVectors) {
-              __builtin_prefetch(packed[i / kVectors * kVectors] + quad * kQuadBytes + kAhead);
+              __builtin_prefetch(packed[i / kVectors * kVectors] + quad * kQuadBytes + ahead);
             }
           }
           decltype(Dot::load(nullptr)) w[T];
