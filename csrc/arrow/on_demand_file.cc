@@ -60,12 +60,16 @@ void OnDemandFile::load(int64_t begin, int64_t end) const {
   if (begin >= end) return;
   protect(begin, end, PROT_READ | PROT_WRITE);
   try {
-    fill(begin, std::min(end, size_));
+    fill(begin, std::min(end, size_), at(begin));
     protect(begin, end, PROT_READ);
   } catch (...) {
     drop(begin, end);
     throw;
   }
+}
+
+void OnDemandFile::read(int64_t begin, int64_t end, uint8_t* to) const {
+  fill(begin, std::min(end, size_), to);
 }
 
 void OnDemandFile::drop(int64_t begin, int64_t end) const {
@@ -98,13 +102,13 @@ bool OnDemandFile::take(uint8_t* memory, int64_t bytes, int64_t begin, bool is_o
   return false;
 }
 
-void OnDemandFile::fill(int64_t begin, int64_t end) const {
+void OnDemandFile::fill(int64_t begin, int64_t end, uint8_t* to) const {
   int descriptor = direct_ >= 0 ? direct_ : descriptor_;
   for (int64_t done = begin; done < end;) {
     // Direct reads are of whole pages; the last one comes back short.
     const size_t wanted = static_cast<size_t>(round_up(end - done, kPage));
     const size_t most = descriptor == direct_ ? wanted : static_cast<size_t>(end - done);
-    const ssize_t count = ::pread(descriptor, at(done), most, done);
+    const ssize_t count = ::pread(descriptor, to + (done - begin), most, done);
     if (count < 0 && errno == EINTR) continue;
     if (count < 0 && errno == EINVAL && descriptor == direct_) {
       descriptor = descriptor_;  // the disk wants other alignment than a page

@@ -29,6 +29,9 @@ class OnDemandFile : public MappedFile {
   // shorter or cannot be read, and leaves nothing loaded.
   void load(int64_t begin, int64_t end) const;
   void drop(int64_t begin, int64_t end) const;
+  // Reads whole pages to memory of the caller, which begins at a multiple of kPage; bounds and errors as
+  // load().
+  void read(int64_t begin, int64_t end, uint8_t* to) const;
   // Loaded pages that can be read no longer, though their memory is still there.
   void hide(int64_t begin, int64_t end) const;
   // Hands memory to pages that have none; what it holds is undefined until they are loaded. The memory is
@@ -41,7 +44,7 @@ class OnDemandFile : public MappedFile {
   OnDemandFile(std::string path, int descriptor) : MappedFile(std::move(path), descriptor) {}
   void reserve();
   void open_direct(const std::string& path);
-  void fill(int64_t begin, int64_t end) const;
+  void fill(int64_t begin, int64_t end, uint8_t* to) const;
   void protect(int64_t begin, int64_t end, int protection) const;
   uint8_t* at(int64_t offset) const { return const_cast<uint8_t*>(data_) + offset; }
 

@@ -71,6 +71,7 @@ std::shared_ptr<runtime::ExpertSource> resident(std::vector<runtime::ExpertWeigh
   runtime::ResidentOptions options = {
       .blocks = nb::cast<std::vector<int32_t>>(moving["blocks"]),
       .ahead = nb::cast<std::vector<int32_t>>(moving["ahead"]),
+      .next = nb::cast<std::vector<int32_t>>(moving["next"]),
       .threshold = nb::cast<double>(moving["threshold"]),
       .together = nb::cast<bool>(moving["together"]),
   };
@@ -168,12 +169,14 @@ std::vector<runtime::ExpertWeights> described(Plan& plan, const TableRows& rows,
 
 void add_experts(Plan& plan, const std::variant<TableRows, std::vector<ExpertDescription>>& experts,
                  int input, int route, int output, const std::string& activation, const std::string& inner,
-                 int64_t inner_group, int residual, const std::optional<nb::dict>& moving) {
+                 int64_t inner_group, int residual, const std::optional<nb::dict>& moving, int guess) {
   const auto* rows = std::get_if<TableRows>(&experts);
   std::vector<runtime::ExpertWeights> weights =
       rows != nullptr ? described(plan, *rows, moving) : described(plan, std::get<1>(experts));
   std::shared_ptr<runtime::ExpertSource> source;
+  int guessed = 0;
   if (moving) {
+    guessed = static_cast<int>(nb::len(nb::object((*moving)["next"])));
     source = resident(std::move(weights), *moving);
   } else {
     source = std::make_shared<runtime::MappedExperts>(std::move(weights));
@@ -182,6 +185,8 @@ void add_experts(Plan& plan, const std::variant<TableRows, std::vector<ExpertDes
                        {.input = input,
                         .route = route,
                         .output = output,
+                        .guess = guess,
+                        .guessed = guessed,
                         .residual = residual,
                         .activation = activation_kind(activation),
                         .inner = buffer_type(inner),
@@ -220,7 +225,7 @@ void bind_plan_experts(nb::class_<Plan>& plan) {
       .def("row_scale", &runtime::add_row_scale, nb::arg("route"), nb::arg("buffer"))
       .def("experts", &add_experts, nb::arg("experts"), nb::arg("input"), nb::arg("route"), nb::arg("output"),
            nb::arg("activation") = "silu", nb::arg("inner") = "fp32", nb::arg("inner_group") = 0,
-           nb::arg("residual") = -1, nb::arg("moving") = nb::none());
+           nb::arg("residual") = -1, nb::arg("moving") = nb::none(), nb::arg("guess") = -1);
 }
 
 }  // namespace arrowmind::bindings

@@ -35,10 +35,10 @@ std::shared_ptr<Residency> open(const nb::bytes& path, int64_t budget, int threa
   return std::make_shared<Residency>(std::move(file), settings);
 }
 
-int add(Residency& self, const std::vector<std::pair<int64_t, int64_t>>& ranges, int64_t place) {
+int add(Residency& self, const std::vector<std::pair<int64_t, int64_t>>& ranges, int64_t place, bool asked) {
   std::vector<arrow::FileRange> found;
   for (const auto& [offset, size] : ranges) found.push_back({offset, size});
-  return self.add(found, place);
+  return self.add(found, place, asked);
 }
 
 // Bytes of the file at addresses that can be read while their block is acquired, and only then.
@@ -52,6 +52,17 @@ Bytes view(const std::shared_ptr<Residency>& self, int64_t offset, int64_t size)
   return Bytes(self->file()->data() + offset, {static_cast<size_t>(size)}, owner);
 }
 
+nb::bytes held(const Residency& self, int32_t block, int64_t offset, int64_t size) {
+  if (!range_fits(offset, size, self.file()->size()) || size < 1) {
+    fail(ErrorKind::kInvalidArgument, "bytes ", offset, " to ", offset + size, " of ", self.file()->path());
+  }
+  const uint8_t *first = self.address(block, offset), *last = self.address(block, offset + size - 1);
+  if (last - first != size - 1) {
+    fail(ErrorKind::kInvalidArgument, "bytes ", offset, " to ", offset + size, " do not lie in one piece");
+  }
+  return nb::bytes(reinterpret_cast<const char*>(first), static_cast<size_t>(size));
+}
+
 nb::dict counters(const Residency& self) {
   const residency::Counters c = self.counters();
   nb::dict found;
@@ -62,6 +73,7 @@ nb::dict counters(const Residency& self) {
   found["prefetched"] = c.prefetched;
   found["wasted"] = c.wasted;
   found["bytes_read"] = c.bytes_read;
+  found["bytes_wasted"] = c.bytes_wasted;
   found["stalled_seconds"] = static_cast<double>(c.stalled_ns) * 1e-9;
   found["resident_bytes"] = c.resident_bytes;
   found["peak_bytes"] = c.peak_bytes;
@@ -77,8 +89,10 @@ void bind_residency(nb::module_& m) {
   nb::class_<Residency>(m, "Residency", "Blocks of a file, in memory within a budget.")
       .def_static("open", &open, nb::arg("path"), nb::arg("budget"), nb::arg("threads") = 4,
                   nb::arg("policy") = "farthest", nb::arg("direct") = true)
-      .def("add", &add, nb::arg("ranges"), nb::arg("place"),
+      .def("add", &add, nb::arg("ranges"), nb::arg("place"), nb::arg("asked") = false,
            "Adds a block of ranges (offset, size) of the file; its number.")
+      .def("held", &held, nb::arg("block"), nb::arg("offset"), nb::arg("size"),
+           "A copy of bytes of the file that lie in a block which is acquired.")
       .def(
           "pin", [](Residency& self, int64_t offset, int64_t size) { self.pin({offset, size}); },
           nb::arg("offset"), nb::arg("size"))
@@ -117,6 +131,9 @@ void bind_residency(nb::module_& m) {
       .def(
           "retire", [](Residency& self, const Blocks& blocks) { self.retire(blocks); }, nb::arg("blocks"),
           unlocked, "Blocks that were copied elsewhere: the first to give way.")
+      .def(
+          "expect", [](Residency& self, const Blocks& blocks) { self.expect(blocks); }, nb::arg("blocks"),
+          unlocked, "Guesses that these are asked for next, the surest first.")
       .def("set_budget", &Residency::set_budget, nb::arg("size"), unlocked)
       .def("view", &view, nb::arg("offset"), nb::arg("size"),
            "Read-only uint8; to be read while its block is acquired, and only then.")

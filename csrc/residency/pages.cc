@@ -46,6 +46,19 @@ Pages pages_of(arrow::FileRange range) {
   return {range.offset / kPage * kPage, round_up(range.offset + range.size, kPage)};
 }
 
+std::vector<Pages> merged(std::span<const Pages> parts) {
+  std::vector<Pages> sorted(parts.begin(), parts.end()), found;
+  std::sort(sorted.begin(), sorted.end(), [](const Pages& a, const Pages& b) { return a.begin < b.begin; });
+  for (const Pages& part : sorted) {
+    if (found.empty() || found.back().end < part.begin) {
+      found.push_back(part);
+    } else {
+      found.back().end = std::max(found.back().end, part.end);
+    }
+  }
+  return found;
+}
+
 int64_t bytes_of(std::span<const Pages> parts) {
   int64_t bytes = 0;
   for (const Pages& part : parts) bytes += part.end - part.begin;

@@ -16,6 +16,8 @@ struct Pages {
 
 // The pages that hold a range.
 Pages pages_of(arrow::FileRange range);
+// The same pages, each once, ascending.
+std::vector<Pages> merged(std::span<const Pages> parts);
 int64_t bytes_of(std::span<const Pages> parts);
 
 // Makes the pages of blocks and what is pinned disjoint: a page that two of them touch is pinned. `blocks`

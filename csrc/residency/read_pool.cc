@@ -1,5 +1,6 @@
 #include "residency/read_pool.h"
 
+#include <algorithm>
 #include <system_error>
 #include <utility>
 
@@ -42,6 +43,14 @@ void ReadPool::hurry(int owner) {
   std::deque<Item> left;
   for (Item& item : later_) (item.owner == owner ? urgent_ : left).push_back(std::move(item));
   later_ = std::move(left);
+}
+
+bool ReadPool::forget(int owner, int count) {
+  const std::lock_guard lock(mutex_);
+  const auto is_its = [owner](const Item& item) { return item.owner == owner; };
+  if (std::count_if(later_.begin(), later_.end(), is_its) != count) return false;
+  std::erase_if(later_, is_its);
+  return true;
 }
 
 void ReadPool::work() {

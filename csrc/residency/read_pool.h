@@ -25,6 +25,8 @@ class ReadPool {
   void submit(int owner, bool urgent, Task task);
   // Waiting tasks of `owner` become urgent.
   void hurry(int owner);
+  // Drops the waiting tasks of `owner` if there are exactly so many, which are not urgent; whether it did.
+  bool forget(int owner, int count);
 
  private:
   struct Item {

@@ -15,6 +15,12 @@ namespace {
 // One read. Disks reach most of their speed with 1 MiB; several threads share a block.
 constexpr int64_t kPiece = 2 << 20;
 constexpr int64_t kNever = INT64_MAX;  // when a block is needed again
+// Blocks whose sizes differ by more than this part share no slots: memory would be wasted.
+constexpr int64_t kUnlike = 16;
+constexpr int64_t kPage = arrow::OnDemandFile::kPage;
+// How soon a block is needed that is expected: before all others that nobody holds.
+constexpr int64_t kExpected = 0;
+
 int64_t now_ns() {
   using namespace std::chrono;
   return duration_cast<nanoseconds>(steady_clock::now().time_since_epoch()).count();
@@ -34,28 +40,26 @@ Residency::Residency(std::shared_ptr<const arrow::OnDemandFile> file, Settings s
 Residency::~Residency() {
   readers_.reset();
   for (const Block& block : blocks_) {
-    for (const Pages& part : block.parts) {
-      if (block.state != State::kAbsent) file_->drop(part.begin, part.end);
-    }
+    if (block.state == State::kAbsent || block.asked) continue;
+    for (const Pages& part : block.parts) file_->drop(part.begin, part.end);
   }
   for (const Pages& part : pinned_) file_->drop(part.begin, part.end);
 }
 
-int Residency::add(std::span<const arrow::FileRange> ranges, int64_t place) {
+int Residency::add(std::span<const arrow::FileRange> ranges, int64_t place, bool asked) {
   if (sealed_ || place < 0 || place > 1 << 20) {
     fail(ErrorKind::kInvalidArgument, "a block at place ", place, sealed_ ? " of what is sealed" : "",
          "; places are 0 to 1048576, and blocks are added before the first use");
   }
   Block block;
   block.place = place;
+  block.asked = asked;
   for (const arrow::FileRange& range : ranges) {
     if (!range_fits(range.offset, range.size, file_->size())) {
       fail(ErrorKind::kInvalidArgument, "bytes ", range.offset, " to ", range.offset + range.size, " of ",
            file_->path(), ", which has ", file_->size());
     }
-    if (range.size > 0) {
-      block.parts.push_back(pages_of(range));
-    }
+    if (range.size > 0) block.parts.push_back(pages_of(range));
   }
   blocks_.push_back(std::move(block));
   return static_cast<int>(blocks_.size()) - 1;
@@ -72,23 +76,47 @@ void Residency::pin(arrow::FileRange range) {
 }
 
 void Residency::seal() {
-  std::vector<std::vector<Pages>*> parts;
-  for (Block& block : blocks_) parts.push_back(&block.parts);
-  cut_seams(parts, pinned_, file_->path());
+  settle_memory();
   std::vector<int64_t> places;
-  for (Block& block : blocks_) {
-    block.bytes = bytes_of(block.parts);
+  for (const Block& block : blocks_) {
     largest_ = std::max(largest_, block.bytes);
     places.push_back(block.place);
   }
   forecast_ = make_forecast(settings_.policy, places);
+  expected_ = std::make_unique<Expectation>(std::move(places));
   counters_.pinned_bytes = bytes_of(pinned_);
   if (needed_bytes() > settings_.budget) {
     fail(ErrorKind::kBudget, "a budget of ", settings_.budget, " bytes: ", counters_.pinned_bytes,
          " are always needed and ", largest_, " for the largest part; give at least ", needed_bytes());
   }
   load_pinned();
+  slots_.allow_huge(settings_.budget - counters_.pinned_bytes);
   sealed_ = true;
+}
+
+// What each block takes: of those that are asked for their addresses a slot, of others their own pages.
+void Residency::settle_memory() {
+  int64_t slot = 0, least = file_->size() + 1, count = 0;
+  for (const Block& block : blocks_) {
+    if (!block.asked) continue;
+    const int64_t bytes = bytes_of(merged(block.parts));
+    slot = std::max(slot, bytes);
+    least = std::min(least, bytes);
+    count += 1;
+  }
+  const bool alike = count > 0 && least > 0 && slot - least <= slot / kUnlike + 2 * kPage;
+  if (alike) slots_.reserve(slot, count);
+  std::vector<std::vector<Pages>*> parts;
+  for (Block& block : blocks_) {
+    block.asked = block.asked && alike;
+    if (block.asked) {
+      block.parts = merged(block.parts);
+    } else {
+      parts.push_back(&block.parts);
+    }
+  }
+  cut_seams(parts, pinned_, file_->path());
+  for (Block& block : blocks_) block.bytes = block.asked ? slot : bytes_of(block.parts);
 }
 
 void Residency::load_pinned() {
@@ -125,6 +153,7 @@ size_t Residency::acquire_first(std::span<const int32_t> blocks, bool together) 
   std::unique_lock lock(mutex_);
   const int64_t start = now_ns();
   wait_for_room(lock, blocks.first(1));
+  settle(blocks);
   forecast_->note(blocks);
   blocks_[static_cast<size_t>(blocks[0])].leases += 1;
   send_for(blocks[0]);  // wait_for_room() has seen that it can, if need be in the place of the others
@@ -199,8 +228,42 @@ void Residency::prefetch(std::span<const int32_t> blocks) {
   check(blocks);
   const std::lock_guard lock(mutex_);
   for (const int32_t id : blocks) {
-    if (!read_ahead(id)) return;
+    if (!read_ahead(id, forecast_->distance(id))) return;
   }
+}
+
+void Residency::expect(std::span<const int32_t> blocks) {
+  check(blocks);
+  const std::lock_guard lock(mutex_);
+  expected_->add(blocks);
+  if (!expected_->is_trusted()) return;
+  for (const int32_t id : blocks) {
+    if (!read_ahead(id, kExpected)) return;
+  }
+}
+
+// What the turn of a place shows of what was expected of it.
+void Residency::settle(std::span<const int32_t> used) {
+  for (const int32_t id : expected_->settle(used)) give_up(id);
+}
+
+// Takes back the order to read a block ahead, where no thread has begun with it.
+void Residency::give_up(int32_t id) {
+  Block& block = blocks_[static_cast<size_t>(id)];
+  if (block.state != State::kLoading || !block.ahead || block.leases > 0) return;
+  int pieces = 0;
+  for (const Pages& part : block.parts) pieces += static_cast<int>(ceil_div(part.end - part.begin, kPiece));
+  if (!readers_->forget(id, pieces)) return;
+  block.state = State::kAbsent;
+  block.ahead = false;
+  block.pieces = 0;
+  used_ -= block.bytes;
+  if (block.asked) {
+    leave_slot(block);
+  } else {
+    awaited_ -= block.bytes;
+  }
+  counters_.prefetched -= 1;
 }
 
 void Residency::prefetch_likely(std::span<const int32_t> blocks, double threshold) {
@@ -215,15 +278,15 @@ void Residency::prefetch_likely(std::span<const int32_t> blocks, double threshol
   }
   std::stable_sort(likely.begin(), likely.end(), [](auto& a, auto& b) { return a.first < b.first; });
   for (const auto& [unused, id] : likely) {
-    if (!read_ahead(id)) return;
+    if (!read_ahead(id, forecast_->distance(id))) return;
   }
 }
 
-// False where there is no room for it.
-bool Residency::read_ahead(int32_t id) {
+// In the place of what is needed later than `beyond`; false where there is no room for it.
+bool Residency::read_ahead(int32_t id, int64_t beyond) {
   Block& block = blocks_[static_cast<size_t>(id)];
   if (block.state != State::kAbsent) return true;
-  if (!make_room(block.bytes, forecast_->distance(id))) return false;
+  if (!make_room(block.bytes, beyond)) return false;
   block.ahead = true;
   counters_.prefetched += 1;
   begin_read(id, false);
@@ -255,11 +318,12 @@ int Residency::farthest(int64_t beyond) const {
   int found = -1;
   for (const Block& block : blocks_) {
     if (block.state != State::kResident || block.leases > 0 || block.bytes == 0) continue;
-    const int64_t away =
-        block.retired ? kNever : forecast_->distance(static_cast<int32_t>(&block - blocks_.data()));
+    const auto id = static_cast<int32_t>(&block - blocks_.data());
+    const int64_t expected = expected_->holds(id) ? kExpected : forecast_->distance(id);
+    const int64_t away = block.retired ? kNever : expected;
     if (away <= beyond) continue;
     beyond = away;
-    found = static_cast<int>(&block - blocks_.data());
+    found = id;
   }
   return found;
 }
@@ -283,17 +347,30 @@ bool Residency::make_room(int64_t bytes, int64_t beyond) {
     if (victim < 0) return false;
     evict(blocks_[static_cast<size_t>(victim)]);
   }
-  spare_.shrink(settings_.budget - used_ + awaited_);  // the budget may have shrunk
+  trim();
   return true;
 }
 
+// Gives back what is spare beyond the budget, which may have shrunk.
+void Residency::trim() {
+  slots_.shrink(settings_.budget - used_);
+  spare_.shrink(settings_.budget - used_ - slots_.spare_bytes() + awaited_);
+}
+
 void Residency::evict(Block& block) {
-  for (const Pages& part : block.parts) spare_.keep(part);
+  if (block.asked) {
+    leave_slot(block);
+  } else {
+    for (const Pages& part : block.parts) spare_.keep(part);
+  }
   block.state = State::kAbsent;
   block.sent = false;
   used_ -= block.bytes;
   counters_.evictions += 1;
-  if (std::exchange(block.ahead, false)) counters_.wasted += 1;
+  if (std::exchange(block.ahead, false)) {
+    counters_.wasted += 1;
+    counters_.bytes_wasted += block.bytes;
+  }
 }
 
 void Residency::begin_read(int32_t id, bool urgent) {
@@ -301,7 +378,12 @@ void Residency::begin_read(int32_t id, bool urgent) {
   block.state = State::kLoading;
   block.failure.clear();
   used_ += block.bytes;
-  awaited_ += block.bytes;
+  if (block.asked) {
+    block.slot = slots_.take();
+  } else {
+    awaited_ += block.bytes;
+  }
+  trim();
   counters_.peak_bytes = std::max(counters_.peak_bytes, held());
   block.pieces = 1;  // this function's own, so that the block does not end before all are submitted
   for (const Pages& part : block.parts) {
@@ -314,10 +396,38 @@ void Residency::begin_read(int32_t id, bool urgent) {
   end_piece(id, 0, {});
 }
 
+const uint8_t* Residency::address(int32_t block, int64_t offset) const {
+  check({&block, 1});
+  const std::lock_guard lock(mutex_);
+  return place_of(blocks_[static_cast<size_t>(block)], offset);
+}
+
+uint8_t* Residency::place_of(const Block& block, int64_t offset) const {
+  if (!block.asked) return file_->address(offset);
+  int64_t before = 0;
+  for (const Pages& part : block.parts) {
+    if (part.begin <= offset && offset < part.end && block.slot >= 0) {
+      return slots_.address(block.slot) + before + (offset - part.begin);
+    }
+    before += part.end - part.begin;
+  }
+  fail(ErrorKind::kInvalidArgument, "byte ", offset, " of ", file_->path(),
+       " is asked for in a block that has none such in memory");
+}
+
+void Residency::leave_slot(Block& block) {
+  slots_.give(std::exchange(block.slot, -1));
+}
+
 void Residency::read_piece(int32_t id, Pages piece) {
+  const Block& block = blocks_[static_cast<size_t>(id)];  // its slot stays while pieces of it are read
   std::string failure;
   try {
-    bring(piece);
+    if (block.asked) {
+      file_->read(piece.begin, piece.end, place_of(block, piece.begin));
+    } else {
+      bring(piece);
+    }
   } catch (const Error& error) {
     failure = error.what();
   }
@@ -331,7 +441,8 @@ void Residency::bring(Pages pages) {
   const std::vector<Pages> bare = spare_.give(pages);
   awaited_ -= pages.end - pages.begin;
   const int64_t missing = bytes_of(bare), mapped = round_up(missing, SpareMemory::kHuge);
-  const bool has_room = used_ + spare_.bytes() + coming_ + mapped - missing <= settings_.budget;
+  const int64_t spare = slots_.spare_bytes() + spare_.bytes();
+  const bool has_room = used_ + spare + coming_ + mapped - missing <= settings_.budget;
   if (missing > 0 && has_room && spare_.is_of_use()) {
     coming_ += mapped - missing;
     lock.unlock();
@@ -348,7 +459,7 @@ void Residency::bring(Pages pages) {
 
 // Bytes of memory, once what is being read has its own.
 int64_t Residency::held() const {
-  return used_ + std::max<int64_t>(0, spare_.bytes() - awaited_);
+  return used_ + slots_.spare_bytes() + std::max<int64_t>(0, spare_.bytes() - awaited_);
 }
 
 // Under the mutex.
@@ -360,7 +471,11 @@ void Residency::end_piece(int32_t id, int64_t bytes, std::string failure) {
   if (block.failure.empty()) {
     block.state = State::kResident;
   } else {
-    for (const Pages& part : block.parts) file_->drop(part.begin, part.end);
+    if (block.asked) {
+      leave_slot(block);
+    } else {
+      for (const Pages& part : block.parts) file_->drop(part.begin, part.end);
+    }
     block.state = State::kAbsent;
     block.ahead = block.sent = false;
     used_ -= block.bytes;
@@ -374,6 +489,7 @@ void Residency::set_budget(int64_t bytes) {
     fail(ErrorKind::kBudget, "a budget of ", bytes, " bytes; at least ", needed_bytes(), " are needed");
   }
   settings_.budget = bytes;
+  slots_.allow_huge(bytes - counters_.pinned_bytes);
   make_room(0, -1);
   changed_.notify_all();
 }

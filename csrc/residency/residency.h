@@ -10,9 +10,11 @@
 
 #include "arrow/column.h"
 #include "arrow/on_demand_file.h"
+#include "residency/expectation.h"
 #include "residency/forecast.h"
 #include "residency/pages.h"
 #include "residency/read_pool.h"
+#include "residency/slots.h"
 #include "residency/spare_memory.h"
 
 namespace arrowmind::residency {
@@ -32,6 +34,7 @@ struct Counters {
   int64_t prefetched = 0;  // blocks read ahead
   int64_t wasted = 0;      // of these, gone before use
   int64_t bytes_read = 0;
+  int64_t bytes_wasted = 0;    // of these, of blocks that were gone before use
   int64_t stalled_ns = 0;      // time that callers of acquire() waited
   int64_t resident_bytes = 0;  // now, what is pinned, on its way or kept for later included
   int64_t peak_bytes = 0;
@@ -52,7 +55,9 @@ class Residency {
 
   // Adds a block of several ranges of the file. `place` orders uses within a round: blocks of a layer share
   // one. Throws Error(kInvalidArgument) for ranges outside of the file, and after seal().
-  int add(std::span<const arrow::FileRange> ranges, int64_t place);
+  // `asked`: its users ask address() where it lies, so that it need not lie at the file's own addresses, nor
+  // share pages with others. Blocks of nearly one size take each other's places then.
+  int add(std::span<const arrow::FileRange> ranges, int64_t place, bool asked = false);
   // A range that is always there.
   void pin(arrow::FileRange range);
   // Loads what is pinned; blocks can be used from now on. Pages that lie in two blocks are pinned, too.
@@ -69,10 +74,16 @@ class Residency {
   // `together`: waits for all that fit, and leases those.
   size_t acquire_first(std::span<const int32_t> blocks, bool together = false);
   void release(std::span<const int32_t> blocks);
+  // Where a byte of the file lies, which is one of a block that the caller has acquired; until it is
+  // released.
+  const uint8_t* address(int32_t block, int64_t offset) const;
   // Reads ahead as far as there is room, or something that is needed later to give up for it.
   void prefetch(std::span<const int32_t> blocks);
   // The same for those of them that more than this share of the last rounds used, the likeliest first.
   void prefetch_likely(std::span<const int32_t> blocks, double threshold);
+  // Guesses that `blocks` will be asked for when their place comes round, the surest first: until then they
+  // go last of all, and while such guesses prove right those that are missing are read ahead.
+  void expect(std::span<const int32_t> blocks);
 
   // Blocks that will not be asked for in their turn, as they were copied elsewhere: the first to give way.
   void retire(std::span<const int32_t> blocks);
@@ -93,6 +104,8 @@ class Residency {
     std::vector<Pages> parts;
     int64_t bytes = 0;
     int64_t place = 0;
+    bool asked = false;  // lies in a slot, where it has one
+    int32_t slot = -1;
     State state = State::kAbsent;
     int leases = 0;
     int pieces = 0;      // still being read
@@ -104,15 +117,21 @@ class Residency {
 
   void check(std::span<const int32_t> blocks) const;
   std::vector<int32_t> distinct(std::span<const int32_t> blocks) const;
+  void settle_memory();
   void load_pinned();
   int farthest(int64_t beyond) const;
   int64_t evictable(std::span<const int32_t> except) const;
   bool make_room(int64_t bytes, int64_t beyond);
+  void trim();
   void evict(Block& block);
   bool send_for(int32_t id);
   void count_use(int32_t id);
-  bool read_ahead(int32_t id);
+  bool read_ahead(int32_t id, int64_t beyond);
+  void settle(std::span<const int32_t> used);
+  void give_up(int32_t id);
   void begin_read(int32_t id, bool urgent);
+  uint8_t* place_of(const Block& block, int64_t offset) const;
+  void leave_slot(Block& block);
   void read_piece(int32_t id, Pages piece);
   void bring(Pages pages);
   int64_t held() const;
@@ -123,12 +142,14 @@ class Residency {
 
   std::shared_ptr<const arrow::OnDemandFile> file_;
   SpareMemory spare_;  // within the budget, beside what is used
+  Slots slots_;        // of blocks that are asked for their addresses
   Settings settings_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<Block> blocks_;
   std::vector<Pages> pinned_;
   std::unique_ptr<Forecast> forecast_;
+  std::unique_ptr<Expectation> expected_;
   bool sealed_ = false;
   int64_t used_ = 0;
   int64_t awaited_ = 0;  // of this, what has no memory yet, and takes what is spare

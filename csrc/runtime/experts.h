@@ -43,6 +43,9 @@ class ExpertSource {
   // then.
   virtual size_t acquire(std::span<const int32_t> ids, const ExpertWeights** table) = 0;
   virtual void release(std::span<const int32_t> ids) noexcept = 0;
+  // Guesses which experts of the next feed-forward that has such will be asked for, the surest first: its
+  // numbers, not this one's.
+  virtual void expect_next(std::span<const int32_t> /*ids*/) {}
 };
 
 // Experts in memory that is always there: mapped files, arrays.

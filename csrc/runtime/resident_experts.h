@@ -1,7 +1,7 @@
 #pragma once
 
 #include <memory>
-#include <utility>
+#include <mutex>
 #include <vector>
 
 #include "residency/residency.h"
@@ -12,7 +12,8 @@ namespace arrowmind::runtime {
 struct ResidentOptions {
   std::vector<int32_t> blocks;  // of each expert
   std::vector<int32_t> ahead;   // of the experts of the next layers, which may be read while these compute
-  double threshold = 1;         // of these, those that more than this share of the last rounds used
+  std::vector<int32_t> next;    // of each expert of the feed-forward whose experts are guessed here
+  double threshold = 1;         // of `ahead`, those that more than this share of the last rounds used
   bool together = false;        // wait for all that fit: nothing is read while others compute
 };
 
@@ -20,34 +21,25 @@ struct ResidentOptions {
 // come, while the others are read.
 class ResidentExperts final : public ExpertSource {
  public:
+  // What `experts` say of codes that come and go are addresses in the residency's file.
   ResidentExperts(std::vector<ExpertWeights> experts, std::shared_ptr<residency::Residency> residency,
-                  ResidentOptions options)
-      : experts_(std::move(experts)), residency_(std::move(residency)), options_(std::move(options)) {}
+                  ResidentOptions options);
 
   int64_t experts() const override { return static_cast<int64_t>(experts_.size()); }
   const ExpertWeights& description(int64_t expert) const override {
     return experts_.at(static_cast<size_t>(expert));
   }
-  size_t acquire(std::span<const int32_t> ids, const ExpertWeights** table) override {
-    for (size_t i = 0; i < ids.size(); ++i) table[i] = &experts_[static_cast<size_t>(ids[i])];
-    const size_t count = residency_->acquire_first(blocks_of(ids), options_.together);
-    // Behind the reads of this layer, once nothing of it is left to ask for.
-    if (count == ids.size() && !options_.ahead.empty()) {
-      residency_->prefetch_likely(options_.ahead, options_.threshold);
-    }
-    return count;
-  }
-  void release(std::span<const int32_t> ids) noexcept override { residency_->release(blocks_of(ids)); }
+  size_t acquire(std::span<const int32_t> ids, const ExpertWeights** table) override;
+  void release(std::span<const int32_t> ids) noexcept override;
+  void expect_next(std::span<const int32_t> ids) override;
 
  private:
-  std::vector<int32_t> blocks_of(std::span<const int32_t> ids) const {
-    std::vector<int32_t> found;
-    found.reserve(ids.size());
-    for (const int32_t id : ids) found.push_back(options_.blocks[static_cast<size_t>(id)]);
-    return found;
-  }
+  void find(int32_t expert);
 
-  std::vector<ExpertWeights> experts_;
+  std::vector<ExpertWeights> experts_;  // as they are described
+  std::vector<ExpertWeights> there_;    // where they lie; those that are acquired do not change
+  std::vector<const uint8_t*> places_;  // of their gates, when this was written
+  std::mutex mutex_;                    // of both
   std::shared_ptr<residency::Residency> residency_;
   ResidentOptions options_;
 };

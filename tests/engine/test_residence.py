@@ -164,7 +164,7 @@ def test_experts_that_are_used_often_are_read_ahead(tmp_path):
     folder = models(tmp_path, "qwen3-moe", "fp32")
     found = {}
     for threshold in (0.25, 1.0):
-        residence = squeezed(folder, expert_threshold=threshold)
+        residence = squeezed(folder, expert_threshold=threshold, foresee=False)
         native = residence.weights.residency
         largest = native.needed_bytes - int(native.counters()["pinned_bytes"])
         native.set_budget(native.needed_bytes + 6 * largest)  # seven of 24, of which a round uses 15
@@ -172,6 +172,20 @@ def test_experts_that_are_used_often_are_read_ahead(tmp_path):
     assert found[0.25]["prefetched"] > 0
     assert found[1.0]["prefetched"] == 0
     assert found[0.25]["misses"] < found[1.0]["misses"]
+
+
+def test_experts_of_the_next_layer_are_guessed(tmp_path):
+    folder = models(tmp_path, "qwen3-moe", "fp32")
+    found = {}
+    for foresee in (True, False):
+        residence = squeezed(folder, foresee=foresee)
+        native = residence.weights.residency
+        largest = native.needed_bytes - int(native.counters()["pinned_bytes"])
+        native.set_budget(native.needed_bytes + 6 * largest)
+        found[foresee] = rounds(folder, residence, 12)
+    assert found[True]["prefetched"] > 0
+    assert found[False]["prefetched"] == 0
+    assert found[True]["misses"] < found[False]["misses"]
 
 
 @pytest.mark.parametrize("family", ["llama", "qwen3-moe"])

@@ -6,6 +6,7 @@
 #include "base/checked.h"
 #include "base/error.h"
 #include "runtime/on_device/experts_step.h"
+#include "runtime/ops/guess.h"
 #include "runtime/ops/row_form.h"
 
 namespace arrowmind::runtime {
@@ -80,7 +81,7 @@ class Held {
 };
 
 struct Shape {
-  int64_t hidden, inner, top;
+  int64_t hidden, inner, top, guessed_top;
 };
 
 // Buffers of the plan that this op has to itself.
@@ -107,6 +108,7 @@ class Experts : public Op {
     }
     reads = {options.input, options.route};
     if (options.residual >= 0) reads.push_back(options.residual);
+    if (options.guess >= 0) reads.push_back(options.guess);
     writes = {options.output, scratch.lists, scratch.gathered, scratch.between, scratch.results};
     if (scratch.codes >= 0) writes.push_back(scratch.codes);
   }
@@ -115,6 +117,7 @@ class Experts : public Op {
     const Sorted sorted = sort(e);
     for (size_t done = 0; done < sorted.active.size();) {
       const Held held(*source_, sorted.active.subspan(done), sorted.table);
+      if (done + held.ids().size() == sorted.active.size()) expect_next(e);
       feed(e, sorted, held);
       done += held.ids().size();
     }
@@ -163,6 +166,13 @@ class Experts : public Op {
     sorted.places = sorted.order + sorted.rows;
     sorted.active = {active, 0};
     return sorted;
+  }
+
+  // Once nothing of this feed-forward is left to ask for, what the next one may want is read meanwhile.
+  void expect_next(const Execution& e) const {
+    if (options_.guess < 0) return;
+    const Slot& routes = e.slots[static_cast<size_t>(options_.guess)];
+    source_->expect_next(most_wanted(routes, e.batch.tokens(), shape_.guessed_top, options_.guessed));
   }
 
   // By counting: rows of one expert keep the order of their tokens.
@@ -373,9 +383,11 @@ void add_experts(Plan& plan, std::shared_ptr<ExpertSource> source, const Experts
   plan.expect(options.input, plan.type(options.input), -1, "experts input");
   plan.expect(options.route, BufferType::kF32, -1, "experts route");
   plan.expect(options.output, BufferType::kF32, -1, "experts output");
+  if (options.guess >= 0) plan.expect(options.guess, BufferType::kF32, -1, "route of the next experts");
   const Shape shape{.hidden = plan.columns(options.output),
                     .inner = source->description(0).up.weights.n,
-                    .top = plan.columns(options.route) / 2};
+                    .top = plan.columns(options.route) / 2,
+                    .guessed_top = options.guess < 0 ? 0 : plan.columns(options.guess) / 2};
   if (options.residual >= 0)
     plan.expect(options.residual, BufferType::kF32, shape.hidden, "experts residual");
   const RowForm outer(plan.type(options.input), plan.columns(options.input), plan.group(options.input));

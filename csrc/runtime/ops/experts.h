@@ -12,6 +12,8 @@ struct ExpertsOptions {
   int input = -1;     // rows as the gates and ups meet them: float32 or codes
   int route = -1;     // what add_route() writes
   int output = -1;    // float32 [hidden]
+  int guess = -1;     // what add_route() writes for the next feed-forward with experts, or -1
+  int guessed = 0;    // experts that this one has
   int residual = -1;  // float32 [hidden] or -1; may be the output
   activate::Kind activation = activate::Kind::kSilu;
   BufferType inner = BufferType::kF32;  // what rows become before they meet the downs

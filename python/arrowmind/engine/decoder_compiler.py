@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 
 from arrowmind import _native
-from arrowmind.engine.expert_compiler import add_routed
+from arrowmind.engine.expert_compiler import Following, add_routed
 from arrowmind.engine.latent_compiler import add_latent
 from arrowmind.engine.layers import LayerBuilder, Options
 from arrowmind.models.decoder_spec import LatentAttention, RoutedFeedForward
@@ -148,10 +148,20 @@ class _Body:
         self._layers.norm(block.feed_forward_norm, self._stream, self._normed)
         if isinstance(block.feed_forward, RoutedFeedForward):
             moving = None if self._residence is None else self._residence.experts(layer)
-            add_routed(self._layers, block.feed_forward, self._normed, self._stream, moving)
+            following = self._following(layer) if moving else None
+            add_routed(self._layers, block.feed_forward, self._normed, self._stream, moving, following)
             return
         inner = self._layers.gated(block.feed_forward, self._normed)
         self._add(block.feed_forward.down, inner, block.feed_forward_output_norm)
+
+    def _following(self, layer: int) -> Following | None:
+        """The next block with experts, where these are guessed."""
+        if self._residence is None or not self._residence.guesses(layer):
+            return None
+        for block in self._model.blocks[layer + 1 :]:
+            if isinstance(block.feed_forward, RoutedFeedForward):
+                return Following(block.feed_forward_norm, block.feed_forward)
+        return None
 
     def _context(self, attention: DecoderAttention | LatentAttention, layer: int) -> int:
         cached = layer - self._first

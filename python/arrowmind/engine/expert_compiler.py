@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from arrowmind import _native
 from arrowmind.errors import WeightError
@@ -10,15 +10,27 @@ from arrowmind.models.spec import Linear
 
 if TYPE_CHECKING:
     from arrowmind.engine.layers import Form, LayerBuilder
-    from arrowmind.models.decoder_spec import GatedFeedForward, RoutedFeedForward, Router
+    from arrowmind.models.decoder_spec import GatedFeedForward, RmsNorm, RoutedFeedForward, Router
 
-__all__ = ["add_routed", "groups_of_readers"]
+__all__ = ["Following", "add_routed", "groups_of_readers"]
 
 # Experts whose matrices are rounded together, by the moments of what all tokens bring: more take more memory
 # at a time, fewer more passes over the same rows.
 _TOGETHER = 32
 # Places of the matrices of an expert: gate and up, and down.
 _READERS, _WRITERS, _MATRICES = (0, 1), (2,), 3
+
+
+class Following(NamedTuple):
+    """The next block with experts.
+
+    Attributes:
+        norm: before its experts and its router.
+        routed: these.
+    """
+
+    norm: RmsNorm
+    routed: RoutedFeedForward
 
 
 def groups_of_readers(routed: RoutedFeedForward) -> list[tuple[Linear, ...]]:
@@ -33,6 +45,7 @@ def add_routed(
     source: int,
     stream: int,
     come_and_go: dict[str, Any] | None = None,
+    following: Following | None = None,
 ) -> None:
     """Adds what the experts, and what all tokens pass, make of `source` to `stream`.
 
@@ -42,6 +55,7 @@ def add_routed(
         source: buffer that enters.
         stream: buffer that gains.
         come_and_go: what the operator is told of experts that are not always in memory.
+        following: the next block with experts, which are guessed while these compute; None: no guess.
 
     Raises:
         WeightError: a tensor is missing or has another shape than the others need.
@@ -59,6 +73,7 @@ def add_routed(
     native = None if come_and_go is None else layers.native_rows(matrices)
     outer = layers.common_form(_unlike(matrices, native, _READERS))
     inner = layers.common_form(_unlike(matrices, native, _WRITERS))
+    guess = -1 if following is None else _guess(layers, following, stream)
     plan.experts(
         native or [_described(layers, expert, outer, inner) for expert in routed.experts],
         layers.activations(source, outer),
@@ -69,7 +84,20 @@ def add_routed(
         inner_group=inner.group,
         residual=stream,
         moving=come_and_go,
+        guess=guess,
     )
+
+
+def _guess(layers: LayerBuilder, following: Following, stream: int) -> int:
+    """The experts that the next block would ask for if the stream entered it as it is now.
+
+    A block adds little to the stream, so the next router mostly says of what enters this block's experts what
+    it will say of what leaves them (Eliseev and Mazur, "Fast Inference of Mixture-of-Experts Language Models
+    with Offloading", 2023).
+    """
+    normed = layers.plan.buffer("fp32", layers.plan.columns(stream))
+    layers.norm(following.norm, stream, normed)
+    return _add_router(layers, following.routed.router, len(following.routed.experts), normed)
 
 
 def _add_router(layers: LayerBuilder, router: Router, experts: int, source: int) -> int:

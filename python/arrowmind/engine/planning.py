@@ -128,9 +128,9 @@ class RunPlan:
 class Forecast:
     """Foretells a run from what a token must read, from memory and from disk.
 
-    Blocks are read while others compute, if that is allowed, so the slower of both decides; which experts a
-    token asks for is not known before, so what is missing of them is waited for. Of random routes, a part is
-    there as often as the budget has room for it. What a device computes comes behind that, at its own rate.
+    Blocks are read while others compute, and experts that are guessed, too, if that is allowed: the slower of
+    both decides. Of random routes, a part is there as often as the budget has room for it. What a device
+    computes comes behind that, at its own rate.
     """
 
     def __init__(
@@ -158,7 +158,8 @@ class Forecast:
         room = room_of(folder, config)
         self._placement = place(folder.weights, folder.decoder, room, ram, settings.max_layers)
         self._placement.check(folder.weights.path)
-        self._in_turn = _experts(self._model) > 0 or not (settings.overlap and settings.ahead)
+        ahead = settings.foresee if _experts(self._model) > 0 else settings.ahead > 0
+        self._in_turn = not (settings.overlap and ahead)
         self._met, self._active = _active(self._model, self._placement)
         self._device, self._split = device, _split(self._model, self._placement, device, config.device.blocks)
         self._there = 0

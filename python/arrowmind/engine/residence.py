@@ -99,9 +99,15 @@ class Residence:
             "residency": self.weights.residency,
             "blocks": self._at[layer],
             "ahead": [block for place in following for block in self._at[place]],
+            "next": self._at[places[at + 1]] if self.guesses(layer) else [],
             "threshold": self._settings.expert_threshold,
             "together": not self._settings.overlap,
         }
+
+    def guesses(self, layer: int) -> bool:
+        """Whether the experts of the next routed block are guessed while those of block `layer` compute."""
+        is_last = layer >= max(self._at)
+        return not self._whole and not is_last and self._settings.overlap and self._settings.foresee
 
     def begin(self) -> None:
         """Sends for the first blocks, as many as fit: they come while nobody waits for them yet."""
@@ -278,7 +284,8 @@ def moving_parts(model: DecoderSpec) -> list[Moving]:
             found.append(Moving(tuple(_matrices(block)), place))
         elif isinstance(block.feed_forward, RoutedFeedForward):
             for expert in block.feed_forward.experts:
-                found.append(Moving((expert.gate.weight, expert.up.weight, expert.down.weight), place))
+                names = (expert.gate.weight, expert.up.weight, expert.down.weight)
+                found.append(Moving(names, place, asked=True))
     return found
 
 

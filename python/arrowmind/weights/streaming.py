@@ -28,10 +28,12 @@ class Moving(NamedTuple):
     Attributes:
         names: of the matrices.
         place: in a round of the model: parts that are needed at one time share it.
+        asked: operators ask where it lies when they need it, so that it need not be where the file has it.
     """
 
     names: tuple[str, ...]
     place: int
+    asked: bool = False
 
 
 class StreamedTensor(Tensor):
@@ -76,8 +78,8 @@ class StreamedWeights(WeightSource):
         self.groups = tuple(groups)
         self._group: dict[str, int] = {}
         self._tensors: dict[str, StreamedTensor] = {}
-        for names, place in self.groups:
-            number = self.residency.add(file.moving_ranges(names), place)
+        for names, place, asked in self.groups:
+            number = self.residency.add(file.moving_ranges(names), place, asked)
             for name in names:
                 if name in self._group:
                     raise InvalidArgumentError(f"{name} stands in two groups; give it once")

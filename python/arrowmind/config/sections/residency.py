@@ -34,6 +34,11 @@ class ResidencySettings:
         low=0,
         high=1,
     )
+    foresee: bool = setting(
+        True,
+        "Experts of the next layer are guessed by its router, and read while this one computes; wrong "
+        "guesses end it by themselves.",
+    )
     overlap: bool = setting(True, "Read while others compute; false reads only what is waited for.")
     readers: int = setting(4, "Threads that read.", low=1, high=64)
     pressure: bool = setting(
