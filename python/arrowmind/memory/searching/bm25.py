@@ -50,6 +50,10 @@ class Postings:
         """Memories that hold a term."""
         return len(self._lists.get(term, ()))
 
+    def holders(self, term: str) -> list[int]:
+        """Ids of those memories."""
+        return [id_ for id_, _ in self._lists.get(term, ())]
+
     def scores(
         self, query: Sequence[str], indexed: Mapping[str, int], indexed_records: int, indexed_terms: int
     ) -> dict[int, float]:

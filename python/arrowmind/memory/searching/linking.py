@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import defaultdict
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,10 +18,11 @@ from arrowmind.memory.storage.links import add_links, linked_to, set_linked_to
 from arrowmind.memory.times import now_microseconds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     import numpy.typing as npt
 
+    from arrowmind.memory.searching.text_search import TextSearcher
     from arrowmind.memory.session import Session
     from arrowmind.memory.settings import RecallSettings
     from arrowmind.memory.storage.catalogue import Catalogue
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from arrowmind.observe import Progress
 
     FloatArray = npt.NDArray[np.float32]
+    Pair = tuple[int, int, str, float]
+    Place = tuple[int, Rows, int]
 
 __all__ = ["link_new"]
 
@@ -41,8 +45,9 @@ _RARE_TERMS = 6
 _TERM_WEIGHT = 0.25
 _READ_CHARACTERS = 4000
 _BATCH = 256
-
-Pair = tuple[int, int, str, float]
+_FULL_SCAN_ROWS = 8192
+# Terms whose holders are kept while memories are linked.
+_KEPT_TERMS = 200_000
 
 
 def link_new(
@@ -64,15 +69,17 @@ def link_new(
     with catalogue.reading() as db:
         last = linked_to(db)
     waiting = _waiting(snapshot, last)[:limit]
+    # Links need no exact order: in all but small stores one-bit codes choose.
+    settings = replace(settings, full_scan_rows=min(settings.full_scan_rows, _FULL_SCAN_ROWS))
+    rare = RareTerms(session.texts, snapshot)
     for start in range(0, len(waiting), _BATCH):
         batch = waiting[start : start + _BATCH]
         now = now_microseconds()
-        wanted = {id_: Filter(now, namespace=int(rows.namespaces[row])) for id_, rows, row in batch}
-        pairs = [
-            pair
-            for id_, rows, row in batch
-            for pair in _pairs(session, snapshot, settings, wanted[id_], (id_, rows, row))
-        ]
+        numbers = {id_: int(rows.namespaces[row]) for id_, rows, row in batch}
+        filters = {number: Filter(now, namespace=number) for number in set(numbers.values())}
+        wanted = {id_: filters[number] for id_, number in numbers.items()}
+        pairs = [pair for place in batch for pair in _similar(snapshot, settings, wanted, place)]
+        pairs += _by_terms(rare, snapshot, wanted, batch)
         alignment = session.joint(snapshot).alignment
         pairs += linked_by_kinds(snapshot, alignment, settings, wanted)
         with catalogue.writing() as db:
@@ -83,7 +90,7 @@ def link_new(
     return len(waiting)
 
 
-def _waiting(snapshot: Snapshot, last: int) -> list[tuple[int, Rows, int]]:
+def _waiting(snapshot: Snapshot, last: int) -> list[Place]:
     found = []
     for block in snapshot.blocks:
         firsts = block.rows.first_rows
@@ -93,38 +100,69 @@ def _waiting(snapshot: Snapshot, last: int) -> list[tuple[int, Rows, int]]:
     return sorted(found, key=lambda item: item[0])
 
 
-def _pairs(
-    session: Session,
-    snapshot: Snapshot,
-    settings: RecallSettings,
-    wanted: Filter,
-    place: tuple[int, Rows, int],
+def _similar(
+    snapshot: Snapshot, settings: RecallSettings, wanted: Mapping[int, Filter], place: Place
 ) -> Iterator[Pair]:
-    """What one memory belongs with by its text, of its own namespace."""
+    """What means much the same as a memory, of its own namespace."""
     id_, rows, row = place
     vector = _vector(rows, row)
     if vector is not None:
-        for item in nearest(snapshot.home, vector, _SIMILAR + 1, with_text(wanted), settings):
+        for item in nearest(snapshot.home, vector, _SIMILAR + 1, with_text(wanted[id_]), settings):
             if item.id != id_ and item.cosine > _LEAST_COSINE:
                 yield id_, item.id, "similar", item.cosine - _LEAST_COSINE
-    yield from _by_terms(session, snapshot, wanted, id_, rows.text(row)[:_READ_CHARACTERS])
 
 
-def _by_terms(session: Session, snapshot: Snapshot, wanted: Filter, id_: int, text: str) -> Iterator[Pair]:
-    """The rarest of its terms that others hold, too."""
-    distinct = [term for term in dict.fromkeys(terms(text)) if term not in STOP_WORDS]
-    statistics = session.texts.statistics(snapshot, distinct)
-    shared = [term for term in distinct if 2 <= statistics.holders[term] <= _MOST_HOLDERS]
-    shared.sort(key=lambda term: (statistics.holders[term], term))
-    weights: Counter[int] = Counter()
-    for term in shared[:_RARE_TERMS]:
-        holders = statistics.holders[term]
-        rarity = math.log1p((statistics.records - holders + 0.5) / (holders + 0.5))
-        for other, _ in session.texts.search(snapshot, [term], _MOST_HOLDERS, wanted):
-            if other != id_:
-                weights[other] += rarity / holders  # type: ignore[assignment]
-    for other, weight in weights.items():
-        yield id_, other, "terms", _TERM_WEIGHT * weight
+def _by_terms(
+    rare: RareTerms, snapshot: Snapshot, wanted: Mapping[int, Filter], batch: Sequence[Place]
+) -> Iterator[Pair]:
+    """What shares the rarest terms of some memories, each of its own namespace."""
+    found = {id_: rare.weights(rows.text(row)[:_READ_CHARACTERS]) for id_, rows, row in batch}
+    for limits in set(wanted.values()):
+        here = [id_ for id_ in found if wanted[id_] is limits]
+        live = snapshot.admitted(list({other for id_ in here for other in found[id_]}), limits)
+        for id_ in here:
+            for other, weight in found[id_].items():
+                if other != id_ and other in live:
+                    yield id_, other, "terms", _TERM_WEIGHT * weight
+
+
+class RareTerms:
+    """Terms that few memories hold, and which; what was looked up is kept for the memories that follow."""
+
+    def __init__(self, texts: TextSearcher, snapshot: Snapshot) -> None:
+        """Takes the text leg, and the state of the store that is linked."""
+        self._texts, self._snapshot = texts, snapshot
+        self._records = 0
+        self._counts: dict[str, int] = {}
+        self._holders: dict[str, list[int]] = {}
+
+    def weights(self, text: str) -> dict[int, float]:
+        """Memories that hold the rarest terms of a text, forgotten ones too, and what that is worth."""
+        distinct = [term for term in dict.fromkeys(terms(text)) if term not in STOP_WORDS]
+        self._count(distinct)
+        shared = [term for term in distinct if 2 <= self._counts[term] <= _MOST_HOLDERS]
+        shared.sort(key=lambda term: (self._counts[term], term))
+        weights: defaultdict[int, float] = defaultdict(float)
+        for term in shared[:_RARE_TERMS]:
+            holders = self._counts[term]
+            rarity = math.log1p((self._records - holders + 0.5) / (holders + 0.5))
+            for other in self._held(term):
+                weights[other] += rarity / holders
+        return weights
+
+    def _count(self, distinct: Sequence[str]) -> None:
+        if len(self._counts) > _KEPT_TERMS:
+            self._counts, self._holders = {}, {}
+        new = [term for term in distinct if term not in self._counts]
+        if new or not self._records:
+            statistics = self._texts.statistics(self._snapshot, new)
+            self._records = statistics.records
+            self._counts.update(statistics.holders)
+
+    def _held(self, term: str) -> list[int]:
+        if term not in self._holders:
+            self._holders[term] = self._texts.holders(self._snapshot, term, _MOST_HOLDERS)
+        return self._holders[term]
 
 
 def _vector(rows: Rows, row: int) -> FloatArray | None:

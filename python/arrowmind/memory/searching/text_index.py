@@ -132,6 +132,13 @@ class TextIndex:
         scored = [(int(id_), float(score)) for id_, (score, _) in zip(ids, hits, strict=True)]
         return sorted(scored, key=lambda item: (-item[1], item[0]))
 
+    def holders(self, term: str, limit: int) -> list[int]:
+        """Ids of ``limit`` memories at most that hold a term."""
+        asked = self._tantivy.Query.term_query(self._schema, "terms", term, "basic")
+        hits = self._guard(lambda: self._searcher.search(asked, limit=limit, count=False).hits)
+        ids = self._guard(lambda: self._searcher.fast_field_values("id", [address for _, address in hits]))
+        return [int(id_) for id_ in ids]
+
     def _conditions(self, wanted: Filter) -> list[Any]:
         queries, conditions = self._tantivy.Query, []
         if wanted.category is not None:

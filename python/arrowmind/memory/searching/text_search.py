@@ -62,6 +62,19 @@ class TextSearcher:
                 found.setdefault(id_, score)
         return sorted(found.items(), key=lambda item: (-item[1], item[0]))[:depth]
 
+    def holders(self, snapshot: Snapshot, term: str, most: int) -> list[int]:
+        """Ids of ``most`` memories at most that hold a term, forgotten ones too.
+
+        Raises:
+            IndexDamagedError: the index has to be built again.
+        """
+        with self._lock:
+            self._follow(snapshot)
+            found = self._postings.holders(term)
+            if self._index is not None and self._index.records:
+                found += self._index.holders(term, most)
+        return list(dict.fromkeys(found))[:most]
+
     def statistics(self, snapshot: Snapshot, query: Sequence[str]) -> TermStatistics:
         """How common the terms of a query are, among forgotten memories too.
 

@@ -61,7 +61,7 @@ class Filter:
             masks.append(rows.timestamps < self.since)
         if self.until is not None:
             masks.append(rows.timestamps >= self.until)
-        if self.namespace is not None:
+        if self.namespace is not None and self.namespace != rows.sole_namespace:
             masks.append(rows.namespaces != self.namespace)
         if self.presence & ~rows.presence_of_all:
             masks.append((rows.presences & self.presence) != self.presence)
@@ -85,7 +85,7 @@ class Filter:
             admitted &= timestamps >= self.since
         if self.until is not None:
             admitted &= timestamps < self.until
-        if self.namespace is not None:
+        if self.namespace is not None and self.namespace != rows.sole_namespace:
             admitted &= rows.namespaces[chosen] == self.namespace
         if self.presence:
             admitted &= (rows.presences[chosen] & self.presence) == self.presence

@@ -7,8 +7,8 @@ is; the log of SQLite is the append log. Links are derived: without them recall 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import numpy.typing as npt
-
-    Weights = dict[tuple[int, int], float]
 
 __all__ = [
     "KINDS",
@@ -63,6 +61,26 @@ class Link:
     weight: float
 
 
+@dataclass(frozen=True)
+class _Columns:
+    """Links as columns: int64 sources and targets, uint8 kinds, float64 weights."""
+
+    sources: npt.NDArray[np.int64]
+    targets: npt.NDArray[np.int64]
+    kinds: npt.NDArray[np.uint8]
+    weights: npt.NDArray[np.float64]
+
+    def chosen(self, places: npt.NDArray[np.int64]) -> _Columns:
+        return _Columns(*(column[places] for column in self._all))
+
+    def joined(self, other: _Columns) -> _Columns:
+        return _Columns(*map(np.concatenate, zip(self._all, other._all, strict=True)))
+
+    @property
+    def _all(self) -> tuple[Any, ...]:
+        return self.sources, self.targets, self.kinds, self.weights
+
+
 def read_links(db: sqlite3.Connection, ids: Sequence[int], now: int) -> Edges:
     """Links of some memories, those of all kinds.
 
@@ -98,15 +116,22 @@ def add_links(db: sqlite3.Connection, pairs: Iterable[tuple[int, int, str, float
         pairs: (id, id, kind, weight above 0). Of one kind the greater weight stays; recalls add up.
         now: microseconds since 1970.
     """
-    new: dict[int, list[tuple[int, int, float]]] = {}
-    for one, other, kind, weight in pairs:
-        if one != other and weight > 0:
-            for source, target in ((one, other), (other, one)):
-                new.setdefault(source, []).append((target, KINDS.index(kind), weight))
+    both = [
+        (source, target, KINDS.index(kind), weight)
+        for one, other, kind, weight in pairs
+        if one != other and weight > 0
+        for source, target in ((one, other), (other, one))
+    ]
     db.execute("CREATE TABLE IF NOT EXISTS link (id INTEGER PRIMARY KEY, targets BLOB NOT NULL)")
-    known = _weights(_packed_rows(db, list(new)), now)
-    merged = [_merged(known.get(id_, {}), added) for id_, added in new.items()]
-    db.executemany("INSERT OR REPLACE INTO link VALUES (?, ?)", zip(new, _packed(merged, now), strict=True))
+    if not both:
+        return
+    sources, targets, kinds, weights = zip(*both, strict=True)
+    new = _Columns(
+        np.array(sources, np.int64), np.array(targets, np.int64), np.array(kinds, np.uint8), np.array(weights)
+    )
+    known = _known(_packed_rows(db, np.unique(new.sources).tolist()), now)
+    merged = _strongest(_summed(known, new))
+    db.executemany("INSERT OR REPLACE INTO link VALUES (?, ?)", _packed(merged, now))
 
 
 def delete_links(db: sqlite3.Connection, ids: Sequence[int]) -> None:
@@ -154,36 +179,44 @@ def _faded(row: npt.NDArray[np.void], now: int) -> npt.NDArray[np.float64]:
     return weights * fading
 
 
-def _weights(packed: Mapping[int, bytes], now: int) -> dict[int, Weights]:
-    """Weights by (id, kind) of each of some rows."""
+def _known(packed: Mapping[int, bytes], now: int) -> _Columns:
+    """Links of some rows, as they weigh now."""
     joined = np.frombuffer(b"".join(packed.values()), dtype=_ROW)
-    keys = zip(joined["id"].tolist(), joined["kind"].tolist(), strict=True)
-    pairs = list(zip(keys, _faded(joined, now).tolist(), strict=True))
-    found, start = {}, 0
-    for id_, row in packed.items():
-        end = start + len(row) // _ROW.itemsize
-        found[id_] = dict(pairs[start:end])
-        start = end
-    return found
+    counts = [len(row) // _ROW.itemsize for row in packed.values()]
+    sources = np.repeat(np.array(list(packed), dtype=np.int64), counts)
+    return _Columns(sources, joined["id"].astype(np.int64), joined["kind"], _faded(joined, now))
 
 
-def _merged(known: Weights, added: Sequence[tuple[int, int, float]]) -> list[tuple[int, int, float]]:
-    """The strongest (id, kind, weight), strongest first."""
-    weights = dict(known)
-    for target, kind, weight in added:
-        before = weights.get((target, kind), 0.0)
-        summed = min(before + weight, _STRONGEST)
-        weights[target, kind] = summed if kind == _RECALLED else max(before, weight)
-    best = sorted(weights.items(), key=lambda item: (-item[1], item[0]))[:_MOST]
-    return [(id_, kind, weight) for (id_, kind), weight in best]
+def _summed(known: _Columns, new: _Columns) -> _Columns:
+    """Both as one, each link of a kind once: of recalls the sum, of others the greatest weight."""
+    both = known.joined(new)
+    both = both.chosen(np.lexsort((both.kinds, both.targets, both.sources)))
+    if not len(both.sources):
+        return both
+    same = np.logical_and.reduce(
+        [column[1:] == column[:-1] for column in (both.sources, both.targets, both.kinds)]
+    )
+    starts = np.flatnonzero(np.append(True, ~same))
+    first = both.chosen(starts)
+    sums = np.minimum(np.add.reduceat(both.weights, starts), _STRONGEST)
+    greatest = np.maximum.reduceat(both.weights, starts)
+    return replace(first, weights=np.where(first.kinds == _RECALLED, sums, greatest))
 
 
-def _packed(rows: Sequence[Sequence[tuple[int, int, float]]], now: int) -> Iterator[bytes]:
-    """Each row as it is kept."""
-    day = min(max(now // _DAY, 0), 65_535)
-    flat = np.array([(*link, day) for row in rows for link in row], dtype=_ROW).tobytes()
-    start = 0
-    for row in rows:
-        end = start + len(row) * _ROW.itemsize
-        yield flat[start:end]
-        start = end
+def _strongest(links: _Columns) -> _Columns:
+    """The strongest of each memory, strongest first."""
+    ordered = links.chosen(np.lexsort((links.kinds, links.targets, -links.weights, links.sources)))
+    places = np.arange(len(ordered.sources))
+    rank = places - np.searchsorted(ordered.sources, ordered.sources, side="left")
+    return ordered.chosen(np.flatnonzero(rank < _MOST))
+
+
+def _packed(links: _Columns, now: int) -> Iterator[tuple[int, bytes]]:
+    """The row of each memory as it is kept."""
+    rows = np.zeros(len(links.sources), dtype=_ROW)
+    rows["id"], rows["kind"], rows["weight"] = links.targets, links.kinds, links.weights
+    rows["day"] = min(max(now // _DAY, 0), 65_535)
+    flat, (ids, starts) = rows.tobytes(), np.unique(links.sources, return_index=True)
+    ends = [*starts[1:].tolist(), len(rows)]
+    for id_, start, end in zip(ids.tolist(), starts.tolist(), ends, strict=True):
+        yield id_, flat[start * _ROW.itemsize : end * _ROW.itemsize]

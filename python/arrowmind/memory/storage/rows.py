@@ -123,6 +123,12 @@ class Rows:
         """Bits of what every one of the memories holds."""
         return int(np.bitwise_and.reduce(self.presences)) if len(self) else 0xFF
 
+    @cached_property
+    def sole_namespace(self) -> int | None:
+        """The namespace of all of the memories; None if there are several."""
+        first = int(self.namespaces[0]) if len(self) else None
+        return first if first is not None and bool((self.namespaces == first).all()) else None
+
     def find(self, id_: int) -> int | None:
         """The first row of a memory, if it is here."""
         row = int(np.searchsorted(self.ids, id_))
