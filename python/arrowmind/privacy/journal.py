@@ -9,6 +9,7 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
+from arrowmind.columnar import sync_folder
 from arrowmind.errors import StorageError
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ __all__ = [
     "make_private_folder",
     "open_private",
     "publish_private",
-    "sync_folder",
     "write_failed",
 ]
 
@@ -125,15 +125,6 @@ def publish_private(path: Path, data: bytes) -> None:
     finally:
         os.close(descriptor)
         temporary.unlink(missing_ok=True)
-
-
-def sync_folder(folder: Path) -> None:
-    """Waits until the names in a folder are on disk."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def write_failed(path: Path, error: OSError) -> StorageError:

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from arrowmind.columnar import sync_folder
 from arrowmind.errors import IntegrityError, StorageError
 from arrowmind.observe import get_logger
 from arrowmind.privacy.journal import (
@@ -34,7 +35,6 @@ from arrowmind.privacy.journal import (
     make_private_folder,
     open_private,
     publish_private,
-    sync_folder,
 )
 from arrowmind.weights.encryption.cipher import Keys
 from arrowmind.weights.encryption.file import open_chunks, read_header, seal_chunks

@@ -7,6 +7,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from arrowmind.columnar import sync_folder
 from arrowmind.errors import StorageError
 from arrowmind.observe import get_logger
 from arrowmind.privacy.access.entry import START, Access, Head, line_of
@@ -18,7 +19,7 @@ from arrowmind.privacy.access.files import (
     path_of,
     torn_bytes,
 )
-from arrowmind.privacy.journal import append_bytes, held, open_private, sync_folder
+from arrowmind.privacy.journal import append_bytes, held, open_private
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
