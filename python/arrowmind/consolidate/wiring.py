@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 __all__ = ["StoreView"]
 
+# Groups need no exact order: what belongs together is far above the rest.
+_FULL_SCAN_ROWS, _OVERSAMPLE = 8192, 8
 _DERIVED = ORIGINS.index("derived")
 _FACTS_LOOKED_AT = 64
 
@@ -57,7 +59,7 @@ class StoreView:
         self._store = store
         self._encoder = encoder
         self._paths = store.paths
-        self._settings = RecallSettings()
+        self._settings = RecallSettings(full_scan_rows=_FULL_SCAN_ROWS, oversample=_OVERSAMPLE)
         self._catalogue = open_catalogue(self._paths, StoreSettings().busy_seconds, create=False)
         self._sessions = SessionHolder(self._catalogue, self._paths)
         with self._catalogue.reading() as db:

@@ -38,6 +38,14 @@ def test_work_leads_a_session_and_its_code_comes_back(groups):
     assert apart.run_apart(python(LEADS)) == 7
 
 
+def test_products_of_matrices_take_one_thread(groups, monkeypatch):
+    told = "import os, sys; sys.exit(10 * int(os.environ['OPENBLAS_NUM_THREADS']))"
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    assert apart.run_apart(python(told)) == 10
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")
+    assert apart.run_apart(python(told)) == 30
+
+
 def test_of_no_use_nothing_is_run(groups, monkeypatch, tmp_path):
     program = python(f"open({str(tmp_path / 'made')!r}, 'w')")
     codes = []

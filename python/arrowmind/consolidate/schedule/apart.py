@@ -27,6 +27,8 @@ _log = get_logger(__name__)
 _IS_GROUPED = Path("/proc/sys/kernel/sched_autogroup_enabled")
 _OWN_GROUP = Path("/proc/self/autogroup")
 _NICE = 19
+# Threads of BLAS spin while they wait for each other: of no use to work that has what processors are left.
+_ALONE = {"OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 _HANDED_ON = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
@@ -55,6 +57,8 @@ def yield_session() -> bool:
 def run_apart(command: Sequence[str]) -> int | None:
     """Runs a program in a session of its own, where that is of use and this process leads none.
 
+    Its matrix products take one thread each, unless the environment says otherwise.
+
     Args:
         command: path and words of the program.
 
@@ -65,7 +69,7 @@ def run_apart(command: Sequence[str]) -> int | None:
     if not is_grouped() or leads_session() or threading.current_thread() is not threading.main_thread():
         return None
     try:
-        work = subprocess.Popen(list(command), start_new_session=True)
+        work = subprocess.Popen(list(command), start_new_session=True, env={**_ALONE, **os.environ})
     except OSError as error:
         _log.info("not_apart", error=str(error))
         return None

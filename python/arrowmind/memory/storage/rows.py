@@ -28,7 +28,16 @@ if TYPE_CHECKING:
     FloatArray = npt.NDArray[np.float32]
     Chosen = npt.NDArray[np.integer[Any]]
 
-__all__ = ["TRAITS", "Bytes", "Content", "Rows", "concatenate", "record_checksum", "rows_of_pending"]
+__all__ = [
+    "TRAITS",
+    "Bytes",
+    "Content",
+    "Rows",
+    "appended",
+    "concatenate",
+    "record_checksum",
+    "rows_of_pending",
+]
 
 TRAITS = {
     "categories": np.int32,
@@ -278,6 +287,24 @@ def _set(rows: Rows, first: int, row: PendingRow) -> None:
     for column, value in ((rows.texts, row.text), (rows.metadata, row.metadata)):
         if isinstance(column, list):
             column[first] = value
+
+
+def appended(first: Rows, second: Rows) -> Rows:
+    """Rows and others whose ids are all higher, without one-bit codes."""
+    both = (first.present(), second.present())
+    names = ("ids", "windows", *TRAITS, "timestamps", "expires", "checksums", "codes", "scales")
+    columns: dict[str, Any] = {n: np.concatenate([getattr(rows, n) for rows in both]) for n in names}
+    return Rows(
+        texts=_listed(both[0].texts) + _listed(both[1].texts),
+        metadata=_listed(both[0].metadata) + _listed(both[1].metadata),
+        signs=None,
+        name=second.name,
+        **columns,
+    )
+
+
+def _listed(values: Bytes) -> list[bytes]:
+    return values if isinstance(values, list) else [bytes(values[i]) for i in range(len(values))]
 
 
 def concatenate(parts: Sequence[tuple[Rows, npt.NDArray[np.bool_] | None]], *, signs: bool) -> Rows:

@@ -17,7 +17,7 @@ from arrowmind.memory.storage.cold_rows import open_rows
 from arrowmind.memory.storage.directory import Directory
 from arrowmind.memory.storage.lifecycle_tables import archived_ids
 from arrowmind.memory.storage.numbering import distinct
-from arrowmind.memory.storage.rows import Rows, concatenate, rows_of_pending
+from arrowmind.memory.storage.rows import Rows, appended, concatenate, rows_of_pending
 from arrowmind.memory.storage.spaces import HOME, TEXT, SpaceRow, all_spaces
 from arrowmind.memory.times import NEVER
 
@@ -148,15 +148,17 @@ class SnapshotReader:
     def read_in(self, db: sqlite3.Connection) -> Snapshot:
         """The state as a transaction of the caller sees it, which may hold changes of its own.
 
+        It is not kept: what is taken back must not be in a later state.
+
         Raises:
             FileNotFoundError: a segment is gone.
         """
-        self._last = self._current(db)
-        return self._last
+        return self._current(db)
 
     def _read_once(self) -> Snapshot:
         with self._catalogue.reading() as db:
-            return self.read_in(db)
+            self._last = self._current(db)
+        return self._last
 
     def _current(self, db: sqlite3.Connection) -> Snapshot:
         last = self._last
@@ -195,7 +197,7 @@ class SnapshotReader:
                 if segment.space == row.id
                 for part in self._mapped[segment.name]
             ]
-            waiting = _pending(db, row, 0)
+            waiting = self._waiting(db, row)
             pending = Block(waiting, None, None, _mark(waiting, archived))
             spaces.append(Space(row, (*blocks, pending), self._directory(row, blocks)))
         waiting = spaces[0].pending.rows
@@ -208,6 +210,18 @@ class SnapshotReader:
             text_index=tables.text_index(db),
             joint=_text_or_none(tables.settings(db).get("joint")),
         )
+
+    def _waiting(self, db: sqlite3.Connection, row: SpaceRow) -> Rows:
+        """What waits in the catalogue. Its rows never change: those of the last state are not read again."""
+        last = self._last.space(row.name) if self._last else None
+        if self._last is None or last is None or last.row != row or not len(last.pending.rows):
+            return _pending(db, row, 0)
+        known = last.pending.rows
+        there = np.isin(known.ids, tables.pending_ids(db, self._last.last_pending))
+        if not there.all():
+            known = concatenate([(known, there)], signs=False)
+        new = _pending(db, row, self._last.last_pending)
+        return appended(known, new) if len(new) else known
 
     def _directory(self, row: SpaceRow, blocks: Sequence[Block]) -> Directory:
         """That of the last state, if the segments of a space are the same."""
@@ -241,8 +255,7 @@ def _extended(db: sqlite3.Connection, space: Space, last_id: int) -> Space:
     new = _pending(db, space.row, last_id)
     if not len(new):
         return space
-    known = [space.pending.rows] if len(space.pending.rows) else []
-    joined = concatenate([(rows, None) for rows in [*known, new]], signs=False)
+    joined = appended(space.pending.rows, new)
     # What is new is not archived.
     hidden = space.pending.archived
     archived = None if hidden is None else np.append(hidden, np.zeros(len(new), dtype=np.bool_))

@@ -183,6 +183,11 @@ def pending_after(db: sqlite3.Connection, last_id: int) -> list[PendingRow]:
     return [_pending_row(row) for row in rows]
 
 
+def pending_ids(db: sqlite3.Connection, last_id: int) -> list[int]:
+    """Ids of waiting rows up to this one, in order."""
+    return [int(id_) for (id_,) in db.execute("SELECT id FROM pending WHERE id <= ? ORDER BY id", (last_id,))]
+
+
 def pending_in_space(db: sqlite3.Connection, space: int, last_id: int) -> list[PendingRow]:
     """The same in another space than that of texts; without texts and metadata."""
     rows = db.execute(
