@@ -10,8 +10,8 @@ from arrowmind.memory.keeping.derivation_journal import forget_in_journal
 from arrowmind.memory.keeping.forgetting import expired_ids, forget_in
 from arrowmind.memory.keeping.tiering import Tiering
 from arrowmind.memory.records import CompactionReport
-from arrowmind.memory.searching.indexing import rebuild_index, stale_records, update_index
-from arrowmind.memory.searching.text_index import IndexDamagedError, TextIndex, remove_generations
+from arrowmind.memory.searching.indexing import index_problem, rebuild_index, stale_records, update_index
+from arrowmind.memory.searching.text_index import remove_generations
 from arrowmind.memory.storage import tables
 from arrowmind.memory.storage.blobs import remove_blobs
 from arrowmind.memory.storage.compaction import (
@@ -135,6 +135,7 @@ class Keeper:
                 self._rebuild_index(snapshot)
             self._sweep_files(older_than_seconds=self._settings.orphan_seconds)
             remove_blobs(self._catalogue, self._paths, self._settings.orphan_seconds)
+            self._catalogue.seal(whole=True)
             erase_leftovers(self._catalogue, self._settings.busy_seconds)
             after = size_of(self._paths.root)
         return CompactionReport(
@@ -160,7 +161,7 @@ class Keeper:
         """Builds the text index again, unless another process has done so meanwhile."""
         with self._locked():
             snapshot = self._snapshot()
-            if snapshot.text_index is not None and not self._is_index_sound(snapshot):
+            if snapshot.text_index is not None and not self._is_index_sound():
                 rebuild_index(self._catalogue, self._paths.index, snapshot)
 
     def sweep(self) -> None:
@@ -254,12 +255,9 @@ class Keeper:
         forget_in_journal(self._paths, expired)
         return waiting
 
-    def _is_index_sound(self, snapshot: Snapshot) -> bool:
-        row = snapshot.text_index
-        try:
-            return row is not None and TextIndex(self._paths.index / row.generation).records == row.records
-        except IndexDamagedError:
-            return False
+    def _is_index_sound(self) -> bool:
+        with self._catalogue.reading() as db:
+            return not index_problem(db, self._paths.index)
 
     def _sweep_files(self, older_than_seconds: float) -> None:
         snapshot = self._snapshot()

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from arrowmind.errors import MemoryStoreError
+from arrowmind.joint.state import load
 from arrowmind.memory.records import VerifyReport
-from arrowmind.memory.searching.text_index import IndexDamagedError, TextIndex
+from arrowmind.memory.searching.indexing import index_problem
 from arrowmind.memory.storage import tables
 from arrowmind.memory.storage.attachments import all_blobs
 from arrowmind.memory.storage.blobs import blob_problem
 from arrowmind.memory.storage.cold_rows import ColdRows, open_rows
 from arrowmind.memory.storage.rows import rows_of_pending
-from arrowmind.memory.storage.sealing import seal_problem
+from arrowmind.memory.storage.sealing import seal_problems
 from arrowmind.memory.storage.segment import file_checksum
 from arrowmind.memory.storage.spaces import HOME, all_spaces
 from arrowmind.memory.storage.vectors import sign_codes
@@ -55,6 +56,7 @@ def verify_store(paths: StorePaths, catalogue: Catalogue) -> VerifyReport:
         ids.append(pending.ids[pending.first_rows])
         problems += _check_ids(db, np.concatenate(ids))
         problems += _check_index(db, paths)
+        problems += _check_joint(db, paths)
         blobs = all_blobs(db)
         problems += filter(None, (blob_problem(paths, name, size) for name, size in blobs.items()))
     return VerifyReport(sum(map(len, ids)), len(segments), problems)
@@ -69,8 +71,7 @@ def _check_tables(db: sqlite3.Connection) -> list[str]:
     lines = [str(row[0]) for row in db.execute("PRAGMA integrity_check(20)")]
     if lines != ["ok"]:
         return [f"catalogue: {line}" for line in lines]
-    problem = seal_problem(db)
-    return [problem] if problem else []
+    return seal_problems(db)
 
 
 def _check_segment(
@@ -132,14 +133,15 @@ def _check_ids(db: sqlite3.Connection, ids: npt.NDArray[np.int64]) -> list[str]:
 
 
 def _check_index(db: sqlite3.Connection, paths: StorePaths) -> list[str]:
-    row = tables.text_index(db)
-    if row is None:
-        return []
+    problem = index_problem(db, paths.index)
+    return [f"{problem} (recall builds it again)"] if problem else []
+
+
+def _check_joint(db: sqlite3.Connection, paths: StorePaths) -> list[str]:
+    name = tables.settings(db).get("joint")
     try:
-        records = TextIndex(paths.index / row.generation).records
-    except IndexDamagedError as error:
-        return [f"{error} (recall builds it again)"]
-    # More than recorded is what a death between the commits of index and catalogue leaves; it does no harm.
-    if records >= row.records:
-        return []
-    return [f"the text index holds {records} memories, not {row.records} (recall builds it again)"]
+        if name is not None:
+            load(paths.joint / str(name), paths.files)  # holds its values against a fingerprint
+    except MemoryStoreError as error:
+        return [str(error)]
+    return []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from arrowmind.memory.searching.index_files import damaged_file, state_of
 from arrowmind.memory.searching.text_index import (
     IndexDamagedError,
     IndexedText,
@@ -18,6 +19,7 @@ from arrowmind.memory.storage.tables import IndexRow
 from arrowmind.observe import get_logger
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
@@ -25,9 +27,11 @@ if TYPE_CHECKING:
     from arrowmind.memory.storage.catalogue import Catalogue
     from arrowmind.memory.storage.snapshot import Snapshot
 
-__all__ = ["rebuild_index", "stale_records", "texts_of", "update_index"]
+__all__ = ["INDEX_STATE", "index_problem", "rebuild_index", "stale_records", "texts_of", "update_index"]
 
 _log = get_logger(__name__)
+INDEX_STATE = "text_index_state"
+"""Setting: the generation of the text index, and what `state_of` said of it."""
 
 
 def update_index(catalogue: Catalogue, folder: Path, snapshot: Snapshot, removed: Iterable[int] = ()) -> None:
@@ -48,7 +52,7 @@ def update_index(catalogue: Catalogue, folder: Path, snapshot: Snapshot, removed
         rebuild_index(catalogue, folder, snapshot)
         return
     reached("index.committed")
-    _record(catalogue, replace(row, records=records, terms=row.terms + added), missing)
+    _record(catalogue, folder, replace(row, records=records, terms=row.terms + added), missing)
 
 
 def rebuild_index(catalogue: Catalogue, folder: Path, snapshot: Snapshot) -> None:
@@ -58,8 +62,31 @@ def rebuild_index(catalogue: Catalogue, folder: Path, snapshot: Snapshot) -> Non
     index = TextIndex(folder / generation, create=True)
     records, added = index.write(_texts(blocks), ())
     reached("index.rebuilt")
-    _record(catalogue, IndexRow(generation, records, added), blocks)
+    _record(catalogue, folder, IndexRow(generation, records, added), blocks)
     remove_generations(folder, keep=generation)
+
+
+def index_problem(db: sqlite3.Connection, folder: Path) -> str:
+    """What is wrong with the text index in use; empty if nothing is.
+
+    Args:
+        db: a connection.
+        folder: of all generations.
+    """
+    row = tables.text_index(db)
+    if row is None:
+        return ""
+    noted = str(tables.settings(db).get(INDEX_STATE, ""))
+    generation, _, state = noted.partition(" ")
+    damaged = damaged_file(folder / row.generation, state if generation == row.generation else None)
+    if damaged:
+        return f"the text index is damaged ({damaged})"
+    try:
+        records = TextIndex(folder / row.generation).records
+    except IndexDamagedError as error:
+        return str(error)
+    # More than noted is what a death between the commits of index and catalogue leaves; it does no harm.
+    return "" if records >= row.records else f"the text index holds {records} memories, not {row.records}"
 
 
 def stale_records(snapshot: Snapshot) -> int:
@@ -90,9 +117,11 @@ def texts_of(block: Block, firsts: Iterable[int]) -> Iterator[IndexedText]:
             )
 
 
-def _record(catalogue: Catalogue, row: IndexRow, indexed: Iterable[Block]) -> None:
+def _record(catalogue: Catalogue, folder: Path, row: IndexRow, indexed: Iterable[Block]) -> None:
+    state = state_of(folder / row.generation)
     with catalogue.writing() as db:
         tables.set_text_index(db, row)
+        tables.replace_setting(db, INDEX_STATE, f"{row.generation} {state}")
         tables.mark_indexed(db, {block.segment.id for block in indexed if block.segment})
         tables.touch_layout(db)
     reached("index.recorded")

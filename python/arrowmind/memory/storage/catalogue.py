@@ -100,13 +100,17 @@ class Catalogue:
             count_write(db)
             db.execute("COMMIT")
 
-    def seal(self) -> None:
-        """Notes a digest of all rows, so that damage to them is noticed; gives up if others are writing."""
+    def seal(self, *, whole: bool = False) -> None:
+        """Notes digests of all tables, so that damage is noticed; gives up if others are writing.
+
+        Args:
+            whole: also of tables that are so large that it takes seconds.
+        """
         try:
             with self.connection() as db:
                 db.execute("PRAGMA busy_timeout = 0")
                 db.execute("BEGIN IMMEDIATE")
-                seal(db)
+                seal(db, whole=whole)
                 db.execute("COMMIT")
                 db.execute(f"PRAGMA busy_timeout = {round(1000 * self._busy_seconds)}")
         except MemoryStoreError as error:

@@ -177,7 +177,7 @@ def create_tables(path: Path, busy_seconds: float, key: str | None = None) -> No
             db.executemany("INSERT INTO setting VALUES (?, ?)", made)
             db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        db.execute("DELETE FROM setting WHERE name IN ('seal', 'seal_writes')")
+        db.execute("DELETE FROM setting WHERE name IN ('seals', 'seal', 'seal_writes')")
         reached("schema.before_commit")
         db.execute("COMMIT")
     if version:
