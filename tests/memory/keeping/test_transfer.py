@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 import threading
 
 import numpy as np
@@ -80,6 +81,19 @@ def test_a_backup_is_the_same(full, tmp_path):
         assert copy.remember("new") == full.remember("new")
     with pytest.raises(MemoryStoreError, match="is there already; choose a new folder"):
         full.backup(tmp_path / "copy")
+
+
+def test_a_copy_has_digests_of_its_own(full, tmp_path):
+    full.compact()  # notes those of the store
+    full.backup(tmp_path / "copy")
+    db = sqlite3.connect(tmp_path / "copy" / "catalogue.sqlite")
+    db.execute("UPDATE namespace SET name = 'm' WHERE id = 0")
+    db.commit()
+    db.close()
+    with MemoryStore(tmp_path / "copy", FakeEncoder()) as copy:
+        problems = copy.verify().problems
+        assert len(problems) == 1
+        assert "rows of 'namespace'" in problems[0]
 
 
 def test_a_backup_while_others_write(full, tmp_path):

@@ -15,6 +15,7 @@ from arrowmind.memory.storage.forking import fork_gate
 from arrowmind.memory.storage.lock import hold_lock
 from arrowmind.memory.storage.paths import StorePaths
 from arrowmind.memory.storage.schema import connect, explained
+from arrowmind.memory.storage.sealing import count_write, seal
 
 if TYPE_CHECKING:
     import sqlite3
@@ -75,9 +76,13 @@ def back_up(
 def _copy_catalogue(catalogue: Catalogue, copy: StorePaths) -> None:
     with catalogue.connection() as source, contextlib.closing(_opened(copy, create=True)) as db:
         source.backup(db, pages=_PAGES)
-        # The index stays behind.
+        # The index stays behind; digests of tables, if there are any, are those of the store.
+        db.execute("BEGIN IMMEDIATE")
         db.execute("UPDATE segment SET indexed = 0")
         db.execute("DELETE FROM text_index")
+        count_write(db)
+        seal(db)
+        db.execute("COMMIT")
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     _sync(copy.catalogue)
 
