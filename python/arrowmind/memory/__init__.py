@@ -14,6 +14,7 @@ from __future__ import annotations
 from arrowmind.memory.encoder import TextEncoder
 from arrowmind.memory.records import (
     CompactionReport,
+    Episode,
     Explanation,
     Hit,
     Record,
@@ -30,6 +31,7 @@ from arrowmind.memory.store import MemoryStore
 
 __all__ = [
     "CompactionReport",
+    "Episode",
     "Evidence",
     "Explanation",
     "Hit",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CompactionReport",
+    "Episode",
     "Explanation",
     "Hit",
     "Record",
@@ -161,6 +162,32 @@ class Hit:
     def to_dict(self) -> dict[str, Any]:
         """The hit as JSON values."""
         return _json_values(asdict(self))
+
+
+@dataclass(frozen=True)
+class Episode:
+    """Memories that were told together, each within an hour of the one before.
+
+    Attributes:
+        hits: those that answer best, best first; their scores are those of `MemoryStore.recall`.
+        ids: all its memories that were looked through, in the order they were remembered.
+        began: when the first of them was told, in UTC.
+        ended: when the last was.
+        score: orders the episodes of one recall: the sum of ``parts``; any number.
+        parts: the score of its best memory, the best meaning in it, its rare words and its links; less the
+            more it says in all.
+    """
+
+    hits: tuple[Hit, ...]
+    ids: tuple[int, ...]
+    began: datetime
+    ended: datetime
+    score: float
+    parts: Mapping[str, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The episode as JSON values."""
+        return _json_values({**asdict(self), "hits": [hit.to_dict() for hit in self.hits]})
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from arrowmind.errors import InvalidArgumentError
-from arrowmind.memory.ranking.weights import checked_weights
+from arrowmind.memory.ranking.weights import checked_episode_weights, checked_weights
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,6 +38,8 @@ class RecallSettings:
         threads: threads of one search.
         cold_finalists: of the cold memories of each file, how many of the best are encoded again for a query.
         weights: what each signal counts, instead of what is shipped; names as in ``Explanation.parts``.
+        episode_weights: what each signal of an episode counts, instead of what is shipped; names as in
+            ``Episode.parts``.
         link_weight: what a memory that is linked with the best is worth, as a share of what the best is
             worth, where images, sounds or vectors of other spaces are asked for; 0 leaves links out there.
             Words have a learned weight for it.
@@ -60,6 +62,7 @@ class RecallSettings:
     threads: int = 1
     cold_finalists: int = 16
     weights: Mapping[str, float] | None = None
+    episode_weights: Mapping[str, float] | None = None
     link_weight: float = 0.7
     trust_weight: float = 0.02
     alpha: float = 0.7
@@ -94,6 +97,8 @@ class RecallSettings:
             raise InvalidArgumentError(f"fusion={self.fusion!r}: give one of {', '.join(_FUSIONS)}")
         if self.weights is not None:
             checked_weights(self.weights)
+        if self.episode_weights is not None:
+            checked_episode_weights(self.episode_weights)
         if min(self.vector_weight, self.text_weight) < 0 or self.vector_weight + self.text_weight <= 0:
             raise InvalidArgumentError(
                 f"weights vector={self.vector_weight}, text={self.text_weight}: give numbers of at least 0, "

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from arrowmind.memory.records import Hit, Record
+    from arrowmind.memory.records import Episode, Hit, Record
     from arrowmind.memory.searching.ranked import Evidence
     from arrowmind.memory.storage.attachments import Attachment
     from arrowmind.memory.storage.links import Link
@@ -224,8 +224,59 @@ class MemoryStore(Upkeep):
         self._watch.note("recall", found, namespace=limits.namespace, query=asked.text)
         return hits
 
+    def recall_episodes(
+        self,
+        text: str,
+        top_k: int | None = None,
+        *,
+        hits: int = 3,
+        category: str | None = None,
+        since: Moment | None = None,
+        until: Moment | None = None,
+        namespace: str | None = None,
+    ) -> list[Episode]:
+        """Finds episodes, such as sessions of a conversation: memories told within an hour of one another.
+
+        An episode is ranked by its best memory and by what speaks for the whole of it, so one that says
+        little outright but keeps to the subject comes before one that mentions it once in passing.
+
+        Args:
+            text: see `recall`.
+            top_k: how many episodes at most; None takes `memory.top_k`, by default 10.
+            hits: how many of the best memories of each to give back.
+            category: only memories of this category, as for all that follows.
+            since: only those from then on.
+            until: only those before then.
+            namespace: only those of this namespace. Without it, what was told in several at the same time
+                is one episode.
+
+        Returns:
+            The best first.
+
+        Raises:
+            InvalidArgumentError: an argument cannot be used.
+            MemoryStoreError: the store is damaged.
+        """
+        self._check_open()
+        if not isinstance(text, str):
+            raise InvalidArgumentError(f"text is {type(text).__name__}; give a string")
+        number, shown = check_top_k(self._top_k if top_k is None else top_k), check_top_k(hits)
+        limits = Limits(category, since, until, self._confined(namespace))
+        self._watch.allow("recall", limits.namespace)
+        asked = Asked(clean_text(text))
+        with metrics.recall_seconds.time():
+            episodes = self._recaller.episodes(asked, number, shown, limits)
+        found = [hit.id for episode in episodes for hit in episode.hits]
+        self._watch.note("recall", found, namespace=limits.namespace, query=asked.text)
+        return episodes
+
     def evidence(
-        self, text: str, top_k: int | None = None, *, namespace: str | None = None
+        self,
+        text: str,
+        top_k: int | None = None,
+        *,
+        namespace: str | None = None,
+        episodes: bool = False,
     ) -> Evidence | None:
         """What speaks for each memory that may answer a query, before it is weighed.
 
@@ -236,6 +287,7 @@ class MemoryStore(Upkeep):
             text: the query.
             top_k: how many hits the recall would give; it decides how far the search goes.
             namespace: only memories of this namespace.
+            episodes: whether ``top_k`` counts episodes, as in `recall_episodes`.
 
         Returns:
             None where nothing may answer.
@@ -244,7 +296,7 @@ class MemoryStore(Upkeep):
         number = check_top_k(self._top_k if top_k is None else top_k)
         limits = Limits(namespace=self._confined(namespace))
         self._watch.allow("recall", limits.namespace)
-        examined = self._recaller.examine(Asked(clean_text(text)), number, limits)
+        examined = self._recaller.examine(Asked(clean_text(text)), number, limits, episodes=episodes)
         return None if examined is None else examined.evidence()
 
     def newest(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from tests.bench.memory.small import write_conversations
 
@@ -10,13 +12,19 @@ from arrowmind.bench.memory.tuning import Gathered, hold_out, learn_weights
 from arrowmind.memory import Evidence
 
 
+def evidence_of(ids, values, conversation):
+    episodes = np.array([conversation.turns[place].session for place in ids])
+    kept = np.zeros((int(episodes.max()) + 1, 1), np.float32)
+    return Evidence(ids, ("first", "second"), values, episodes, ("length",), kept)
+
+
 def gathered(conversation, telling):
     """Evidence in which one signal alone tells the answers."""
     tables = []
     for question in conversation.questions:
         values = np.zeros((len(conversation.turns), 2), np.float32)
         values[sorted(question.turns), telling] = 1
-        tables.append(Evidence(list(range(len(conversation.turns))), ("first", "second"), values))
+        tables.append(evidence_of(list(range(len(conversation.turns))), values, conversation))
     return Gathered(conversation, tables, tables)
 
 
@@ -36,6 +44,9 @@ def test_the_judged_conversation_is_not_learned_from(tmp_path):
 def test_questions_that_nothing_answers_teach_nothing(tmp_path):
     (conversation, _) = read_conversations(write_conversations(tmp_path))
     evidence = gathered(conversation, 0)
-    elsewhere = [Evidence([99, 98], each.names, each.values[:2]) for each in evidence.shallow]
+    elsewhere = [replace(each, ids=[99, 98, 97, 96]) for each in evidence.shallow]
     with_empty = Gathered(conversation, [evidence.shallow[0], elsewhere[1]], evidence.deep)
-    assert learn_weights([with_empty])[0] > 0
+    learned = learn_weights([with_empty])
+    assert learned.turns["first"] > 0
+    assert learned.episodes["best"] > 0
+    assert learned.episodes["length"] == 0

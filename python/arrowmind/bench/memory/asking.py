@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from arrowmind.bench.memory.conversations import Conversation, Question
     from arrowmind.memory import MemoryStore
 
-__all__ = ["SESSION_HITS", "TURN_HITS", "Answers", "ask", "measure"]
+__all__ = ["EPISODES", "TURN_HITS", "Answers", "ask", "measure"]
 
 TURN_HITS = 10
 """What is recalled to judge turns."""
 
-SESSION_HITS = 200
-"""What is recalled to judge sessions: deep enough for ten of them."""
+EPISODES = 10
+"""What is recalled to judge sessions: an hour without a word ends an episode, and a session here."""
 
 
 @dataclass(frozen=True)
@@ -37,20 +37,21 @@ class Answers:
 
 
 def ask(store: MemoryStore, places: Mapping[int, int], conversation: Conversation) -> Answers:
-    """Recalls each question, ten hits and many."""
+    """Recalls ten hits and ten episodes for each question."""
     results, seconds = [], []
     for question in conversation.questions:
         began = time.perf_counter()
         hits = store.recall(question.text, TURN_HITS)
         seconds.append(time.perf_counter() - began)
-        many = store.recall(question.text, SESSION_HITS)
+        episodes = store.recall_episodes(question.text, EPISODES, hits=1)
         turns = [places[hit.id] for hit in hits]
-        results.append(measure(conversation, question, turns, [places[hit.id] for hit in many]))
+        best = [places[episode.hits[0].id] for episode in episodes]
+        results.append(measure(conversation, question, turns, best))
     return Answers(results, seconds)
 
 
 def measure(
-    conversation: Conversation, question: Question, turns: Sequence[int], many: Sequence[int]
+    conversation: Conversation, question: Question, turns: Sequence[int], best: Sequence[int]
 ) -> tuple[str, Found]:
     """Category and measures of a question.
 
@@ -58,7 +59,7 @@ def measure(
         conversation: where it was asked.
         question: what was asked.
         turns: the first ten turns.
-        many: turns of a deeper recall; a session stands where the first of its turns does.
+        best: a turn of each of the first ten episodes.
     """
-    sessions = list(dict.fromkeys(conversation.turns[place].session for place in many))
+    sessions = list(dict.fromkeys(conversation.turns[place].session for place in best))
     return question.category, found(turns, sessions, question.turns, conversation.sessions_of(question))

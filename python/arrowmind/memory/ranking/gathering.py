@@ -29,6 +29,8 @@ __all__ = ["Reach", "gather"]
 _WORDS = 0.4
 # The walk starts at the better guesses far more often: e times for each so much more of the guess.
 _SEED_SCALE = 6.0
+# So many of the best guesses of an episode have all around them looked up.
+_PER_EPISODE = 2
 
 
 @dataclass(frozen=True)
@@ -39,11 +41,13 @@ class Reach:
         neighbours: best guesses whose neighbours join.
         seeds: best guesses that the walk along links starts from.
         linked: memories that the walk may add.
+        episodes: episodes of the best guesses of which all memories join.
     """
 
     neighbours: int = 50
     seeds: int = 20
     linked: int = 30
+    episodes: int = 0
 
 
 def gather(
@@ -69,7 +73,31 @@ def gather(
     seeds = order[: reach.seeds]
     ends = _walked(ids[seeds], guesses[seeds], memories) if len(ids) else (ids, guesses)
     joined = np.unique(np.concatenate([ids, near[near >= 0], _strongest(ends, ids, reach.linked)]))
+    if reach.episodes:
+        joined = _completed(joined, ids[order], reach.episodes, memories)
     return _fill(joined, question, cosines, ends, memories)
+
+
+def _completed(joined: IntArray, best: IntArray, count: int, memories: Memories) -> IntArray:
+    """The same with what else was told in the episodes of the best, ascending."""
+    chosen = _first_of_each(episodes_of(_moments(best, memories)), count)
+    around = np.union1d(joined, memories.surroundings(best[chosen]))
+    numbers = episodes_of(_moments(around, memories))
+    known = np.zeros(int(numbers.max(initial=-1)) + 1, dtype=np.bool_)
+    known[numbers[np.isin(around, joined)]] = True
+    return around[known[numbers]]
+
+
+def _first_of_each(episodes: IntArray, count: int) -> IntArray:
+    """Places of the first `_PER_EPISODE` of each of the first so many episodes, ascending."""
+    distinct, first = np.unique(episodes, return_index=True)
+    wanted = distinct[np.argsort(first)[:count]]
+    places = [np.flatnonzero(episodes == number)[:_PER_EPISODE] for number in wanted.tolist()]
+    return np.sort(np.concatenate(places)) if places else np.empty(0, dtype=np.int64)
+
+
+def _moments(ids: IntArray, memories: Memories) -> IntArray:
+    return np.array([item.moment for item in memories.told(ids.tolist())], dtype=np.int64)
 
 
 def _guesses(

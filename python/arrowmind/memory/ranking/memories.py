@@ -68,6 +68,9 @@ class Memories(Protocol):
     def neighbours(self, ids: IntArray) -> IntArray:
         """The memories told before and after each, int64 [n, 2]; -1 where there is none that may be found."""
 
+    def surroundings(self, ids: IntArray) -> IntArray:
+        """Memories told within hours of some, by some dozens on each side, ascending; themselves, too."""
+
     def cosines(self, ids: Sequence[int]) -> Mapping[int, float]:
         """Cosine of each memory and the query; empty without a vector."""
 

@@ -56,6 +56,10 @@ class Pool:
         scores: FloatArray = self.held @ self.rarity
         return scores
 
+    def bm25_at(self, row: int) -> float:
+        """BM25 of one memory."""
+        return float(self.held[row] @ self.rarity)
+
     def of_neighbour(self, values: FloatArray, rows: IntArray) -> FloatArray:
         """A column taken from neighbours, 0 where there is none.
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from arrowmind.memory.ranking.dates import Span
 
-__all__ = ["Question", "make_question", "names_in", "speaker_of", "without_names"]
+__all__ = ["Question", "as_told", "make_question", "names_in", "speaker_of"]
 
 # "Ann: ...", "Ann Lee: ..." at the start of a memory says who spoke.
 _SPEAKER = re.compile(r"([^\W\d_][\w.'-]{0,30}(?: [^\W\d_][\w.'-]{0,30}){0,2}):\s")
@@ -27,6 +27,22 @@ _ASKS_TIME = re.compile(
 )
 _ASKS_NUMBER = re.compile(
     r"\bhow (?:many|much|long|often|old|far|big|tall)\b|多少|几个|几次|多大", re.IGNORECASE
+)
+_ENGLISH = re.compile(
+    r"\b(?:what|when|where|which|who|whose|why|how|do|does|did|is|are|were|has|have|the|of|would|could)\b",
+    re.IGNORECASE,
+)
+
+
+def _replacing(*pairs: tuple[str, str]) -> tuple[tuple[re.Pattern[str], str], ...]:
+    return tuple((re.compile(rf"\b(?:{words})\b", re.IGNORECASE), by) for words, by in pairs)
+
+
+# Names of speakers are "I" and "my" when these are applied. Of one speaker alone "he" means the same.
+_ALONE = _replacing(("he|she", "I"), ("his|her", "my"), ("him", "me"), ("himself|herself", "myself"))
+_TOGETHER = _replacing(("I and I", "we"), ("my and my|I and my", "our"))
+_AGREEING = _replacing(
+    ("does I", "do I"), ("has I", "have I"), ("is I", "am I"), ("I has", "I have"), ("I is", "I am")
 )
 # A query that is a document says nothing by its names and dates.
 _READ_CHARACTERS = 1000
@@ -88,19 +104,33 @@ def names_in(query: str, speakers: Collection[str]) -> frozenset[str]:
     return frozenset(name for name in speakers if name and _pattern(name).search(folded))
 
 
-def without_names(query: str, speakers: Collection[str]) -> str:
-    """The query without the names of speakers, for the encoder.
+def as_told(query: str, speakers: Collection[str]) -> str:
+    """The query without the names of speakers, for the encoder: in English, as they would ask it themselves.
 
     A name is in half of what was said, and in every greeting: small encoders take two texts with the same
-    name for near. The query itself where nothing else is left of it, or it is long.
+    name for near. And who speaks says "I", so "What does Ann collect?" is nearest as "What do I collect?".
+    The query itself where nothing else is left of it, or it is long.
     """
-    if len(query) > _READ_CHARACTERS:
+    if len(query) > _READ_CHARACTERS or not speakers:
         return query
+    english = _ENGLISH.search(query) is not None
     rest = query
     for name in sorted(speakers, key=len, reverse=True):
-        rest = _pattern(name).sub(" ", rest)
-    rest = re.sub(r"\s+", " ", rest).strip()
-    return rest if re.search(r"\w", rest) else query
+        rest = _pattern(name).sub(_pronoun if english else " ", rest)
+    rest = re.sub(r"\s+([?.!,]|$)", r"\1", re.sub(r"\s+", " ", rest)).strip()
+    if not re.search(r"\w", re.sub(r"\b(?:I|my)\b", "", rest)):
+        return query
+    if not english or rest == query:
+        return rest
+    for pattern, replacement in _TOGETHER if len(speakers) > 1 else _ALONE:
+        rest = pattern.sub(replacement, rest)
+    for pattern, replacement in _AGREEING:
+        rest = pattern.sub(replacement, rest)
+    return rest
+
+
+def _pronoun(match: re.Match[str]) -> str:
+    return " my " if match[0].endswith(("'s", "\u2019s", "'S", "\u2019S")) else " I "
 
 
 def _pattern(name: str) -> re.Pattern[str]:

@@ -9,19 +9,37 @@ from importlib import resources
 from typing import TYPE_CHECKING
 
 from arrowmind.errors import InvalidArgumentError
+from arrowmind.memory.ranking.episodes import EPISODE_SIGNALS
 from arrowmind.memory.ranking.signals import all_signals
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
-__all__ = ["checked_weights", "scaled_weights", "shipped_weights"]
+__all__ = [
+    "checked_episode_weights",
+    "checked_weights",
+    "scaled_weights",
+    "shipped_episode_weights",
+    "shipped_weights",
+]
 
 
 @lru_cache(maxsize=1)
 def shipped_weights() -> Mapping[str, float]:
     """Weights by the names of signals."""
+    return checked_weights(_shipped()["weights"])
+
+
+@lru_cache(maxsize=1)
+def shipped_episode_weights() -> Mapping[str, float]:
+    """Weights of what speaks for an episode, by the names of `EPISODE_SIGNALS`."""
+    return checked_episode_weights(_shipped()["episodes"])
+
+
+def _shipped() -> dict[str, dict[str, float]]:
     text = resources.files("arrowmind.memory.ranking").joinpath("weights.json").read_text(encoding="utf-8")
-    return checked_weights(json.loads(text)["weights"])
+    shipped: dict[str, dict[str, float]] = json.loads(text)
+    return shipped
 
 
 def checked_weights(weights: Mapping[str, float]) -> dict[str, float]:
@@ -30,7 +48,19 @@ def checked_weights(weights: Mapping[str, float]) -> dict[str, float]:
     Raises:
         InvalidArgumentError: a name is unknown, a number not finite, or none is above 0.
     """
-    known = all_signals()
+    return _checked(weights, all_signals())
+
+
+def checked_episode_weights(weights: Mapping[str, float]) -> dict[str, float]:
+    """The same for the signals of episodes.
+
+    Raises:
+        InvalidArgumentError: a name is unknown, a number not finite, or none is above 0.
+    """
+    return _checked(weights, EPISODE_SIGNALS)
+
+
+def _checked(weights: Mapping[str, float], known: Collection[str]) -> dict[str, float]:
     for name, weight in weights.items():
         if name not in known:
             raise InvalidArgumentError(f"weights: unknown signal {name!r}; there are {', '.join(known)}")

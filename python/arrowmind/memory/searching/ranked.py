@@ -1,7 +1,7 @@
 """A recall whose order is learned: the legs' candidates, what surrounds them, and the signals of all.
 
-The text leg comes first: it tells who speaks in the memories, and the names of speakers are left out of what
-the encoder reads.
+The text leg comes first: it tells who speaks in the memories, and the encoder reads the query as these would
+ask it, without their names.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from arrowmind.memory.ranking.episodes import EPISODE_SIGNALS, episode_signals, rank_episodes
 from arrowmind.memory.ranking.gathering import Reach, gather
-from arrowmind.memory.ranking.question import make_question, names_in, without_names
-from arrowmind.memory.ranking.ranker import rank_pool, rerank
+from arrowmind.memory.ranking.question import as_told, make_question, names_in
+from arrowmind.memory.ranking.ranker import Ranked, rank_pool, rerank
 from arrowmind.memory.ranking.signals import all_signals
 from arrowmind.memory.ranking.strategies import Association, Learned
-from arrowmind.memory.ranking.weights import shipped_weights
+from arrowmind.memory.ranking.weights import shipped_episode_weights, shipped_weights
 from arrowmind.memory.searching.fusion import Candidate, Fused
 from arrowmind.memory.storage.spaces import TEXT
 
@@ -36,8 +37,19 @@ if TYPE_CHECKING:
 
     TextLeg = Callable[[Snapshot, list[str], int, Filter], list[tuple[int, float]]]
 
-__all__ = ["Evidence", "Examined", "examine", "order", "remembered", "topic_of"]
+__all__ = [
+    "Evidence",
+    "Examined",
+    "FusedEpisode",
+    "examine",
+    "order",
+    "order_episodes",
+    "remembered",
+    "topic_of",
+]
 
+# So many episodes are looked through for each that is asked for.
+_EPISODES_PER_HIT = 3
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
@@ -52,7 +64,14 @@ class Examined:
         """Every signal of every memory."""
         columns = {name: signal(self.question, self.pool) for name, signal in all_signals().items()}
         values = np.stack(list(columns.values()), axis=1)
-        return Evidence(self.pool.ids.tolist(), tuple(columns), values)
+        return Evidence(
+            ids=self.pool.ids.tolist(),
+            names=tuple(columns),
+            values=values,
+            episodes=self.pool.episodes,
+            episode_names=EPISODE_SIGNALS[1:],
+            episode_values=episode_signals(self.question, self.pool),
+        )
 
 
 @dataclass(frozen=True)
@@ -63,11 +82,34 @@ class Evidence:
         ids: of the memories; n of them.
         names: of the signals.
         values: float32 [n, signals].
+        episodes: int64 [n], number of the episode of each memory; m of them.
+        episode_names: of the signals of episodes, but the score of the best memory.
+        episode_values: float32 [m, signals of episodes].
     """
 
     ids: list[int]
     names: tuple[str, ...]
     values: npt.NDArray[np.float32]
+    episodes: npt.NDArray[np.int64]
+    episode_names: tuple[str, ...]
+    episode_values: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class FusedEpisode:
+    """An episode with its score, which is the sum of the named parts.
+
+    Attributes:
+        best: its best memories, best first.
+        ids: all its memories that were looked through, ascending.
+        span: when the first and the last of them were told, microseconds since 1970.
+        parts: of the score.
+    """
+
+    best: list[Fused]
+    ids: list[int]
+    span: tuple[int, int]
+    parts: Mapping[str, float]
 
 
 def remembered(leg: TextLeg) -> TextLeg:
@@ -84,7 +126,7 @@ def remembered(leg: TextLeg) -> TextLeg:
 
 
 def topic_of(query: str, words: Mapping[int, float], memories: StoreMemories) -> str:
-    """What the encoder reads of a query: all but the names of those who speak in the memories.
+    """What the encoder reads of a query: as those would ask it whom it names of who speak in the memories.
 
     Args:
         query: as it was asked.
@@ -92,10 +134,12 @@ def topic_of(query: str, words: Mapping[int, float], memories: StoreMemories) ->
         memories: the store.
     """
     speakers = {item.speaker for item in memories.told(list(words))}
-    return without_names(query, names_in(query, speakers))
+    return as_told(query, names_in(query, speakers))
 
 
-def examine(query: str, candidates: Mapping[int, Candidate], memories: StoreMemories, now: int) -> Examined:
+def examine(
+    query: str, candidates: Mapping[int, Candidate], memories: StoreMemories, now: int, episodes: int = 0
+) -> Examined:
     """The pool of a query.
 
     Args:
@@ -103,12 +147,14 @@ def examine(query: str, candidates: Mapping[int, Candidate], memories: StoreMemo
         candidates: what the legs proposed, by id.
         memories: the store.
         now: microseconds since 1970.
+        episodes: how many episodes are asked for; 0 where only memories are.
     """
     cosines = {id_: max(item.cosine or 0.0, item.part(TEXT)) for id_, item in candidates.items()}
     words = {id_: item.bm25 for id_, item in candidates.items() if item.text_rank is not None}
     speakers = {item.speaker for item in memories.told(list(candidates))}
     question = make_question(query, _EPOCH + timedelta(microseconds=now), speakers)
-    return Examined(question, gather(question, cosines, words, memories, Reach()))
+    reach = Reach(episodes=_EPISODES_PER_HIT * episodes)
+    return Examined(question, gather(question, cosines, words, memories, reach))
 
 
 def order(
@@ -126,16 +172,51 @@ def order(
     if reranker is not None:
         texts = [pool.told[item.row].text for item in ranked]
         ranked = rerank(question.text, texts, ranked, reranker, settings.rerank_weight)[:top_k]
-    bm25 = pool.bm25
-    fused = []
-    for item in ranked:
-        id_ = int(pool.ids[item.row])
-        candidate = candidates.get(id_) or Candidate(id_, bm25=float(bm25[item.row]))
-        near = memories.nearest.get(id_)
-        if candidate.cosine is None and near is not None:
-            candidate.cosine, candidate.window = near.cosine, near.window
-        fused.append(Fused(candidate, item.parts))
-    return fused
+    return [_fused(pool, item, candidates, memories) for item in ranked]
+
+
+def order_episodes(
+    examined: Examined,
+    candidates: Mapping[int, Candidate],
+    memories: StoreMemories,
+    settings: RecallSettings,
+    top_k: int,
+    shown: int,
+) -> list[FusedEpisode]:
+    """The best episodes of a pool, best first.
+
+    Args:
+        examined: question and pool, whose episodes are complete.
+        candidates: what the legs proposed, by id.
+        memories: the store.
+        settings: how memories are weighed.
+        top_k: how many episodes.
+        shown: of how many memories of each the parts are told.
+    """
+    question, pool = examined.question, examined.pool
+    columns = _strategy(settings).parts(question, pool)
+    scores = sum(columns.values(), np.zeros(len(pool), dtype=np.float32))
+    weights = settings.episode_weights or shipped_episode_weights()
+    found = []
+    for episode in rank_episodes(question, pool, scores, weights, top_k):
+        best = [
+            Ranked(row, {name: float(column[row]) for name, column in columns.items()})
+            for row in episode.rows[:shown].tolist()
+        ]
+        members = [_fused(pool, item, candidates, memories) for item in best]
+        moments = [pool.told[row].moment for row in episode.rows.tolist()]
+        ids = sorted(pool.ids[episode.rows].tolist())
+        found.append(FusedEpisode(members, ids, (min(moments), max(moments)), episode.parts))
+    return found
+
+
+def _fused(pool: Pool, item: Ranked, candidates: Mapping[int, Candidate], memories: StoreMemories) -> Fused:
+    id_ = int(pool.ids[item.row])
+    candidate = candidates.get(id_) or Candidate(id_, bm25=float(pool.bm25_at(item.row)))
+    near = memories.nearest.get(id_)
+    if candidate.cosine is None and near is not None:
+        candidate.cosine, candidate.window = near.cosine, near.window
+    return Fused(candidate, item.parts)
 
 
 def _strategy(settings: RecallSettings) -> Strategy:

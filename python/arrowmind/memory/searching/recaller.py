@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from arrowmind.errors import InvalidArgumentError, MemoryStoreError
 from arrowmind.memory.intake.drafts import clean_text
 from arrowmind.memory.ranking.memories import TermStatistics
+from arrowmind.memory.records import Episode
 from arrowmind.memory.searching.linking import link_new
 from arrowmind.memory.searching.listing import newest_ids
 from arrowmind.memory.searching.questions import Asker
-from arrowmind.memory.searching.ranked import examine, remembered, topic_of
+from arrowmind.memory.searching.ranked import examine, order_episodes, remembered, topic_of
 from arrowmind.memory.searching.retrieval import (
     Detail,
     Question,
@@ -33,21 +34,20 @@ from arrowmind.memory.storage.blocks import Filter
 from arrowmind.memory.storage.lifecycle_tables import derivation_of, extracted_from, tier_of
 from arrowmind.memory.storage.links import links_of, read_links
 from arrowmind.memory.storage.traits import presence_of
-from arrowmind.memory.times import now_microseconds, to_microseconds
+from arrowmind.memory.times import from_microseconds, now_microseconds, to_microseconds
 from arrowmind.observe import get_logger, record_fallback
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from arrowmind.memory.encoder import Encoders
     from arrowmind.memory.keeping.keeper import Keeper
     from arrowmind.memory.ranking.memories import Edges
     from arrowmind.memory.records import Hit, Record
-    from arrowmind.memory.searching.fusion import Fused
     from arrowmind.memory.searching.questions import Asked
-    from arrowmind.memory.searching.ranked import Examined
+    from arrowmind.memory.searching.ranked import Examined, FusedEpisode
     from arrowmind.memory.session import Session, SessionHolder
     from arrowmind.memory.settings import RecallSettings
     from arrowmind.memory.storage.catalogue import Catalogue
@@ -60,6 +60,8 @@ __all__ = ["UNKNOWN", "Limits", "Recaller"]
 
 _log = get_logger(__name__)
 _SPARE = 32
+T = TypeVar("T")
+_HITS_PER_EPISODE = 5
 UNKNOWN = -1
 """Number of a category or a namespace that there is not."""
 
@@ -132,7 +134,9 @@ class Recaller:
         sources = self._sources(session)
         question = self._question(asked, top_k, session, snapshot, wanted, sources)
         question = replace(question, spare=min(top_k, _SPARE))
-        snapshot, ranked = self._rank(session, snapshot, question, sources)
+        snapshot, ranked = self._with_words(
+            session, snapshot, sources, lambda state, some: rank(state, question, some, self._settings)
+        )
         with self._catalogue.reading() as db:
             quotes = extracted_from(db, [item.candidate.id for item in ranked])
             ranked = without_echoes(ranked, quotes, top_k)
@@ -141,7 +145,32 @@ class Recaller:
         self._together.note([hit.id for hit in hits])
         return hits
 
-    def examine(self, asked: Asked, top_k: int, limits: Limits) -> Examined | None:
+    def episodes(self, asked: Asked, top_k: int, shown: int, limits: Limits) -> list[Episode]:
+        """The best episodes for a query; see `MemoryStore.recall_episodes`."""
+        session = self._sessions.current
+        snapshot = session.snapshot()
+        wanted = limits.filter(snapshot)
+        if snapshot.vectors == 0 or wanted is None or asked.is_empty:
+            return []
+        sources = self._sources(session)
+        question = self._question(asked, _depth_of(top_k), session, snapshot, wanted, sources)
+
+        def ordered(state: Snapshot, some: Sources) -> list[FusedEpisode]:
+            candidates = propose(state, question, some, self._settings)
+            memories = view(state, question, some)
+            examined = examine(question.text, candidates, memories, wanted.now, top_k)
+            return order_episodes(examined, candidates, memories, self._settings, top_k, shown)
+
+        snapshot, found = self._with_words(session, snapshot, sources, ordered)
+        with self._catalogue.reading() as db:
+            episodes = [
+                _episode(item, to_hits(snapshot, item.best, question, lambda id_: _detail(session, db, id_)))
+                for item in found
+            ]
+        session.accesses.note([hit.id for episode in episodes for hit in episode.hits], wanted.now)
+        return episodes
+
+    def examine(self, asked: Asked, top_k: int, limits: Limits, *, episodes: bool = False) -> Examined | None:
         """The memories that may answer a query, before they are ranked; None where there are none.
 
         Raises:
@@ -153,9 +182,11 @@ class Recaller:
         if snapshot.vectors == 0 or wanted is None or asked.is_empty:
             return None
         sources = self._sources(session)
-        question = self._question(asked, top_k, session, snapshot, wanted, sources)
+        depth = _depth_of(top_k) if episodes else top_k
+        question = self._question(asked, depth, session, snapshot, wanted, sources)
         candidates = propose(snapshot, question, sources, self._settings)
-        return examine(asked.text, candidates, view(snapshot, question, sources), wanted.now)
+        memories = view(snapshot, question, sources)
+        return examine(asked.text, candidates, memories, wanted.now, top_k if episodes else 0)
 
     def _sources(self, session: Session) -> Sources:
         return Sources(remembered(session.texts.search), session.texts.statistics, self._links)
@@ -239,23 +270,33 @@ class Recaller:
             record_fallback("recall", "no encoder, by words only", store=str(self._root))
         self._said_words_only = True
 
-    def _rank(
-        self, session: Session, snapshot: Snapshot, question: Question, sources: Sources
-    ) -> tuple[Snapshot, list[Fused]]:
-        """The ranking, and the state it is of: a damaged index is built again on the way."""
+    def _with_words(
+        self, session: Session, snapshot: Snapshot, sources: Sources, ask: Callable[[Snapshot, Sources], T]
+    ) -> tuple[Snapshot, T]:
+        """What was asked for, and the state it is of: a damaged index is built again on the way."""
         try:
-            return snapshot, rank(snapshot, question, sources, self._settings)
+            return snapshot, ask(snapshot, sources)
         except IndexDamagedError as error:
             _log.warning("text_index_damaged", error=str(error), action="rebuild")
         try:
             self._keeper.repair_index()
             session.texts.reset()
             snapshot = session.snapshot()
-            return snapshot, rank(snapshot, question, self._sources(session), self._settings)
+            return snapshot, ask(snapshot, self._sources(session))
         except (MemoryStoreError, OSError) as error:
             record_fallback("recall", "text index cannot be built, by meaning only", error=str(error))
         wordless = Sources(_no_words, _no_statistics, self._links)
-        return snapshot, rank(snapshot, question, wordless, self._settings)
+        return snapshot, ask(snapshot, wordless)
+
+
+def _depth_of(episodes: int) -> int:
+    """Hits whose search goes far enough for so many episodes."""
+    return _HITS_PER_EPISODE * episodes
+
+
+def _episode(found: FusedEpisode, hits: list[Hit]) -> Episode:
+    began, ended = map(from_microseconds, found.span)
+    return Episode(tuple(hits), tuple(found.ids), began, ended, sum(found.parts.values()), found.parts)
 
 
 def _detail(session: Session, db: sqlite3.Connection, id_: int) -> Detail:

@@ -27,6 +27,8 @@ __all__ = ["StoreMemories"]
 
 # Neighbours of another namespace or a forgotten one are passed over, so many at most.
 _REACH = 8
+# Of an episode, so many memories on each side of its best are looked through, told so near in time.
+_AROUND, _AROUND_MICROSECONDS = 24, 12 * 3600 * 1_000_000
 # What is told further apart in time is no context.
 _NEAR_MICROSECONDS = 3600 * 1_000_000
 
@@ -98,6 +100,18 @@ class StoreMemories:
         if len(unsure):
             chosen[unsure], _ = self._beside(ascending[unsure], _REACH)
         return chosen[places]
+
+    def surroundings(self, ids: IntArray) -> IntArray:
+        """Memories told within hours of some, by some dozens on each side, ascending; themselves, too."""
+        home = self._snapshot.home
+        around = home.around(ids, _AROUND).reshape(len(ids), -1)
+        listed = distinct(np.append(around[around >= 0], ids))
+        moments, namespaces = home.moments(listed)
+        live = self._snapshot.admits(listed, self._wanted)
+        at, own = np.searchsorted(listed, around), np.searchsorted(listed, ids)
+        fits = (around >= 0) & live[at] & (namespaces[at] == namespaces[own][:, None])
+        fits &= np.abs(moments[at] - moments[own][:, None]) <= _AROUND_MICROSECONDS
+        return distinct(np.append(around[fits], ids))
 
     def _beside(self, ids: IntArray, reach: int) -> tuple[IntArray, npt.NDArray[np.bool_]]:
         """The first on each side that may be found and is of the same namespace, unless it was told too long
