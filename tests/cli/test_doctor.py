@@ -41,6 +41,11 @@ def test_all_is_well_here(call):
     assert native.cpu_brand() in findings(outcome, "processor")["name"]["text"]
 
 
+def test_memory_of_a_device_that_is_not_there_is_noted(call):
+    done = call("doctor", "--set", "device.vram=4GiB", "--set", "device.name=cpu")
+    assert "there is no device whose memory" in done.stdout
+
+
 def test_every_op_has_a_chosen_kernel(call):
     rows = [row for row in call("doctor", "--json").json["findings"] if row["room"] == "kernels"]
     assert {row["name"] for row in rows} == {row["op"] for row in native.kernels()}

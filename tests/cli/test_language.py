@@ -291,7 +291,7 @@ def test_stats_tell_what_was_foretold_and_measured(call, shell, folder, tmp_path
     assert "foretold" in done.stderr
     assert "foretold" in done.stdout
     done = call("generate", folder, "the cat", *WORDS, "--json", "--stats")
-    assert done.json["stats"] == {"comparison": None, "residency": None}
+    assert done.json["stats"] == {"comparison": None, "residency": None, "device": None}
     assert "nothing was foretold" in done.stderr
     assert "stats" not in call("generate", folder, "the cat", *WORDS, "--json").json
 

@@ -85,6 +85,8 @@ def test_devices_are_told():
     lines += [
         'arrowmind_device_serves{device="cuda:0"} 0',
         'arrowmind_device_forwards_total{device="cuda:0",where="cpu"} 3',
+        'arrowmind_device_blocks{device="cuda:0",where="device"} 7',
+        'arrowmind_device_blocks{device="cuda:0",where="cpu"} 5',
     ]
     found = summarise(parse_metrics("\n".join([*lines, ""]), 1.0))
     (device,) = found.devices
@@ -95,6 +97,7 @@ def test_devices_are_told():
     assert rows["  caches"].endswith("512 B")
     assert rows["  together"].endswith("3.0 KiB of 4.0 KiB")
     assert rows["  forwards"] == "0, and 3 on the CPU"
+    assert rows["  blocks"] == "7, and 5 on the CPU"
     json.dumps(found.to_dict(), allow_nan=False)
 
 

@@ -129,6 +129,19 @@ def test_used_parts_stay_before_unused_ones(data):
     assert counters["hits"] > 100
 
 
+def test_what_was_copied_elsewhere_gives_way_first(data):
+    residency = opened(data[0], 5)
+    for i in (6, 7):
+        read(residency, i)
+    residency.retire([6, 7])
+    for _ in range(3):
+        for i in range(5):
+            read(residency, i)
+    counters = residency.counters()
+    assert (counters["misses"], counters["evictions"]) == (2 + 5, 2)
+    np.testing.assert_array_equal(read(residency, 6), data[1][6 * BLOCK : 7 * BLOCK])
+
+
 def test_read_ahead_is_used(data):
     residency = opened(data[0], 4)
     for _ in range(5):

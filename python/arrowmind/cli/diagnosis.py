@@ -152,6 +152,11 @@ def _device(session: Session) -> Iterator[Finding]:
     try:
         device = resolve_device(settings.name)
         yield Finding("device", settings.name, OK, f"{device}; in order of preference: {', '.join(DEVICES)}")
+        if settings.vram:
+            text = f"of {device}, what a model may take; the rest of it runs on the cpu"
+            if device == "cpu":
+                text = "there is no device whose memory a model could take"
+            yield Finding("device", f"vram {settings.vram}", NOTE if device == "cpu" else OK, text)
     except DeviceError as error:
         falls_back = settings.fallback == "cpu"
         text = f"{error}" + ("; models run on the cpu" if falls_back else "")

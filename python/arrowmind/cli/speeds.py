@@ -30,6 +30,7 @@ def run_facts(engine: ArrowEngine) -> dict[str, Any]:
     return {
         "comparison": None if comparison is None else comparison.to_dict(),
         "residency": engine.residency(),
+        "device": engine.info().get("device_state"),
     }
 
 
@@ -37,7 +38,7 @@ def run_lines(engine: ArrowEngine) -> list[str]:
     """The same for people."""
     comparison, counters = engine.comparison, engine.residency()
     lines = [
-        "nothing was foretold: that takes a budget (--ram), and a text alone"
+        "nothing was foretold: that takes a budget (--ram or --vram), and a text alone"
         if comparison is None
         else str(comparison)
     ]
@@ -47,4 +48,8 @@ def run_lines(engine: ArrowEngine) -> list[str]:
             f"{counters['hits']:.0f} of {asked:.0f} parts were there, {counters['late']:.0f} on their way; "
             f"{bytes_text(counters['bytes_read'])} read, {counters['stalled_seconds']:.2f} s waited for"
         )
+    state = engine.info().get("device_state", {})
+    if state.get("blocks") is not None:
+        head = " and the head" if state["head"] else ""
+        lines.append(f"{state['blocks']} of {state['of_blocks']} blocks{head} on {engine.device}")
     return lines

@@ -39,6 +39,8 @@ _Result = TypeVar("_Result")
 _FIRST_REST_SECONDS, _LONGEST_REST_SECONDS = 1.0, 60.0
 # How often the device is asked how full it is.
 _ASK_SECONDS = 0.25
+# Drivers take up to 2 MiB more for a buffer than was asked for: of what is free so much is used.
+_ASKED = 15 / 16
 # Rows of a forward: enough to fill a device, and its buffers stay small.
 _MICRO_TOKENS = 4096
 
@@ -214,7 +216,7 @@ class DeviceHost:
             self._failed(opened, None, error)
             return None
         others = total - free - opened.device.taken_bytes
-        room = max(0, int(self._most_used * total) - others)
+        room = max(0, int(_ASKED * (self._most_used * total - others)))
         return min(room, self.vram) if self.vram else room
 
     def bound(self, vram: int) -> None:

@@ -53,6 +53,8 @@ def open_language(
     """
     model, weights, longest = folder.decoder, folder.weights, folder.max_tokens
     residence = None
+    if host is not None and ram is not None:
+        host.room()  # opens the device: what its driver takes of this process is counted, too
     if ram is not None:
         residence = fit(weights, model, room_of(folder, config), ram, config.residency)
     split = None
