@@ -11,7 +11,7 @@ from tests.engine.test_vram import SMALL
 from tests.engine.writers import write_bytes_model
 
 from arrowmind import ArrowEngine
-from arrowmind.cli import main
+from arrowmind.cli.main import run
 from arrowmind.config import load_config
 from arrowmind.engine import measurements
 from arrowmind.engine.device_rates import measure_device
@@ -126,16 +126,16 @@ def test_a_run_within_vram_is_compared_with_what_was_foretold(fake, model, known
 
 def test_the_command_plans_with_a_device(fake, model, known, capsys):
     words = ["plan", str(model), "--vram", "64MiB", "--set", "device.name=cuda"]
-    assert main([*words, "--json"]) == 0
+    assert run([*words, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["device"], found["vram"]) == ("cuda:0", 64 << 20)
     assert found["device_blocks"] == found["blocks"] > 0
     assert found["ram"] == machine_bytes()
-    assert main([*words, "--ram", "64GiB", "--set", "device.blocks=1"]) == 0
+    assert run([*words, "--ram", "64GiB", "--set", "device.blocks=1"]) == 0
     shown = capsys.readouterr().out
     assert f"1 of {found['blocks']} blocks, the head" in shown
 
 
 def test_vram_without_a_device_is_an_error(model, capsys):
-    assert main(["plan", str(model), "--vram", "1GiB", "--set", "device.name=cpu"]) != 0
+    assert run(["plan", str(model), "--vram", "1GiB", "--set", "device.name=cpu"]) != 0
     assert "there is no device" in capsys.readouterr().err
