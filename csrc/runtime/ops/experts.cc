@@ -137,6 +137,7 @@ class Experts : public Op {
     if (!to.leaves_experts()) return lower_experts(to, *source_, options_, outer_, inner_);
     std::vector<int> given = {options_.input, options_.route};
     if (options_.residual >= 0) given.push_back(options_.residual);
+    if (options_.guess >= 0) given.push_back(options_.guess);
     to.run_here(*this, std::move(given), {options_.output});
     return true;
   }
