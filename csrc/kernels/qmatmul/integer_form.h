@@ -29,7 +29,7 @@ struct IntegerForm {
   static constexpr int64_t kQuadBytes = kPanel * kQuad;
   static constexpr int64_t kVectorCodes = kQuadBytes / kVectors;
 
-  static constexpr int64_t kRun = 32;  // quads; a tile of few rows has as many fetched ahead of each panel
+  static constexpr int64_t kRun = 32;  // quads
 
   static int64_t quads(const Params& p) { return ceil_of(p.k, kQuad); }
   static constexpr bool kTwice = requires { &Dot::dot_twice; };
@@ -107,7 +107,8 @@ struct IntegerForm {
       int64_t next_lines = v == 0 ? t.next_lines : 0;
       // Ahead of the last quads of a panel are the first ones of the panel that follows, P panels on.
       constexpr bool kFetches = !kDecoded && R <= 2;  // few rows wait for the weights
-      const int64_t ahead_quads = kFetches ? smaller(kRun, t.quads) : 0;
+      constexpr int64_t kAheadQuads = P <= 2 ? 2 * kRun : kRun;
+      const int64_t ahead_quads = kFetches ? smaller(kAheadQuads, t.quads) : 0;
       const int64_t turn = t.quads - ahead_quads;
       // Runs of quads, each behind its share of the prefetches: with a branch for them among the products,
       // compilers move accumulators out of the registers.
