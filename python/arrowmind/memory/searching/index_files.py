@@ -40,8 +40,8 @@ def damaged_file(folder: Path, noted: str | None) -> str:
 
     Args:
         folder: of the index.
-        noted: what `state_of` said when the index was written last; None if that is not known. A later
-            commit, which a dying process did not note, is no damage.
+        noted: what `state_of` said when the index was written last; None if that is not known. An earlier
+            or later commit, as a power cut or a killed process leaves it, is no damage.
     """
     try:
         data = (folder / _META).read_bytes()
@@ -49,7 +49,7 @@ def damaged_file(folder: Path, noted: str | None) -> str:
         segments = [str(segment["segment_id"]).replace("-", "") for segment in meta["segments"]]
         if noted is not None:
             operation, checksum = map(int, noted.split())
-            if int(meta["opstamp"]) <= operation and crc32c(data) != checksum:
+            if int(meta["opstamp"]) == operation and crc32c(data) != checksum:
                 return _META
     except (OSError, ValueError, KeyError, TypeError):
         return _META
