@@ -28,6 +28,7 @@ _OF_ONESELF = frozenset(
 _HAPPENED = frozenset(
     "was were had did went got made took saw just finally bought won met found".split()  # noqa: SIM905
 )
+_MARKED = _OF_ONESELF | _HAPPENED
 _MOST_WORDS, _MOST_NAMES = 4, 3
 
 
@@ -36,12 +37,13 @@ def _counts(text: str, speaker: str) -> tuple[float, float, float]:
     """Shares of what counts fully: words of oneself, words of the past, proper names but the speaker's."""
     head = text[len(speaker) + 2 if speaker else 0 : _READ_CHARACTERS].split(" [shares ", 1)[0]
     words = head.split()
-    own = sum(map(_OF_ONESELF.__contains__, words))
-    past = sum(map(_HAPPENED.__contains__, words)) + head.count("ed ")
+    marked = [word for word in words if word in _MARKED]
+    own = sum(map(_OF_ONESELF.__contains__, marked))
+    past = len(marked) - own + head.count("ed ")
     # The first word of a sentence is capitalised anyway, and so is "I"; counted, not parsed, as a recall
     # reads some 250 memories.
     begun = head.count(". ") + head.count("! ") + head.count("? ")
-    names = max(sum(map(str.istitle, words[1:])) - words.count("I") - begun, 0)
+    names = max(sum(map(str.istitle, words[1:])) - marked.count("I") - begun, 0)
     return min(own / _MOST_WORDS, 1.0), min(past / _MOST_WORDS, 1.0), min(names / _MOST_NAMES, 1.0)
 
 
