@@ -50,9 +50,18 @@ class WordEngine:
     is_decoder = has_senses = False
 
     def __init__(
-        self, path, device="auto", threads=None, config=None, judge=True, ram=None, on_progress=None
+        self,
+        path,
+        device="auto",
+        threads=None,
+        config=None,
+        judge=True,
+        ram=None,
+        vram=None,
+        on_progress=None,
     ):
-        self.path, self.device, self.threads, self.ram = str(path), device, threads, ram
+        self.path, self.device, self.threads = str(path), device, threads
+        self.ram, self.vram = ram, vram
         WordEngine.opened.append(self)
 
     def encode(self, texts, normalize=True, show_progress=False):

@@ -69,7 +69,7 @@ def test_figures_and_verdicts():
         "seconds": 10.0,
         "tokens": 20,
         "disk": 1e9,
-        "counters": {"bytes_read": 9e9},
+        "counters": {"bytes_read": 10e9, "bytes_wasted": 1e9},
         "peak_rss": 2e9,
         "opened": 1.0,
         "first_seconds": 1.2,
