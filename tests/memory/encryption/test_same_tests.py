@@ -28,6 +28,7 @@ OTHERWISE = [
         "takes_log_and_key",
     ),
     *("damaged_image", "orphans_of_others", "locks_outlive", "chosen_by_codes", "every_step"),
+    *("damaged_segment", "files_of_version_2", "digests_of_its_own"),
 ]
 
 
