@@ -321,6 +321,7 @@ def test_a_cut_on_a_device_that_is_not_the_cpu(other, folders, name, here):
         np.testing.assert_allclose(one, known, atol=5e-4, rtol=0)
 
 
+@pytest.mark.slow
 def test_parts_that_come_and_go_reach_a_device_that_is_not_the_cpu(other, tmp_path):
     folder = models(tmp_path, "qwen2", "int8")
     residence = squeezed(folder)
