@@ -19,7 +19,6 @@ void Slots::reserve(int64_t slot_bytes, int64_t count) {
   slot_bytes_ = slot_bytes;
   bytes_ = slot_bytes * count;
   const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-  // A huge page can only begin at a multiple of its size; the kernel places large mappings there.
   void* place = ::mmap(nullptr, static_cast<size_t>(bytes_), PROT_READ | PROT_WRITE, flags, -1, 0);
   if (place == MAP_FAILED) {
     fail(ErrorKind::kWeight, "no address space for ", bytes_, " bytes (", std::strerror(errno),
