@@ -9,7 +9,7 @@ from arrowmind.errors import InvalidArgumentError, MemoryStoreError
 from arrowmind.memory.encoder import EXTERNAL
 from arrowmind.memory.storage import tables
 from arrowmind.memory.storage.catalogue import Catalogue
-from arrowmind.memory.storage.encryption import holds_store
+from arrowmind.memory.storage.encryption import holds_another
 from arrowmind.memory.storage.forking import fork_gate
 from arrowmind.memory.storage.lock import hold_lock
 from arrowmind.memory.storage.schema import create_tables, explained, is_created
@@ -52,7 +52,7 @@ def open_catalogue(paths: StorePaths, busy_seconds: float, *, create: bool) -> C
 
 def _refuse_changed(paths: StorePaths) -> None:
     """Makes no store beside one that another process has encrypted or decrypted a moment ago."""
-    if not paths.catalogue.exists() and holds_store(paths.root):
+    if holds_another(paths):
         raise MemoryStoreError(f"{paths.root}: was encrypted or decrypted meanwhile; open it again")
 
 

@@ -30,7 +30,7 @@ from arrowmind.errors import ConfigurationError, IntegrityError, MemoryStoreErro
 from arrowmind.memory.encryption import decrypt_store, encrypt_store, rotate_store
 from arrowmind.memory.keeping import encrypting
 from arrowmind.memory.opening import open_catalogue
-from arrowmind.memory.storage.encryption import is_changing
+from arrowmind.memory.storage.encryption import holds_another, is_changing, lacks_key
 from arrowmind.memory.storage.paths import StorePaths
 from arrowmind.memory.unlocking import unlock
 from arrowmind.weights.encryption.header import PASSPHRASE
@@ -333,6 +333,23 @@ def test_no_new_store_is_made_where_one_was_changed(folder, filled, before):
     assert not seen.catalogue.exists()
     with opened(folder, SECRET if before is None else None) as store:
         assert contents(store) == filled[0]
+
+
+@pytest.mark.parametrize(("key", "mistaken_for"), [(None, holds_another), (SECRET, lacks_key)])
+def test_a_store_that_another_process_makes_just_then(folder, monkeypatch, key, mistaken_for):
+    """It is there with the second look, and was not with the first: neither changed nor without its key."""
+    listing = os.scandir
+
+    def list_late(path):
+        monkeypatch.setattr(os, "scandir", listing)
+        with opened(folder, key) as other:
+            other.remember("made meanwhile")
+        return listing(path)
+
+    monkeypatch.setattr(os, "scandir", list_late)
+    assert not mistaken_for(StorePaths(folder))
+    with opened(folder, key) as store:
+        assert store.stats().records == 1
 
 
 def test_two_at_once(folder, filled, monkeypatch):

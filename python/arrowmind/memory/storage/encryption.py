@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from arrowmind.memory.storage.paths import StorePaths
 
-__all__ = ["catalogue_part", "finish_change", "holds_store", "is_changing", "lacks_key"]
+__all__ = ["catalogue_part", "finish_change", "holds_another", "holds_store", "is_changing", "lacks_key"]
 
 _log = get_logger(__name__)
 _PART = ".part"
@@ -44,6 +44,13 @@ def holds_store(root: Path) -> bool:
     return bool(_catalogues(root))
 
 
+def holds_another(paths: StorePaths) -> bool:
+    """Whether a folder holds a store that is encrypted otherwise than these paths say, and only that one."""
+    # Others are listed first: a catalogue of ours that appears meanwhile does not count against itself.
+    others = [name for name in _catalogues(paths.root) if name != paths.catalogue.name]
+    return bool(others) and not paths.catalogue.exists()
+
+
 def is_changing(paths: StorePaths) -> bool:
     """Whether a change of encryption is on its way, or was cut off."""
     found = _catalogues(paths.root)
@@ -54,9 +61,14 @@ def is_changing(paths: StorePaths) -> bool:
 
 def lacks_key(paths: StorePaths) -> bool:
     """Whether there is an encrypted catalogue, and the file of its key is gone."""
-    if paths.key.exists() or paths.removed_key.exists():
+    # The key is there before such a catalogue is, and goes before it: looking twice sees neither come or go.
+    if not _has_sealed(paths.root) or paths.key.exists() or paths.removed_key.exists():
         return False
-    return any(_SEALED.fullmatch(name) for name in _catalogues(paths.root))
+    return _has_sealed(paths.root)
+
+
+def _has_sealed(root: Path) -> bool:
+    return any(_SEALED.fullmatch(name) for name in _catalogues(root))
 
 
 def _catalogues(root: Path) -> list[str]:
