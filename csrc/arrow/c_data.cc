@@ -20,7 +20,7 @@ struct SchemaNode {
 };
 
 struct ArrayNode {
-  std::shared_ptr<const ArrowFile> file;
+  std::shared_ptr<const void> owner;  // of what the buffers are
   std::vector<const void*> buffers;
   std::deque<ArrowArray> children;
   std::vector<ArrowArray*> pointers;
@@ -120,10 +120,11 @@ std::vector<const void*> buffers_of(const Batch& batch, const Column& column) {
   return buffers;
 }
 
-void fill_array(const Batch& batch, int64_t length, int64_t null_count, std::vector<const void*> buffers,
-                const std::vector<Column>& children, ArrowArray* out) {
+// An array without children yet; the node that it owns.
+ArrayNode* begin_array(std::shared_ptr<const void> owner, int64_t length, int64_t null_count,
+                       std::vector<const void*> buffers, ArrowArray* out) {
   auto node = std::make_unique<ArrayNode>();
-  node->file = batch.file;
+  node->owner = std::move(owner);
   node->buffers = std::move(buffers);
   *out = {};
   out->length = length;
@@ -133,13 +134,28 @@ void fill_array(const Batch& batch, int64_t length, int64_t null_count, std::vec
   out->release = &release<ArrayNode, ArrowArray>;
   ArrayNode* owned = node.release();
   out->private_data = owned;
+  return owned;
+}
+
+ArrowArray* add_child(ArrayNode* node) {
+  ArrowArray* slot = &node->children.emplace_back();
+  node->pointers.push_back(slot);
+  return slot;
+}
+
+void end_array(ArrayNode* node, ArrowArray* out) {
+  out->n_children = static_cast<int64_t>(node->pointers.size());
+  out->children = node->pointers.data();
+}
+
+void fill_array(const Batch& batch, int64_t length, int64_t null_count, std::vector<const void*> buffers,
+                const std::vector<Column>& children, ArrowArray* out) {
+  ArrayNode* owned = begin_array(batch.file, length, null_count, std::move(buffers), out);
   for (const Column& child : children) {
-    ArrowArray* slot = &owned->children.emplace_back();
-    fill_array(batch, child.length, child.null_count, buffers_of(batch, child), child.children, slot);
-    owned->pointers.push_back(slot);
+    fill_array(batch, child.length, child.null_count, buffers_of(batch, child), child.children,
+               add_child(owned));
   }
-  out->n_children = static_cast<int64_t>(owned->pointers.size());
-  out->children = owned->pointers.data();
+  end_array(owned, out);
 }
 
 }  // namespace
@@ -151,6 +167,20 @@ void export_schema(const Schema& schema, ArrowSchema* out) {
 void export_batch(const Batch& batch, ArrowArray* out) {
   for (const Column& column : batch.columns) check_offsets(batch, column);
   fill_array(batch, batch.length, 0, {nullptr}, batch.columns, out);
+}
+
+void export_rows_schema(int64_t columns, ArrowSchema* out) {
+  Field item;
+  item.name = "item";
+  item.type = TypeId::kFloat32;
+  fill_schema("+w:" + std::to_string(columns), "", false, {}, {item}, out);
+}
+
+void export_rows(std::shared_ptr<const void> owner, const void* data, int64_t rows, int64_t columns,
+                 ArrowArray* out) {
+  ArrayNode* node = begin_array(owner, rows, 0, {nullptr}, out);
+  begin_array(std::move(owner), rows * columns, 0, {nullptr, data}, add_child(node));
+  end_array(node, out);
 }
 
 }  // namespace arrowmind::arrow

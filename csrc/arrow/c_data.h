@@ -1,10 +1,12 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 
 #include "arrow/file.h"
 
-// The Arrow C Data interface: the ABI by which libraries exchange arrays inside a process.
+// The Arrow C Data interface: the ABI by which libraries exchange arrays inside a process; and the C Device
+// interface, the same for memory of devices.
 extern "C" {
 
 #ifndef ARROW_C_DATA_INTERFACE
@@ -38,6 +40,22 @@ struct ArrowArray {
 };
 
 #endif
+
+#ifndef ARROW_C_DEVICE_DATA_INTERFACE
+#define ARROW_C_DEVICE_DATA_INTERFACE
+
+typedef int32_t ArrowDeviceType;  // numbered as DLPack does
+#define ARROW_DEVICE_CPU 1
+
+struct ArrowDeviceArray {
+  struct ArrowArray array;  // its buffers are addresses of the device
+  int64_t device_id;        // -1 for the CPU
+  ArrowDeviceType device_type;
+  void* sync_event;  // null: what is there is there already
+  int64_t reserved[3];
+};
+
+#endif
 }
 
 namespace arrowmind::arrow {
@@ -49,5 +67,11 @@ void export_schema(const Schema& schema, ArrowSchema* out);
 // it is released. Every offset of the batch is checked first: O(rows), and Error(kIntegrity) when one is
 // unsound.
 void export_batch(const Batch& batch, ArrowArray* out);
+
+// The same for rows of so many float32 as fixed-size lists; `owner` is held until the array is released, by
+// any thread. Nothing at `data` is touched.
+void export_rows_schema(int64_t columns, ArrowSchema* out);
+void export_rows(std::shared_ptr<const void> owner, const void* data, int64_t rows, int64_t columns,
+                 ArrowArray* out);
 
 }  // namespace arrowmind::arrow

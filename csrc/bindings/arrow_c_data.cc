@@ -11,18 +11,6 @@ using arrow::ImportedColumn;
 using arrow::TypeId;
 
 template <typename Struct>
-nb::object make_capsule(std::unique_ptr<Struct> exported, const char* name) {
-  PyObject* capsule = PyCapsule_New(exported.get(), name, [](PyObject* object) {
-    Struct* held = static_cast<Struct*>(PyCapsule_GetPointer(object, PyCapsule_GetName(object)));
-    if (held->release != nullptr) held->release(held);
-    delete held;
-  });
-  if (capsule == nullptr) throw nb::python_error();
-  exported.release();
-  return nb::steal(capsule);
-}
-
-template <typename Struct>
 Struct* open_capsule(const nb::object& capsule, const char* name) {
   if (PyCapsule_IsValid(capsule.ptr(), name) == 0) {
     fail(ErrorKind::kInvalidArgument, "an '", name, "' capsule of the Arrow C Data interface is needed");

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "arrow/c_data.h"
 #include "arrow/file.h"
 #include "bindings/bindings.h"
 
@@ -32,6 +33,31 @@ NumpyArray own(std::vector<T> values, nb::dlpack::dtype dtype) {
   auto* held = new std::vector<T>(std::move(values));
   const nb::capsule owner(held, [](void* p) noexcept { delete static_cast<std::vector<T>*>(p); });
   return NumpyArray(held->data(), {held->size()}, owner, {}, dtype);
+}
+
+template <typename Struct>
+void let_go(Struct* exported) {
+  if (exported->release != nullptr) exported->release(exported);
+}
+template <>
+inline void let_go(ArrowDeviceArray* exported) {
+  let_go(&exported->array);
+}
+
+// A capsule of the Arrow C interfaces, which releases what nobody took out of it.
+template <typename Struct>
+nb::object make_capsule(std::unique_ptr<Struct> exported, const char* name) {
+  PyObject* capsule = PyCapsule_New(exported.get(), name, [](PyObject* object) {
+    Struct* held = static_cast<Struct*>(PyCapsule_GetPointer(object, PyCapsule_GetName(object)));
+    let_go(held);
+    delete held;
+  });
+  if (capsule == nullptr) {
+    let_go(exported.get());
+    throw nb::python_error();
+  }
+  exported.release();
+  return nb::steal(capsule);
 }
 
 nb::object batch_c_schema(const BatchHandle& self);

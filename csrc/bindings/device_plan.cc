@@ -74,6 +74,32 @@ nb::ndarray<nb::numpy, float> run_rows(DevicePlan& self, const FloatRows& rows, 
   return result_of(self, self.plan(), batch, {.micro_tokens = micro_tokens, .rows = rows.data()});
 }
 
+// Results stay on the device, as rows `places` of `output`.
+void run_there(DevicePlan& self, const Numbers& token_ids, const Numbers& offsets,
+               const std::shared_ptr<runtime::SharedRows>& output, const Numbers& places, bool normalise,
+               int64_t micro_tokens) {
+  if (offsets.size() < 1) {
+    fail(ErrorKind::kInvalidArgument, "offsets is empty; it needs sequences + 1 values");
+  }
+  const Plan& plan = self.plan();
+  const runtime::Batch batch{token_ids.data(), offsets.data(), static_cast<int64_t>(offsets.size()) - 1};
+  runtime::validate(batch, static_cast<int64_t>(token_ids.size()), plan.limits().max_length,
+                    plan.limits().vocabulary);
+  nb::gil_scoped_release release;
+  self.run_there(batch, {.micro_tokens = micro_tokens, .normalise = normalise}, *output,
+                 {places.data(), places.size()});
+}
+
+void run_rows_there(DevicePlan& self, const FloatRows& rows,
+                    const std::shared_ptr<runtime::SharedRows>& output, const Numbers& places,
+                    int64_t micro_tokens) {
+  const std::array<int32_t, 2> offsets = whole(rows);
+  const runtime::Batch batch = check_rows(self.plan(), rows, offsets.data());
+  nb::gil_scoped_release release;
+  self.run_there(batch, {.micro_tokens = micro_tokens, .rows = rows.data()}, *output,
+                 {places.data(), places.size()});
+}
+
 std::vector<std::pair<std::string, int64_t>> time_rows(DevicePlan& self, const FloatRows& rows,
                                                        int64_t micro_tokens) {
   const std::array<int32_t, 2> offsets = whole(rows);
@@ -129,6 +155,17 @@ void bind_device_plan(nb::module_& m) {
            nb::arg("micro_tokens") = 4096)
       .def("run_rows", &run_rows, nb::arg("rows"), nb::arg("micro_tokens") = 4096,
            nb::arg("offsets") = nb::none())
+      .def("run_there", &run_there, nb::arg("token_ids"), nb::arg("offsets"), nb::arg("output"),
+           nb::arg("places"), nb::arg("normalise") = false, nb::arg("micro_tokens") = 4096,
+           "As run(); result i becomes row places[i] of `output`.")
+      .def("run_rows_there", &run_rows_there, nb::arg("rows"), nb::arg("output"), nb::arg("places"),
+           nb::arg("micro_tokens") = 4096)
+      .def(
+          "rows",
+          [](const DevicePlan& self, int64_t count) {
+            return runtime::SharedRows::on(self.device(), count, self.plan().limits().output_columns);
+          },
+          nb::arg("count"), Release(), "Memory of the device for so many results.")
       .def("time_rows", &time_rows, nb::arg("rows"), nb::arg("micro_tokens") = 4096,
            "Nanoseconds that each kernel of such a forward took on the device, in order.")
       .def("run_cached", &run_cached, nb::arg("cache"), nb::arg("sequences"), nb::arg("token_ids").none(),

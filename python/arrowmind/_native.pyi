@@ -146,6 +146,25 @@ class CachingAllocator:
     def trim(self, keep_bytes: int = 0) -> None: ...
     def counters(self) -> dict[str, int]: ...
 
+class SharedRows:
+    """Rows of float32 where they were computed; see csrc/runtime/on_device/shared_rows.h."""
+
+    @staticmethod
+    def of_host(values: npt.NDArray[np.float32]) -> SharedRows: ...
+    @property
+    def rows(self) -> int: ...
+    @property
+    def columns(self) -> int: ...
+    @property
+    def device(self) -> str: ...
+    def copy(self) -> SharedRows: ...
+    def copy_here(self) -> SharedRows: ...
+    def numpy(self) -> npt.NDArray[np.float32]: ...
+    def dlpack(self, versioned: bool, is_copied: bool = False) -> object: ...
+    def dlpack_device(self) -> tuple[int, int]: ...
+    def arrow_schema(self) -> object: ...
+    def arrow_device_array(self) -> object: ...
+
 class DeviceWeights:
     """What plans of one model read on one device."""
 
@@ -182,6 +201,29 @@ class DevicePlan:
         offsets: npt.NDArray[np.int32] | None = None,
     ) -> npt.NDArray[np.float32]:
         """As `Plan.run_rows`."""
+
+    def rows(self, count: int) -> SharedRows:
+        """Memory of the device for so many results."""
+
+    def run_there(
+        self,
+        token_ids: npt.NDArray[np.int32],
+        offsets: npt.NDArray[np.int32],
+        output: SharedRows,
+        places: npt.NDArray[np.int32],
+        normalise: bool = False,
+        micro_tokens: int = 4096,
+    ) -> None:
+        """As `run`; result i becomes row places[i] of `output`, which is there when it returns."""
+
+    def run_rows_there(
+        self,
+        rows: npt.NDArray[np.float32],
+        output: SharedRows,
+        places: npt.NDArray[np.int32],
+        micro_tokens: int = 4096,
+    ) -> None:
+        """As `run_rows`, likewise."""
 
     def time_rows(self, rows: npt.NDArray[np.float32], micro_tokens: int = 4096) -> list[tuple[str, int]]:
         """Nanoseconds that each kernel of such a forward took on the device, in order."""

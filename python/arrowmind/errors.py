@@ -11,6 +11,7 @@
     │   ├── DeviceLaunchError                    a device did not run a kernel
     │   ├── DeviceLostError                      a device went away with all that was on it
     │   └── DeviceUnsupportedError               a device, or its driver, never does this
+    ├── ExchangeError (also BufferError)         an array that another library cannot be given as it asks
     ├── WeightError                              a weight file or model folder
     │   └── IntegrityError                       damaged: truncated, overlapping, checksum mismatch
     ├── QuantizationError
@@ -39,6 +40,7 @@ __all__ = [
     "DeviceLostError",
     "DeviceMemoryError",
     "DeviceUnsupportedError",
+    "ExchangeError",
     "IntegrityError",
     "InvalidArgumentError",
     "KernelError",
@@ -92,6 +94,10 @@ class DeviceLostError(DeviceError):
 
 class DeviceUnsupportedError(DeviceError):
     """A device, or its driver, never does this."""
+
+
+class ExchangeError(OptimizationError, BufferError):
+    """An array cannot be given to another library in the way that it asks for."""
 
 
 class WeightError(OptimizationError):

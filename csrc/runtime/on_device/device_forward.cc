@@ -154,15 +154,20 @@ void DevicePlan::run_step(const Forward& f, size_t i, const RunOptions& options)
   f.context.stream.copy_in(slice(f, step.places[0], {}), rows.data(), static_cast<int64_t>(rows.size()) * 4);
 }
 
-void DevicePlan::launch(const Forward& f, const Step& step, const Launch& launch, bool normalise) const {
-  const Kernel& kernel = f.rows <= device::kFewRows ? launch.few : launch.kernel;
-  const int64_t work[3] = {step.work.x, step.work.per_sequence ? f.sequences : f.rows, step.work.z};
+device::Grid DevicePlan::grid_of(const Kernel& kernel, const std::array<int64_t, 3>& work) {
   device::Grid grid;
   for (size_t i = 0; i < 3; ++i) {
     grid.groups[i] = static_cast<uint32_t>(ceil_div(work[i], int64_t{kernel.shape.tile[i]}));
     grid.threads[i] = kernel.shape.threads[i];
   }
   grid.shared_bytes = kernel.shape.shared_bytes;
+  return grid;
+}
+
+void DevicePlan::launch(const Forward& f, const Step& step, const Launch& launch, bool normalise) const {
+  const Kernel& kernel = f.rows <= device::kFewRows ? launch.few : launch.kernel;
+  const device::Grid grid =
+      grid_of(kernel, {step.work.x, step.work.per_sequence ? f.sequences : f.rows, step.work.z});
   std::vector<device::Slice> slices;
   for (size_t i = 0; i < step.places.size(); ++i) {
     slices.push_back(slice(f, step.places[i], launch.constants[i]));

@@ -103,6 +103,10 @@ void DevicePlan::check_cache(const CacheRun* cache) const {
 
 void DevicePlan::run(const Batch& batch, const RunOptions& options, float* output,
                      std::vector<StepTime>* times) {
+  run_all(batch, options, {.host = output, .times = times});
+}
+
+void DevicePlan::run_all(const Batch& batch, const RunOptions& options, const Results& results) {
   if ((plan_.source() >= 0) != (options.rows != nullptr)) {
     fail(ErrorKind::kInvalidArgument, "this plan reads ",
          plan_.source() >= 0 ? "rows, not token ids" : "token ids");
@@ -112,13 +116,19 @@ void DevicePlan::run(const Batch& batch, const RunOptions& options, float* outpu
   std::unique_ptr<Context> context = borrow();
   for (const Range& range : split(batch, std::clamp<int64_t>(options.micro_tokens, 1, kMostRows))) {
     const int64_t first = plan_.gives_tokens() ? batch.offsets[range.begin] : range.begin;
-    run_micro_batch(*context, batch, range, options, output + first * plan_.limits().output_columns, times);
+    Results part = results;
+    if (results.there != nullptr) {
+      part.places = results.places.subspan(static_cast<size_t>(first));
+    } else {
+      part.host += first * plan_.limits().output_columns;
+    }
+    run_micro_batch(*context, batch, range, options, part);
   }
   give_back(std::move(context));
 }
 
 void DevicePlan::run_micro_batch(Context& context, const Batch& batch, Range range, const RunOptions& options,
-                                 float* output, std::vector<StepTime>* times) {
+                                 const Results& results) {
   const int64_t rows = batch.offsets[range.end] - batch.offsets[range.begin];
   const int64_t sequences = range.end - range.begin;
   Layout at = lay_out(rows, sequences);
@@ -127,14 +137,13 @@ void DevicePlan::run_micro_batch(Context& context, const Batch& batch, Range ran
   const Forward forward{context, memory.buffer(), at, rows, sequences, options.cache};
   copy_in(forward, batch, range, options);
   std::vector<device::Event> marks;
+  std::vector<StepTime>* times = results.times;
   if (times == nullptr) {
     run_steps(forward, options);
   } else {
     run_measured(forward, options, marks);
   }
-  const int64_t results = plan_.gives_tokens() ? rows : sequences;
-  context.stream.copy_out(output, {&memory.buffer(), at.result}, 4 * results * plan_.limits().output_columns);
-  context.stream.synchronise();
+  deliver(forward, results);
   for (size_t i = 0, mark = 0; times != nullptr && i < launches_.size(); i += span_of(i)) {
     const Step& step = lowering_.steps()[i];
     if (!forward.has(step)) continue;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -9,6 +10,7 @@
 #include "device/caching_allocator.h"
 #include "runtime/on_device/device_weights.h"
 #include "runtime/on_device/lowering.h"
+#include "runtime/on_device/shared_rows.h"
 #include "runtime/plan.h"
 
 namespace arrowmind::runtime {
@@ -36,6 +38,11 @@ class DevicePlan {
   void run(const Batch& batch, const RunOptions& options, float* output,
            std::vector<StepTime>* times = nullptr);
 
+  // The same, and results stay: row i becomes row places[i] of `output`, which is on this device. They are
+  // there when it returns.
+  void run_there(const Batch& batch, const RunOptions& options, SharedRows& output,
+                 std::span<const int32_t> places);
+
   const Plan& plan() const { return plan_; }
   const std::shared_ptr<device::Device>& device() const { return device_; }
   std::vector<std::string> kernels() const;  // by name, each once
@@ -57,7 +64,7 @@ class DevicePlan {
     std::vector<int32_t> numbers;
     std::vector<uint32_t> tables;
     std::vector<float> route;
-    std::vector<int32_t> lists;
+    std::vector<int32_t> lists, places;
     AlignedBuffer here;  // buffers of operators that run on the CPU
     device::Stream stream;
   };
@@ -68,6 +75,13 @@ class DevicePlan {
     int64_t tables = 0, table_bytes = 0, table_stride = 0;  // of pages: the first, of each, entries of a row
   };
   struct Forward;
+  // Where results go: to the host, or to rows of memory of the device.
+  struct Results {
+    float* host = nullptr;
+    const device::Buffer* there = nullptr;
+    std::span<const int32_t> places = {};  // of rows there
+    std::vector<StepTime>* times = nullptr;
+  };
   // The rows of an expert: where their lists begin, and how many there are.
   struct Sent {
     int64_t first = 0, rows = 0;
@@ -76,11 +90,15 @@ class DevicePlan {
   [[noreturn]] void refuse(const std::string& what) const;
   void prepare(DeviceWeights& weights);
   Kernel find(const std::string& name) const;
+  static device::Grid grid_of(const Kernel& kernel, const std::array<int64_t, 3>& work);
   Layout lay_out(int64_t rows, int64_t sequences) const;
   void lay_out_tables(Layout& at, const CacheRun& cache, const Batch& batch, Range range) const;
   void check_cache(const CacheRun* cache) const;
   void run_micro_batch(Context& context, const Batch& batch, Range range, const RunOptions& options,
-                       float* output, std::vector<StepTime>* times);
+                       const Results& results);
+  void run_all(const Batch& batch, const RunOptions& options, const Results& results);
+  void deliver(const Forward& forward, const Results& results) const;
+  void move_there(const Forward& forward, int64_t count, const Results& results) const;
   void copy_in(const Forward& forward, const Batch& batch, Range range, const RunOptions& options) const;
   void copy_in_tables(const Forward& forward, Range range) const;
   void run_steps(const Forward& forward, const RunOptions& options) const;

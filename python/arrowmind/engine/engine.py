@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from arrowmind.config import Config
     from arrowmind.engine.comparing import Comparison
     from arrowmind.engine.decoding import CachedDecoder
+    from arrowmind.engine.device_array import DeviceArray
     from arrowmind.engine.drafting import DraftModel
     from arrowmind.engine.generation import TextGenerator
     from arrowmind.engine.language import LanguageModel
@@ -312,12 +313,7 @@ class ArrowEngine(GeneratesText, Perceives):
         Raises:
             InvalidArgumentError: `texts` is not a string or list of strings, or `batch_size` is below 1.
         """
-        listed = check_texts(texts)
-        _ = self._encoder if self._senses is None else self._senses.plan("text")
-        if batch_size is not None and batch_size < 1:
-            raise InvalidArgumentError(
-                f"batch_size={batch_size}; use 1 or more, or None to let the engine choose"
-            )
+        listed = self._check_encoding(texts, batch_size)
         result = np.empty((len(listed), self.dimension), dtype=np.float32)
         started = time.perf_counter()
         with progress_bar(enabled=show_progress) as progress:
@@ -326,6 +322,60 @@ class ArrowEngine(GeneratesText, Perceives):
                 progress(part.stop, len(listed), "encoding")
         metrics.encode_seconds.observe(time.perf_counter() - started)
         return result
+
+    def encode_on_device(
+        self,
+        texts: str | Sequence[str],
+        normalize: bool = True,  # noqa: FBT001 - as of encode()
+        batch_size: int | None = None,
+    ) -> DeviceArray:
+        """Embeddings of texts, which stay where they were computed.
+
+        Torch, CuPy, NumPy and others read them there by DLPack, pyarrow by the Arrow C Device interface.
+        Where the device fails, the CPU computes all of them, and they lie in memory of the host: `device` of
+        the result says so.
+
+        Args:
+            texts: As of `encode`.
+            normalize: As of `encode`.
+            batch_size: As of `encode`.
+
+        Returns:
+            float32 [n, dimension].
+
+        Raises:
+            InvalidArgumentError: As of `encode`.
+        """
+        from arrowmind.engine.staying import vectors_there  # noqa: PLC0415  needed by few
+
+        listed = self._check_encoding(texts, batch_size)
+        return vectors_there(
+            self._plan,
+            len(listed),
+            lambda: self._tokenised(listed, batch_size or _SLICE_TEXTS),
+            lambda: self.encode(listed, normalize, batch_size),
+            normalise=normalize,
+        )
+
+    def _check_encoding(self, texts: str | Sequence[str], batch_size: int | None) -> list[str]:
+        listed = check_texts(texts)
+        _ = self._encoder if self._senses is None else self._senses.plan("text")
+        if batch_size is not None and batch_size < 1:
+            raise InvalidArgumentError(
+                f"batch_size={batch_size}; use 1 or more, or None to let the engine choose"
+            )
+        return listed
+
+    def logits_on_device(self, prompt: str | Sequence[int]) -> DeviceArray:
+        """As `logits`; they stay where the head of the model runs.
+
+        Raises:
+            InvalidArgumentError: As of `logits`.
+        """
+        model = self._decoder
+        ids = self._ids(prompt)
+        model.check(ids)
+        return model.logits_there(model.states([ids])[0])
 
     def logits(self, prompt: str | Sequence[int]) -> NDArray[np.float32]:
         """What a language model foretells after each token of a prompt.

@@ -11,6 +11,7 @@ from arrowmind.engine.batching import pack
 from arrowmind.engine.bodies import make_body
 from arrowmind.engine.decoder_compiler import compile_body, compile_head
 from arrowmind.engine.layers import Options
+from arrowmind.engine.staying import rows_there
 from arrowmind.errors import InvalidArgumentError
 from arrowmind.observe import no_progress
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from arrowmind.engine.bodies import MakeCache, Split
     from arrowmind.engine.decoder_compiler import Part
+    from arrowmind.engine.device_array import DeviceArray
     from arrowmind.engine.on_device import DeviceHost, PlacedPlan
     from arrowmind.engine.placed_cache import PlacedCache
     from arrowmind.engine.residence import Residence
@@ -147,6 +149,11 @@ class LanguageModel:
     def logits(self, states: NDArray[np.float32]) -> NDArray[np.float32]:
         """Logits of rows of `states`, float32 [rows, vocabulary]."""
         return self._head.run_rows(np.ascontiguousarray(states), self._threads)
+
+    def logits_there(self, states: NDArray[np.float32]) -> DeviceArray:
+        """The same where the head runs: of a model whose head is on a device, they stay there."""
+        rows = np.ascontiguousarray(states)
+        return rows_there(self._head, rows, lambda: self.logits(rows))
 
     def logits_in_parts(self, states: NDArray[np.float32]) -> Iterator[tuple[slice, NDArray[np.float32]]]:
         """The same, some rows at a time, so that a large vocabulary fits into memory."""

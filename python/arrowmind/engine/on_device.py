@@ -360,6 +360,14 @@ class PlacedPlan:
             lambda: self.plan.run_rows(rows, threads, offsets, micro_tokens=micro_tokens),
         )
 
+    def run_there(
+        self,
+        there: Callable[[_native.DevicePlan], _native.SharedRows],
+        here: Callable[[], _native.SharedRows],
+    ) -> _native.SharedRows:
+        """What `there` gives on the device; `here` where it cannot serve, as `DeviceHost.run`."""
+        return self._host.run(self.plan, there, here)
+
     def cache(
         self,
         cache: _native.KvCache,

@@ -1,0 +1,70 @@
+// What a forward on a device gives: to the host, or to rows of memory that stay there.
+
+#include <vector>
+
+#include "base/error.h"
+#include "runtime/on_device/device_forward.h"
+
+namespace arrowmind::runtime {
+namespace {
+
+void check_places(std::span<const int32_t> places, int64_t results, const SharedRows& output) {
+  if (static_cast<int64_t>(places.size()) != results) {
+    fail(ErrorKind::kInvalidArgument, places.size(), " places for ", results, " rows of results");
+  }
+  std::vector<bool> is_taken(static_cast<size_t>(output.rows()));
+  for (const int32_t place : places) {
+    if (place < 0 || place >= output.rows() || is_taken[static_cast<size_t>(place)]) {
+      fail(ErrorKind::kInvalidArgument, "row ", place, " of ", output.rows(), " is none, or taken twice");
+    }
+    is_taken[static_cast<size_t>(place)] = true;
+  }
+}
+
+}  // namespace
+
+void DevicePlan::run_there(const Batch& batch, const RunOptions& options, SharedRows& output,
+                           std::span<const int32_t> places) {
+  if (output.buffer() == nullptr || output.buffer()->device() != device_) {
+    fail(ErrorKind::kInvalidArgument, "rows of ", output.device_name(), " given to a plan on ",
+         device_->name());
+  }
+  if (output.columns() != plan_.limits().output_columns) {
+    fail(ErrorKind::kInvalidArgument, "rows of ", output.columns(), " columns for results of ",
+         plan_.limits().output_columns);
+  }
+  check_places(places, plan_.gives_tokens() ? batch.tokens() : batch.sequences, output);
+  run_all(batch, options, {.there = output.buffer(), .places = places});
+  // What was lost while memory was given back is lost with the results.
+  device_->call({"keep results"}, [](ArrowmindWords*) { return int32_t{ARROWMIND_OK}; });
+}
+
+// Whatever becomes of it is known when it returns: a failure then is one of this forward, which the CPU can
+// do again, and who reads the results need wait for nothing.
+void DevicePlan::deliver(const Forward& f, const Results& results) const {
+  const int64_t count = plan_.gives_tokens() ? f.rows : f.sequences;
+  if (results.there != nullptr) return move_there(f, count, results);
+  f.context.stream.copy_out(results.host, {&f.memory, f.at.result},
+                            4 * count * plan_.limits().output_columns);
+  f.context.stream.synchronise();
+}
+
+void DevicePlan::move_there(const Forward& f, int64_t count, const Results& results) const {
+  device::Stream& stream = f.context.stream;
+  const device::CachingAllocator::Block list = memory_->allocate(4 * count, stream);
+  std::vector<int32_t>& places = f.context.places;  // which outlives the copy, whatever fails
+  places.assign(results.places.begin(), results.places.begin() + count);
+  stream.copy_in({&list.buffer(), 0}, places.data(), 4 * count);
+  device::MoveRowsParameters p = {};
+  p.rows = Lowering::word(count);
+  p.width = p.in_stride = p.out_stride = Lowering::word(plan_.limits().output_columns);
+  p.flags = device::kHasTo;
+  const Kernel kernel = find("move_rows");
+  const device::Grid grid = grid_of(kernel, {plan_.limits().output_columns, count, 1});
+  const device::Slice nothing = {&f.memory, 0};
+  const device::Slice slices[] = {{&f.memory, f.at.result}, nothing, {&list.buffer(), 0}, {results.there, 0}};
+  stream.launch(kernel.number, grid, slices, std::as_bytes(std::span(&p, 1)));
+  stream.synchronise();
+}
+
+}  // namespace arrowmind::runtime
