@@ -166,16 +166,18 @@ class Hit:
 
 @dataclass(frozen=True)
 class Episode:
-    """Memories that were told together, each within an hour of the one before.
+    """Memories that were told together: each within an hour of the one before, or all sharing a field.
 
     Attributes:
         hits: those that answer best, best first; their scores are those of `MemoryStore.recall`.
-        ids: all its memories that were looked through, in the order they were remembered.
+        ids: all its memories that were looked through, in the order they were remembered: those that
+            search found, and what was told around its best.
         began: when the first of them was told, in UTC.
         ended: when the last was.
         score: orders the episodes of one recall: the sum of ``parts``; any number.
         parts: the score of its best memory, the best meaning in it, its rare words and its links; less the
             more it says in all.
+        value: what its memories share, where they were put together by a field; None where time did it.
     """
 
     hits: tuple[Hit, ...]
@@ -184,6 +186,7 @@ class Episode:
     ended: datetime
     score: float
     parts: Mapping[str, float]
+    value: Any = None
 
     def to_dict(self) -> dict[str, Any]:
         """The episode as JSON values."""

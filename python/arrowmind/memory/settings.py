@@ -47,7 +47,8 @@ class RecallSettings:
             more comes first. 0 leaves the order alone.
         alpha: weight of the similarity, 0 to 1.
         beta: weight of the association, 0 to 1.
-        reranker: a cross-encoder that judges the first ``rerank_depth``.
+        reranker: a cross-encoder that judges what is asked in words alone: the first ``rerank_depth``
+            memories, of episodes the best of each before all others.
         rerank_depth: how many it judges.
         rerank_weight: what the best of them gains on the worst.
     """

@@ -10,6 +10,7 @@ from arrowmind.errors import InvalidArgumentError
 from arrowmind.memory.intake.drafts import check_ids, check_top_k, clean_text, make_drafts
 from arrowmind.memory.keeping.forgetting import forget
 from arrowmind.memory.searching.aligning import joint_rows
+from arrowmind.memory.searching.labels import check_field
 from arrowmind.memory.searching.questions import Asked
 from arrowmind.memory.searching.recaller import Limits
 from arrowmind.memory.storage import tables
@@ -229,13 +230,15 @@ class MemoryStore(Upkeep):
         text: str,
         top_k: int | None = None,
         *,
+        by: str | None = None,
         hits: int = 3,
         category: str | None = None,
         since: Moment | None = None,
         until: Moment | None = None,
         namespace: str | None = None,
     ) -> list[Episode]:
-        """Finds episodes, such as sessions of a conversation: memories told within an hour of one another.
+        """Finds episodes, such as sessions of a conversation: memories told within an hour of one another, or
+        those that share a field.
 
         An episode is ranked by its best memory and by what speaks for the whole of it, so one that says
         little outright but keeps to the subject comes before one that mentions it once in passing.
@@ -243,6 +246,9 @@ class MemoryStore(Upkeep):
         Args:
             text: see `recall`.
             top_k: how many episodes at most; None takes `memory.top_k`, by default 10.
+            by: the field whose value the memories of an episode share, whenever they were told: ``category``,
+                ``namespace``, ``origin``, or ``metadata.NAME``; of one namespace each. Memories without a
+                value are put together by time, as all are by default.
             hits: how many of the best memories of each to give back.
             category: only memories of this category, as for all that follows.
             since: only those from then on.
@@ -260,12 +266,13 @@ class MemoryStore(Upkeep):
         self._check_open()
         if not isinstance(text, str):
             raise InvalidArgumentError(f"text is {type(text).__name__}; give a string")
-        number, shown = check_top_k(self._top_k if top_k is None else top_k), check_top_k(hits)
+        number, shown = check_top_k(self._top_k if top_k is None else top_k), check_top_k(hits, "hits")
+        field = check_field(by)
         limits = Limits(category, since, until, self._confined(namespace))
         self._watch.allow("recall", limits.namespace)
         asked = Asked(clean_text(text))
         with metrics.recall_seconds.time():
-            episodes = self._recaller.episodes(asked, number, shown, limits)
+            episodes = self._recaller.episodes(asked, number, shown, limits, field)
         found = [hit.id for episode in episodes for hit in episode.hits]
         self._watch.note("recall", found, namespace=limits.namespace, query=asked.text)
         return episodes
@@ -277,6 +284,7 @@ class MemoryStore(Upkeep):
         *,
         namespace: str | None = None,
         episodes: bool = False,
+        by: str | None = None,
     ) -> Evidence | None:
         """What speaks for each memory that may answer a query, before it is weighed.
 
@@ -288,6 +296,7 @@ class MemoryStore(Upkeep):
             top_k: how many hits the recall would give; it decides how far the search goes.
             namespace: only memories of this namespace.
             episodes: whether ``top_k`` counts episodes, as in `recall_episodes`.
+            by: the field that the memories of an episode share, as there.
 
         Returns:
             None where nothing may answer.
@@ -296,7 +305,8 @@ class MemoryStore(Upkeep):
         number = check_top_k(self._top_k if top_k is None else top_k)
         limits = Limits(namespace=self._confined(namespace))
         self._watch.allow("recall", limits.namespace)
-        examined = self._recaller.examine(Asked(clean_text(text)), number, limits, episodes=episodes)
+        asked = Asked(clean_text(text))
+        examined = self._recaller.examine(asked, number, limits, episodes=episodes, by=check_field(by))
         return None if examined is None else examined.evidence()
 
     def newest(

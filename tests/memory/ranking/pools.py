@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from arrowmind.memory.ranking.memories import Told
-from arrowmind.memory.ranking.pool import Pool, episodes_of
+from arrowmind.memory.ranking.pool import UNLABELLED, Pool, episodes_of
 
 
 def random_pool(rng, n, terms=3):
@@ -26,6 +26,6 @@ def random_pool(rng, n, terms=3):
         rarity=rng.random(terms).astype(np.float32),
         before=np.arange(n) - 1,
         after=np.where(np.arange(n) + 1 < n, np.arange(n) + 1, -1),
-        episodes=episodes_of(moments),
+        episodes=episodes_of(moments, np.full(n, UNLABELLED)),
         linked=linked,
     )

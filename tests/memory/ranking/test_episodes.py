@@ -14,6 +14,7 @@ from tests.memory.ranking.pools import random_pool
 from arrowmind.errors import InvalidArgumentError
 from arrowmind.memory.ranking.episodes import (
     EPISODE_SIGNALS,
+    best_of_each_first,
     best_of_episodes,
     episode_signals,
     rank_episodes,
@@ -71,6 +72,20 @@ def test_an_episode_that_keeps_to_the_subject_comes_before_one_that_mentions_it(
     assert best.parts["links"] > other.parts["links"]
     only = rank_episodes(QUESTION, pool, scores, {"best": 1.0}, 1)
     assert only[0].rows[0] == 2
+
+
+@hypothesis.given(st.integers(0, 40), st.integers(0, 2**32 - 1))
+def test_the_best_of_each_episode_is_read_first(n, seed):
+    rng = np.random.default_rng(seed)
+    pool, scores = pool_of(rng, n), rng.random(n)
+    order = best_of_each_first(pool, scores)
+    assert sorted(order.tolist()) == list(range(n))
+    episodes = len(set(pool.episodes.tolist()))
+    assert len(set(pool.episodes[order[:episodes]].tolist())) == episodes
+    best = best_of_episodes(pool, scores)
+    assert all(scores[row] == best[pool.episodes[row]] for row in order[:episodes].tolist())
+    for part in (order[:episodes], order[episodes:]):
+        assert (np.diff(scores[part]) <= 0).all()
 
 
 @pytest.mark.parametrize("weights", [{"nonsense": 1.0}, {"best": float("nan")}, {"best": -1.0}, {}])

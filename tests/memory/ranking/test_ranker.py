@@ -12,9 +12,10 @@ import pytest
 from tests.memory.ranking.pools import random_pool
 
 from arrowmind.errors import InvalidArgumentError
-from arrowmind.memory.ranking.pool import episodes_of
+from arrowmind.memory.ranking.pool import UNLABELLED, episodes_of
 from arrowmind.memory.ranking.question import make_question
-from arrowmind.memory.ranking.ranker import rank_pool, rerank
+from arrowmind.memory.ranking.ranker import rank_pool
+from arrowmind.memory.ranking.reranker import rerank_shares
 from arrowmind.memory.ranking.signals import all_signals
 from arrowmind.memory.ranking.strategies import Association, Learned
 from arrowmind.memory.ranking.weights import scaled_weights, shipped_weights
@@ -62,28 +63,39 @@ class Backwards:
         return [float(-len(texts) + place) for place in range(len(texts))]
 
 
-def test_a_reranker_has_its_part(rng):
-    ranked = rank_pool(QUESTION, random_pool(rng, 8), Learned(shipped_weights()), 8)
-    turned = rerank("q", ["t"] * 8, ranked, Backwards(), 100.0)
-    assert [item.row for item in turned] == [item.row for item in ranked][::-1]
-    assert turned[0].parts["reranker"] == 100.0
-    assert turned[-1].parts["reranker"] == 0.0
-    assert rerank("q", [], [], Backwards(), 1.0) == []
+def test_what_a_reranker_says_is_a_share():
+    assert rerank_shares("q", ["t"] * 5, Backwards()) == [0.0, 0.25, 0.5, 0.75, 1.0]
+    assert rerank_shares("q", ["t"], Backwards()) == [0.0]
+    assert rerank_shares("q", [], Backwards()) == []
 
 
 @pytest.mark.parametrize("scores", [[1.0], [float("nan")] * 3])
-def test_a_bad_reranker_is_told(rng, scores):
+def test_a_bad_reranker_is_told(scores):
     class Bad:
         def scores(self, query, texts):
             return scores
 
-    ranked = rank_pool(QUESTION, random_pool(rng, 3), Learned(shipped_weights()), 3)
     with pytest.raises(InvalidArgumentError, match="reranker"):
-        rerank("q", ["a", "b", "c"], ranked, Bad(), 1.0)
+        rerank_shares("q", ["a", "b", "c"], Bad())
 
 
 def test_an_episode_ends_with_an_hour_of_silence():
     hour = 3600 * 1_000_000
     moments = np.array([5 * hour, 0, hour, 2 * hour + 1, 5 * hour + 1], dtype=np.int64)
-    assert episodes_of(moments).tolist() == [2, 0, 0, 1, 2]
-    assert episodes_of(np.empty(0, np.int64)).tolist() == []
+    alone = np.full(5, UNLABELLED)
+    assert episodes_of(moments, alone).tolist() == [2, 0, 0, 1, 2]
+    assert episodes_of(np.empty(0, np.int64), np.empty(0, np.int64)).tolist() == []
+    # What has a label is one episode whenever it was told, and none with what was told beside it.
+    assert episodes_of(moments, np.array([7, 7, -1, -1, 8])).tolist() == [2, 2, 0, 1, 3]
+
+
+@hypothesis.given(st.lists(st.tuples(st.integers(0, 10**11), st.integers(-1, 3)), max_size=40))
+def test_labels_part_episodes(memories):
+    moments, labels = np.array(memories, np.int64).reshape(-1, 2).T
+    numbers = episodes_of(moments, labels)
+    assert set(numbers.tolist()) == set(range(int(numbers.max(initial=-1)) + 1))
+    for one, other in itertools.combinations(range(len(memories)), 2):
+        if labels[one] != labels[other]:
+            assert numbers[one] != numbers[other]
+        elif labels[one] != UNLABELLED or abs(moments[one] - moments[other]) <= 3600 * 1_000_000:
+            assert numbers[one] == numbers[other]

@@ -80,6 +80,31 @@ def test_a_reranker_turns_the_order(tmp_path, encoder):
         assert hits[0].explain.parts["reranker"] == 1000.0
 
 
+class Remembers:
+    """Prefers long texts, and knows what it has read."""
+
+    def __init__(self):
+        self.read = []
+
+    def scores(self, query, texts):
+        self.read += texts
+        return [len(text) for text in texts]
+
+
+@pytest.mark.parametrize("settings", [{"fusion": "score"}, {"fusion": "rank"}, {"text_weight": 0}, {}])
+def test_a_reranker_reads_so_many_whatever_came_before(tmp_path, encoder, settings):
+    reranker = Remembers()
+    settings = RecallSettings(reranker=reranker, rerank_depth=3, rerank_weight=100.0, **settings)
+    with MemoryStore(tmp_path / "s", encoder, recall_settings=settings) as store:
+        tell(store, [f"a red kite {'x' * i}" for i in range(8)])
+        hits = store.recall("a red kite", 5)
+    assert len(reranker.read) == 3
+    assert [hit.text for hit in hits[:2]] == sorted(reranker.read, key=len, reverse=True)[:2]
+    assert sum("reranker" in hit.explain.parts for hit in hits) in (2, 3)  # the worst of them gains nothing
+    for hit in hits:
+        assert hit.score == pytest.approx(sum(hit.explain.parts.values()))
+
+
 @pytest.mark.parametrize(
     "bad",
     [

@@ -166,14 +166,14 @@ def check_text(text: object, name: str = "text") -> str:
     return clean_text(text)
 
 
-def check_top_k(top_k: object) -> int:
+def check_top_k(top_k: object, name: str = "top_k") -> int:
     """A number of memories to recall."""
     try:
         number = operator.index(top_k)  # type: ignore[arg-type]
     except TypeError:
         number = 0
     if isinstance(top_k, bool) or not 1 <= number <= _MAX_TOP_K:
-        raise InvalidArgumentError(f"top_k={top_k!r}: give a whole number from 1 to {_MAX_TOP_K}")
+        raise InvalidArgumentError(f"{name}={top_k!r}: give a whole number from 1 to {_MAX_TOP_K}")
     return number
 
 

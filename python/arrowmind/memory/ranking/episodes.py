@@ -22,7 +22,15 @@ if TYPE_CHECKING:
     FloatArray = npt.NDArray[np.float32]
     IntArray = npt.NDArray[np.int64]
 
-__all__ = ["BEST", "EPISODE_SIGNALS", "RankedEpisode", "best_of_episodes", "episode_signals", "rank_episodes"]
+__all__ = [
+    "BEST",
+    "EPISODE_SIGNALS",
+    "RankedEpisode",
+    "best_of_each_first",
+    "best_of_episodes",
+    "episode_signals",
+    "rank_episodes",
+]
 
 BEST = "best"
 """Name of the signal that depends on the weights of memories: the score of the best of the episode."""
@@ -52,6 +60,15 @@ def best_of_episodes(pool: Pool, scores: npt.NDArray[np.floating]) -> npt.NDArra
     best = np.full(_count(pool), -np.inf)
     np.maximum.at(best, pool.episodes, scores)
     return best
+
+
+def best_of_each_first(pool: Pool, scores: npt.NDArray[np.floating]) -> IntArray:
+    """Rows of a pool: the best memory of each episode, best first, then all others, best first."""
+    order = _best_first(pool, scores)
+    _, first = np.unique(pool.episodes[order], return_index=True)
+    is_other = np.ones(len(order), dtype=np.bool_)
+    is_other[first] = False
+    return np.concatenate([order[~is_other], order[is_other]])
 
 
 def episode_signals(question: Question, pool: Pool) -> FloatArray:
@@ -96,7 +113,7 @@ def rank_episodes(
     )
     parts = {name: weights.get(name, 0.0) * column for name, column in columns.items()}
     order = np.lexsort((-best, -np.sum(list(parts.values()), axis=0)))[:count]
-    rows = np.lexsort((pool.ids, -np.asarray(scores, dtype=np.float64)))
+    rows = _best_first(pool, scores)
     return [
         RankedEpisode(
             rows[pool.episodes[rows] == number],
@@ -104,6 +121,10 @@ def rank_episodes(
         )
         for number in order.tolist()
     ]
+
+
+def _best_first(pool: Pool, scores: npt.NDArray[np.floating]) -> IntArray:
+    return np.lexsort((pool.ids, -np.asarray(scores, dtype=np.float64)))
 
 
 def _count(pool: Pool) -> int:

@@ -80,9 +80,9 @@ def gather(
 
 def _completed(joined: IntArray, best: IntArray, count: int, memories: Memories) -> IntArray:
     """The same with what else was told in the episodes of the best, ascending."""
-    chosen = _first_of_each(episodes_of(_moments(best, memories)), count)
+    chosen = _first_of_each(_episodes(best, memories), count)
     around = np.union1d(joined, memories.surroundings(best[chosen]))
-    numbers = episodes_of(_moments(around, memories))
+    numbers = _episodes(around, memories)
     known = np.zeros(int(numbers.max(initial=-1)) + 1, dtype=np.bool_)
     known[numbers[np.isin(around, joined)]] = True
     return around[known[numbers]]
@@ -96,8 +96,10 @@ def _first_of_each(episodes: IntArray, count: int) -> IntArray:
     return np.sort(np.concatenate(places)) if places else np.empty(0, dtype=np.int64)
 
 
-def _moments(ids: IntArray, memories: Memories) -> IntArray:
-    return np.array([item.moment for item in memories.told(ids.tolist())], dtype=np.int64)
+def _episodes(ids: IntArray, memories: Memories) -> IntArray:
+    listed = ids.tolist()
+    moments = np.array([item.moment for item in memories.told(listed)], dtype=np.int64)
+    return episodes_of(moments, memories.labels(listed))
 
 
 def _guesses(
@@ -143,7 +145,7 @@ def _fill(
         rarity=inverse_frequencies(query, statistics),
         before=_rows(ids, near[:, 0]),
         after=_rows(ids, near[:, 1]),
-        episodes=episodes_of(np.array([item.moment for item in told], dtype=np.int64)),
+        episodes=_episodes(ids, memories),
         linked=linked,
     )
 

@@ -69,7 +69,10 @@ class Memories(Protocol):
         """The memories told before and after each, int64 [n, 2]; -1 where there is none that may be found."""
 
     def surroundings(self, ids: IntArray) -> IntArray:
-        """Memories told within hours of some, by some dozens on each side, ascending; themselves, too."""
+        """Memories told near some that may be of the same episodes, ascending; themselves, too."""
+
+    def labels(self, ids: Sequence[int]) -> IntArray:
+        """What makes memories one episode, int64 [n]; `UNLABELLED` where time does."""
 
     def cosines(self, ids: Sequence[int]) -> Mapping[int, float]:
         """Cosine of each memory and the query; empty without a vector."""

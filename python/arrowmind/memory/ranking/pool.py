@@ -15,10 +15,13 @@ if TYPE_CHECKING:
     FloatArray = npt.NDArray[np.float32]
     IntArray = npt.NDArray[np.int64]
 
-__all__ = ["Pool", "episodes_of"]
+__all__ = ["UNLABELLED", "Pool", "episodes_of"]
 
 EPISODE_SECONDS = 3600
 """Memories of the pool that lie no further apart in time belong to one episode."""
+
+UNLABELLED = -1
+"""Label of a memory that shares nothing but its time with others."""
 
 
 @dataclass(frozen=True)
@@ -78,10 +81,17 @@ class Pool:
         return best[self.episodes]
 
 
-def episodes_of(moments: IntArray) -> IntArray:
-    """Numbers the episodes of some moments in microseconds: a gap of more than an hour begins a new one."""
-    order = np.argsort(moments, kind="stable")
-    begins = np.diff(moments[order], prepend=moments[order[:1]]) > EPISODE_SECONDS * 1_000_000
+def episodes_of(moments: IntArray, labels: IntArray) -> IntArray:
+    """Numbers the episodes of some memories; int64 [n].
+
+    Args:
+        moments: when they were told, int64 [n], microseconds.
+        labels: int64 [n]; those of one label are one episode, whenever they were told. Among those that are
+            `UNLABELLED` a gap of more than an hour begins a new one.
+    """
+    order = np.lexsort((moments, labels))
+    later = np.diff(moments[order], prepend=moments[order[:1]]) > EPISODE_SECONDS * 1_000_000
+    other = np.diff(labels[order], prepend=labels[order[:1]]) != 0
     numbers = np.empty(len(moments), dtype=np.int64)
-    numbers[order] = np.cumsum(begins)
+    numbers[order] = np.cumsum(other | (later & (labels[order] == UNLABELLED)))
     return numbers

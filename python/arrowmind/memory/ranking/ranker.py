@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from arrowmind.errors import InvalidArgumentError
-
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from arrowmind.memory.ranking.pool import Pool
     from arrowmind.memory.ranking.question import Question
-    from arrowmind.memory.ranking.reranker import Reranker
     from arrowmind.memory.ranking.strategies import Strategy
 
-__all__ = ["Ranked", "rank_pool", "rerank"]
+__all__ = ["Ranked", "rank_pool"]
 
 
 @dataclass(frozen=True)
@@ -46,27 +43,3 @@ def rank_pool(question: Question, pool: Pool, strategy: Strategy, count: int) ->
     return [
         Ranked(row, {name: float(column[row]) for name, column in columns.items()}) for row in order.tolist()
     ]
-
-
-def rerank(
-    query: str, texts: Sequence[str], ranked: Sequence[Ranked], reranker: Reranker, weight: float
-) -> list[Ranked]:
-    """The same memories in the order of their scores with a cross-encoder's, scaled to 0 to ``weight``.
-
-    Raises:
-        InvalidArgumentError: it gave another number of scores, or one that is not finite.
-    """
-    scores = np.asarray(reranker.scores(query, texts), dtype=np.float64)
-    if scores.shape != (len(texts),) or not np.isfinite(scores).all():
-        raise InvalidArgumentError(
-            f"the reranker gave scores of shape {scores.shape} for {len(texts)} texts, or some not finite"
-        )
-    low, high = scores.min(initial=0.0), scores.max(initial=0.0)
-    if len(scores):
-        low, high = scores.min(), scores.max()
-    shares = (scores - low) / (high - low) if high > low else np.zeros(len(scores))
-    judged = [
-        replace(item, parts={**item.parts, "reranker": weight * float(share)})
-        for item, share in zip(ranked, shares, strict=True)
-    ]
-    return sorted(judged, key=lambda item: -item.score)

@@ -12,14 +12,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from arrowmind.memory.ranking.episodes import EPISODE_SIGNALS, episode_signals, rank_episodes
+from arrowmind.memory.ranking.episodes import (
+    EPISODE_SIGNALS,
+    best_of_each_first,
+    episode_signals,
+    rank_episodes,
+)
 from arrowmind.memory.ranking.gathering import Reach, gather
 from arrowmind.memory.ranking.question import as_told, make_question, names_in
-from arrowmind.memory.ranking.ranker import Ranked, rank_pool, rerank
+from arrowmind.memory.ranking.ranker import Ranked, rank_pool
 from arrowmind.memory.ranking.signals import all_signals
 from arrowmind.memory.ranking.strategies import Association, Learned
 from arrowmind.memory.ranking.weights import shipped_episode_weights, shipped_weights
 from arrowmind.memory.searching.fusion import Candidate, Fused
+from arrowmind.memory.searching.judging import judgements, with_parts
 from arrowmind.memory.storage.spaces import TEXT
 
 if TYPE_CHECKING:
@@ -165,13 +171,8 @@ def order(
     top_k: int,
 ) -> list[Fused]:
     """The best of a pool with their parts, best first."""
-    question, pool = examined.question, examined.pool
-    reranker = settings.reranker
-    count = top_k if reranker is None else max(top_k, settings.rerank_depth)
-    ranked = rank_pool(question, pool, _strategy(settings), count)
-    if reranker is not None:
-        texts = [pool.told[item.row].text for item in ranked]
-        ranked = rerank(question.text, texts, ranked, reranker, settings.rerank_weight)[:top_k]
+    pool = examined.pool
+    ranked = rank_pool(examined.question, pool, _strategy(settings), top_k)
     return [_fused(pool, item, candidates, memories) for item in ranked]
 
 
@@ -196,6 +197,11 @@ def order_episodes(
     question, pool = examined.question, examined.pool
     columns = _strategy(settings).parts(question, pool)
     scores = sum(columns.values(), np.zeros(len(pool), dtype=np.float32))
+    listed = pool.ids.tolist()
+    reading = [listed[row] for row in best_of_each_first(pool, scores).tolist()]
+    more = judgements(question.text, reading, memories, settings)
+    for parts in more.values():
+        scores = scores + np.array([parts.get(id_, 0.0) for id_ in listed], dtype=np.float32)
     weights = settings.episode_weights or shipped_episode_weights()
     found = []
     for episode in rank_episodes(question, pool, scores, weights, top_k):
@@ -203,7 +209,7 @@ def order_episodes(
             Ranked(row, {name: float(column[row]) for name, column in columns.items()})
             for row in episode.rows[:shown].tolist()
         ]
-        members = [_fused(pool, item, candidates, memories) for item in best]
+        members = [with_parts(_fused(pool, item, candidates, memories), more) for item in best]
         moments = [pool.told[row].moment for row in episode.rows.tolist()]
         ids = sorted(pool.ids[episode.rows].tolist())
         found.append(FusedEpisode(members, ids, (min(moments), max(moments)), episode.parts))

@@ -9,6 +9,7 @@ from arrowmind.errors import InvalidArgumentError, MemoryStoreError
 from arrowmind.memory.intake.drafts import clean_text
 from arrowmind.memory.ranking.memories import TermStatistics
 from arrowmind.memory.records import Episode
+from arrowmind.memory.searching.labels import field_of
 from arrowmind.memory.searching.linking import link_new
 from arrowmind.memory.searching.listing import newest_ids
 from arrowmind.memory.searching.questions import Asker
@@ -145,7 +146,7 @@ class Recaller:
         self._together.note([hit.id for hit in hits])
         return hits
 
-    def episodes(self, asked: Asked, top_k: int, shown: int, limits: Limits) -> list[Episode]:
+    def episodes(self, asked: Asked, top_k: int, shown: int, limits: Limits, by: str | None) -> list[Episode]:
         """The best episodes for a query; see `MemoryStore.recall_episodes`."""
         session = self._sessions.current
         snapshot = session.snapshot()
@@ -153,24 +154,30 @@ class Recaller:
         if snapshot.vectors == 0 or wanted is None or asked.is_empty:
             return []
         sources = self._sources(session)
-        question = self._question(asked, _depth_of(top_k), session, snapshot, wanted, sources)
+        depth = _depth_of(top_k)
+        question = replace(self._question(asked, depth, session, snapshot, wanted, sources), by=by)
 
         def ordered(state: Snapshot, some: Sources) -> list[FusedEpisode]:
             candidates = propose(state, question, some, self._settings)
             memories = view(state, question, some)
             examined = examine(question.text, candidates, memories, wanted.now, top_k)
-            return order_episodes(examined, candidates, memories, self._settings, top_k, shown)
+            best = shown + min(shown, _SPARE)
+            return order_episodes(examined, candidates, memories, self._settings, top_k, best)
 
         snapshot, found = self._with_words(session, snapshot, sources, ordered)
         with self._catalogue.reading() as db:
-            episodes = [
-                _episode(item, to_hits(snapshot, item.best, question, lambda id_: _detail(session, db, id_)))
-                for item in found
-            ]
+            quotes = extracted_from(db, [hit.candidate.id for item in found for hit in item.best])
+            episodes = []
+            for item in found:
+                best = without_echoes(item.best, quotes, shown)
+                hits = to_hits(snapshot, best, question, lambda id_: _detail(session, db, id_))
+                episodes.append(_episode(item, hits, by))
         session.accesses.note([hit.id for episode in episodes for hit in episode.hits], wanted.now)
         return episodes
 
-    def examine(self, asked: Asked, top_k: int, limits: Limits, *, episodes: bool = False) -> Examined | None:
+    def examine(
+        self, asked: Asked, top_k: int, limits: Limits, *, episodes: bool = False, by: str | None = None
+    ) -> Examined | None:
         """The memories that may answer a query, before they are ranked; None where there are none.
 
         Raises:
@@ -183,7 +190,7 @@ class Recaller:
             return None
         sources = self._sources(session)
         depth = _depth_of(top_k) if episodes else top_k
-        question = self._question(asked, depth, session, snapshot, wanted, sources)
+        question = replace(self._question(asked, depth, session, snapshot, wanted, sources), by=by)
         candidates = propose(snapshot, question, sources, self._settings)
         memories = view(snapshot, question, sources)
         return examine(asked.text, candidates, memories, wanted.now, top_k if episodes else 0)
@@ -294,9 +301,11 @@ def _depth_of(episodes: int) -> int:
     return _HITS_PER_EPISODE * episodes
 
 
-def _episode(found: FusedEpisode, hits: list[Hit]) -> Episode:
+def _episode(found: FusedEpisode, hits: list[Hit], by: str | None) -> Episode:
     began, ended = map(from_microseconds, found.span)
-    return Episode(tuple(hits), tuple(found.ids), began, ended, sum(found.parts.values()), found.parts)
+    value = field_of(hits[0].record, by) if by and hits else None
+    score = sum(found.parts.values())
+    return Episode(tuple(hits), tuple(found.ids), began, ended, score, found.parts, value)
 
 
 def _detail(session: Session, db: sqlite3.Connection, id_: int) -> Detail:

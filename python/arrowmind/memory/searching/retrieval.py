@@ -12,9 +12,10 @@ from arrowmind.memory.searching.associating import associate, linked_from, stron
 from arrowmind.memory.searching.bm25 import matched_words
 from arrowmind.memory.searching.calibration import baseline
 from arrowmind.memory.searching.fusion import Candidate, Fused, fuse
+from arrowmind.memory.searching.judging import judged, reach
+from arrowmind.memory.searching.labels import Labels
 from arrowmind.memory.searching.ranked import examine, order
 from arrowmind.memory.searching.store_view import StoreMemories
-from arrowmind.memory.searching.trusting import by_trust
 from arrowmind.memory.searching.vector_search import cosines_of, nearest, similarities
 from arrowmind.memory.storage.lifecycle_tables import TIERS
 from arrowmind.memory.storage.numbering import distinct
@@ -56,8 +57,6 @@ __all__ = [
 
 # Beyond this many characters the terms of a hit are not looked up for its explanation.
 _EXPLAINED_CHARACTERS = 100_000
-# So many more are ranked than asked for: what is trusted more may come from behind.
-_TRUST_REACH = 20
 
 
 @dataclass(frozen=True)
@@ -73,6 +72,7 @@ class Question:
         wanted: which memories.
         believed: how far vectors are to be believed, by part and space; others fully.
         spare: how many more to rank, in case some hits are left out.
+        by: the field that memories of an episode share; None for the time they were told.
     """
 
     parts: Mapping[str, Mapping[str, FloatArray]]
@@ -82,6 +82,12 @@ class Question:
     wanted: Filter
     believed: Mapping[tuple[str, str], float] = field(default_factory=dict)
     spare: int = 0
+    by: str | None = None
+
+    @property
+    def words_alone(self) -> bool:
+        """Whether nothing but a text is asked for."""
+        return bool(self.text) and set(self.parts) <= {TEXT}
 
     @property
     def vector(self) -> FloatArray | None:
@@ -119,19 +125,23 @@ class Sources:
 def rank(snapshot: Snapshot, question: Question, sources: Sources, settings: RecallSettings) -> list[Fused]:
     """The best memories, best first, and those to spare."""
     count = question.top_k + question.spare
-    if not settings.trust_weight:
-        return _ranked(snapshot, question, sources, settings, count)
-    ranked = _ranked(snapshot, question, sources, settings, count + _TRUST_REACH)
-    return by_trust(snapshot, ranked, settings.trust_weight)[:count]
+    candidates = propose(snapshot, question, sources, settings)
+    memories = view(snapshot, question, sources)
+    ranked = _ranked(snapshot, question, candidates, memories, settings, reach(count, settings))
+    read = question.text if question.words_alone else ""
+    return judged(read, ranked, memories, settings)[:count]
 
 
 def _ranked(
-    snapshot: Snapshot, question: Question, sources: Sources, settings: RecallSettings, count: int
+    snapshot: Snapshot,
+    question: Question,
+    candidates: dict[int, Candidate],
+    memories: StoreMemories,
+    settings: RecallSettings,
+    count: int,
 ) -> list[Fused]:
-    candidates = propose(snapshot, question, sources, settings)
     parts = tuple(question.parts) or (TEXT,)
-    memories = view(snapshot, question, sources)
-    if settings.by_signals and question.text and parts == (TEXT,):
+    if settings.by_signals and question.words_alone:
         examined = examine(question.text, candidates, memories, question.wanted.now)
         return order(examined, candidates, memories, settings, count)
     fused = fuse(candidates.values(), settings, parts)
@@ -179,6 +189,7 @@ def view(snapshot: Snapshot, question: Question, sources: Sources) -> StoreMemor
         lambda terms: sources.statistics(snapshot, terms),
         sources.links,
         sources.told,
+        Labels(snapshot, question.by),
     )
 
 

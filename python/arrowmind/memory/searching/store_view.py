@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from arrowmind.memory.ranking.memories import Edges, TermStatistics, Told
+from arrowmind.memory.ranking.pool import UNLABELLED
 from arrowmind.memory.ranking.question import speaker_of
 from arrowmind.memory.searching.vector_search import cosines_of
 from arrowmind.memory.storage.numbering import distinct
+from arrowmind.memory.storage.traits import FULL_TRUST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     import numpy.typing as npt
 
+    from arrowmind.memory.searching.labels import Labels
     from arrowmind.memory.searching.vector_search import Nearest
     from arrowmind.memory.storage.blocks import Filter
     from arrowmind.memory.storage.snapshot import Snapshot
@@ -29,6 +32,8 @@ __all__ = ["StoreMemories"]
 _REACH = 8
 # Of an episode, so many memories on each side of its best are looked through, told so near in time.
 _AROUND, _AROUND_MICROSECONDS = 24, 12 * 3600 * 1_000_000
+# Of one that shares a field so many, whenever they were told: several may go on side by side.
+_AROUND_LABELLED = 96
 # What is told further apart in time is no context.
 _NEAR_MICROSECONDS = 3600 * 1_000_000
 
@@ -44,6 +49,7 @@ class StoreMemories:
         statistics: Callable[[Sequence[str]], TermStatistics],
         links: Callable[[Sequence[int]], Edges],
         told: dict[int, Told],
+        labels: Labels,
     ) -> None:
         """Sets it up.
 
@@ -54,6 +60,7 @@ class StoreMemories:
             statistics: how common terms are.
             links: what some memories are linked with.
             told: what was read already; grows.
+            labels: what makes memories one episode.
         """
         self._snapshot = snapshot
         self._vector = vector
@@ -61,6 +68,7 @@ class StoreMemories:
         self._links = links
         self.statistics = statistics
         self._told = told
+        self._labels = labels
         self.nearest: dict[int, Nearest] = {}
 
     def told(self, ids: Sequence[int]) -> list[Told]:
@@ -101,16 +109,34 @@ class StoreMemories:
             chosen[unsure], _ = self._beside(ascending[unsure], _REACH)
         return chosen[places]
 
+    def labels(self, ids: Sequence[int]) -> IntArray:
+        """What makes memories one episode, int64 [n]; `UNLABELLED` where time does."""
+        return self._labels.of(ids)
+
+    def trusts(self, ids: Sequence[int]) -> dict[int, float]:
+        """How far to believe each memory, 0 to 1."""
+        found: dict[int, float] = {}
+        for block, rows in self._snapshot.home.grouped(distinct(np.asarray(ids, dtype=np.int64))):
+            trusts = (block.rows.trusts[rows] / FULL_TRUST).tolist()
+            found.update(zip(block.rows.ids[rows].tolist(), trusts, strict=True))
+        return found
+
     def surroundings(self, ids: IntArray) -> IntArray:
-        """Memories told within hours of some, by some dozens on each side, ascending; themselves, too."""
+        """Memories near some in number that may be of the same episodes, ascending; themselves, too.
+
+        They are told within hours of them, or have the same label.
+        """
         home = self._snapshot.home
-        around = home.around(ids, _AROUND).reshape(len(ids), -1)
+        around = home.around(ids, _AROUND_LABELLED if self._labels else _AROUND).reshape(len(ids), -1)
         listed = distinct(np.append(around[around >= 0], ids))
         moments, namespaces = home.moments(listed)
         live = self._snapshot.admits(listed, self._wanted)
+        labels = self.labels(listed.tolist())
         at, own = np.searchsorted(listed, around), np.searchsorted(listed, ids)
         fits = (around >= 0) & live[at] & (namespaces[at] == namespaces[own][:, None])
-        fits &= np.abs(moments[at] - moments[own][:, None]) <= _AROUND_MICROSECONDS
+        near = np.abs(moments[at] - moments[own][:, None]) <= _AROUND_MICROSECONDS
+        same = labels[at] == labels[own][:, None]
+        fits &= same & (near | (labels[at] != UNLABELLED))
         return distinct(np.append(around[fits], ids))
 
     def _beside(self, ids: IntArray, reach: int) -> tuple[IntArray, npt.NDArray[np.bool_]]:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT_NAMESPACE",
+    "FULL_TRUST",
     "HAS_AUDIO",
     "HAS_IMAGE",
     "HAS_TEXT",
@@ -32,7 +33,8 @@ DEFAULT_NAMESPACE = "default"
 ORIGINS = ("user", "agent", "tool", "web", "derived")
 """Who says what a memory holds, by number. What is derived is never a source again."""
 _TRUST = {"user": 1.0, "agent": 0.8, "tool": 0.6, "web": 0.3, "derived": 0.8}
-_FULL_TRUST = 100
+FULL_TRUST = 100
+"""The column `trust` counts in hundredths."""
 
 HAS_TEXT, HAS_IMAGE, HAS_AUDIO = 1, 2, 4
 MODALITIES = {"text": HAS_TEXT, "image": HAS_IMAGE, "audio": HAS_AUDIO}
@@ -54,7 +56,7 @@ class Traits:
     category: int = NO_CATEGORY
     namespace: int = 0
     origin: int = 0
-    trust: int = _FULL_TRUST
+    trust: int = FULL_TRUST
     presence: int = HAS_TEXT
 
     @property
@@ -83,7 +85,7 @@ def trust_number(trust: object, origin: str) -> int:
     value = _TRUST[origin] if trust is None else trust
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
         raise InvalidArgumentError(f"trust={trust!r}: give a number from 0 to 1")
-    return round(value * _FULL_TRUST)
+    return round(value * FULL_TRUST)
 
 
 def presence_of(modality: object) -> int:
