@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
+
+from arrowmind.cli.recalled import spans_of
 
 pytestmark = pytest.mark.usefixtures("words")
 
@@ -220,3 +223,71 @@ def test_upkeep(call, filled):
     assert call("memory", "stats", "--json").json["records"] == 2
     blob = Path("memory/catalogue.sqlite").read_bytes()
     assert b"blue pot" not in blob
+
+
+@pytest.fixture
+def sessions(call, words):
+    """Two conversations side by side, and one on another day."""
+    texts = [("a", "I bought a red kayak", "2026-03-01T10:00Z"), ("b", "my oven broke", "2026-03-01T10:01Z")]
+    texts += [
+        ("a", "for the long lake", "2026-03-01T10:02Z"),
+        ("c", "it rained all day", "2026-03-05T10:00Z"),
+    ]
+    rows = [{"text": text, "metadata": {"session": name}, "timestamp": at} for name, text, at in texts]
+    assert call("remember", "--jsonl", stdin="\n".join(map(json.dumps, rows))).code == 0
+
+
+@pytest.mark.usefixtures("sessions")
+def test_episodes(call):
+    found = call("recall", "kayak", "--episodes", "--hits", "1", "--json").json
+    assert (found["query"], found["by"]) == ("kayak", None)
+    assert [episode["ids"] for episode in found["episodes"]] == [[1, 2, 3], [4]]
+    assert [hit["text"] for hit in found["episodes"][0]["hits"]] == ["I bought a red kayak"]
+    assert found["episodes"][0]["parts"]["best"] > 0
+    by = call("recall", "kayak", "--episodes", "--by", "metadata.session", "--json").json
+    assert (by["episodes"][0]["value"], by["episodes"][0]["ids"]) == ("a", [1, 3])
+    lines = call("recall", "kayak", "--episodes", "--by", "metadata.session", "-k", "1").stdout.splitlines()
+    assert lines[0].startswith("1. [")
+    assert lines[0].endswith(", a, 2026-03-01 10:00 to 10:02, 2 memories: #1 #3]")
+    assert lines[2] == "   I bought a red kayak"
+    assert len(lines) == 5
+    assert call("recall", "kayak", "--episodes", "--since", "2030-01-01").stdout == "nothing found\n"
+    assert len(call("recall", "kayak", "--episodes", "--json", "-k", "1").json["episodes"]) == 1
+
+
+@pytest.mark.usefixtures("sessions")
+def test_why_something_was_found(call):
+    plain, told = (
+        call("recall", "kayak", "-k", "1", *more).stdout.splitlines() for more in ([], ["--explain"])
+    )
+    assert told[:2] == plain
+    parts = dict(reversed(part.split()) for part in re.findall(r"[+-]\S+ \w+", told[2]))
+    assert sum(map(float, parts.values())) == pytest.approx(float(told[0][4:9]), abs=0.01)
+    lines = call("recall", "kayak", "--episodes", "--explain", "-k", "1", "--hits", "1").stdout.splitlines()
+    assert re.match(r"   [+-]\d+\.\d{3} best ", lines[1])
+    assert len(lines) == 5
+
+
+@pytest.mark.parametrize(
+    ("options", "part"),
+    [
+        (["--by", "category"], "add --episodes"),
+        (["--hits", "2"], "add --episodes"),
+        (["--episodes", "--by", "session"], "metadata.NAME"),
+        (["--episodes", "--hits", "0"], "hits=0"),
+        (["--episodes", "-k", "0"], "top_k=0"),
+        (["--episodes", "--image", "picture"], "--episodes takes no --image"),
+    ],
+)
+@pytest.mark.usefixtures("sessions")
+def test_mistakes_about_episodes(call, options, part):
+    Path("picture").write_bytes(b"x")
+    outcome = call("recall", "kayak", *options)
+    assert outcome.code == 1
+    assert part in outcome.stderr
+
+
+def test_ids_in_short():
+    assert spans_of([]) == ""
+    assert spans_of([3, 4, 5, 9, 11, 12]) == "#3-5 #9 #11-12"
+    assert spans_of(range(1, 40, 2)).endswith("#15 ...")

@@ -19,6 +19,9 @@ from arrowmind.weights import convert_model
 GUIDE = Path(__file__).resolve().parents[2] / "docs" / "guide" / "memory.md"
 
 
+FOUND = {"notes": "The kettle is in the cupboard.", "chats": "Ann: I bought a red kayak."}
+
+
 def blocks():
     fenced = re.compile(r"^```(\w*)\n(.*?)^```$", flags=re.DOTALL | re.MULTILINE)
     return fenced.findall(GUIDE.read_text(encoding="utf-8"))
@@ -59,7 +62,8 @@ def run_shell(commands, capsys):
         assert run(words) == 0, line
         shown = capsys.readouterr().out
         if words[0] == "recall":
-            assert "The kettle is in the cupboard." in shown
+            text = FOUND[words[words.index("--store") + 1]]
+            assert text in shown
 
 
 def test_with_a_stand_in_for_the_model(tmp_path, monkeypatch, capsys):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -13,6 +14,7 @@ from arrowmind.faces import OPERATIONS, MemoryDesk, UnknownMemoryError
 from arrowmind.faces.fields import check_fields, query_fields, schema_of
 from arrowmind.faces.moments import parse_expiry
 from arrowmind.memory import MemoryStore
+from arrowmind.privacy import read_log
 
 
 @pytest.fixture
@@ -98,7 +100,8 @@ def test_the_schema_says_what_the_check_does(name):
     for field in fields:
         kind = schema["properties"][field.name]["type"]
         if isinstance(kind, str):
-            needed = {one.name: [1] if one.kind == "ids" else 1 for one in fields if one.required}
+            fitting = {"ids": [1], "text": "a"}
+            needed = {one.name: fitting.get(one.kind, 1) for one in fields if one.required}
             with pytest.raises(InvalidArgumentError, match=field.name):
                 check_fields({**needed, field.name: wrong[kind]}, fields)
 
@@ -127,3 +130,66 @@ def test_what_is_no_expiry(text):
 def test_queries_of_addresses():
     query = {"count": "3", "text": "3", "before": "", "top_k": "x", "category": "c"}
     assert query_fields(query) == {"count": 3, "text": "3", "top_k": "x", "category": "c"}
+
+
+THEN = datetime(2026, 3, 1, 10, tzinfo=timezone.utc)
+
+
+def tell(store, **more):
+    """Two conversations side by side."""
+    for place, (session, text) in enumerate([("a", "a red kayak"), ("b", "an oven"), ("a", "a long lake")]):
+        at = THEN + timedelta(minutes=place)
+        store.remember(text, timestamp=at, metadata={"session": session}, **more)
+
+
+def test_episodes(store):
+    tell(store)
+    desk = MemoryDesk(store, read_only=True)
+    (found,) = desk.call("recall_episodes", {"text": "kayak", "hits": 1})["episodes"]
+    assert set(found) == {"began", "ended", "score", "ids", "memories"}
+    assert (found["ids"], [one["id"] for one in found["memories"]]) == ([1, 2, 3], [1])
+    assert (found["began"], found["ended"]) == ("2026-03-01T10:00:00+00:00", "2026-03-01T10:02:00+00:00")
+    asked = {"text": "kayak", "by": "metadata.session", "top_k": 1}
+    (found,) = desk.call("recall_episodes", asked, explain=True)["episodes"]
+    assert (found["value"], found["ids"]) == ("a", [1, 3])
+    assert sum(found["explanation"].values()) == pytest.approx(found["score"], abs=1e-5)
+    assert found["memories"][0]["explanation"]["parts"]
+    assert desk.call("recall_episodes", {"text": "kayak", "modality": "image"}) == {"episodes": []}
+
+
+@pytest.mark.parametrize(
+    ("values", "part"),
+    [
+        ({}, "text is missing"),
+        ({"text": "a", "top_k": 101}, "up to 100"),
+        ({"text": "a", "hits": 101}, "up to 100"),
+        ({"text": "a", "by": "session"}, "metadata.NAME"),
+        ({"text": "a", "by": 3}, "by is 3"),
+        ({"text": "a", "image": "aaaa"}, "'image' is unknown"),
+    ],
+)
+def test_what_is_no_question_for_episodes(store, values, part):
+    with pytest.raises(InvalidArgumentError, match=re.escape(part)):
+        MemoryDesk(store).call("recall_episodes", values)
+
+
+@pytest.mark.parametrize("by", [None, "metadata.session", "category", "origin", "namespace"])
+def test_episodes_of_a_caller_hold_nothing_of_others(tmp_path, by):
+    config = load_config(overrides={"privacy.roles": ("alice reader mine", "root admin *")})
+    with MemoryStore(tmp_path / "store", FakeEncoder(), caller="root", config=config) as store:
+        for namespace in ("others", "mine", "others"):
+            tell(store, namespace=namespace, category="talk")
+        store.link()
+        alice = MemoryDesk(store).acting_as("alice")
+        own = {"text": "kayak oven lake", "namespace": "mine", "hits": 100}
+        found = alice.call("recall_episodes", {**own, **({"by": by} if by else {})}, explain=True)["episodes"]
+        assert {id_ for one in found for id_ in one["ids"]} == {4, 5, 6}
+        assert {memory["id"] for one in found for memory in one["memories"]} == {4, 5, 6}
+        for namespace in (None, "others"):
+            with pytest.raises(PermissionDeniedError):
+                alice.call("recall_episodes", {**own, "namespace": namespace})
+    entries = [entry for entry in read_log(tmp_path / "store" / "privacy" / "access") if "caller" in entry]
+    asked = [one for one in entries if (one["action"], one["caller"]) == ("recall", "alice")]
+    assert [one.get("allowed", True) for one in asked] == [True, False, False]
+    assert sorted(asked[0]["ids"]) == [4, 5, 6]
+    assert "kayak" not in str(entries)

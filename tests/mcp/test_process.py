@@ -98,7 +98,7 @@ def test_with_the_real_client(tmp_path, environment, notes, mode):
         async with client_of.Client(server, mode=mode) as client:
             assert client.protocol_version == ("2025-11-25" if mode == "legacy" else "2026-07-28")
             tools = {one.name: one for one in (await client.list_tools()).tools}
-            assert list(tools) == ["remember", "recall", "get", "forget", "stats"]
+            assert list(tools) == ["remember", "recall", "recall_episodes", "get", "forget", "stats"]
             assert tools["forget"].annotations.destructive_hint
             found = await client.call_tool("recall", {"text": "where is the key?", "top_k": 1})
             (memory,) = found.structured_content["memories"]

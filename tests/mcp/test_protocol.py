@@ -156,7 +156,7 @@ def test_read_only(ask, store):
     listed, refused, found = ask(
         request("tools/list", 1), tool("forget", 2, ids=[1]), tool("recall", 3, text="kept"), desk=desk
     )
-    assert [one["name"] for one in listed["result"]["tools"]] == ["recall", "get", "stats"]
+    assert [one["name"] for one in listed["result"]["tools"]] == ["recall", "recall_episodes", "get", "stats"]
     assert refused["error"]["code"] == -32602
     assert value(found)["memories"][0]["id"] == 1
 
@@ -314,3 +314,29 @@ def test_rubbish_never_breaks_it(ask, lines):
     answers = ask(*lines, request("ping", "the last"))
     assert any(answer.get("id") == "the last" and answer.get("result") == {} for answer in answers)
     assert all(("result" in answer) != ("error" in answer) for answer in answers)
+
+
+def test_episodes(ask, store, tmp_path):
+    for namespace in ("others", "mine"):
+        for session, text in (("a", "a red kayak"), ("b", "an oven"), ("a", "a long lake")):
+            store.remember(text, metadata={"session": session}, namespace=namespace)
+    question = {"text": "kayak", "by": "metadata.session", "top_k": 1, "hits": 1}
+    with MemoryStore(tmp_path / "store", store._intake._encoders.text, namespace="mine") as own:
+        desk = MemoryDesk(own, origin="agent", read_only=True, namespace="mine")
+        listed, found, foreign, empty, plain = ask(
+            request("tools/list", 1),
+            tool("recall_episodes", 2, **question),
+            tool("recall_episodes", 3, **question, namespace="others"),
+            tool("recall_episodes", 4),
+            tool("recall_episodes", 5, text="kayak"),
+            desk=desk,
+        )
+    (described,) = [one for one in listed["result"]["tools"] if one["name"] == "recall_episodes"]
+    assert described["inputSchema"]["required"] == ["text"]
+    assert described["annotations"]["readOnlyHint"]
+    assert not {"namespace", "image", "audio"} & described["inputSchema"]["properties"].keys()
+    (one,) = value(found)["episodes"]
+    assert (one["value"], one["ids"], [memory["id"] for memory in one["memories"]]) == ("a", [4, 6], [4])
+    assert "namespace cannot be given here" in foreign["result"]["content"][0]["text"]
+    assert "text is missing" in empty["result"]["content"][0]["text"]
+    assert [one["ids"] for one in value(plain)["episodes"]] == [[4, 5, 6]]

@@ -11,6 +11,7 @@ import subprocess
 import threading
 import time
 import wave
+from datetime import datetime, timedelta, timezone
 
 import pytest
 from starlette.testclient import TestClient
@@ -173,6 +174,29 @@ def test_in_a_real_browser(look):
     assert "<audio" in page
     assert "parts.words" in page or "parts.meaning" in page
     assert "web, trust 0.3" in page
+
+
+@pytest.mark.slow
+def test_episodes_in_a_real_browser(look, store):
+    then = datetime(2026, 3, 1, 10, tzinfo=timezone.utc)
+    ids = store.remember_many(["<b>a kayak</b>", "an oar"], timestamp=[then, then + timedelta(minutes=5)])
+    page, complaints = look("#e=kayak%20oar")
+    assert complaints == []
+    (first, *_) = re.findall(r"<section><h2>(.*?)</h2>(.*?)</section>", page, re.DOTALL)
+    assert "2 memories" in first[0]
+    assert sorted(map(int, re.findall(r'data-id="(\d+)"', first[1]))) == ids
+    assert "&lt;b&gt;a kayak&lt;/b&gt;" in first[1]
+    assert "<summary>all of it" in first[1]
+    assert "<th>best</th>" in first[1]
+
+
+def test_episodes_for_the_page(client, store):
+    (one, *_) = client.get(f"/{SECRET}/episodes?text=barn&top_k=1&hits=1").json()["episodes"]
+    assert (len(one["memories"]), len(one["ids"])) == (1, 32)
+    assert "best" in one["explanation"]
+    assert client.get(f"/{SECRET}/episodes?text=barn&by=wrong").status_code == 400
+    by = client.get(f"/{SECRET}/episodes?text=barn&by=origin").json()["episodes"]
+    assert {one["value"] for one in by} == {"user", "web"}
 
 
 @pytest.mark.slow

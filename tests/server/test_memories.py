@@ -161,3 +161,22 @@ def test_too_many_at_once_are_told_to_come_again(store):
     asyncio.run(ask())
     refused = respond(OverloadError("wait"))
     assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
+
+
+def test_episodes(serve):
+    client = serve()
+    for text, session in (("a red kayak", "a"), ("an oven", "b"), ("a long lake", "a")):
+        assert (
+            client.post("/v1/memories", json={"text": text, "metadata": {"session": session}}).status_code
+            == 201
+        )
+    (found,) = client.post("/v1/memories/episodes", json={"text": "kayak"}).json()["episodes"]
+    assert found["ids"] == [1, 2, 3]
+    assert "explanation" not in found
+    body = {"text": "kayak", "by": "metadata.session", "top_k": 1, "hits": 1, "explain": True}
+    (found,) = client.post("/v1/memories/episodes", json=body).json()["episodes"]
+    assert (found["value"], found["ids"], [one["id"] for one in found["memories"]]) == ("a", [1, 3], [1])
+    assert set(found["explanation"]) >= {"best", "links"}
+    for wrong in ({}, {"text": "a", "by": "x"}, {"text": "a", "hits": 0}, {"text": "a", "explain": 3}):
+        assert client.post("/v1/memories/episodes", json=wrong).status_code == 400
+    assert client.get("/v1/memories/episodes").status_code in (404, 405)

@@ -47,6 +47,10 @@ def search(client, name, text, **more):
     return client.post("/v1/memories/search", json={"text": text, **more}, headers=as_(name))
 
 
+def episodes(client, name, text, **more):
+    return client.post("/v1/memories/episodes", json={"text": text, **more}, headers=as_(name))
+
+
 @pytest.fixture
 def filled(client):
     image = base64.b64encode(picture("a red cat")).decode()
@@ -72,14 +76,25 @@ def test_nobody_sees_the_namespace_of_another(filled, name, other):
     answers = [
         search(filled, name, "key", namespace=other),
         search(filled, name, "key"),
+        episodes(filled, name, "key", namespace=other),
+        episodes(filled, name, "key"),
         remember(filled, name, "a foreign word", other),
         remember(filled, name, "a word of nobody", "default"),
         filled.get(f"/v1/memories?namespace={other}", headers=as_(name)),
         filled.get("/v1/memories", headers=as_(name)),
         filled.get("/v1/memories/stats", headers=as_(name)),
     ]
-    assert [answer.status_code for answer in answers] == [403] * 7
+    assert [answer.status_code for answer in answers] == [403] * 9
     assert all("keeps" not in answer.text and "all keep" not in answer.text for answer in answers)
+
+
+def test_episodes_of_each_are_their_own(filled):
+    """All three were told in the same minute."""
+    for name, id_ in (("anna", 1), ("bert", 2)):
+        (one,) = episodes(filled, name, "key", namespace=f"{name}-notes").json()["episodes"]
+        assert (one["ids"], [memory["id"] for memory in one["memories"]]) == ([id_], [id_])
+    (all_,) = episodes(filled, "root", "key").json()["episodes"]
+    assert all_["ids"] == [1, 2, 3]
 
 
 def test_single_memories_of_others_are_not_there(filled):

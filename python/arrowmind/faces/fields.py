@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Field", "check_fields", "query_fields", "schema_of"]
 
 _MOST_IDS = 10_000
-_WHOLE_IN_QUERIES = ("count", "before", "top_k")
+_WHOLE_IN_QUERIES = ("count", "before", "top_k", "hits")
 _DIGITS = re.compile("[0-9]{1,19}", re.ASCII)
 _LARGEST_ID = 2**63 - 1
 

@@ -6,10 +6,18 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from arrowmind.memory import Hit, Record
+    from arrowmind.memory import Episode, Hit, Record
     from arrowmind.memory.storage.links import Link
 
-__all__ = ["attachment_uri", "explained", "hit_view", "link_view", "memory_uri", "record_view"]
+__all__ = [
+    "attachment_uri",
+    "episode_view",
+    "explained",
+    "hit_view",
+    "link_view",
+    "memory_uri",
+    "record_view",
+]
 
 
 def memory_uri(id_: int) -> str:
@@ -78,3 +86,17 @@ def link_view(link: Link) -> dict[str, Any]:
 def explained(hit: Hit) -> dict[str, Any]:
     """The same with the parts of its score."""
     return {**hit_view(hit), "explanation": asdict(hit.explain)}
+
+
+def episode_view(episode: Episode, *, explain: bool) -> dict[str, Any]:
+    """An episode with its best memories, and the parts of scores if wished."""
+    view = {
+        "value": episode.value,
+        "began": episode.began.isoformat(),
+        "ended": episode.ended.isoformat(),
+        "score": round(episode.score, 6),
+        "ids": list(episode.ids),
+        "memories": [(explained if explain else hit_view)(hit) for hit in episode.hits],
+        "explanation": dict(episode.parts) if explain else None,
+    }
+    return {name: value for name, value in view.items() if value is not None}

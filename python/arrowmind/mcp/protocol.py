@@ -36,7 +36,7 @@ _UNSUPPORTED_VERSION = -32022
 _NOT_FOUND = -32002  # of the first generation; the second says INVALID_PARAMS
 _CACHEABLE = ("server/discover", "tools/list", "resources/list", "resources/templates/list", "resources/read")
 
-_TOOLS = ("remember", "recall", "get", "forget", "stats")
+_TOOLS = ("remember", "recall", "recall_episodes", "get", "forget", "stats")
 # Bytes in base64 would fill what a model reads, and an agent is not to say that it is the user.
 _NOT_FOR_AGENTS = ("image", "audio", "origin", "trust")
 _BY_TEXT = ("remember", "recall")  # all that there is to go by without images and sounds

@@ -236,6 +236,7 @@ class MemoryStore(Upkeep):
         since: Moment | None = None,
         until: Moment | None = None,
         namespace: str | None = None,
+        modality: str | None = None,
     ) -> list[Episode]:
         """Finds episodes, such as sessions of a conversation: memories told within an hour of one another, or
         those that share a field.
@@ -255,6 +256,7 @@ class MemoryStore(Upkeep):
             until: only those before then.
             namespace: only those of this namespace. Without it, what was told in several at the same time
                 is one episode.
+            modality: only those that hold it.
 
         Returns:
             The best first.
@@ -268,7 +270,7 @@ class MemoryStore(Upkeep):
             raise InvalidArgumentError(f"text is {type(text).__name__}; give a string")
         number, shown = check_top_k(self._top_k if top_k is None else top_k), check_top_k(hits, "hits")
         field = check_field(by)
-        limits = Limits(category, since, until, self._confined(namespace))
+        limits = Limits(category, since, until, self._confined(namespace), modality)
         self._watch.allow("recall", limits.namespace)
         asked = Asked(clean_text(text))
         with metrics.recall_seconds.time():

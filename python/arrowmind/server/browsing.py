@@ -55,6 +55,7 @@ def create_page(desk: MemoryDesk, settings: ServerSettings, secret: str) -> ASGI
         Route("/", index),
         Route("/memories", _told(ours.newest)),
         Route("/search", _told(ours.search_by_query)),
+        Route("/episodes", _told(ours.episodes_by_query)),
         Route("/stats", _told(ours.stats)),
         Route(one, _told(ours.get)),
         Route(f"{one}/attachments/{{number:int}}", _told(ours.attachment)),

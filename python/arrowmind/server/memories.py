@@ -37,6 +37,7 @@ def memory_endpoints(desk: MemoryDesk, settings: ServerSettings) -> list[tuple[s
         ("POST", "/v1/memories", ours.remember),
         ("GET", "/v1/memories", ours.newest),
         ("POST", "/v1/memories/search", ours.search),
+        ("POST", "/v1/memories/episodes", ours.episodes),
         ("GET", "/v1/memories/stats", ours.stats),
         ("GET", one, ours.get),
         ("DELETE", one, ours.forget),
@@ -70,16 +71,26 @@ class Memories:
 
     async def search(self, request: Request) -> Response:
         """Recalls by what the body says; `explain` tells the parts of scores."""
-        body = await read_json(request, self._settings.max_body_bytes)
-        explain = checks.flag("explain", body.pop("explain", False))
-        desk = self._desk_of(request)
-        return JSONResponse(await self._in_turn(lambda: desk.call("recall", body, explain=explain)))
+        return await self._recalled(request, "recall")
+
+    async def episodes(self, request: Request) -> Response:
+        """The same of episodes."""
+        return await self._recalled(request, "recall_episodes")
 
     async def search_by_query(self, request: Request) -> Response:
         """Recalls by what the query of the address says, with the parts of scores."""
         values = query_fields(request.query_params)
-        desk = self._desk_of(request)
-        return JSONResponse(await self._in_turn(lambda: desk.call("recall", values, explain=True)))
+        return await self._done(request, "recall", values, explain=True)
+
+    async def episodes_by_query(self, request: Request) -> Response:
+        """The same of episodes."""
+        values = query_fields(request.query_params)
+        return await self._done(request, "recall_episodes", values, explain=True)
+
+    async def _recalled(self, request: Request, name: str) -> Response:
+        body = await read_json(request, self._settings.max_body_bytes)
+        explain = checks.flag("explain", body.pop("explain", False))
+        return await self._done(request, name, body, explain=explain)
 
     async def newest(self, request: Request) -> Response:
         """Lists by what the query says."""
@@ -104,9 +115,11 @@ class Memories:
         found, data = await self._in_turn(lambda: desk.attachment(id_, number))
         return Response(data, media_type=found.media_type, headers=_INERT)
 
-    async def _done(self, request: Request, name: str, values: dict[str, Any]) -> Response:
+    async def _done(
+        self, request: Request, name: str, values: dict[str, Any], *, explain: bool = False
+    ) -> Response:
         desk = self._desk_of(request)
-        return JSONResponse(await self._in_turn(lambda: desk.call(name, values)))
+        return JSONResponse(await self._in_turn(lambda: desk.call(name, values, explain=explain)))
 
     async def _in_turn(self, work: Callable[[], Result]) -> Result:
         """What `work` gives, off the event loop.

@@ -63,6 +63,8 @@ def test_limits_and_forgotten_memories(store):
         [told[1], told[2][1:]],
     )
     assert store.recall_episodes("kayak", category="nothing") == []
+    assert store.recall_episodes("kayak", since=THEN + timedelta(days=99)) == []
+    assert store.recall_episodes("kayak", modality="image") == []
     assert store.recall_episodes("") == []
     assert len(store.recall_episodes("kayak", 1)) == 1
 

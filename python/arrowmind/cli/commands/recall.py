@@ -2,24 +2,59 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from arrowmind.cli.groups import OptionGroup
 from arrowmind.cli.media_options import MediaModels
-from arrowmind.cli.render import bytes_text, write
+from arrowmind.cli.recalled import print_episodes, print_hits
 from arrowmind.cli.session import Session
 from arrowmind.cli.stores import Models, open_store
 from arrowmind.errors import InvalidArgumentError
 from arrowmind.faces.moments import parse_moment
 
 if TYPE_CHECKING:
-    from arrowmind.memory import Hit, Record
+    from arrowmind.memory import Episode, MemoryStore
 
 __all__ = ["run"]
 
-_SHOWN_CHARACTERS = 600
+_HITS = 3
+
+
+@dataclass(frozen=True)
+class EpisodeOptions(OptionGroup):
+    """How memories are put together."""
+
+    title = "Episodes"
+
+    episodes: Annotated[
+        bool, typer.Option("--episodes", help="Find whole episodes: what was told within an hour.")
+    ] = False
+    by: Annotated[
+        str | None,
+        typer.Option(
+            "--by",
+            metavar="FIELD",
+            help="Episodes share category, namespace, origin, or metadata.NAME instead.",
+        ),
+    ] = None
+    hits: Annotated[
+        int | None, typer.Option("--hits", help="Best memories shown of each episode; 3 if not given.")
+    ] = None
+
+    def check(self) -> None:
+        """Refuses what goes with `--episodes` alone."""
+        for name, value in (("--by", self.by), ("--hits", self.hits)):
+            if value is not None and not self.episodes:
+                raise InvalidArgumentError(f"{name} tells of episodes; add --episodes")
+
+    def found(self, store: MemoryStore, text: str, top_k: int, **filters: Any) -> list[Episode]:
+        """Those of a store."""
+        hits = _HITS if self.hits is None else self.hits
+        return store.recall_episodes(text, top_k, by=self.by, hits=hits, **filters)
 
 
 def run(
@@ -38,6 +73,7 @@ def run(
     until: Annotated[str | None, typer.Option("--until", help="Only before this moment.")] = None,
     words_only: Annotated[bool, typer.Option("--words-only", help="Leave meaning out: no model.")] = False,
     full: Annotated[bool, typer.Option("--full", help="Print long memories in full.")] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Tell what scores are the sum of.")] = False,
     image: Annotated[
         Path | None,
         typer.Option("--image", help="Find what goes with this image.", exists=True, dir_okay=False),
@@ -47,42 +83,36 @@ def run(
         typer.Option("--audio", help="Find what goes with this sound.", exists=True, dir_okay=False),
     ] = None,
     *,
+    group: EpisodeOptions,
     media: MediaModels,
 ) -> None:
     if not query and image is None and audio is None:
         raise InvalidArgumentError("nothing to look for was given; give words, --image or --audio")
     if words_only and (image is not None or audio is not None):
         raise InvalidArgumentError("--words-only takes no --image and no --audio: they are found by models")
+    if group.episodes and (image is not None or audio is not None):
+        raise InvalidArgumentError("--episodes takes no --image and no --audio: they are found by words")
+    group.check()
     text = " ".join(query or [])
     number = session.config.memory.top_k if top_k is None else top_k
-    begin, end = parse_moment(since, "--since"), parse_moment(until, "--until")
+    filters: dict[str, Any] = {
+        "category": category,
+        "since": parse_moment(since, "--since"),
+        "until": parse_moment(until, "--until"),
+    }
     models = Models(model, media.image_model, media.audio_model, words_only=words_only)
-    with open_store(session, store, models=models, namespace=namespace) as opened:
-        filters: dict[str, Any] = {"category": category, "since": begin, "until": end}
-        hits = opened.recall(text, number, image=image, audio=audio, **filters)
     shown = {"query": text, "image": str(image or "") or None, "audio": str(audio or "") or None}
+    asked = {name: value for name, value in shown.items() if value is not None}
+    with open_store(session, store, models=models, namespace=namespace) as opened:
+        if group.episodes:
+            episodes = group.found(opened, text, number, **filters)
+            session.show(
+                {**asked, "by": group.by, "episodes": [episode.to_dict() for episode in episodes]},
+                lambda: print_episodes(episodes, full=full, explain=explain),
+            )
+            return
+        hits = opened.recall(text, number, image=image, audio=audio, **filters)
     session.show(
-        {
-            **{name: value for name, value in shown.items() if value is not None},
-            "hits": [hit.to_dict() for hit in hits],
-        },
-        lambda: _print(hits, full=full),
+        {**asked, "hits": [hit.to_dict() for hit in hits]},
+        lambda: print_hits(hits, full=full, explain=explain),
     )
-
-
-def _print(hits: list[Hit], *, full: bool) -> None:
-    if not hits:
-        write("nothing found")
-    for place, hit in enumerate(hits, 1):
-        text = (
-            hit.text if full or len(hit.text) <= _SHOWN_CHARACTERS else f"{hit.text[:_SHOWN_CHARACTERS]} ..."
-        )
-        label = f", {hit.record.category}" if hit.record.category else ""
-        write(f"{place}. [{hit.score:.3f}, #{hit.id}, {hit.record.timestamp:%Y-%m-%d}{label}]")
-        write("\n".join(f"   {line}" for line in [*text.splitlines(), *_attached(hit.record)]))
-
-
-def _attached(record: Record) -> list[str]:
-    """What belongs to a memory beside its text, and where it came from."""
-    things = [f"[{one.media_type}, {bytes_text(one.size)}]" for one in record.attachments]
-    return [*things, *([f"({record.metadata['file']})"] if "file" in record.metadata else [])]

@@ -127,7 +127,8 @@ class StoreMemories:
         They are told within hours of them, or have the same label.
         """
         home = self._snapshot.home
-        around = home.around(ids, _AROUND_LABELLED if self._labels else _AROUND).reshape(len(ids), -1)
+        reach = _AROUND_LABELLED if self._labels else _AROUND
+        around = home.around(ids, reach).reshape(len(ids), 2 * reach)
         listed = distinct(np.append(around[around >= 0], ids))
         moments, namespaces = home.moments(listed)
         live = self._snapshot.admits(listed, self._wanted)
