@@ -10,6 +10,9 @@ full, what was read for a token, and the share of the limit: the time that these
 that a token took. What was read ahead in vain does not count.
 With `--peers llama.cpp` the same codes are written as GGUF beside the folder, and llama.cpp decodes them,
 mapped, alone in such a group, in turn with ours; pages of both files are dropped before each run.
+Virtual machines may give free memory back to their host, from which it comes back page by page, slower than
+the disk is read. So before each run as much memory as it may take is taken once and freed; `--new-memory`
+leaves that out.
 Shapes: `experts` (the layers of Qwen3-30B-A3B, ten of them, 128 experts, 8 for a token), `few-experts` (those
 of Mixtral, narrowed, 8 and 2), `dense`. Routes of random weights are random: nothing can be foretold of them.
 """
@@ -177,6 +180,12 @@ def drop(path: Path) -> None:
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
+def wake_memory(size: int) -> None:
+    """Takes so many bytes and frees them, so that this machine has them of its host when they are wanted."""
+    touch = "import sys, numpy; numpy.empty(int(sys.argv[1]), numpy.uint8)[::4096] = 1"
+    subprocess.run([sys.executable, "-c", touch, str(size)], check=True)
+
+
 def foretold(folder: Path, limit: int, threads: int) -> float:
     """Seconds of a token that `arrowmind plan` says, with the settings of the environment."""
     opened = ModelFolder(folder, verify="off")
@@ -188,16 +197,19 @@ def measure(chosen: argparse.Namespace, limit: int) -> dict[str, list[dict[str, 
     """Rounds in turn: ours, then the peer; with each of ours the disk around it, and what was foretold."""
     weights, gguf = chosen.folder / "weights.arrow", chosen.folder / "model.gguf"
     rounds: dict[str, list[dict[str, Any]]] = {"ours": [], "peer": []}
+    woken = 0 if chosen.new_memory else limit * 5 // 4
     for _ in range(chosen.rounds):
         said = foretold(chosen.folder, limit, chosen.threads)
         before = disk_rate(weights, DISK)
         drop(weights)
+        wake_memory(woken)
         ours = run_in(limit, CHILD, chosen.folder, limit, chosen.tokens)
         ours |= {"disk": (before + disk_rate(weights, DISK)) / 2, "foretold": said}
         rounds["ours"].append(ours)
         if chosen.peers:
             drop(weights)
             drop(gguf)
+            wake_memory(woken)
             rounds["peer"].append(
                 run_in(limit, PEER, gguf, chosen.threads, chosen.peer_tokens, chosen.context)
             )
@@ -278,6 +290,7 @@ def main() -> None:
     parser.add_argument("--peers", choices=[LLAMA_CPP])
     parser.add_argument("--peer-tokens", type=int, default=6)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--new-memory", action="store_true", help="memory as the host gives it")
     parser.add_argument("--make", action="store_true", help="make the files and end")
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()

@@ -12,10 +12,11 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
+    from arrowmind.engine.async_streams import AsyncGenerationStream
     from arrowmind.engine.drafting import DraftModel
     from arrowmind.engine.generation import TextGenerator
     from arrowmind.engine.prompts import Prompt
-    from arrowmind.engine.streams import AsyncGenerationStream, GenerationStream
+    from arrowmind.engine.streams import GenerationStream
     from arrowmind.generate import DraftProposer, Generation
 
 __all__ = ["GeneratesText", "GenerationOptions"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from arrowmind.engine.drafting import DraftModel
 from arrowmind.engine.prompts import PromptReader, end_tokens, split_prompts
 from arrowmind.engine.scheduling import Schedule, ScheduleSettings
-from arrowmind.engine.streams import AsyncGenerationStream, Completion, GenerationStream
+from arrowmind.engine.streams import Completion, GenerationStream
 from arrowmind.engine.worker import DecodeWorker
 from arrowmind.engine.worker_state import WorkerState
 from arrowmind.errors import InvalidArgumentError
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from arrowmind.config import GenerationSettings
+    from arrowmind.engine.async_streams import AsyncGenerationStream
     from arrowmind.engine.comparing import Witness
     from arrowmind.engine.folder import ModelFolder
     from arrowmind.engine.jobs import BatchDecoder, Job
@@ -223,6 +224,8 @@ class TextGenerator:
 
     def follow(self, prepare: Callable[[], TokenSequence]) -> AsyncGenerationStream:
         """The deltas of a sequence that `prepare` makes in a thread."""
+        from arrowmind.engine.async_streams import AsyncGenerationStream  # noqa: PLC0415  asyncio loads OpenSSL
+
         return AsyncGenerationStream(prepare, self.submit, self.worker.cancel)
 
     def submit(self, job: Job) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+# What writes text comes before weights are asked for: behind hundreds of megabytes in the queue of a disk,
+# the file of a module waits for a third of a second.
+import arrowmind.engine.generation  # noqa: F401
 from arrowmind.engine.language import LanguageModel
 from arrowmind.engine.placing import choose_split
 from arrowmind.engine.residence import Room, fit, process_bytes
@@ -81,10 +84,8 @@ def _compile(
     host: DeviceHost | None = None,
     split: Split | None = None,
 ) -> LanguageModel:
-    """Imports what writes text, and compiles the model, while the disk is waited for."""
+    """Compiles the model while the disk is waited for."""
     with BackgroundTouch(weights, threads, options.progress) as touching:
-        import arrowmind.engine.generation  # noqa: F401, PLC0415  beside what reads
-
         told = options._replace(progress=touching.progress)
         return LanguageModel(model, weights, longest, threads, told, residence, host, split)
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
+    from arrowmind.engine.async_streams import AsyncGenerationStream
     from arrowmind.engine.generation import TextGenerator
-    from arrowmind.engine.streams import AsyncGenerationStream
     from arrowmind.generate import Delta, Generation, TokenSequence
     from arrowmind.server.queries import TextQuery
     from arrowmind.server.shelf import ModelShelf

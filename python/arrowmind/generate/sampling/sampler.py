@@ -15,7 +15,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-import secrets
+import os
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -74,7 +74,7 @@ class Sampler:
         """
         self.parameters = parameters
         self.vocabulary = checks.whole("vocabulary", vocabulary, 1, (1 << 31) - 1)
-        self.seed = secrets.randbits(64) if parameters.seed is None else parameters.seed
+        self.seed = int.from_bytes(os.urandom(8), "little") if parameters.seed is None else parameters.seed
         self.stream = checks.whole("stream", stream, 0, (1 << 64) - 1)
         self.position = 0
         history = checks.token_ids("prompt", prompt, vocabulary) if parameters.has_penalties else ()
