@@ -185,16 +185,14 @@ class ColdRows(Rows):
     def _encoded(self, reviver: Reviver, rows: IntArray) -> tuple[npt.NDArray[np.int8], FloatArray]:
         """Vectors made of texts; with a scale of 0 where a text now gives another one."""
         codes, scales = np.zeros((len(rows), self.dimension), np.int8), np.zeros(len(rows), np.float32)
-        numbers = self._numbers[rows]
-        unique = np.unique(numbers).tolist()
-        firsts = self.first_rows[unique].tolist()
-        row_of = dict(zip(unique, firsts, strict=True))
-        made = reviver.kept_vectors(self.name, unique, lambda number: self.text(row_of[number]))
-        vectors = dict(zip(unique, made, strict=True))
-        for place, (number, row) in enumerate(zip(numbers.tolist(), rows.tolist(), strict=True)):
-            new, lengths = vectors[number]
-            if new.shape == (self.window_count(row_of[number]), self.dimension):
-                codes[place], scales[place] = new[row - row_of[number]], lengths[row - row_of[number]]
+        firsts = self.first_rows[np.unique(self._numbers[rows])]
+        row_of = dict(zip(self.ids[firsts].tolist(), firsts.tolist(), strict=True))
+        made = reviver.kept_vectors(list(row_of), lambda id_: self.text(row_of[id_]))
+        vectors = dict(zip(row_of, made, strict=True))
+        for place, (id_, row) in enumerate(zip(self.ids[rows].tolist(), rows.tolist(), strict=True)):
+            new, lengths = vectors[id_]
+            if new.shape == (self.window_count(row_of[id_]), self.dimension):
+                codes[place], scales[place] = new[row - row_of[id_]], lengths[row - row_of[id_]]
         flipped = np.unpackbits(sign_codes(codes) ^ self._signs[rows], axis=1).sum(axis=1)
         scales[flipped > _MOST_FLIPPED * self.dimension] = 0.0
         return codes, scales

@@ -1,4 +1,8 @@
-"""Vectors of cold memories, made again from their texts."""
+"""Vectors of cold memories, made again from their texts.
+
+A recall would wait for its encoder, so what was made is kept, and so are vectors that this process still has
+of memories that became cold while it looked on.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ from arrowmind.memory.encoder import embed_texts
 from arrowmind.memory.storage.vectors import quantise
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy as np
     import numpy.typing as npt
@@ -19,9 +23,10 @@ if TYPE_CHECKING:
 
     Vectors = tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]
 
-__all__ = ["Reviver"]
+__all__ = ["MOST_KEPT", "Reviver"]
 
-_KEPT = 4096
+MOST_KEPT = 4096
+"""Memories whose vectors are kept."""
 
 
 class Reviver:
@@ -30,7 +35,7 @@ class Reviver:
     def __init__(self, encoder: TextEncoder | None) -> None:
         """Takes the encoder of the store; without one nothing can be made again."""
         self._encoder = encoder
-        self._kept: OrderedDict[tuple[str, int], Vectors] = OrderedDict()
+        self._kept: OrderedDict[int, Vectors] = OrderedDict()
         self._lock = threading.Lock()
 
     @property
@@ -49,22 +54,27 @@ class Reviver:
             return []
         return [quantise(part) for part in embed_texts(self._encoder, texts)]
 
-    def kept_vectors(self, name: str, numbers: Sequence[int], read: Callable[[int], str]) -> list[Vectors]:
-        """The same of memories of a file, which are encoded once.
+    def kept_vectors(self, ids: Sequence[int], read: Callable[[int], str]) -> list[Vectors]:
+        """The same of memories, which are encoded once. A text never changes, so files they move to do not
+        matter.
 
         Args:
-            name: of the file.
-            numbers: of the memories in it.
+            ids: of the memories.
             read: gives the text of one.
         """
         with self._lock:
-            known = {number: self._kept.get((name, number)) for number in numbers}
-        missing = [number for number, found in known.items() if found is None]
-        made = dict(zip(missing, self.vectors([read(number) for number in missing]), strict=True))
+            known = {id_: self._kept.get(id_) for id_ in ids}
+        missing = [id_ for id_, found in known.items() if found is None]
+        made = dict(zip(missing, self.vectors([read(id_) for id_ in missing]), strict=True))
+        found = {id_: known[id_] or made[id_] for id_ in ids}
+        self.keep(found)
+        return [found[id_] for id_ in ids]
+
+    def keep(self, vectors: Mapping[int, Vectors]) -> None:
+        """Keeps vectors of memories by their ids in place of those that were not asked for longest."""
         with self._lock:
-            for number in numbers:
-                self._kept[name, number] = known[number] or made[number]
-                self._kept.move_to_end((name, number))
-            while len(self._kept) > _KEPT:
+            for id_, found in vectors.items():
+                self._kept[id_] = found
+                self._kept.move_to_end(id_)
+            while len(self._kept) > MOST_KEPT:
                 self._kept.popitem(last=False)
-        return [known[number] or made[number] for number in numbers]

@@ -13,6 +13,7 @@ import numpy as np
 from arrowmind.errors import MemoryStoreError
 from arrowmind.memory.storage import tables
 from arrowmind.memory.storage.blocks import Block, Space
+from arrowmind.memory.storage.carrying import carried
 from arrowmind.memory.storage.cold_rows import open_rows
 from arrowmind.memory.storage.directory import Directory
 from arrowmind.memory.storage.lifecycle_tables import archived_ids
@@ -23,7 +24,7 @@ from arrowmind.memory.times import NEVER
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -238,7 +239,20 @@ class SnapshotReader:
             path, dimension = self._paths.segments / segment.name, dimensions.get(segment.space, 0)
             reviver = self._reviver if segment.space == HOME else None
             mapped[segment.name] = known or open_rows(path, segment, dimension, reviver, self._paths.files)
+        if self._reviver.is_able:
+            self._reviver.keep(carried(*_changed(self._mapped, mapped)))
         self._mapped = mapped
+
+
+def _changed(
+    before: Mapping[str, list[Rows]], after: Mapping[str, list[Rows]]
+) -> tuple[list[Rows], list[Rows]]:
+    """Rows of files that went, and of those that came."""
+    gone, came = (
+        [rows for name, parts in some.items() if name not in others for rows in parts]
+        for some, others in ((before, after), (after, before))
+    )
+    return gone, came
 
 
 def _pending(db: sqlite3.Connection, space: SpaceRow, last_id: int) -> Rows:
