@@ -13,6 +13,7 @@
 #include "bindings/bindings.h"
 #include "kernels/scan/rotate.h"
 #include "kernels/scan/scan.h"
+#include "kernels/scan/signed_sums.h"
 #include "kernels/scan/top.h"
 
 namespace arrowmind::bindings {
@@ -299,6 +300,18 @@ nb::ndarray<nb::numpy, float> rotate(Matrix<float> vectors, uint64_t seed) {
   return {rotated->data(), {vectors.shape(0), dim}, owner};
 }
 
+nb::ndarray<nb::numpy, float> signed_sums(Matrix<uint8_t> codes, Vector<float> weights) {
+  const size_t dim = weights.size();
+  require(codes.shape(1) == (dim + 7) / 8, "codes must have a bit for each weight");
+  std::vector<float> sums(codes.shape(0));
+  {
+    nb::gil_scoped_release release;
+    scan::signed_sums(codes.data(), static_cast<int64_t>(codes.shape(0)), weights.data(),
+                      static_cast<int64_t>(dim), sums.data());
+  }
+  return to_numpy(std::move(sums));
+}
+
 // Runs one named row on this thread: for tests and benchmarks, which own the oracle.
 nb::ndarray<nb::numpy, int32_t> run(const std::string& name,
                                     nb::ndarray<nb::ro, nb::ndim<2>, nb::c_contig, nb::device::cpu> codes,
@@ -372,6 +385,10 @@ void bind_scan(nb::module_& m) {
         "`seed`.");
   m.def("scan_rotate", &rotate, nb::arg("vectors"), nb::arg("seed"),
         "Vectors float32 [n, dim], rotated as `scan_sign_codes` does before it takes signs.");
+  m.def("scan_signed_sums", &signed_sums, nb::arg("codes"), nb::arg("weights"),
+        "Sums float32 [n] of `weights` [dim], each taken from zero where its bit of a uint8 code [n, (dim + "
+        "7) / "
+        "8] is not set.");
   m.def("scan_query_limit", &scan::query_limit, nb::arg("dim"),
         "Largest int16 query code whose dot product with `dim` int8 codes cannot overflow int32.");
   m.def("scan_run", &run, nb::arg("name"), nb::arg("codes"), nb::arg("query"), nb::arg("rows") = nb::none(),

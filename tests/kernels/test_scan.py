@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from arrowmind import _native
 from arrowmind.errors import InvalidArgumentError, KernelError
@@ -344,3 +346,19 @@ def test_rows_too_long_to_count_distances_of():
     signs, query = random_bits(rng, 300, 2500), random_bits(rng, 1, 2500)[0]
     found, _ = _native.scan_top_bits(signs, query, 20)
     assert np.array_equal(found, ordered_best(hamming(signs, query), 20, np.arange(300)))
+
+
+@given(dim=st.integers(1, 100), count=st.integers(0, 9), seed=st.integers(0, 2**32 - 1))
+def test_signed_sums(dim, count, seed):
+    chance = np.random.default_rng(seed)
+    weights = chance.standard_normal(dim).astype(np.float32)
+    codes = chance.integers(0, 256, (count, (dim + 7) // 8), dtype=np.uint8)
+    bits = np.unpackbits(codes, axis=1, count=dim, bitorder="little").astype(np.float64)
+    sums = _native.scan_signed_sums(codes, weights)
+    assert sums.shape == (count,)
+    assert np.allclose(sums, (2 * bits - 1) @ weights, atol=1e-4)
+
+
+def test_signed_sums_need_a_bit_for_each_weight():
+    with pytest.raises(InvalidArgumentError, match="a bit for each weight"):
+        _native.scan_signed_sums(np.zeros((2, 3), np.uint8), np.zeros(25, np.float32))

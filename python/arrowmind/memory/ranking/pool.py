@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from arrowmind.memory.ranking.tellings import count_tellings
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -52,6 +55,11 @@ class Pool:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @cached_property
+    def tellings(self) -> npt.NDArray[np.int32]:
+        """Words of oneself, words of the past and proper names of each, int32 [n, 3]."""
+        return count_tellings(self.told)
 
     @property
     def bm25(self) -> FloatArray:

@@ -29,8 +29,8 @@ def carried(gone: Sequence[Rows], came: Sequence[Rows]) -> dict[int, Vectors]:
         came: rows of files that were put in.
 
     Returns:
-        By id codes int8 [windows, dimension] and scales float32 [windows], of so many as are kept at most, the
-        newest; empty where nothing became cold.
+        By id codes int8 [windows, dimension] and scales float32 [windows], of the newest, as many
+        as are kept; empty where nothing became cold.
     """
     cold = [rows for rows in came if isinstance(rows, ColdRows)]
     hot = [rows for rows in gone if not rows.is_cold]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from bisect import bisect_right
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
@@ -39,12 +40,13 @@ class Blocks:
             dictionary: that they were made with.
         """
         self._blocks, self._name, self._dictionary = blocks, name, dictionary
-        self.ends: IntArray = np.cumsum(counts, dtype=np.int64)
+        # A row at a time is looked for, where a list is many times faster than an array.
+        self._ends: list[int] = np.cumsum(counts, dtype=np.int64).tolist()
         self._read: OrderedDict[int, list[bytes]] = OrderedDict()
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
-        return int(self.ends[-1]) if len(self.ends) else 0
+        return self._ends[-1] if self._ends else 0
 
     def row(self, number: int) -> bytes:
         """A row, counted from 0.
@@ -52,9 +54,9 @@ class Blocks:
         Raises:
             MemoryStoreError: its block is damaged.
         """
-        block = int(np.searchsorted(self.ends, number, side="right"))
-        before = int(self.ends[block - 1]) if block else 0
-        return self._rows(block, int(self.ends[block]) - before)[number - before]
+        block = bisect_right(self._ends, number)
+        before = self._ends[block - 1] if block else 0
+        return self._rows(block, self._ends[block] - before)[number - before]
 
     def _rows(self, block: int, count: int) -> list[bytes]:
         with self._lock:
@@ -78,12 +80,12 @@ class ColdTexts:
         self, blocks: Sequence[ByteArray], counts: Sequence[int], name: str, dictionary: bytes
     ) -> None:
         """Takes blocks, and how many memories each holds."""
-        self._counts: IntArray = np.asarray(counts, dtype=np.int64)
-        self._ends: IntArray = np.cumsum(self._counts)
+        self._counts = list(counts)
+        self._ends: list[int] = np.cumsum(self._counts, dtype=np.int64).tolist()
         self._rows = Blocks(blocks, [2 * count for count in counts], name, dictionary)
 
     def __len__(self) -> int:
-        return int(self._ends[-1]) if len(self._ends) else 0
+        return self._ends[-1] if self._ends else 0
 
     def pair(self, number: int) -> tuple[bytes, bytes]:
         """Text and metadata of a memory, counted from 0.
@@ -91,10 +93,10 @@ class ColdTexts:
         Raises:
             MemoryStoreError: its block is damaged.
         """
-        block = int(np.searchsorted(self._ends, number, side="right"))
+        block = bisect_right(self._ends, number)
         # Rows of the blocks before this one are twice as many as their memories.
-        row = number + int(self._ends[block] - self._counts[block])
-        return self._rows.row(row), self._rows.row(row + int(self._counts[block]))
+        row = number + self._ends[block] - self._counts[block]
+        return self._rows.row(row), self._rows.row(row + self._counts[block])
 
 
 class ColdVectors:

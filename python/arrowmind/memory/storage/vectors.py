@@ -88,8 +88,7 @@ def estimated_cosines(signs: ByteArray, query: FloatArray) -> FloatArray:
         query: float32 [dimension], of length 1.
     """
     rotated: FloatArray = _native.scan_rotate(query[None, :], ROTATION_SEED)[0]
-    bits = np.unpackbits(signs, axis=1, count=len(query), bitorder="little")
-    sums = 2 * (bits.astype(np.float32) @ rotated) - rotated.sum()
+    sums = _native.scan_signed_sums(np.ascontiguousarray(signs), rotated)
     estimates: FloatArray = sums / np.float32(_SHARE_OF_SIGNS * np.sqrt(len(query)))
     return np.clip(estimates, -1.0, 1.0)
 
