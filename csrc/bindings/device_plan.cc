@@ -26,6 +26,12 @@ using runtime::DeviceWeights;
 using runtime::Plan;
 using Numbers = Offsets;
 
+void make(DevicePlan* self, const Plan& plan, std::shared_ptr<DeviceWeights> weights,
+          std::shared_ptr<CachingAllocator> memory, int64_t experts_here, ThreadPool* threads, bool passes) {
+  new (self) DevicePlan(plan, std::move(weights), std::move(memory),
+                        {.experts_here = experts_here, .threads = threads, .passes = passes});
+}
+
 nb::ndarray<nb::numpy, float> result_of(DevicePlan& self, const Plan& plan, const runtime::Batch& batch,
                                         const runtime::RunOptions& options,
                                         std::vector<runtime::StepTime>* times = nullptr) {
@@ -127,7 +133,7 @@ nb::ndarray<nb::numpy, float> run_cached(DevicePlan& self, runtime::KvCache& cac
   {
     nb::gil_scoped_release release;
     lock = cache.guard();
-    cache.to_device(self.device());
+    if (!self.passes()) cache.to_device(self.device());
     cache.prepare(growth);
   }
   runtime::CacheRun run{&cache, {}};
@@ -147,10 +153,9 @@ void bind_device_plan(nb::module_& m) {
       .def(nb::init<std::shared_ptr<device::Device>>(), nb::arg("device"), Release())
       .def_prop_ro("bytes", &DeviceWeights::bytes);
   nb::class_<DevicePlan>(m, "DevicePlan", "A plan whose operators run as kernels of a device.")
-      .def(nb::init<const Plan&, std::shared_ptr<DeviceWeights>, std::shared_ptr<CachingAllocator>, int64_t,
-                    ThreadPool*>(),
-           nb::arg("plan"), nb::arg("weights"), nb::arg("memory"), nb::arg("experts_here") = 0,
-           nb::arg("threads") = nb::none(), nb::keep_alive<1, 2>(), nb::keep_alive<1, 6>(), Release())
+      .def("__init__", &make, nb::arg("plan"), nb::arg("weights"), nb::arg("memory"),
+           nb::arg("experts_here") = 0, nb::arg("threads") = nb::none(), nb::arg("passes") = false,
+           nb::keep_alive<1, 2>(), nb::keep_alive<1, 6>(), Release())
       .def("run", &run, nb::arg("token_ids"), nb::arg("offsets"), nb::arg("normalise") = false,
            nb::arg("micro_tokens") = 4096)
       .def("run_rows", &run_rows, nb::arg("rows"), nb::arg("micro_tokens") = 4096,
@@ -171,6 +176,7 @@ void bind_device_plan(nb::module_& m) {
       .def("run_cached", &run_cached, nb::arg("cache"), nb::arg("sequences"), nb::arg("token_ids").none(),
            nb::arg("offsets"), nb::arg("micro_tokens") = 4096, nb::arg("rows") = nb::none(),
            "Appends tokens to sequences of a cache, whose pages come to the device.")
+      .def_prop_ro("sent_bytes", &DevicePlan::sent_bytes)
       .def("kernels", &DevicePlan::kernels);
 }
 

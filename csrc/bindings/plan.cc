@@ -21,6 +21,7 @@
 #include "runtime/ops/activate.h"
 #include "runtime/ops/add.h"
 #include "runtime/ops/attention.h"
+#include "runtime/ops/border.h"
 #include "runtime/ops/embed.h"
 #include "runtime/ops/head_linear.h"
 #include "runtime/ops/linear.h"
@@ -377,6 +378,7 @@ void bind_plan(nb::module_& m) {
             runtime::add_activate(plan, activation_kind(kind), cap, input, output);
           },
           nb::arg("input"), nb::arg("output"), nb::arg("kind"), nb::arg("cap") = 0.0f)
+      .def("border", &runtime::add_border)
       .def("need", &need, nb::arg("residency"), nb::arg("blocks"), nb::arg("ahead"))
       .def("add", &runtime::add_sum, nb::arg("input"), nb::arg("output"))
       .def("quantise", &quantise, nb::arg("input"), nb::arg("output"), nb::arg("multiplier") = nb::none())

@@ -182,8 +182,16 @@ class DevicePlan:
         memory: CachingAllocator,
         experts_here: int = 0,
         threads: ThreadPool | None = None,
+        passes: bool = False,
     ) -> None:
-        """`experts_here`: so many of the first layers with experts leave these to the CPU, and `threads`."""
+        """`experts_here`: so many of the first layers with experts leave these to the CPU, and `threads`.
+
+        `passes`: its blocks stay with the host, and each forward sends their weights, two blocks at a time.
+        """
+
+    @property
+    def sent_bytes(self) -> int:
+        """Of weights that passed, since it was made."""
 
     def run(
         self,
@@ -667,6 +675,9 @@ class Plan:
 
         Gated where the input is twice as wide as the output.
         """
+
+    def border(self) -> None:
+        """A block of the model begins."""
 
     def need(self, residency: Residency, blocks: list[int], ahead: list[int]) -> None: ...
     def add(self, input: int, output: int) -> None: ...  # noqa: A002

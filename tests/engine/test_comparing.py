@@ -11,7 +11,8 @@ from arrowmind import ArrowEngine
 from arrowmind.config import load_config
 from arrowmind.engine import measurements
 from arrowmind.engine.folder import ModelFolder
-from arrowmind.engine.planning import Forecast, Rates
+from arrowmind.engine.planning import Forecast
+from arrowmind.engine.rates import Rates
 from arrowmind.observe import metrics
 
 ONE_LAYER = {"residency.ram": "64GiB", "residency.max_layers": 1}

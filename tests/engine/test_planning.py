@@ -12,7 +12,8 @@ from arrowmind.config import load_config
 from arrowmind.engine import planning, residence
 from arrowmind.engine.folder import ModelFolder
 from arrowmind.engine.machine import disk_rate, memory_rate
-from arrowmind.engine.planning import Rates, plan_run
+from arrowmind.engine.planning import plan_run
+from arrowmind.engine.rates import Rates
 from arrowmind.engine.residence import Room
 from arrowmind.errors import MemoryBudgetError
 from arrowmind.weights import convert_model, streamed_bytes

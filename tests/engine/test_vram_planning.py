@@ -17,13 +17,15 @@ from arrowmind.engine import measurements
 from arrowmind.engine.device_rates import measure_device
 from arrowmind.engine.on_device import DeviceHost
 from arrowmind.engine.placing import room_on_device
-from arrowmind.engine.planning import DeviceRates, DeviceShare, plan_run
+from arrowmind.engine.planning import DeviceShare, plan_run
+from arrowmind.engine.rates import DeviceRates, Rates
 from arrowmind.engine.sharing import machine_bytes, share_of
 from arrowmind.models.decoder_spec import RoutedFeedForward
 
 __all__ = ["bare", "fake"]  # fixtures
 
 THERE = DeviceRates(memory=1e7, prompt=1e8)
+PROMPTED = Rates(memory=1e6, disk=1e5, prompt=1e6)
 CONFIG = load_config(env={}, overrides=SMALL)
 
 
@@ -88,7 +90,7 @@ def test_experts_that_come_and_go_stay_with_the_cpu(tmp_path):
 def test_a_device_is_measured_and_what_it_may_have_is_counted(fake, tmp_path):
     rates = measure_device("cuda:0", 512, 512)
     assert 1e6 < rates.memory < 1e13
-    assert rates.prompt > 0
+    assert min(rates.prompt, rates.bus) > 0
     folder = folder_of(tmp_path, "llama")
     found = share_of(DeviceHost("cuda:0", vram=1 << 20), folder, CONFIG, rates)
     assert (found.name, found.room) == ("cuda:0", 1 << 20)
@@ -107,14 +109,14 @@ def known(tmp_path, monkeypatch, model):
     file = tmp_path / "cache" / "arrowmind" / "machine.json"
     file.parent.mkdir(parents=True)
     machine = {"memory": 1e9, "disk": 1e8, "prompt": 1e11}
-    device = {"memory": 1e10, "prompt": 1e12}
+    device = {"memory": 1e10, "prompt": 1e12, "bus": 1e9}
     weights = model / "weights.arrow"
     keys = {measurements._device_key("cuda:0"): device, measurements._key(weights, 2): machine}
     file.write_text(json.dumps(keys))
 
 
 def test_a_run_within_vram_is_compared_with_what_was_foretold(fake, model, known):
-    assert measurements.known_device("cuda:0") == DeviceRates(1e10, 1e12)
+    assert measurements.known_device("cuda:0") == DeviceRates(1e10, 1e12, 1e9)
     overrides = {**SMALL, "device.blocks": 1}
     config = load_config(env={}, overrides=overrides)
     engine = ArrowEngine(model, device="cuda", threads=2, config=config, vram="64MiB")
@@ -139,3 +141,21 @@ def test_the_command_plans_with_a_device(fake, model, known, capsys):
 def test_vram_without_a_device_is_an_error(model, capsys):
     assert run(["plan", str(model), "--vram", "1GiB", "--set", "device.name=cpu"]) != 0
     assert "there is no device" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("bare")
+def test_long_prompts_pass_where_the_bus_is_fast(tmp_path):
+    folder = folder_of(tmp_path, "llama")
+    counted = room_on_device(folder, CONFIG, 0)
+    one = counted.split(counted.whole, 1)
+    room = counted.taken(one) + counted.passing
+    config = load_config(env={}, overrides={**SMALL, "device.blocks": 1, "device.prompt_rows": 64})
+    without = load_config(env={}, overrides={**SMALL, "device.blocks": 1, "device.prompt_rows": 0})
+    rates = DeviceRates(memory=1e7, prompt=1e10, bus=1e9)
+    given = DeviceShare("cuda:0", room, counted, rates)
+    passing = plan_run(folder, config, needed(folder).whole, PROMPTED, given)
+    alone = plan_run(folder, without, needed(folder).whole, PROMPTED, given)
+    assert (passing.prompt_rows, alone.prompt_rows) == (64, 0)
+    assert passing.device_bytes <= room
+    assert passing.first_seconds < alone.first_seconds
+    assert passing.token_seconds == alone.token_seconds

@@ -142,9 +142,12 @@ class KvCache {
     int32_t group;
     int64_t offset;        // of its first head in a page, bytes
     int64_t signs_offset;  // among the constants, bytes; below 0: there are none
+    int64_t key_heads;
     cached_attention::Layout layout;
+    int64_t bytes() const { return key_heads * layout.bytes; }  // in a page
   };
   DeviceLayer device_layer(int64_t layer) const;
+  int64_t layers() const { return static_cast<int64_t>(places_.size()); }
 
   // Where a head of keys of a layer lies in a sequence's pages, and in its small ones.
   cached_attention::Head head(const Sequence& sequence, int64_t layer, int64_t head) const;

@@ -70,6 +70,7 @@ KvCache::DeviceLayer KvCache::device_layer(int64_t layer) const {
   return {.group = static_cast<int32_t>(place.layer.group),
           .offset = place.offset,
           .signs_offset = place.signs.empty() ? -1 : place.signs_offset,
+          .key_heads = place.layer.key_heads,
           .layout = place.layout};
 }
 

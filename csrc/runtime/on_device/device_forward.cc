@@ -15,8 +15,9 @@ using Paged = device::CacheWriteParameters;
 static_assert(offsetof(Paged, page_tokens) == offsetof(device::CachedAttentionParameters, page_tokens) &&
               offsetof(Paged, value_scales) == offsetof(device::CachedAttentionParameters, value_scales));
 
+// `begins`: whether a page is that of this layer alone.
 void describe_pages(std::vector<std::byte>& parameters, const KvCache& cache, int64_t layer,
-                    int64_t table_stride) {
+                    int64_t table_stride, bool begins) {
   Paged p;
   std::memcpy(&p, parameters.data(), sizeof p);
   cache.check_layer(layer, p.key_heads, p.head_dim);
@@ -24,7 +25,7 @@ void describe_pages(std::vector<std::byte>& parameters, const KvCache& cache, in
   p.page_tokens = Lowering::word(cache.page_tokens());
   p.table_stride = Lowering::word(table_stride);
   p.format = static_cast<uint32_t>(at.layout.format);  // device::PageFormat has the same order
-  p.first_byte = Lowering::word(at.offset);
+  p.first_byte = Lowering::word(begins ? 0 : at.offset);
   p.head_bytes = Lowering::word(at.layout.bytes);
   p.values = Lowering::word(at.layout.values);
   p.key_scales = Lowering::word(at.layout.key_scales);
@@ -97,7 +98,7 @@ void DevicePlan::copy_in(const Forward& f, const Batch& batch, Range range, cons
   }
   device::Stream& stream = f.context.stream;
   stream.copy_in({&f.memory, f.at.numbers}, numbers.data(), static_cast<int64_t>(numbers.size()) * 4);
-  if (f.cache != nullptr) copy_in_tables(f, range);
+  if (f.cache != nullptr) passes() ? copy_in_order(f, batch, range) : copy_in_tables(f, range);
   if (options.rows == nullptr) return;
   const int64_t columns = plan_.columns(plan_.source());
   stream.copy_in({&f.memory, f.at.source}, options.rows + first * columns, 4 * f.rows * columns);
@@ -173,11 +174,16 @@ void DevicePlan::launch(const Forward& f, const Step& step, const Launch& launch
     slices.push_back(slice(f, step.places[i], launch.constants[i]));
   }
   std::vector<std::byte> parameters = filled_in(step, f.rows, f.sequences, normalise);
-  if (step.layer >= 0) describe_pages(parameters, *f.cache->cache, step.layer, f.at.table_stride);
+  if (step.layer >= 0) describe_pages(parameters, *f.cache->cache, step.layer, f.at.table_stride, passes());
   f.context.stream.launch(kernel.number, grid, slices, parameters);
 }
 
 device::Slice DevicePlan::page_slice(const Forward& f, const Place& place) const {
+  if (passes()) {
+    return {&f.memory, place.kind == Place::Kind::kPages   ? f.at.staged
+                       : place.kind == Place::Kind::kTable ? f.at.tables
+                                                           : f.at.signs};
+  }
   const DevicePages& pages = *f.cache->cache->on_device();
   const KvCache::DeviceLayer layer = f.cache->cache->device_layer(place.id);
   if (place.kind == Place::Kind::kPages) return {&pages.buffer(layer.group), 0};

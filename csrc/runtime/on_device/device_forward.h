@@ -19,7 +19,7 @@ struct DevicePlan::Forward {
   device::Slice from = {}, to = {};  // lists of the rows of an expert
 
   bool has(const Step& step) const {
-    if (step.residency != nullptr) return false;
+    if (step.residency != nullptr || step.is_border) return false;
     return step.when == When::kAlways || (step.when == When::kCached) == (cache != nullptr);
   }
 };

@@ -33,14 +33,13 @@ class Finally {
 }  // namespace
 
 DevicePlan::DevicePlan(const Plan& plan, std::shared_ptr<DeviceWeights> weights,
-                       std::shared_ptr<device::CachingAllocator> memory, int64_t experts_here,
-                       ThreadPool* threads)
+                       std::shared_ptr<device::CachingAllocator> memory, const PlacingOptions& options)
     : plan_(plan),
-      lowering_(plan, experts_here),
+      lowering_(plan, options.experts_here),
       weights_(std::move(weights)),
       memory_(std::move(memory)),
       device_(weights_->device()),
-      threads_(threads) {
+      threads_(options.threads) {
   if (!plan.is_finished()) fail(ErrorKind::kInvalidArgument, "the plan is not finished; call finish() first");
   for (const std::unique_ptr<Op>& op : plan.ops()) {
     if (op->lower(lowering_)) continue;
@@ -48,6 +47,7 @@ DevicePlan::DevicePlan(const Plan& plan, std::shared_ptr<DeviceWeights> weights,
     refuse(cat("the model has an operator that devices have no kernel for",
                kernels.empty() ? "" : cat(" (", kernels.front(), " on the CPU)")));
   }
+  if (options.passes) passing_ = std::make_unique<PassingWeights>(device_, lowering_);
   prepare(*weights_);
 }
 
@@ -64,8 +64,13 @@ DevicePlan::Kernel DevicePlan::find(const std::string& name) const {
 void DevicePlan::prepare(DeviceWeights& weights) {
   residency::Lease lease;
   const Finally copies_end([&] { weights.stop(); });  // before what they read may go
+  size_t blocks = 0;
+  const auto put = [&](const Constant& constant) {
+    return passes() && blocks > 0 ? passing_->slice(blocks - 1, constant) : weights.put(constant);
+  };
   for (const Step& step : lowering_.steps()) {
-    if (step.residency != nullptr) {
+    if (step.is_border) ++blocks;
+    if (step.residency != nullptr && !passes()) {
       weights.finish();  // what is held may go
       step.residency->retire(step.blocks);
       lease.change(step.residency, step.blocks);
@@ -73,8 +78,8 @@ void DevicePlan::prepare(DeviceWeights& weights) {
     Launch launch;
     for (const Place& place : step.places) {
       const bool is_constant = place.kind == Place::Kind::kConstant;
-      launch.constants.push_back(
-          is_constant ? weights.put(lowering_.constants()[static_cast<size_t>(place.id)]) : device::Slice{});
+      launch.constants.push_back(is_constant ? put(lowering_.constants()[static_cast<size_t>(place.id)])
+                                             : device::Slice{});
     }
     if (!step.kernel.empty()) {
       launch.kernel = find(step.kernel);
@@ -92,8 +97,12 @@ void DevicePlan::prepare(DeviceWeights& weights) {
 
 void DevicePlan::check_cache(const CacheRun* cache) const {
   if (cache == nullptr) return;
-  const DevicePages* pages = cache->cache->on_device();
-  if (pages == nullptr || pages->device() != device_) refuse("the pages of the cache are not on this device");
+  if (passes()) {
+    check_host_pages(*cache->cache);
+  } else if (const DevicePages* pages = cache->cache->on_device();
+             pages == nullptr || pages->device() != device_) {
+    refuse("the pages of the cache are not on this device");
+  }
   for (const Step& step : lowering_.steps()) {
     if (step.when == When::kAlways && step.kernel == "attention") {
       fail(ErrorKind::kInvalidArgument, "a forward over a cache meets attention that is no layer of one");
@@ -113,6 +122,7 @@ void DevicePlan::run_all(const Batch& batch, const RunOptions& options, const Re
   }
   if (options.memory != nullptr) refuse("attention to other rows does not run there");
   check_cache(options.cache);
+  const std::unique_lock turn = passes() ? passing_->turn() : std::unique_lock<std::mutex>();
   std::unique_ptr<Context> context = borrow();
   for (const Range& range : split(batch, std::clamp<int64_t>(options.micro_tokens, 1, kMostRows))) {
     const int64_t first = plan_.gives_tokens() ? batch.offsets[range.begin] : range.begin;
@@ -132,18 +142,25 @@ void DevicePlan::run_micro_batch(Context& context, const Batch& batch, Range ran
   const int64_t rows = batch.offsets[range.end] - batch.offsets[range.begin];
   const int64_t sequences = range.end - range.begin;
   Layout at = lay_out(rows, sequences);
-  if (options.cache != nullptr) lay_out_tables(at, *options.cache, batch, range);
+  if (options.cache != nullptr && passes()) {
+    lay_out_staged(at, *options.cache, batch, range);
+  } else if (options.cache != nullptr) {
+    lay_out_tables(at, *options.cache, batch, range);
+  }
   const device::CachingAllocator::Block memory = memory_->allocate(at.bytes, context.stream);
   const Forward forward{context, memory.buffer(), at, rows, sequences, options.cache};
   copy_in(forward, batch, range, options);
   std::vector<device::Event> marks;
   std::vector<StepTime>* times = results.times;
-  if (times == nullptr) {
+  if (passes()) {
+    run_passing(forward, batch, range, options);
+  } else if (times == nullptr) {
     run_steps(forward, options);
   } else {
     run_measured(forward, options, marks);
   }
   deliver(forward, results);
+  if (passes()) return;  // measured as a whole alone
   for (size_t i = 0, mark = 0; times != nullptr && i < launches_.size(); i += span_of(i)) {
     const Step& step = lowering_.steps()[i];
     if (!forward.has(step)) continue;

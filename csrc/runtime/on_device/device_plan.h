@@ -10,6 +10,7 @@
 #include "device/caching_allocator.h"
 #include "runtime/on_device/device_weights.h"
 #include "runtime/on_device/lowering.h"
+#include "runtime/on_device/passing_weights.h"
 #include "runtime/on_device/shared_rows.h"
 #include "runtime/plan.h"
 
@@ -21,16 +22,23 @@ struct StepTime {
   int64_t nanoseconds = 0;
 };
 
+struct PlacingOptions {
+  // So many of the first layers with experts leave these to the CPU, and `threads`.
+  int64_t experts_here = 0;
+  ThreadPool* threads = nullptr;
+  // The blocks stay with the host: each forward sends their weights, two blocks at a time, and the keys and
+  // values that they read.
+  bool passes = false;
+};
+
 // A plan whose operators run as kernels of a device; the same results as the plan's within the tolerance of
 // floats, to the bit on devices that keep to the order of its sums. Safe from several threads.
 class DevicePlan {
  public:
   // The plan stays as it is for as long as this lives. Throws DeviceFailure: kNotSupported where the device
   // has no kernel for an operator, kOutOfMemory where it has no room for the weights.
-  // `experts_here`: so many of the first layers with experts leave these to the CPU, and `threads`.
   DevicePlan(const Plan& plan, std::shared_ptr<DeviceWeights> weights,
-             std::shared_ptr<device::CachingAllocator> memory, int64_t experts_here = 0,
-             ThreadPool* threads = nullptr);
+             std::shared_ptr<device::CachingAllocator> memory, const PlacingOptions& options = {});
 
   // As Plan::run(), over micro-batches one by one. Throws DeviceFailure; nothing of the output can be used
   // then.
@@ -46,6 +54,8 @@ class DevicePlan {
   const Plan& plan() const { return plan_; }
   const std::shared_ptr<device::Device>& device() const { return device_; }
   std::vector<std::string> kernels() const;  // by name, each once
+  bool passes() const { return passing_ != nullptr; }
+  int64_t sent_bytes() const { return passes() ? passing_->sent_bytes() : 0; }  // of weights that pass
 
  private:
   // A kernel as the device knows it; and the one for few rows, where there is one.
@@ -73,6 +83,7 @@ class DevicePlan {
     int64_t rows = 0;  // padded
     int64_t numbers = 0, source = 0, result = 0, spare = 0, bytes = 0;
     int64_t tables = 0, table_bytes = 0, table_stride = 0;  // of pages: the first, of each, entries of a row
+    int64_t staged = 0, staged_bytes = 0, signs = 0;        // pages that pass, bytes of each, and their signs
   };
   struct Forward;
   // Where results go: to the host, or to rows of memory of the device.
@@ -94,6 +105,8 @@ class DevicePlan {
   Layout lay_out(int64_t rows, int64_t sequences) const;
   void lay_out_tables(Layout& at, const CacheRun& cache, const Batch& batch, Range range) const;
   void check_cache(const CacheRun* cache) const;
+  void check_host_pages(const KvCache& cache) const;
+  void lay_out_staged(Layout& at, const CacheRun& cache, const Batch& batch, Range range) const;
   void run_micro_batch(Context& context, const Batch& batch, Range range, const RunOptions& options,
                        const Results& results);
   void run_all(const Batch& batch, const RunOptions& options, const Results& results);
@@ -101,6 +114,13 @@ class DevicePlan {
   void move_there(const Forward& forward, int64_t count, const Results& results) const;
   void copy_in(const Forward& forward, const Batch& batch, Range range, const RunOptions& options) const;
   void copy_in_tables(const Forward& forward, Range range) const;
+  void copy_in_order(const Forward& forward, const Batch& batch, Range range) const;
+  template <typename Copy>
+  void each_staged(const Forward& forward, const Batch& batch, Range range, int64_t layer, bool written,
+                   const Copy& copy) const;
+  void stage(const Forward& forward, const Batch& batch, Range range, int64_t layer) const;
+  void bring_back(const Forward& forward, const Batch& batch, Range range, int64_t layer) const;
+  void run_passing(const Forward& forward, const Batch& batch, Range range, const RunOptions& options) const;
   void run_steps(const Forward& forward, const RunOptions& options) const;
   void run_measured(const Forward& forward, const RunOptions& options,
                     std::vector<device::Event>& marks) const;
@@ -122,8 +142,9 @@ class DevicePlan {
   const std::shared_ptr<DeviceWeights> weights_;
   const std::shared_ptr<device::CachingAllocator> memory_;
   const std::shared_ptr<device::Device> device_;
-  ThreadPool* const threads_;     // or null
-  std::vector<Launch> launches_;  // by step
+  ThreadPool* const threads_;                // or null
+  std::unique_ptr<PassingWeights> passing_;  // or null
+  std::vector<Launch> launches_;             // by step
   std::mutex mutex_;
   std::vector<std::unique_ptr<Context>> free_;
 };

@@ -33,12 +33,20 @@ void Lowering::run_here(const Op& op, std::vector<int> reads, std::vector<int> w
   steps_.push_back(std::move(step));
 }
 
-void Lowering::need(std::shared_ptr<residency::Residency> residency, std::vector<int32_t> blocks) {
+void Lowering::need(std::shared_ptr<residency::Residency> residency, std::vector<int32_t> blocks,
+                    std::vector<int32_t> ahead) {
   Step step;
   step.residency = std::move(residency);
   step.blocks = std::move(blocks);
+  step.ahead = std::move(ahead);
   steps_.push_back(std::move(step));
   needs_ = true;
+}
+
+void Lowering::border() {
+  Step step;
+  step.is_border = true;
+  steps_.push_back(std::move(step));
 }
 
 RowPlaces Lowering::rows(int buffer) const {

@@ -92,7 +92,8 @@ struct Step {
   // Set: constants of the steps behind this one can be read while these blocks are held. No work of a
   // forward.
   std::shared_ptr<residency::Residency> residency;
-  std::vector<int32_t> blocks;
+  std::vector<int32_t> blocks, ahead;
+  bool is_border = false;  // a block of the model begins; no work either
 };
 
 // What operators say of themselves when a plan is to run on a device.
@@ -140,7 +141,10 @@ class Lowering {
   // Asked once by each layer with experts, in order.
   bool leaves_experts() { return experts_here_-- > 0; }
   // What is behind reads weights that come and go.
-  void need(std::shared_ptr<residency::Residency> residency, std::vector<int32_t> blocks);
+  void need(std::shared_ptr<residency::Residency> residency, std::vector<int32_t> blocks,
+            std::vector<int32_t> ahead);
+  // A block of the model begins.
+  void border();
   // Whether weights that come and go are asked for in time.
   bool can_read(bool streamed) const { return !streamed || needs_; }
   void route(const Routed& routed);

@@ -21,7 +21,7 @@ class Need : public Op {
 
   // What is on a device needs nothing here once it has been copied.
   bool lower(Lowering& to) const override {
-    if (!options_.blocks.empty()) to.need(residency_, options_.blocks);
+    if (!options_.blocks.empty()) to.need(residency_, options_.blocks, options_.ahead);
     return true;
   }
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from arrowmind import _native
 from arrowmind.engine.decoder_compiler import Part
 from arrowmind.engine.front_blocks import FrontBlocks
+from arrowmind.engine.passing_blocks import PassingBlocks
 from arrowmind.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
@@ -32,11 +33,13 @@ class Split(NamedTuple):
         head: whether the matrix of the head is there.
         experts_here: the experts of so many of the first of these blocks that have some stay with the CPU,
             which is given the rows of each, and gives back their sum.
+        prompt_rows: forwards of so many rows send the blocks of the CPU through the device; 0: none do.
     """
 
     blocks: int
     head: bool = True
     experts_here: int = 0
+    prompt_rows: int = 0
 
     def check(self, blocks: int) -> None:
         """Raises InvalidArgumentError unless a model of so many blocks can be cut so."""
@@ -165,11 +168,19 @@ class SplitBody:
         """
         first = blocks - split.blocks
         self._here, self._there = range(first), range(first, blocks)
-        self._front = compile_part(Part(self._here))
+        self._front = self._before(compile_part, host, split)
         back = compile_part(Part(self._there, reads_states=True))
         self._back = host.place(back, split.experts_here, threads)
         self._compile = compile_part
         self._whole: _native.Plan | None = None
+
+    def _before(self, compile_part: Compile, host: DeviceHost, split: Split) -> _native.Plan | PassingBlocks:
+        """From token ids to what the last block of the CPU leaves."""
+        if not self._here or not split.prompt_rows:
+            return compile_part(Part(self._here))
+        table = compile_part(Part(range(0)))
+        passing = compile_part(Part(self._here, reads_states=True, passes=True))
+        return PassingBlocks(table, host.place(passing, passes=True), split.prompt_rows)
 
     @property
     def on_host(self) -> _native.Plan:

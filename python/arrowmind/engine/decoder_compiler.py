@@ -86,10 +86,12 @@ class Part(NamedTuple):
     Attributes:
         blocks: by number; none: the table of embeddings alone.
         reads_states: what is before lies elsewhere: the plan reads rows of hidden states, not token ids.
+        passes: the blocks may pass through a device one by one.
     """
 
     blocks: range
     reads_states: bool = False
+    passes: bool = False
 
 
 class _Body:
@@ -120,6 +122,8 @@ class _Body:
         else:
             self._embedding()
         for layer in part.blocks:
+            if part.passes:
+                self._plan.border()
             if self._residence is not None:
                 self._residence.enter(self._plan, layer)
             self._block(self._model.blocks[layer], layer)

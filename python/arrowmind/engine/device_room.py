@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from arrowmind.weights import WeightSource
     from arrowmind.weights.tensor import TensorSpec
 
-__all__ = ["BlockSizes", "DeviceRoom", "count_room"]
+__all__ = ["BlockSizes", "DeviceRoom", "count_room", "experts_of", "routed_share"]
 
 # Constants begin at multiples of so many bytes; small ones share buffers of a MiB, not to the last byte.
 _ALIGNMENT, _SHARED = 256, 2 << 20
@@ -61,6 +61,12 @@ class DeviceRoom:
         blocks = sum(one.always + one.experts + one.cache for one in self.blocks)
         return self.scratch + self.head + self.embedding + blocks
 
+    @property
+    def passing(self) -> int:
+        """Bytes that blocks take which pass through: two of them, the keys and values of one, and buffers."""
+        largest = sorted((one.always + one.experts for one in self.blocks), reverse=True)[:2]
+        return sum(largest) + max(one.cache for one in self.blocks) + self.scratch
+
     def split(self, room: int, most: int = -1, *, experts: bool = True) -> Split:
         """What goes there: the head, blocks from the last on, and then experts of these from the last on.
 
@@ -94,6 +100,7 @@ class DeviceRoom:
         there = self.blocks[len(self.blocks) - split.blocks :] if split.blocks else ()
         left = split.experts_here
         size = self.scratch + (self.head if split.head else 0)
+        size += self.passing if split.prompt_rows else 0
         for one in there:
             size += one.always + one.cache
             if one.experts and left > 0:
@@ -123,6 +130,21 @@ def count_room(
     blocks = tuple(_block(block, size, weights, cached, value_bytes) for block in model.blocks)
     head, embedding = size(model.head), size(model.embedding)
     return DeviceRoom(blocks, head, embedding, int(_CLASSES * scratch) + _SHARED)
+
+
+def routed_share(model: DecoderSpec) -> float:
+    """Experts that a token meets, of all of a block."""
+    experts = experts_of(model)
+    if not experts:
+        return 1.0
+    routed = [one.feed_forward for one in model.blocks if isinstance(one.feed_forward, RoutedFeedForward)]
+    return routed[0].router.top / experts
+
+
+def experts_of(model: DecoderSpec) -> int:
+    """Experts of a routed block; 0 for a model without."""
+    routed = [one.feed_forward for one in model.blocks if isinstance(one.feed_forward, RoutedFeedForward)]
+    return len(routed[0].experts) if routed else 0
 
 
 def _block(

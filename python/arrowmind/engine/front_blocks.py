@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from arrowmind import _native
+    from arrowmind.engine.passing_blocks import PassingBlocks
 
 __all__ = ["FrontBlocks"]
 
@@ -19,7 +20,10 @@ class FrontBlocks:
     """Its sequences have the numbers that they have in the cache behind, which begins and ends them alike."""
 
     def __init__(
-        self, plan: _native.Plan | None, cache: _native.KvCache | None, threads: _native.ThreadPool
+        self,
+        plan: _native.Plan | PassingBlocks | None,
+        cache: _native.KvCache | None,
+        threads: _native.ThreadPool,
     ) -> None:
         """Begins without sequences.
 

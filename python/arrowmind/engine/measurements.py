@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from arrowmind import _native
 from arrowmind.columnar import publish_bytes
 from arrowmind.engine.device import describe_device
-from arrowmind.engine.planning import DeviceRates, Rates
+from arrowmind.engine.rates import DeviceRates, Rates
 from arrowmind.errors import OptimizationError
 from arrowmind.observe import get_logger
 
@@ -68,10 +68,10 @@ def known_device(name: str) -> DeviceRates | None:
     """What was measured of a device, as it is described now, if it was."""
     try:
         found = _stored()[_device_key(name)]
-        rates = DeviceRates(float(found["memory"]), float(found["prompt"]))
+        rates = DeviceRates(*(float(found[name]) for name in ("memory", "prompt", "bus")))
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return rates if min(rates.memory, rates.prompt) > 0 else None
+    return rates if min(rates.memory, rates.prompt, rates.bus) > 0 else None
 
 
 def device_rates(name: str) -> DeviceRates:

@@ -82,11 +82,15 @@ def refuse_device(device: str, reason: str, *, falls_back: bool) -> None:
 
 
 class _Shared(NamedTuple):
-    """A plan of which the CPU computes some experts: of so many of its first layers with such."""
+    """A plan of which not all is on the device.
+
+    The CPU computes the experts of so many of its first layers with such; or its blocks pass through.
+    """
 
     plan: _native.Plan  # held, so that no other gets its identity
-    experts_here: int
-    threads: _native.ThreadPool
+    experts_here: int = 0
+    threads: _native.ThreadPool | None = None
+    passes: bool = False
 
 
 class _Opened:
@@ -103,8 +107,8 @@ class _Opened:
         """The plan there; made when it is first asked for."""
         made = self.plans.get(id(plan))  # plans outlive their host's sessions: PlacedPlan holds them
         if made is None:
-            here, threads = (0, None) if shared is None else (shared.experts_here, shared.threads)
-            made = _native.DevicePlan(plan, self.weights, self.memory, here, threads)
+            _, here, threads, passes = shared or _Shared(plan)
+            made = _native.DevicePlan(plan, self.weights, self.memory, here, threads, passes)
             self.plans[id(plan)] = made
         return made
 
@@ -193,11 +197,23 @@ class DeviceHost:
         self._caches.append(cache)
 
     def place(
-        self, plan: _native.Plan, experts_here: int = 0, threads: _native.ThreadPool | None = None
+        self,
+        plan: _native.Plan,
+        experts_here: int = 0,
+        threads: _native.ThreadPool | None = None,
+        *,
+        passes: bool = False,
     ) -> PlacedPlan:
-        """The plan on this device; `threads` compute the experts of the first so many layers with such."""
-        if experts_here and threads is not None:
-            self._shared[id(plan)] = _Shared(plan, experts_here, threads)
+        """The plan on this device.
+
+        Args:
+            plan: to run there.
+            experts_here: the CPU computes the experts of so many of the first layers with such.
+            threads: for these.
+            passes: its blocks stay with the host, and are sent there by each forward.
+        """
+        if passes or (experts_here and threads is not None):
+            self._shared[id(plan)] = _Shared(plan, experts_here, threads, passes)
         return PlacedPlan(plan, self)
 
     def room(self) -> int | None:
@@ -254,7 +270,8 @@ class DeviceHost:
 
         Returns:
             `serves` (whether it is used now), and where it is open `free_bytes` and `total_bytes` of all who
-            use it, `weight_bytes`, `buffer_bytes` and `cache_bytes` of this engine.
+            use it, `weight_bytes`, `buffer_bytes` and `cache_bytes` of this engine, and `sent_bytes` of
+            weights that passed through for prompts since it was opened.
         """
         opened = self._opened
         told: dict[str, Any] = {"serves": opened is not None and not self._is_resting(), **self.placement}
@@ -273,6 +290,7 @@ class DeviceHost:
             "taken_bytes": opened.device.taken_bytes,
             "weight_bytes": opened.weights.bytes,
             "buffer_bytes": buffers,
+            "sent_bytes": sum(plan.sent_bytes for plan in list(opened.plans.values())),
             "cache_bytes": sum(cache.device_bytes for one in self._caches if (cache := one()) is not None),
         }
 
@@ -367,6 +385,21 @@ class PlacedPlan:
     ) -> _native.SharedRows:
         """What `there` gives on the device; `here` where it cannot serve, as `DeviceHost.run`."""
         return self._host.run(self.plan, there, here)
+
+    def run_cached(
+        self,
+        cache: _native.KvCache,
+        sequences: list[int],
+        offsets: NDArray[np.int32],
+        threads: _native.ThreadPool,
+        rows: NDArray[np.float32],
+    ) -> NDArray[np.float32]:
+        """As `_native.Plan.run_cached`, of blocks that pass: the pages of the cache stay with the host."""
+        return self._host.run(
+            self.plan,
+            lambda there: there.run_cached(cache, sequences, None, offsets, _MICRO_TOKENS, rows),
+            lambda: self.plan.run_cached(cache, sequences, None, offsets, threads, rows=rows),
+        )
 
     def cache(
         self,

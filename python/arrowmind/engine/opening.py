@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 # the file of a module waits for a third of a second.
 import arrowmind.engine.generation  # noqa: F401
 from arrowmind.engine.language import LanguageModel
+from arrowmind.engine.measurements import known_device, known_rates
 from arrowmind.engine.placing import choose_split
 from arrowmind.engine.residence import Room, fit, process_bytes
 from arrowmind.engine.touching import BackgroundTouch
@@ -62,7 +63,8 @@ def open_language(
         residence = fit(weights, model, room_of(folder, config), ram, config.residency)
     split = None
     if host is not None:
-        split = choose_split(folder, config, host, residence, device_scratch(folder, config))
+        rates = known_rates(weights.path, threads.threads), known_device(host.name)
+        split = choose_split(folder, config, host, residence, device_scratch(folder, config), rates)
         host = None if host.is_refused else host
     if residence is None:
         return _compile(model, weights, longest, threads, options, host=host, split=split)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from arrowmind.engine.bodies import Split
 from arrowmind.engine.device_room import count_room
+from arrowmind.engine.passing_rates import passing_rows
 from arrowmind.observe import get_logger
 
 if TYPE_CHECKING:
@@ -13,9 +14,11 @@ if TYPE_CHECKING:
     from arrowmind.engine.device_room import DeviceRoom
     from arrowmind.engine.folder import ModelFolder
     from arrowmind.engine.on_device import DeviceHost
+    from arrowmind.engine.rates import DeviceRates, Rates
     from arrowmind.engine.residence import Residence
+    from arrowmind.models.decoder_spec import DecoderSpec
 
-__all__ = ["choose_split", "cut_for", "room_on_device", "told"]
+__all__ = ["choose_split", "cut_for", "room_on_device", "told", "with_prompts"]
 
 _log = get_logger("arrowmind.engine")
 # Bytes of a number in a cache, with its part of a scale; small pages are not on devices.
@@ -47,8 +50,48 @@ def cut_for(counted: DeviceRoom, room: int, most: int, *, moves: bool, experts: 
     return counted.split(room, most, experts=experts)
 
 
+def with_prompts(
+    split: Split,
+    counted: DeviceRoom,
+    room: int,
+    model: DecoderSpec,
+    config: Config,
+    rates: tuple[Rates | None, DeviceRates | None],
+    *,
+    experts: bool,
+) -> Split:
+    """The same, with room for blocks of the CPU that pass through for prompts, where that is wanted and pays.
+
+    Asked for, it is done wherever a block stays there; of itself it takes a quarter of what is there at most.
+
+    Args:
+        split: what goes there without.
+        counted: what the model takes there.
+        room: bytes that may be taken.
+        model: what is computed.
+        config: how it runs.
+        rates: of the CPU and of the device, as far as they are known.
+        experts: whether experts may go there; where they come and go beneath the CPU, none pass.
+    """
+    before, asked = len(counted.blocks) - split.blocks, config.device.prompt_rows
+    if not before or not split.blocks or asked == 0 or not experts:
+        return split
+    rows = asked if asked > 0 else passing_rows(model, counted.blocks[:before], *rates)
+    if not 0 < rows <= config.generation.prefill_chunk:
+        return split
+    fewer = counted.split(room - counted.passing, config.device.blocks, experts=experts)
+    is_small = asked > 0 or 4 * counted.passing <= counted.taken(split)
+    is_kept = is_small and fewer.blocks > 0 and fewer.head == split.head
+    return fewer._replace(prompt_rows=rows) if is_kept else split
+
+
 def choose_split(
-    folder: ModelFolder, config: Config, host: DeviceHost, residence: Residence | None, scratch: int
+    folder: ModelFolder,
+    config: Config,
+    host: DeviceHost,
+    residence: Residence | None,
+    scratch: int,
+    rates: tuple[Rates | None, DeviceRates | None] = (None, None),
 ) -> Split | None:
     """What of the decoder of a folder goes to the device of `host`, which is told how much it may take.
 
@@ -58,6 +101,7 @@ def choose_split(
         host: of the device.
         residence: of matrices that come and go; None where all stay in memory.
         scratch: bytes of a forward.
+        rates: of the CPU and of the device, as far as they are known.
 
     Returns:
         None where all of it goes there. No block, and no head, where it has no room for either.
@@ -67,13 +111,11 @@ def choose_split(
     """
     counted = room_on_device(folder, config, scratch)
     room = host.room()
-    split = cut_for(
-        counted,
-        (host.vram or _ENDLESS) if room is None else room,
-        config.device.blocks,
-        moves=residence is not None,
-        experts=residence is None or not residence.moves_experts,
-    )
+    may_take = (host.vram or _ENDLESS) if room is None else room
+    experts = residence is None or not residence.moves_experts
+    split = cut_for(counted, may_take, config.device.blocks, moves=residence is not None, experts=experts)
+    if split is not None:
+        split = with_prompts(split, counted, may_take, folder.decoder, config, rates, experts=experts)
     blocks = len(folder.decoder.blocks)
     if split is None:
         host.placement = told(Split(blocks), blocks)
@@ -89,10 +131,14 @@ def choose_split(
 
 
 def told(split: Split, blocks: int) -> dict[str, Any]:
-    """For people: how many blocks are there, of how many; whether the head is; whose experts are not."""
+    """For people: how many blocks are there, of how many; whether the head is; whose experts are not.
+
+    And from how many rows of a prompt on the others pass through it; 0: never.
+    """
     return {
         "blocks": split.blocks,
         "of_blocks": blocks,
         "head": split.head,
         "blocks_whose_experts_stay": split.experts_here,
+        "prompt_rows": split.prompt_rows,
     }

@@ -7,50 +7,23 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from arrowmind.engine.bodies import Split
+from arrowmind.engine.device_room import experts_of, routed_share
 from arrowmind.engine.opening import room_of
-from arrowmind.engine.placing import cut_for
+from arrowmind.engine.placing import cut_for, with_prompts
 from arrowmind.engine.residence import place
-from arrowmind.models.decoder_spec import RoutedFeedForward
 
 if TYPE_CHECKING:
     from arrowmind.config import Config
     from arrowmind.engine.device_room import DeviceRoom
     from arrowmind.engine.folder import ModelFolder
+    from arrowmind.engine.rates import DeviceRates, Rates
     from arrowmind.engine.residence import Placement
     from arrowmind.models.decoder_spec import DecoderSpec
 
-__all__ = ["DeviceRates", "DeviceShare", "Forecast", "Rates", "RunPlan", "plan_run"]
+__all__ = ["DeviceShare", "Forecast", "RunPlan", "plan_run"]
 
 _PROMPT = 128
 _WAITS: tuple[Literal["memory", "disk", "device"], ...] = ("memory", "disk", "device")
-
-
-@dataclass(frozen=True)
-class Rates:
-    """Bytes of weights per second.
-
-    Attributes:
-        memory: that a product with one row reads.
-        disk: that are read past the page cache.
-        prompt: that a product with many rows meets, times its rows; infinite where it was not measured.
-    """
-
-    memory: float
-    disk: float
-    prompt: float = math.inf
-
-
-@dataclass(frozen=True)
-class DeviceRates:
-    """Bytes of weights per second on a device.
-
-    Attributes:
-        memory: that a product with one row reads.
-        prompt: that a product with many rows meets, times its rows.
-    """
-
-    memory: float
-    prompt: float
 
 
 @dataclass(frozen=True)
@@ -96,6 +69,7 @@ class RunPlan:
         device_head: whether the head is there.
         experts_here: blocks there whose experts stay with the CPU.
         device_active: weights there that a token meets; they are part of `active`.
+        prompt_rows: tokens of a prompt from which on the other blocks are sent there; 0: never.
     """
 
     ram: int
@@ -119,6 +93,7 @@ class RunPlan:
     device_head: bool = False
     experts_here: int = 0
     device_active: int = 0
+    prompt_rows: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON; with tokens per second."""
@@ -158,10 +133,11 @@ class Forecast:
         room = room_of(folder, config)
         self._placement = place(folder.weights, folder.decoder, room, ram, settings.max_layers)
         self._placement.check(folder.weights.path)
-        ahead = settings.foresee if _experts(self._model) > 0 else settings.ahead > 0
+        ahead = settings.foresee if experts_of(self._model) > 0 else settings.ahead > 0
         self._in_turn = not (settings.overlap and ahead)
         self._met, self._active = _active(self._model, self._placement)
-        self._device, self._split = device, _split(self._model, self._placement, device, config.device.blocks)
+        self._device, self._split = device, _split(self._model, self._placement, device, config, rates)
+        self._chunk = config.generation.prefill_chunk
         self._there = 0
         if device is not None and self._split is not None:
             # Counted with the room between tensors, which nobody meets.
@@ -200,8 +176,21 @@ class Forecast:
         read = 0 if self._placement.fits else _prompt_bytes(self._model, self._placement, prompt)
         if read and not is_first:
             read = _missing(self._placement, read)
-        once, whole = self._here / self._rates.memory, self._here * prompt / self._rates.prompt
-        return self._together(max(once, whole), read / self._rates.disk) + self._away(prompt)
+        passed, passing = self._passing(prompt)
+        left = self._here - passed
+        once, whole = left / self._rates.memory, left * prompt / self._rates.prompt
+        return self._together(max(once, whole) + passing, read / self._rates.disk) + self._away(prompt)
+
+    def _passing(self, prompt: int) -> tuple[int, float]:
+        """Of the bytes that a token meets on the CPU those that pass through the device instead; seconds."""
+        if self._device is None or self._split is None or not 0 < self._split.prompt_rows <= prompt:
+            return 0, 0.0
+        rates, blocks = self._device.rates, self._device.counted.blocks
+        before = blocks[: len(blocks) - self._split.blocks]
+        share = routed_share(self._model)
+        met = min(self._here, int(sum(one.always + share * one.experts for one in before)))
+        sent = sum(one.always + one.experts for one in before) * math.ceil(prompt / self._chunk)
+        return met, max(sent / rates.bus if rates.bus else 0.0, met * prompt / rates.prompt)
 
     def _together(self, compute: float, disk: float) -> float:
         return compute + disk if self._in_turn else max(compute, disk)
@@ -246,6 +235,7 @@ class Forecast:
             "device_head": split is None or split.head,
             "experts_here": 0 if split is None else split.experts_here,
             "device_active": self._there,
+            "prompt_rows": 0 if split is None else split.prompt_rows,
         }
 
 
@@ -256,18 +246,23 @@ def plan_run(
     return Forecast(folder, config, ram, rates, device).plan()
 
 
-def _split(model: DecoderSpec, placement: Placement, device: DeviceShare | None, most: int) -> Split | None:
+def _split(
+    model: DecoderSpec, placement: Placement, device: DeviceShare | None, config: Config, rates: Rates
+) -> Split | None:
     """What goes to a device; None where there is none."""
     if device is None:
         return None
-    moves_experts = not placement.fits and _experts(model) > 0
-    found = cut_for(device.counted, device.room, most, moves=not placement.fits, experts=not moves_experts)
-    return found or Split(len(model.blocks))
+    experts = placement.fits or experts_of(model) == 0
+    counted, room = device.counted, device.room
+    found = cut_for(counted, room, config.device.blocks, moves=not placement.fits, experts=experts)
+    if found is None:
+        return Split(len(model.blocks))
+    return with_prompts(found, counted, room, model, config, (rates, device.rates), experts=experts)
 
 
 def _active_there(model: DecoderSpec, counted: DeviceRoom, split: Split) -> int:
     """Bytes of weights on the device that a token meets."""
-    share = _routed_share(model)
+    share = routed_share(model)
     size = float(counted.head if split.head else 0)
     left = split.experts_here
     for one in counted.blocks[len(counted.blocks) - split.blocks :]:
@@ -281,7 +276,7 @@ def _active_there(model: DecoderSpec, counted: DeviceRoom, split: Split) -> int:
 
 def _without(placement: Placement, met: int, model: DecoderSpec, split: Split) -> tuple[Placement, int]:
     """The parts that still come and go beneath the CPU, and what a token meets of them."""
-    if _experts(model):
+    if experts_of(model):
         return placement, met  # experts that come and go stay with the CPU
     first = len(model.blocks) - split.blocks
     kept = [
@@ -293,24 +288,9 @@ def _without(placement: Placement, met: int, model: DecoderSpec, split: Split) -
     return left, sum(left.sizes)
 
 
-def _routed_share(model: DecoderSpec) -> float:
-    """Experts that a token meets, of all of a block."""
-    experts = _experts(model)
-    if not experts:
-        return 1.0
-    routed = [one.feed_forward for one in model.blocks if isinstance(one.feed_forward, RoutedFeedForward)]
-    return routed[0].router.top / experts
-
-
-def _experts(model: DecoderSpec) -> int:
-    """Experts of a routed block; 0 for a model without."""
-    routed = [one.feed_forward for one in model.blocks if isinstance(one.feed_forward, RoutedFeedForward)]
-    return len(routed[0].experts) if routed else 0
-
-
 def _active(model: DecoderSpec, placement: Placement) -> tuple[int, int]:
     """Bytes of moving parts, and of all weights, that one token meets."""
-    met = _routed_share(model) * sum(placement.sizes)
+    met = routed_share(model) * sum(placement.sizes)
     # Of the tensors that stay a token meets all but the table it is looked up in; a tied head is a copy.
     return int(met), int(met) + placement.fixed
 
@@ -326,7 +306,7 @@ def _missing(placement: Placement, met: int) -> int:
 
 def _prompt_bytes(model: DecoderSpec, placement: Placement, tokens: int) -> int:
     """Bytes of moving parts that a prompt meets."""
-    if not _experts(model):
+    if not experts_of(model):
         return sum(placement.sizes)
     met, _ = _active(model, placement)
     share = met / sum(placement.sizes)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from arrowmind.config import Config
     from arrowmind.engine.folder import ModelFolder
     from arrowmind.engine.on_device import DeviceHost
-    from arrowmind.engine.planning import DeviceRates
+    from arrowmind.engine.rates import DeviceRates
 
 __all__ = ["machine_bytes", "share_of"]
 

@@ -27,7 +27,8 @@ from arrowmind.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
     from arrowmind.config import Config
-    from arrowmind.engine.planning import DeviceShare, Rates, RunPlan
+    from arrowmind.engine.planning import DeviceShare, RunPlan
+    from arrowmind.engine.rates import Rates
 
 __all__ = ["run"]
 
@@ -137,5 +138,9 @@ def _print_device(plan: RunPlan) -> None:
         ("taken", bytes_text(plan.device_bytes)),
         ("there", ", ".join(parts)),
         ("weights there that a token meets", bytes_text(plan.device_active)),
+        (
+            "other blocks are sent there",
+            f"from {plan.prompt_rows} tokens on" if plan.prompt_rows else "never",
+        ),
     )
     print_table(list(rows))

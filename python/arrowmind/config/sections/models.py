@@ -67,6 +67,13 @@ class DeviceSettings:
         low=-1,
         high=100_000,
     )
+    prompt_rows: int = setting(
+        -1,
+        "Tokens of a prompt, read at once, from which on blocks that do not fit the device are sent there "
+        "one after the other; 0: never; -1: from where it pays by what was measured of this machine.",
+        low=-1,
+        high=1_000_000,
+    )
     threads: int = setting(0, "Threads of the native core; 0 means all processors.", low=0, high=1024)
     max_isa: str = setting(
         "",

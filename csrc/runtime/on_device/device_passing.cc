@@ -1,0 +1,144 @@
+// A forward over blocks that stay with the host: their weights pass through two places, and of each layer the
+// keys and values that it reads are copied there, those that it wrote back.
+
+#include <algorithm>
+
+#include "base/checked.h"
+#include "runtime/on_device/device_forward.h"
+
+namespace arrowmind::runtime {
+namespace {
+
+int64_t pages_of(int64_t tokens, const KvCache& cache) {
+  return ceil_div(tokens, cache.page_tokens());
+}
+
+// The first step of a block, from `i` on; all are behind it at the end.
+size_t next_border(const std::vector<Step>& steps, size_t i) {
+  while (i < steps.size() && !steps[i].is_border) ++i;
+  return i;
+}
+
+}  // namespace
+
+void DevicePlan::check_host_pages(const KvCache& cache) const {
+  if (cache.on_device() != nullptr) refuse("the pages of blocks that pass through it lie on a device");
+  if (cache.has_small()) refuse("pages of 4 and 3 bits are not read there");
+}
+
+// One table serves all layers: a page of a layer is as large as that of the largest.
+void DevicePlan::lay_out_staged(Layout& at, const CacheRun& cache, const Batch& batch, Range range) const {
+  const KvCache& of = *cache.cache;
+  for (int64_t layer = 0; layer < of.layers(); ++layer) {
+    at.staged_bytes = std::max(at.staged_bytes, of.device_layer(layer).bytes());
+  }
+  int64_t pages = 0;
+  for (int64_t s = range.begin; s < range.end; ++s) {
+    const KvCache::Sequence& one = *cache.sequences[static_cast<size_t>(s)];
+    const int64_t has = pages_of(one.length + batch.offsets[s + 1] - batch.offsets[s], of);
+    at.table_stride = std::max(at.table_stride, has);
+    pages += has;
+  }
+  const auto take = [&at](int64_t bytes) {
+    const int64_t offset = at.bytes;
+    at.bytes = round_up(at.bytes + bytes, 256);
+    return offset;
+  };
+  at.table_bytes = 4 * at.table_stride * (range.end - range.begin);
+  at.tables = take(at.table_bytes);
+  at.signs = take(4 * cached_attention::kMaxTurned);
+  at.staged = take(pages * at.staged_bytes);
+}
+
+// Pages lie in the order of their sequences.
+void DevicePlan::copy_in_order(const Forward& f, const Batch& batch, Range range) const {
+  std::vector<uint32_t>& table = f.context.tables;
+  table.assign(static_cast<size_t>(f.at.table_bytes / 4), 0);
+  int64_t next = 0;
+  for (int64_t s = range.begin; s < range.end; ++s) {
+    const KvCache::Sequence& one = *f.cache->sequences[static_cast<size_t>(s)];
+    uint32_t* row = table.data() + (s - range.begin) * f.at.table_stride;
+    const int64_t tokens = one.length + batch.offsets[s + 1] - batch.offsets[s];
+    for (int64_t i = 0; i < pages_of(tokens, *f.cache->cache); ++i) {
+      row[i] = Lowering::word(next++ * f.at.staged_bytes / 4);
+    }
+  }
+  f.context.stream.copy_in({&f.memory, f.at.tables}, table.data(), static_cast<int64_t>(table.size()) * 4);
+}
+
+// copy(address on the host, place there, bytes) for the pages of a layer, or those that this forward writes.
+template <typename Copy>
+void DevicePlan::each_staged(const Forward& f, const Batch& batch, Range range, int64_t layer, bool written,
+                             const Copy& copy) const {
+  const KvCache& cache = *f.cache->cache;
+  const int64_t bytes = cache.device_layer(layer).bytes();
+  int64_t place = f.at.staged;
+  for (int64_t s = range.begin; s < range.end; ++s) {
+    const KvCache::Sequence& one = *f.cache->sequences[static_cast<size_t>(s)];
+    const cached_attention::Head head = cache.head(one, layer, 0);
+    const int64_t tokens = one.length + batch.offsets[s + 1] - batch.offsets[s];
+    const int64_t pages = pages_of(tokens, cache);
+    for (int64_t i = written ? one.length / cache.page_tokens() : 0; i < pages; ++i) {
+      copy(head.pages[i] + head.offset, device::Slice{&f.memory, place + i * f.at.staged_bytes}, bytes);
+    }
+    place += pages * f.at.staged_bytes;
+  }
+}
+
+void DevicePlan::stage(const Forward& f, const Batch& batch, Range range, int64_t layer) const {
+  device::Stream& stream = f.context.stream;
+  const KvCache::Sequence& first = *f.cache->sequences[static_cast<size_t>(range.begin)];
+  const cached_attention::Head head = f.cache->cache->head(first, layer, 0);
+  if (head.signs != nullptr) {
+    const int64_t columns =
+        f.cache->cache->key_columns(layer) / f.cache->cache->device_layer(layer).key_heads;
+    stream.copy_in({&f.memory, f.at.signs}, head.signs, 4 * columns);
+  }
+  each_staged(f, batch, range, layer, false, [&](const char* from, const device::Slice& to, int64_t bytes) {
+    stream.copy_in(to, from, bytes);
+  });
+}
+
+void DevicePlan::bring_back(const Forward& f, const Batch& batch, Range range, int64_t layer) const {
+  each_staged(f, batch, range, layer, true, [&](char* to, const device::Slice& from, int64_t bytes) {
+    f.context.stream.copy_out(to, from, bytes);
+  });
+}
+
+// The next block is sent once this one is submitted, and what this one wrote is asked for behind that: the
+// host waits for the bus while the device computes.
+void DevicePlan::run_passing(const Forward& f, const Batch& batch, Range range,
+                             const RunOptions& options) const {
+  const std::vector<Step>& steps = lowering_.steps();
+  device::Stream& stream = f.context.stream;
+  f.context.filled.resize(launches_.size());
+  const auto run = [&](size_t begin, size_t end) {
+    for (size_t i = begin; i < end; i += span_of(i)) {
+      if (f.has(steps[i])) run_step(f, i, options);
+    }
+  };
+  try {
+    size_t begin = next_border(steps, 0);
+    run(0, begin);
+    if (passing_->blocks() > 0) passing_->send(0);
+    for (size_t block = 0; block < passing_->blocks(); ++block) {
+      const size_t end = next_border(steps, begin + 1);
+      const auto step = std::find_if(steps.begin() + static_cast<ptrdiff_t>(begin),
+                                     steps.begin() + static_cast<ptrdiff_t>(end),
+                                     [&](const Step& one) { return one.layer >= 0 && f.has(one); });
+      const int64_t layer = step - steps.begin() < static_cast<ptrdiff_t>(end) ? step->layer : -1;
+      if (layer >= 0) stage(f, batch, range, layer);
+      passing_->expect(block, stream);
+      run(begin, end);
+      passing_->done(block, stream);
+      if (block + 1 < passing_->blocks()) passing_->send(block + 1);
+      if (layer >= 0) bring_back(f, batch, range, layer);
+      begin = end;
+    }
+  } catch (...) {
+    passing_->stop();
+    throw;
+  }
+}
+
+}  // namespace arrowmind::runtime
