@@ -169,7 +169,7 @@ def test_by_words_only_needs_no_model(call, filled, words):
 
 
 def test_nothing_found(call, filled):
-    assert call("recall", "").stdout == "nothing found\n"
+    assert call("recall", "key", "--until", "2001-01-01").stdout == "nothing found\n"
 
 
 def test_stats_and_verify(call, filled):

@@ -26,6 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: Words after the program's name; None takes those of the process.
     """
-    from arrowmind.cli.main import run  # noqa: PLC0415  keeps `import arrowmind.cli` free of typer
+    try:
+        from arrowmind.cli.main import run  # noqa: PLC0415  keeps `import arrowmind.cli` free of typer
 
-    return run(arguments)
+        return run(arguments)
+    except KeyboardInterrupt:  # while it was imported; a command has its own way to end
+        return 130

@@ -54,7 +54,7 @@ def sources_of(words: Sequence[str], *, recursive: bool, tell: Callable[[str], N
         tell: called with what a person might not expect.
 
     Raises:
-        InvalidArgumentError: a folder cannot be read.
+        InvalidArgumentError: a word looks like a file and is none.
     """
     found: list[Source] = []
     for word in words:
@@ -63,7 +63,7 @@ def sources_of(words: Sequence[str], *, recursive: bool, tell: Callable[[str], N
             found.append(Source("standard input", is_stdin=True))
         elif path is None:
             if _looks_like_a_file(word):
-                tell(f"there is no file {word}; remembered as a text")
+                raise InvalidArgumentError(f"there is no file {word}; give --text if it is a text itself")
             found.append(Source(word))
         elif path.is_dir():
             inside = list(_files(path, recursive=recursive, tell=tell))
@@ -115,7 +115,10 @@ def _path_of(word: str) -> Path | None:
 
 
 def _looks_like_a_file(word: str) -> bool:
-    return not any(sign.isspace() for sign in word) and (os.sep in word or 1 < len(Path(word).suffix) <= 5)
+    if any(sign.isspace() for sign in word) or "://" in word:
+        return False
+    suffix = Path(word).suffix
+    return os.sep in word or (1 < len(suffix) <= 5 and not suffix[1:].isdigit())
 
 
 def _files(folder: Path, *, recursive: bool, tell: Callable[[str], None]) -> Iterator[Source]:

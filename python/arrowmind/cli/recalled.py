@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from arrowmind.cli.render import bytes_text, write
+from arrowmind.cli.render import bytes_text, counted, write
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -40,7 +40,7 @@ def print_episodes(episodes: Sequence[Episode], *, full: bool, explain: bool) ->
         write("nothing found")
     for place, episode in enumerate(episodes, 1):
         value = f"{episode.value}, " if episode.value is not None else ""
-        count = f"{len(episode.ids)} memories" if len(episode.ids) > 1 else "1 memory"
+        count = counted(len(episode.ids), "memory", "memories")
         when = _period(episode.began, episode.ended)
         write(f"{place}. [{episode.score:.3f}, {value}{when}, {count}: {spans_of(episode.ids)}]")
         if explain:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["bytes_text", "print_table", "printable", "write", "write_part"]
+__all__ = ["bytes_text", "counted", "print_table", "printable", "write", "write_part"]
 
 _KEPT = "\n\t"
 _CONTROL = {"Cc", "Cf", "Cs", "Zl", "Zp"}
@@ -72,6 +72,11 @@ def _print_wrapped(rows: list[list[str]], *, has_headers: bool) -> None:
     for row in rows[has_headers:]:
         table.add_row(*map(Text, row))
     Console(file=sys.stdout, highlight=False).print(table)
+
+
+def counted(count: int, one: str, several: str) -> str:
+    """A number with its noun: `1 text`, `3 texts`."""
+    return f"{count} {one if count == 1 else several}"
 
 
 def bytes_text(count: float) -> str:

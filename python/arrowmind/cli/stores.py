@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from arrowmind.errors import InvalidArgumentError
 from arrowmind.memory import MemoryStore, RecallSettings
 from arrowmind.memory.storage.encryption import holds_store
 
@@ -52,6 +53,21 @@ class Models:
         memory = session.config.memory
         folders = {"image_engine": self.image or memory.image_model}
         return self._opened(session, {**folders, "audio_engine": self.audio or memory.audio_model})
+
+    def check_senses(self, session: Session, *, image: bool, audio: bool) -> None:
+        """Refuses to look for an image or a sound where no model makes vectors of such.
+
+        Raises:
+            InvalidArgumentError: it says which option names one.
+        """
+        memory = session.config.memory
+        folders = {"image": self.image or memory.image_model, "audio": self.audio or memory.audio_model}
+        for kind, given in (("image", image), ("audio", audio)):
+            if given and not folders[kind]:
+                raise InvalidArgumentError(
+                    f"--{kind} needs a model that makes vectors of it; give --{kind}-model, or set "
+                    f"memory.{kind}_model"
+                )
 
     def _opened(self, session: Session, folders: dict[str, str]) -> dict[str, Any]:
         if self.words_only or not any(folders.values()):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from arrowmind.config import default_config
 from arrowmind.errors import InvalidArgumentError, MemoryStoreError
 from arrowmind.memory.encoder import Encoders
+from arrowmind.memory.intake.drafts import check_name
 from arrowmind.memory.intake.receiving import Intake
 from arrowmind.memory.keeping.keeper import Keeper
 from arrowmind.memory.keeping.statistics import collect_stats
@@ -88,10 +89,12 @@ class OpenedStore:
             StoreVersionError: a newer version of this package made the store.
             IntegrityError: the store is encrypted, and not with this key.
             ConfigurationError: the configuration cannot be read, or an encrypted store has no key.
+            InvalidArgumentError: the namespace is empty, which might be meant for none or for any.
         """
         config = default_config(config)
         root = Path(config.memory.path).expanduser() if path is None else Path(path)
         self._closed = False
+        self._namespace = check_name(namespace, "namespace")
         self._owner: OpenedStore | None = None
         self._top_k = config.memory.top_k
         settings = settings or configured_store_settings(config)
@@ -101,8 +104,7 @@ class OpenedStore:
         self._sessions = SessionHolder(self._catalogue, self._paths, engine)
         self._keeper = Keeper(self._catalogue, self._paths, self._sessions, settings)
         encoders = Encoders(engine, image_engine, audio_engine)
-        self._namespace = namespace
-        self._watch = Watch(config.privacy, self._paths, Caller(caller, purpose, namespace))
+        self._watch = Watch(config.privacy, self._paths, Caller(caller, purpose, self._namespace))
         self._encoders, self._settings = encoders, settings
         self._intake = self._open_intake(encoders)
         self._recaller = Recaller(

@@ -46,6 +46,7 @@ def open_catalogue(paths: StorePaths, busy_seconds: float, *, create: bool) -> C
     paths.make()
     with hold_lock(paths.lock, busy_seconds), fork_gate.connection_in_use(), explained(path):
         _refuse_changed(paths)
+        _refuse_lost(paths)
         create_tables(path, busy_seconds, paths.database_key)
     return catalogue
 
@@ -54,6 +55,20 @@ def _refuse_changed(paths: StorePaths) -> None:
     """Makes no store beside one that another process has encrypted or decrypted a moment ago."""
     if holds_another(paths):
         raise MemoryStoreError(f"{paths.root}: was encrypted or decrypted meanwhile; open it again")
+
+
+def _refuse_lost(paths: StorePaths) -> None:
+    """Makes no catalogue in place of one that was lost: no memory would be found, and files that it does not
+    name would be removed.
+    """
+    if paths.catalogue.exists() and paths.catalogue.stat().st_size:
+        return
+    for folder in (paths.segments, paths.blobs, paths.privacy):
+        if folder.is_dir() and any(folder.iterdir()):
+            raise MemoryStoreError(
+                f"{paths.catalogue}: is gone or empty, but {folder.name} is of a store that was in use; "
+                f"restore the folder {paths.root} from a backup, or choose another one to begin anew"
+            )
 
 
 def _is_complete(catalogue: Catalogue) -> bool:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from arrowmind.cli.failure import complain
 from arrowmind.cli.groups import OptionGroup
 from arrowmind.cli.media_options import MediaModels
 from arrowmind.cli.recalled import print_episodes, print_hits
@@ -15,13 +17,15 @@ from arrowmind.cli.session import Session
 from arrowmind.cli.stores import Models, open_store
 from arrowmind.errors import InvalidArgumentError
 from arrowmind.faces.moments import parse_moment
+from arrowmind.memory.times import to_microseconds
 
 if TYPE_CHECKING:
-    from arrowmind.memory import Episode, MemoryStore
+    from arrowmind.memory import Episode, MemoryStore, StoreStats
 
 __all__ = ["run"]
 
 _HITS = 3
+_SHOWN_NAMES = 12
 
 
 @dataclass(frozen=True)
@@ -86,33 +90,48 @@ def run(
     group: EpisodeOptions,
     media: MediaModels,
 ) -> None:
-    if not query and image is None and audio is None:
+    text = " ".join(query or [])
+    if not text.strip() and image is None and audio is None:
         raise InvalidArgumentError("nothing to look for was given; give words, --image or --audio")
     if words_only and (image is not None or audio is not None):
         raise InvalidArgumentError("--words-only takes no --image and no --audio: they are found by models")
     if group.episodes and (image is not None or audio is not None):
         raise InvalidArgumentError("--episodes takes no --image and no --audio: they are found by words")
     group.check()
-    text = " ".join(query or [])
     number = session.config.memory.top_k if top_k is None else top_k
-    filters: dict[str, Any] = {
-        "category": category,
-        "since": parse_moment(since, "--since"),
-        "until": parse_moment(until, "--until"),
-    }
+    filters: dict[str, Any] = {"category": category, **_period(since, until)}
     models = Models(model, media.image_model, media.audio_model, words_only=words_only)
+    models.check_senses(session, image=image is not None, audio=audio is not None)
     shown = {"query": text, "image": str(image or "") or None, "audio": str(audio or "") or None}
-    asked = {name: value for name, value in shown.items() if value is not None}
+    data: dict[str, Any] = {name: value for name, value in shown.items() if value is not None}
     with open_store(session, store, models=models, namespace=namespace) as opened:
         if group.episodes:
             episodes = group.found(opened, text, number, **filters)
-            session.show(
-                {**asked, "by": group.by, "episodes": [episode.to_dict() for episode in episodes]},
-                lambda: print_episodes(episodes, full=full, explain=explain),
-            )
-            return
-        hits = opened.recall(text, number, image=image, audio=audio, **filters)
-    session.show(
-        {**asked, "hits": [hit.to_dict() for hit in hits]},
-        lambda: print_hits(hits, full=full, explain=explain),
-    )
+            data |= {"by": group.by, "episodes": [episode.to_dict() for episode in episodes]}
+            write_all = partial(print_episodes, episodes)
+        else:
+            hits = opened.recall(text, number, image=image, audio=audio, **filters)
+            data["hits"] = [hit.to_dict() for hit in hits]
+            write_all = partial(print_hits, hits)
+        session.show(data, lambda: write_all(full=full, explain=explain))
+        # Names of others are no business of somebody whom rules keep from them.
+        if not (data.get("hits") or data.get("episodes") or session.config.privacy.roles):
+            _tell_unknown(opened.stats(), namespace, category)
+
+
+def _period(since: str | None, until: str | None) -> dict[str, Any]:
+    begin, end = parse_moment(since, "--since"), parse_moment(until, "--until")
+    if begin is not None and end is not None:
+        first, last = to_microseconds(begin, "--since"), to_microseconds(end, "--until")
+        if first >= last:
+            raise InvalidArgumentError(f"--since {since} is not before --until {until}; exchange them")
+    return {"since": begin, "until": end}
+
+
+def _tell_unknown(stats: StoreStats, namespace: str | None, category: str | None) -> None:
+    """Says which name may be the reason why nothing was found."""
+    asked = (("namespace", namespace, stats.namespaces), ("category", category, stats.categories))
+    for what, name, known in asked:
+        if name is not None and name not in known:
+            names = [*sorted(known)[:_SHOWN_NAMES], *(["..."] if len(known) > _SHOWN_NAMES else [])]
+            complain(f"no memory has the {what} {name!r}; there are {', '.join(names) or 'none'}")

@@ -18,11 +18,11 @@ import typer
 from arrowmind.cli.contents import Source, rows_of, sources_of
 from arrowmind.cli.failure import complain
 from arrowmind.cli.media_options import MediaModels
-from arrowmind.cli.render import write
+from arrowmind.cli.render import counted, write
 from arrowmind.cli.session import Session
 from arrowmind.cli.stores import Models, open_store
 from arrowmind.cli.texts import count_lines, read_json_lines, read_lines
-from arrowmind.errors import InvalidArgumentError, OptimizationError
+from arrowmind.errors import InvalidArgumentError
 from arrowmind.faces.moments import parse_moment
 
 if TYPE_CHECKING:
@@ -66,6 +66,8 @@ def run(
         raise InvalidArgumentError(
             "texts were given as words, and a file or --jsonl as well; use one of them"
         )
+    if not all(map(str.strip, texts or [])):
+        raise InvalidArgumentError("a text is empty; give at least one character that is not a blank")
     sources = [Source(text) for text in texts or []]
     if texts and not as_text:
         sources = sources_of(texts, recursive=recursive, tell=complain)
@@ -84,10 +86,10 @@ def run(
             )
         name = opened.stats().path
     seconds = time.perf_counter() - started
-    what = "memories" if any(not source.is_text for source in sources) else "texts"
+    what = ("memory", "memories") if any(not source.is_text for source in sources) else ("text", "texts")
     session.show(
         {"store": name, "count": len(ids), "ids": ids, "skipped": skipped, "seconds": seconds},
-        lambda: write(f"remembered {len(ids)} {what} in {name} ({seconds:.2f} s)"),
+        lambda: write(f"remembered {counted(len(ids), *what)} in {name} ({seconds:.2f} s)"),
     )
     if sources and len(skipped) == len(sources):
         raise typer.Exit(1)
@@ -102,20 +104,30 @@ def _remember_sources(
         return _remember(store, rows, len(sources), category, progress), []
     ids: list[int] = []
     skipped: list[str] = []
+    inside = 0
+
+    def advance(done: int, total: int, what: str) -> None:  # noqa: ARG001  of one source
+        nonlocal inside
+        inside = done
+
     for place, source in enumerate(sources):
         progress(place, len(sources), "files")
+        inside = 0
         try:
             found = list(rows_of(source))
             texts, metadata = [row["text"] for row in found], [row.get("metadata") for row in found]
             things: dict[str, Any] = {kind: found[0].get(kind) for kind in ("image", "audio")}
-            ids += store.remember_many(texts, category=category, metadata=metadata, **things)
+            about: dict[str, Any] = {"category": category, "metadata": metadata, **things}
+            ids += store.remember_many(texts, progress=advance, **about)
         except InvalidArgumentError as error:
             if source.is_text:
                 raise
             complain(f"skipped {source.name}: {error}")
             skipped.append(source.name)
-        except OptimizationError:
-            complain(f"remembered {len(ids)} memories, of all before {source.name}; go on with that one")
+        except BaseException:
+            some = f", and the first {counted(inside, 'passage', 'passages')} of it" if inside else ""
+            before = counted(len(ids), "memory", "memories")
+            complain(f"remembered {before}, of all before {source.name}{some}; go on from there")
             raise
     progress(len(sources), len(sources), "files")
     return ids, skipped
@@ -141,18 +153,22 @@ def _remember(
     ids: list[int] = []
     rows = iter(rows)
 
+    remembered = 0
+
     def advance(done: int, total: int, what: str) -> None:  # noqa: ARG001  the total is that of one part
-        progress(before + done, count, what)
+        nonlocal remembered
+        remembered = len(ids) + done
+        progress(remembered, count, what)
 
     try:
         while part := list(itertools.islice(rows, _PART)):
-            before = len(ids)
             columns: dict[str, Any] = {key: [row.get(key) for row in part] for key in _KEYS[2:]}
             categories = [row.get("category", category) for row in part]
             texts = [row["text"] for row in part]
             ids += store.remember_many(texts, category=categories, progress=advance, **columns)
-    except OptimizationError:
-        if ids:
-            complain(f"the first {len(ids)} texts are remembered; go on with the one after them")
+    except BaseException:
+        if remembered:
+            first = counted(remembered, "text is", "texts are")
+            complain(f"the first {first} remembered; go on with the one after")
         raise
     return ids

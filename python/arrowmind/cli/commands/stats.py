@@ -21,6 +21,7 @@ def run(
     session: Session,
     store: Annotated[Path | None, typer.Option("--store", help="Store to look at.")] = None,
 ) -> None:
+    """Show how large a memory store is and what it holds."""
     with open_store(session, store) as opened:
         stats = opened.stats()
     session.show(stats.to_dict(), lambda: _print(stats))

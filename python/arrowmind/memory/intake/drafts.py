@@ -35,6 +35,7 @@ __all__ = [
     "Draft",
     "Numbers",
     "check_ids",
+    "check_name",
     "check_text",
     "check_top_k",
     "clean_text",
@@ -149,6 +150,21 @@ def clean_text(text: str) -> str:
     return text
 
 
+def check_name(value: object, what: str) -> str | None:
+    """The name of a category or a namespace; None stays None.
+
+    Raises:
+        InvalidArgumentError: it can be none.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, str) or not value.strip() or len(value) > _MAX_NAME_CHARACTERS:
+        raise InvalidArgumentError(
+            f"{what}={value!r:.80}: give a string of 1 to {_MAX_NAME_CHARACTERS} characters"
+        )
+    return clean_text(value)
+
+
 def check_text(text: object, name: str = "text") -> str:
     """A text that can be remembered.
 
@@ -215,11 +231,11 @@ def _draft(place: int, text: object, row: Mapping[str, Any], now: int) -> Draft:
     origin = origin_number(row["origin"])
     return Draft(
         text="" if wordless else check_text(text, f"texts[{place}]"),
-        category=_name(row["category"], "category"),
+        category=check_name(row["category"], "category"),
         metadata=_metadata(row["metadata"]),
         timestamp=_timestamp(row["timestamp"], now),
         expires=_expiry(row["expires"], now),
-        namespace=_name(row["namespace"], "namespace") or DEFAULT_NAMESPACE,
+        namespace=check_name(row["namespace"], "namespace") or DEFAULT_NAMESPACE,
         origin=origin,
         trust=trust_number(row["trust"], ORIGINS[origin]),
         media=media,
@@ -232,17 +248,6 @@ def _spread(value: object, count: int, name: str) -> Sequence[Any]:
     if len(value) != count:
         raise InvalidArgumentError(f"{name} has {len(value)} values for {count} texts; give one or one each")
     return value
-
-
-def _name(value: object, what: str) -> str | None:
-    """A category or a namespace."""
-    if value is None:
-        return None
-    if not isinstance(value, str) or not value.strip() or len(value) > _MAX_NAME_CHARACTERS:
-        raise InvalidArgumentError(
-            f"{what}={value!r:.80}: give a string of 1 to {_MAX_NAME_CHARACTERS} characters"
-        )
-    return clean_text(value)
 
 
 def _metadata(value: object) -> bytes:

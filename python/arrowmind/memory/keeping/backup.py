@@ -46,10 +46,10 @@ def back_up(
     Raises:
         MemoryStoreError: the target is there already, or cannot be written.
     """
+    if target.exists():
+        raise MemoryStoreError(f"{target}: is there already; choose a new folder")
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
-        if target.exists():
-            raise MemoryStoreError(f"{target}: is there already; choose a new folder")
         shutil.rmtree(part, ignore_errors=True)
         copy = StorePaths(part, paths.cipher)
         copy.make()

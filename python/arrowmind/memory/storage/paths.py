@@ -108,6 +108,10 @@ class StorePaths:
         Raises:
             MemoryStoreError: they cannot be made, or the folder holds something else.
         """
+        if self.root.exists() and not self.root.is_dir():
+            raise MemoryStoreError(
+                f"{self.root}: no store can be made here: it is a file; choose another name"
+            )
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             parts = (
