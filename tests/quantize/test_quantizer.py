@@ -61,6 +61,18 @@ def test_activation_can_be_set_for_all_matrices(activation, model, embedder, tmp
     assert {spec.activation for spec in specs if spec.layout == "n16k4"} == {activation}
 
 
+@pytest.mark.parametrize("vector_type", ["fp16", "fp32"])
+def test_types_of_biases_and_norms(vector_type, model, embedder, tmp_path):
+    quantize(model, tmp_path / "out", embedder, vector_type=vector_type)
+    with open_weights(tmp_path / "out") as result, open_weights(model) as original:
+        vectors = [name for name in result.names() if len(result.spec(name).shape) == 1]
+        assert {result.spec(name).quant_type for name in vectors} == {vector_type}
+        for name in vectors:
+            wanted = original.tensor(name).to_float32()
+            close = np.abs(result.tensor(name).to_float32() - wanted) <= 2.0**-11 * np.abs(wanted) + 2.0**-25
+            assert close.all()
+
+
 @pytest.mark.parametrize(
     ("keep_type", "pattern"), [("fp16", "*.output.dense"), ("fp32", "*.output.dense.weight")]
 )

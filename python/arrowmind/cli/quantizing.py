@@ -44,11 +44,17 @@ class CodeOptions(OptionGroup):
     ] = None
     group_size: Annotated[
         int | None,
-        typer.Option("--group-size", metavar="16|32|64|128", help="Values of a row that share a scale."),
+        typer.Option(
+            "--group-size", metavar="0|16|32|64|128", help="Values of a row that share a scale; 0: all."
+        ),
     ] = None
     scale_type: Annotated[
         str | None,
-        typer.Option("--scale-type", metavar="fp16|u8|e8m0|e4m3", help="How scales of groups are stored."),
+        typer.Option(
+            "--scale-type",
+            metavar="fp16|u8|e8m0|e4m3|fp32",
+            help="How scales of groups are stored; rows: fp32.",
+        ),
     ] = None
     zero_points: Annotated[
         bool | None, typer.Option("--zero-points/--no-zero-points", help="A zero point per group.")
@@ -82,6 +88,9 @@ class CodeOptions(OptionGroup):
     ] = None
     keep_type: Annotated[
         str | None, typer.Option("--keep-type", metavar="fp16|fp32", help="Type of what stays floating.")
+    ] = None
+    vector_type: Annotated[
+        str | None, typer.Option("--vector-type", metavar="fp16|fp32", help="Type of biases and norms.")
     ] = None
 
 
@@ -180,7 +189,10 @@ def configuration(settings: Config, *groups: OptionGroup) -> QuantizationConfig:
     values: dict[str, Any] = {
         "quant_type": stored.type,
         **{name: getattr(stored, name) for name in ("calibration", "symmetric", "activation")},
-        **{name: getattr(stored, name) for name in ("smoothing", "keep", "keep_type", "on_failure")},
+        **{
+            name: getattr(stored, name)
+            for name in ("smoothing", "keep", "keep_type", "vector_type", "on_failure")
+        },
     }
     # Thresholds that nobody set are those of the type of codes.
     for name in (item.name for item in fields(Thresholds)):

@@ -19,6 +19,7 @@ _CHOICES = {
     "quant_type": ("int8", "int4", "int2", "fp4", "trellis2", "trellis3"),
     "activation": ACTIVATION_CHOICES,
     "keep_type": ("fp16", "fp32"),
+    "vector_type": ("fp16", "fp32"),
     "table_type": ("int8", "int4"),
     "on_failure": ("refuse", "swap"),
 }
@@ -92,7 +93,9 @@ class QuantizationConfig:
             biases, norms, and what is kept in floating point; likewise.
         table_type: codes of embedding tables: ``int8`` with a scale per row, or ``int4`` in groups of 32.
         keep: names or globs of tensors that stay in floating point, for instance ``*.layer.5.*``.
-        keep_type: ``fp16`` or ``fp32``, what they stay in (their biases and norms are fp32 in any case).
+        keep_type: ``fp16`` or ``fp32``, what they stay in.
+        vector_type: ``fp16`` or ``fp32`` for biases and norms: of a small encoder at 2 bits, fp32 are a
+            thirtieth.
         cosine_mean: smallest mean cosine to the original's embeddings; below it the result is refused.
         cosine_min: smallest cosine of any text; codes bound in fours have a default of their own.
         overlap_at_10: smallest mean share of a text's ten nearest that the original finds, too.
@@ -127,6 +130,7 @@ class QuantizationConfig:
     table_type: str = "int8"
     keep: tuple[str, ...] = ()
     keep_type: str = "fp16"
+    vector_type: str = "fp32"
     cosine_mean: float | None = None
     cosine_min: float | None = None
     overlap_at_10: float | None = None
@@ -154,6 +158,8 @@ class QuantizationConfig:
         default = _DEFAULTS[self.quant_type]
         if self.scale_type is None and self.quant_type == "fp4" and self.group_size == 16:
             object.__setattr__(self, "scale_type", "e4m3")
+        if self.scale_type is None and self.group_size == 0:
+            object.__setattr__(self, "scale_type", "fp32")
         if self.together > 2 and self.cosine_min is None:
             object.__setattr__(self, "cosine_min", _COSINE_MIN_OF_FOURS)
         for name in _Default._fields:

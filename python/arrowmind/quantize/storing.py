@@ -100,9 +100,8 @@ def _stored(job: Job, outcome: Outcome, name: str) -> Tensor:
     role = role_of(name, spec.shape)
     if role == "vector":
         vector = outcome.vectors.get(name)
-        return float_tensor(
-            name, _verified(job.weights.tensor(name)).to_float32() if vector is None else vector
-        )
+        values = _verified(job.weights.tensor(name)).to_float32() if vector is None else vector
+        return _as_float(name, values, job.config.vector_type)
     floating = outcome.floats.get(name) or _float_type(spec, job.config)
     if floating:
         return _as_float(name, _values(job, outcome, name), floating)
@@ -147,7 +146,7 @@ def _bytes_of(spec: TensorSpec, config: QuantizationConfig) -> int:
     if is_router(spec.name):
         return spec.codes_bytes
     if role_of(spec.name, spec.shape) == "vector":
-        return 4 * count
+        return (4 if config.vector_type == "fp32" else 2) * count
     floating = _float_type(spec, config)
     if floating:
         return count * (4 if floating == "fp32" else 2)
