@@ -15,9 +15,6 @@ namespace {
 // One read. Disks reach most of their speed with 1 MiB; several threads share a block.
 constexpr int64_t kPiece = 2 << 20;
 constexpr int64_t kNever = INT64_MAX;  // when a block is needed again
-// Blocks whose sizes differ by more than this part share no slots: memory would be wasted.
-constexpr int64_t kUnlike = 16;
-constexpr int64_t kPage = arrow::OnDemandFile::kPage;
 // How soon a block is needed that is expected: before all others that nobody holds.
 constexpr int64_t kExpected = 0;
 
@@ -29,7 +26,10 @@ int64_t now_ns() {
 }  // namespace
 
 Residency::Residency(std::shared_ptr<const arrow::OnDemandFile> file, Settings settings)
-    : file_(std::move(file)), spare_(*file_), settings_(settings), owner_process_(::getpid()) {
+    : file_(std::move(file)),
+      policy_(settings.policy),
+      memory_(*file_, settings.budget, mutex_),
+      owner_process_(::getpid()) {
   if (settings.budget < 1 || settings.threads < 1 || settings.threads > 64) {
     fail(ErrorKind::kInvalidArgument, "a budget of ", settings.budget, " bytes and ", settings.threads,
          " threads; at least 1 byte and 1 to 64 threads are needed");
@@ -40,8 +40,8 @@ Residency::Residency(std::shared_ptr<const arrow::OnDemandFile> file, Settings s
 Residency::~Residency() {
   readers_.reset();
   for (const Block& block : blocks_) {
-    if (block.state == State::kAbsent || block.asked) continue;
-    for (const Pages& part : block.parts) file_->drop(part.begin, part.end);
+    if (block.state == State::kAbsent || block.extent.asked) continue;
+    for (const Pages& part : block.extent.parts) file_->drop(part.begin, part.end);
   }
   for (const Pages& part : pinned_) file_->drop(part.begin, part.end);
 }
@@ -53,13 +53,13 @@ int Residency::add(std::span<const arrow::FileRange> ranges, int64_t place, bool
   }
   Block block;
   block.place = place;
-  block.asked = asked;
+  block.extent.asked = asked;
   for (const arrow::FileRange& range : ranges) {
     if (!range_fits(range.offset, range.size, file_->size())) {
       fail(ErrorKind::kInvalidArgument, "bytes ", range.offset, " to ", range.offset + range.size, " of ",
            file_->path(), ", which has ", file_->size());
     }
-    if (range.size > 0) block.parts.push_back(pages_of(range));
+    if (range.size > 0) block.extent.parts.push_back(pages_of(range));
   }
   blocks_.push_back(std::move(block));
   return static_cast<int>(blocks_.size()) - 1;
@@ -76,58 +76,34 @@ void Residency::pin(arrow::FileRange range) {
 }
 
 void Residency::seal() {
-  settle_memory();
+  std::vector<Extent*> extents;
+  for (Block& block : blocks_) extents.push_back(&block.extent);
+  memory_.settle(extents, pinned_);
   std::vector<int64_t> places;
   for (const Block& block : blocks_) {
-    largest_ = std::max(largest_, block.bytes);
+    largest_ = std::max(largest_, block.extent.bytes);
     places.push_back(block.place);
   }
-  forecast_ = make_forecast(settings_.policy, places);
+  forecast_ = make_forecast(policy_, places);
   expected_ = std::make_unique<Expectation>(std::move(places));
   counters_.pinned_bytes = bytes_of(pinned_);
-  if (needed_bytes() > settings_.budget) {
-    fail(ErrorKind::kBudget, "a budget of ", settings_.budget, " bytes: ", counters_.pinned_bytes,
+  if (needed_bytes() > memory_.budget()) {
+    fail(ErrorKind::kBudget, "a budget of ", memory_.budget(), " bytes: ", counters_.pinned_bytes,
          " are always needed and ", largest_, " for the largest part; give at least ", needed_bytes());
   }
   load_pinned();
-  slots_.allow_huge(settings_.budget - counters_.pinned_bytes);
+  memory_.set_budget(memory_.budget(), counters_.pinned_bytes);
   sealed_ = true;
-}
-
-// What each block takes: of those that are asked for their addresses a slot, of others their own pages.
-void Residency::settle_memory() {
-  int64_t slot = 0, least = file_->size() + 1, count = 0;
-  for (const Block& block : blocks_) {
-    if (!block.asked) continue;
-    const int64_t bytes = bytes_of(merged(block.parts));
-    slot = std::max(slot, bytes);
-    least = std::min(least, bytes);
-    count += 1;
-  }
-  const bool alike = count > 0 && least > 0 && slot - least <= slot / kUnlike + 2 * kPage;
-  if (alike) slots_.reserve(slot, count);
-  std::vector<std::vector<Pages>*> parts;
-  for (Block& block : blocks_) {
-    block.asked = block.asked && alike;
-    if (block.asked) {
-      block.parts = merged(block.parts);
-    } else {
-      parts.push_back(&block.parts);
-    }
-  }
-  cut_seams(parts, pinned_, file_->path());
-  for (Block& block : blocks_) block.bytes = block.asked ? slot : bytes_of(block.parts);
 }
 
 void Residency::load_pinned() {
   const auto begin = [](const Pages& a, const Pages& b) { return a.begin < b.begin; };
   std::sort(pinned_.begin(), pinned_.end(), begin);
-  used_ = awaited_ = counters_.pinned_bytes;
+  memory_.pin(counters_.pinned_bytes);
   for (const Pages& part : pinned_) {
-    bring(part);
+    memory_.bring(part);
     counters_.bytes_read += part.end - part.begin;
   }
-  counters_.peak_bytes = held();
 }
 
 void Residency::acquire(std::span<const int32_t> blocks) {
@@ -181,14 +157,14 @@ void Residency::wait_for_room(std::unique_lock<std::mutex>& lock, std::span<cons
     int64_t missing = 0;
     for (const int32_t id : blocks) {
       const Block& block = blocks_[static_cast<size_t>(id)];
-      all += block.bytes;
-      if (block.state == State::kAbsent) missing += block.bytes;
+      all += block.extent.bytes;
+      if (block.state == State::kAbsent) missing += block.extent.bytes;
     }
-    if (all > settings_.budget) {
+    if (all > memory_.budget()) {
       fail(ErrorKind::kBudget, "parts of ", all, " bytes are needed together, and the budget is ",
-           settings_.budget, "; give a budget of at least ", all);
+           memory_.budget(), "; give a budget of at least ", all);
     }
-    if (used_ + missing - evictable(blocks) <= settings_.budget) return;
+    if (memory_.fits(missing - evictable(blocks))) return;
     changed_.wait(lock);
   }
 }
@@ -252,17 +228,13 @@ void Residency::give_up(int32_t id) {
   Block& block = blocks_[static_cast<size_t>(id)];
   if (block.state != State::kLoading || !block.ahead || block.leases > 0) return;
   int pieces = 0;
-  for (const Pages& part : block.parts) pieces += static_cast<int>(ceil_div(part.end - part.begin, kPiece));
+  for (const Pages& part : block.extent.parts)
+    pieces += static_cast<int>(ceil_div(part.end - part.begin, kPiece));
   if (!readers_->forget(id, pieces)) return;
   block.state = State::kAbsent;
   block.ahead = false;
   block.pieces = 0;
-  used_ -= block.bytes;
-  if (block.asked) {
-    leave_slot(block);
-  } else {
-    awaited_ -= block.bytes;
-  }
+  memory_.give_back(block.extent);
   counters_.prefetched -= 1;
 }
 
@@ -286,7 +258,7 @@ void Residency::prefetch_likely(std::span<const int32_t> blocks, double threshol
 bool Residency::read_ahead(int32_t id, int64_t beyond) {
   Block& block = blocks_[static_cast<size_t>(id)];
   if (block.state != State::kAbsent) return true;
-  if (!make_room(block.bytes, beyond)) return false;
+  if (!make_room(block.extent.bytes, beyond)) return false;
   block.ahead = true;
   counters_.prefetched += 1;
   begin_read(id, false);
@@ -298,7 +270,7 @@ bool Residency::send_for(int32_t id) {
   Block& block = blocks_[static_cast<size_t>(id)];
   if (block.state == State::kLoading) readers_->hurry(id);
   if (block.state != State::kAbsent) return true;
-  if (!make_room(block.bytes, -1)) return false;
+  if (!make_room(block.extent.bytes, -1)) return false;
   counters_.misses += 1;
   block.sent = true;
   begin_read(id, true);
@@ -317,7 +289,7 @@ void Residency::count_use(int32_t id) {
 int Residency::farthest(int64_t beyond) const {
   int found = -1;
   for (const Block& block : blocks_) {
-    if (block.state != State::kResident || block.leases > 0 || block.bytes == 0) continue;
+    if (block.state != State::kResident || block.leases > 0 || block.extent.bytes == 0) continue;
     const auto id = static_cast<int32_t>(&block - blocks_.data());
     const int64_t expected = expected_->holds(id) ? kExpected : forecast_->distance(id);
     const int64_t away = block.retired ? kNever : expected;
@@ -331,45 +303,34 @@ int Residency::farthest(int64_t beyond) const {
 int64_t Residency::evictable(std::span<const int32_t> except) const {
   int64_t bytes = 0;
   for (const Block& block : blocks_) {
-    if (block.state == State::kResident && block.leases == 0) bytes += block.bytes;
+    if (block.state == State::kResident && block.leases == 0) bytes += block.extent.bytes;
   }
   for (const int32_t id : except) {
     const Block& block = blocks_[static_cast<size_t>(id)];
-    if (block.state == State::kResident && block.leases == 0) bytes -= block.bytes;
+    if (block.state == State::kResident && block.leases == 0) bytes -= block.extent.bytes;
   }
   return bytes;
 }
 
 // Evicts until `bytes` more fit; only what is needed later than `beyond`.
 bool Residency::make_room(int64_t bytes, int64_t beyond) {
-  while (used_ + bytes > settings_.budget) {
+  while (!memory_.fits(bytes)) {
     const int victim = farthest(beyond);
     if (victim < 0) return false;
     evict(blocks_[static_cast<size_t>(victim)]);
   }
-  trim();
+  memory_.trim();
   return true;
 }
 
-// Gives back what is spare beyond the budget, which may have shrunk.
-void Residency::trim() {
-  slots_.shrink(settings_.budget - used_);
-  spare_.shrink(settings_.budget - used_ - slots_.spare_bytes() + awaited_);
-}
-
 void Residency::evict(Block& block) {
-  if (block.asked) {
-    leave_slot(block);
-  } else {
-    for (const Pages& part : block.parts) spare_.keep(part);
-  }
+  memory_.leave(block.extent);
   block.state = State::kAbsent;
   block.sent = false;
-  used_ -= block.bytes;
   counters_.evictions += 1;
   if (std::exchange(block.ahead, false)) {
     counters_.wasted += 1;
-    counters_.bytes_wasted += block.bytes;
+    counters_.bytes_wasted += block.extent.bytes;
   }
 }
 
@@ -377,16 +338,9 @@ void Residency::begin_read(int32_t id, bool urgent) {
   Block& block = blocks_[static_cast<size_t>(id)];
   block.state = State::kLoading;
   block.failure.clear();
-  used_ += block.bytes;
-  if (block.asked) {
-    block.slot = slots_.take();
-  } else {
-    awaited_ += block.bytes;
-  }
-  trim();
-  counters_.peak_bytes = std::max(counters_.peak_bytes, held());
+  memory_.take(block.extent);
   block.pieces = 1;  // this function's own, so that the block does not end before all are submitted
-  for (const Pages& part : block.parts) {
+  for (const Pages& part : block.extent.parts) {
     for (int64_t begin = part.begin; begin < part.end; begin += kPiece) {
       block.pieces += 1;
       const Pages piece = {begin, std::min(begin + kPiece, part.end)};
@@ -399,67 +353,19 @@ void Residency::begin_read(int32_t id, bool urgent) {
 const uint8_t* Residency::address(int32_t block, int64_t offset) const {
   check({&block, 1});
   const std::lock_guard lock(mutex_);
-  return place_of(blocks_[static_cast<size_t>(block)], offset);
-}
-
-uint8_t* Residency::place_of(const Block& block, int64_t offset) const {
-  if (!block.asked) return file_->address(offset);
-  int64_t before = 0;
-  for (const Pages& part : block.parts) {
-    if (part.begin <= offset && offset < part.end && block.slot >= 0) {
-      return slots_.address(block.slot) + before + (offset - part.begin);
-    }
-    before += part.end - part.begin;
-  }
-  fail(ErrorKind::kInvalidArgument, "byte ", offset, " of ", file_->path(),
-       " is asked for in a block that has none such in memory");
-}
-
-void Residency::leave_slot(Block& block) {
-  slots_.give(std::exchange(block.slot, -1));
+  return memory_.address(blocks_[static_cast<size_t>(block)].extent, offset);
 }
 
 void Residency::read_piece(int32_t id, Pages piece) {
   const Block& block = blocks_[static_cast<size_t>(id)];  // its slot stays while pieces of it are read
   std::string failure;
   try {
-    if (block.asked) {
-      file_->read(piece.begin, piece.end, place_of(block, piece.begin));
-    } else {
-      bring(piece);
-    }
+    memory_.read(block.extent, piece);
   } catch (const Error& error) {
     failure = error.what();
   }
   const std::lock_guard lock(mutex_);
   end_piece(id, piece.end - piece.begin, std::move(failure));
-}
-
-// Loads pages into memory that is left over, or new.
-void Residency::bring(Pages pages) {
-  std::unique_lock lock(mutex_);
-  const std::vector<Pages> bare = spare_.give(pages);
-  awaited_ -= pages.end - pages.begin;
-  const int64_t missing = bytes_of(bare), mapped = round_up(missing, SpareMemory::kHuge);
-  const int64_t spare = slots_.spare_bytes() + spare_.bytes();
-  const bool has_room = used_ + spare + coming_ + mapped - missing <= settings_.budget;
-  if (missing > 0 && has_room && spare_.is_of_use()) {
-    coming_ += mapped - missing;
-    lock.unlock();
-    const SpareMemory::Memory fresh = SpareMemory::map_huge(mapped);
-    lock.lock();
-    coming_ -= mapped - missing;
-    spare_.keep(fresh);
-    for (const Pages& part : bare) spare_.give(part);
-    counters_.peak_bytes = std::max(counters_.peak_bytes, held());
-  }
-  lock.unlock();
-  file_->load(pages.begin, pages.end);
-}
-
-// Bytes of memory, once what is being read has its own.
-int64_t Residency::held() const {
-  return used_ + slots_.spare_bytes() + std::max<int64_t>(0, spare_.bytes() - awaited_);
 }
 
 // Under the mutex.
@@ -471,14 +377,9 @@ void Residency::end_piece(int32_t id, int64_t bytes, std::string failure) {
   if (block.failure.empty()) {
     block.state = State::kResident;
   } else {
-    if (block.asked) {
-      leave_slot(block);
-    } else {
-      for (const Pages& part : block.parts) file_->drop(part.begin, part.end);
-    }
+    memory_.drop(block.extent);
     block.state = State::kAbsent;
     block.ahead = block.sent = false;
-    used_ -= block.bytes;
   }
   changed_.notify_all();
 }
@@ -488,8 +389,7 @@ void Residency::set_budget(int64_t bytes) {
   if (bytes < needed_bytes()) {
     fail(ErrorKind::kBudget, "a budget of ", bytes, " bytes; at least ", needed_bytes(), " are needed");
   }
-  settings_.budget = bytes;
-  slots_.allow_huge(bytes - counters_.pinned_bytes);
+  memory_.set_budget(bytes, counters_.pinned_bytes);
   make_room(0, -1);
   changed_.notify_all();
 }
@@ -502,7 +402,7 @@ void Residency::retire(std::span<const int32_t> blocks) {
 
 int64_t Residency::budget() const {
   const std::lock_guard lock(mutex_);
-  return settings_.budget;
+  return memory_.budget();
 }
 
 int64_t Residency::needed_bytes() const {
@@ -512,7 +412,8 @@ int64_t Residency::needed_bytes() const {
 Counters Residency::counters() const {
   const std::lock_guard lock(mutex_);
   Counters counters = counters_;
-  counters.resident_bytes = held();
+  counters.resident_bytes = memory_.held();
+  counters.peak_bytes = memory_.peak();
   for (const Block& block : blocks_) counters.resident_blocks += block.state == State::kResident ? 1 : 0;
   return counters;
 }

@@ -10,12 +10,10 @@
 
 #include "arrow/column.h"
 #include "arrow/on_demand_file.h"
+#include "residency/block_memory.h"
 #include "residency/expectation.h"
 #include "residency/forecast.h"
-#include "residency/pages.h"
 #include "residency/read_pool.h"
-#include "residency/slots.h"
-#include "residency/spare_memory.h"
 
 namespace arrowmind::residency {
 
@@ -94,18 +92,15 @@ class Residency {
   int64_t budget() const;
   int64_t needed_bytes() const;  // what is pinned and the largest block
   int32_t blocks() const { return static_cast<int32_t>(blocks_.size()); }
-  int64_t block_bytes(int32_t block) const { return blocks_[static_cast<size_t>(block)].bytes; }
+  int64_t block_bytes(int32_t block) const { return blocks_[static_cast<size_t>(block)].extent.bytes; }
   Counters counters() const;
   const std::shared_ptr<const arrow::OnDemandFile>& file() const { return file_; }
 
  private:
   enum class State : uint8_t { kAbsent, kLoading, kResident };
   struct Block {
-    std::vector<Pages> parts;
-    int64_t bytes = 0;
+    Extent extent;
     int64_t place = 0;
-    bool asked = false;  // lies in a slot, where it has one
-    int32_t slot = -1;
     State state = State::kAbsent;
     int leases = 0;
     int pieces = 0;      // still being read
@@ -117,12 +112,10 @@ class Residency {
 
   void check(std::span<const int32_t> blocks) const;
   std::vector<int32_t> distinct(std::span<const int32_t> blocks) const;
-  void settle_memory();
   void load_pinned();
   int farthest(int64_t beyond) const;
   int64_t evictable(std::span<const int32_t> except) const;
   bool make_room(int64_t bytes, int64_t beyond);
-  void trim();
   void evict(Block& block);
   bool send_for(int32_t id);
   void count_use(int32_t id);
@@ -130,30 +123,22 @@ class Residency {
   void settle(std::span<const int32_t> used);
   void give_up(int32_t id);
   void begin_read(int32_t id, bool urgent);
-  uint8_t* place_of(const Block& block, int64_t offset) const;
-  void leave_slot(Block& block);
   void read_piece(int32_t id, Pages piece);
-  void bring(Pages pages);
-  int64_t held() const;
   void end_piece(int32_t id, int64_t bytes, std::string failure);
   void wait_for_room(std::unique_lock<std::mutex>& lock, std::span<const int32_t> blocks);
   void wait_for_reads(std::unique_lock<std::mutex>& lock, std::span<const int32_t> blocks);
   void drop_leases(std::span<const int32_t> blocks);
 
   std::shared_ptr<const arrow::OnDemandFile> file_;
-  SpareMemory spare_;  // within the budget, beside what is used
-  Slots slots_;        // of blocks that are asked for their addresses
-  Settings settings_;
+  Policy policy_;
   mutable std::mutex mutex_;
+  BlockMemory memory_;
   std::condition_variable changed_;
   std::vector<Block> blocks_;
   std::vector<Pages> pinned_;
   std::unique_ptr<Forecast> forecast_;
   std::unique_ptr<Expectation> expected_;
   bool sealed_ = false;
-  int64_t used_ = 0;
-  int64_t awaited_ = 0;  // of this, what has no memory yet, and takes what is spare
-  int64_t coming_ = 0;   // spare memory that is being mapped
   int64_t largest_ = 0;
   Counters counters_;
   int owner_process_;
