@@ -7,11 +7,30 @@
 
 #include <cerrno>
 #include <cstring>
+#include <map>
+#include <mutex>
 
 #include "arrow/utf8.h"
 #include "base/error.h"
 
 namespace arrowmind::arrow {
+namespace {
+
+// All mappings by their first address. Never destroyed: files may outlive what is static.
+struct Mappings {
+  std::mutex mutex;
+  std::map<uintptr_t, const MappedFile*> by_address;
+};
+Mappings& mappings() {
+  static auto* const all = new Mappings;
+  return *all;
+}
+
+uintptr_t number(const void* address) {
+  return reinterpret_cast<uintptr_t>(address);
+}
+
+}  // namespace
 
 int MappedFile::open_descriptor(const std::string& path) {
   // O_NONBLOCK: opening a FIFO must fail below, not wait for a writer.
@@ -49,9 +68,16 @@ void MappedFile::map() {
          "); check the limit on address space (ulimit -v)");
   }
   data_ = static_cast<const uint8_t*>(mapping);
+  const std::lock_guard lock(mappings().mutex);
+  mappings().by_address[number(data_)] = this;
 }
 
 MappedFile::~MappedFile() {
+  {
+    const std::lock_guard lock(mappings().mutex);
+    const auto found = mappings().by_address.find(number(data_));
+    if (found != mappings().by_address.end() && found->second == this) mappings().by_address.erase(found);
+  }
   if (data_ != nullptr) ::munmap(const_cast<uint8_t*>(data_), static_cast<size_t>(size_));
   ::close(descriptor_);
 }
@@ -72,9 +98,14 @@ void MappedFile::will_need(int64_t offset, int64_t size) const {
 
 std::vector<uint8_t> MappedFile::read(int64_t offset, int64_t size) const {
   std::vector<uint8_t> bytes(static_cast<size_t>(size));
+  read_to(offset, size, bytes.data());
+  return bytes;
+}
+
+void MappedFile::read_to(int64_t offset, int64_t size, void* to) const {
+  auto* bytes = static_cast<uint8_t*>(to);
   for (int64_t done = 0; done < size;) {
-    const ssize_t count =
-        ::pread(descriptor_, bytes.data() + done, static_cast<size_t>(size - done), offset + done);
+    const ssize_t count = ::pread(descriptor_, bytes + done, static_cast<size_t>(size - done), offset + done);
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) fail(ErrorKind::kWeight, path_, ": cannot be read (", std::strerror(errno), ")");
     if (count == 0) {
@@ -82,7 +113,40 @@ std::vector<uint8_t> MappedFile::read(int64_t offset, int64_t size) const {
     }
     done += count;
   }
-  return bytes;
+}
+
+bool MappedFile::is_resident(int64_t offset, int64_t size) const {
+#ifdef __linux__
+  const Pages range = pages(data_ + offset, size);
+  std::vector<unsigned char> there(static_cast<size_t>(range.bytes / ::sysconf(_SC_PAGESIZE)));
+  if (::mincore(const_cast<void*>(range.begin), static_cast<size_t>(range.bytes), there.data()) != 0) {
+    return true;
+  }
+  for (const unsigned char one : there) {
+    if ((one & 1) == 0) return false;
+  }
+#else
+  (void)offset;
+  (void)size;
+#endif
+  return true;
+}
+
+std::optional<MappedFile::Part> MappedFile::find(const void* address, int64_t bytes) {
+  const std::lock_guard lock(mappings().mutex);
+  auto after = mappings().by_address.upper_bound(number(address));
+  if (after == mappings().by_address.begin()) return std::nullopt;
+  const auto& [begin, file] = *--after;
+  const auto offset = static_cast<int64_t>(number(address) - begin);
+  if (offset > file->size() || bytes > file->size() - offset) return std::nullopt;
+  return Part{file, offset};
+}
+
+MappedFile::Pages MappedFile::pages(const void* address, int64_t bytes) {
+  const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const uintptr_t begin = number(address) / page * page;
+  const uintptr_t end = (number(address) + static_cast<uintptr_t>(bytes) + page - 1) / page * page;
+  return {reinterpret_cast<const void*>(begin), static_cast<int64_t>(end - begin)};
 }
 
 }  // namespace arrowmind::arrow

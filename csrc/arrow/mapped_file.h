@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -35,6 +36,25 @@ class MappedFile {
   // Copies [offset, offset + size) to private memory without touching the mapping. The caller has checked
   // that the range lies inside the file. Throws Error(kIntegrity) when the file has become shorter.
   std::vector<uint8_t> read(int64_t offset, int64_t size) const;
+  // The same to memory of the caller.
+  void read_to(int64_t offset, int64_t size, void* to) const;
+  // Whether a range of the file is in memory, so that touching it waits for no disk. True where the system
+  // does not tell.
+  bool is_resident(int64_t offset, int64_t size) const;
+
+  // The file that bytes in memory are a mapping of, and where in it they are; nothing for other memory. Who
+  // asks keeps the mapping. Safe from several threads.
+  struct Part {
+    const MappedFile* file;
+    int64_t offset;
+  };
+  static std::optional<Part> find(const void* address, int64_t bytes);
+  // The whole pages that hold some bytes.
+  struct Pages {
+    const void* begin;
+    int64_t bytes;
+  };
+  static Pages pages(const void* address, int64_t bytes);
 
  protected:
   MappedFile(std::string path, int descriptor) : path_(std::move(path)), descriptor_(descriptor) {}

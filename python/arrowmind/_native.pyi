@@ -171,6 +171,23 @@ class DeviceWeights:
     def __init__(self, device: Device) -> None: ...
     @property
     def bytes(self) -> int: ...
+    def uploaded(self) -> dict[str, float]:
+        """Bytes (`bytes`, `ring_bytes`, `registered_bytes`) and `seconds`, `read_seconds`, `copy_seconds`."""
+
+def upload_back(device: Device, path: bytes, offset: int, size: int) -> npt.NDArray[np.uint8]:
+    """Bytes of a file by way of a device, as weights go there."""
+
+def time_upload(
+    device: Device,
+    path: bytes,
+    size: int,
+    *,
+    reads: bool = True,
+    copies: bool = True,
+    registers: bool = True,
+    pace: float = 0.0,
+) -> dict[str, float]:
+    """Copies the first `size` bytes of a file to a device; what `DeviceWeights.uploaded` tells."""
 
 class DevicePlan:
     """A plan whose operators run as kernels of a device; see csrc/runtime/on_device/device_plan.h."""

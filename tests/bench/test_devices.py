@@ -7,12 +7,14 @@ import re
 
 import numpy as np
 import pytest
+from tests.device.fake import Fake
 from tests.engine.writers import write_bytes_model
 from tests.reference import folder
 
+from arrowmind import _native
 from arrowmind.bench.command import main
-from arrowmind.bench.devices import products, report
-from arrowmind.errors import DeviceError, OptimizationError
+from arrowmind.bench.devices import products, report, transfer
+from arrowmind.errors import DeviceError, OptimizationError, StorageError
 from arrowmind.weights import convert_model
 
 SMALL = ["gpu", "--device", "cpu", "--shapes", "48x128", "--rows", "1,9"]
@@ -34,6 +36,7 @@ def test_every_width_is_measured_and_right(tmp_path, capsys):
         assert one["operations_per_s"] == pytest.approx(2 * one["rows"] * 48 * 128 / one["seconds"])
         assert one["share"] == pytest.approx(one["bytes_per_s"] / result["limits"]["memory"])
     assert set(result["limits"]) == {"memory", "copy_in", "copy_out"}
+    assert result["transfer"] == {}  # it shares the host's memory
     assert result["device"]["key"] == "cpu"
     printed = capsys.readouterr().out
     assert "9 x 48 x 128" in printed
@@ -86,3 +89,35 @@ def test_words_that_are_none(capsys, words, message):
 def test_a_device_that_is_not_there():
     with pytest.raises(DeviceError, match="device 'cpu:7' cannot be had"):
         main(["gpu", "--device", "cpu:7"])
+
+
+def test_a_file_to_a_device_beside_disk_and_bus(tmp_path):
+    fake = Fake(tmp_path)
+    fake.set(rate=100_000_000)
+    device = _native.DeviceRegistry(str(tmp_path)).open("cuda")
+    found = transfer.measure_transfer(device, 8 << 20, tmp_path)
+    assert found["bus"] == pytest.approx(1e8, rel=0.5)
+    assert found["bus"] <= 1e8
+    assert found["both"] <= 1e8
+    assert 0.2 < found["share"] <= 1.3
+    assert list(tmp_path.glob("arrowmind-transfer-*")) == []
+    with pytest.raises(StorageError, match="to measure with"):
+        transfer.measure_transfer(device, 1 << 20, tmp_path / "nowhere")
+
+
+def test_the_target_of_a_file_to_a_device(capsys):
+    rates = {"disk": 2e9, "bus": 25e9, "both": 1.8e9, "size": 1 << 30}
+    told = {
+        "key": "cuda:0",
+        "name": "a card",
+        "driver": "",
+        "is_software": False,
+        "shares_host_memory": False,
+    }
+    result = {"device": told, "limits": {}, "products": [], "models": {}}
+    for share, reached in ((0.9, True), (0.84, False)):
+        one = {**result, "transfer": {**rates, "share": share}}
+        (verdict,) = report.judge(one)
+        assert (verdict.what, verdict.reached) == ("file to device, overlapped", reached)
+        report.print_result(one, [verdict])
+    assert "1.80 GB/s; disk 2.00, bus 25.00: 84 % of the slower" in capsys.readouterr().out

@@ -13,6 +13,7 @@ from arrowmind import ArrowEngine
 from arrowmind.config import Config, DeviceSettings
 from arrowmind.engine import on_device
 from arrowmind.engine.device_probe import BACKENDS_VARIABLE
+from arrowmind.engine.device_telemetry import describe_upload
 from arrowmind.errors import DeviceError, DeviceLostError, DeviceMemoryError
 from arrowmind.observe import metrics
 from arrowmind.weights import convert_model
@@ -43,6 +44,34 @@ def fake(tmp_path, monkeypatch):
 
 def forwards(where):
     return sum(count for labels, count in metrics.device_forwards.values().items() if labels[1] == where)
+
+
+def test_how_weights_came_there_is_told(fake, model):
+    def counted():
+        return dict(metrics.device_upload_bytes.values())
+
+    before = sum(counted().values())
+    engine = ArrowEngine(model, device="cuda", threads=2, config=STRICT)
+    state = engine.info()["device_state"]
+    assert state["upload"]["bytes"] == state["weight_bytes"] == sum(counted().values()) - before
+    assert state["upload"]["seconds"] > 0
+    assert 0 <= state["upload"]["overlap"] <= 1
+    assert set(counted()) >= {("cuda:0", how) for how in ("pinned", "mapping", "plain")}
+
+
+@pytest.mark.parametrize(
+    ("read", "copied", "all_of_it", "overlap"),
+    [
+        (1.0, 2.0, 2.0, 1.0),
+        (1.0, 2.0, 3.0, 0.0),
+        (1.0, 1.0, 1.5, 0.5),
+        (0.0, 1.0, 1.0, 0.0),
+        (1.0, 1.0, 9.0, 0.0),
+    ],
+)
+def test_overlap_is_a_share_of_the_shorter_side(read, copied, all_of_it, overlap):
+    told = {"bytes": 1, "seconds": all_of_it, "read_seconds": read, "copy_seconds": copied}
+    assert describe_upload(told)["overlap"] == overlap
 
 
 def fallbacks(reason):

@@ -57,4 +57,9 @@ int64_t DeviceWeights::bytes() const {
   return bytes_;
 }
 
+UploadCounters DeviceWeights::uploaded() const {
+  const std::lock_guard lock(mutex_);
+  return upload_.counters();
+}
+
 }  // namespace arrowmind::runtime

@@ -28,6 +28,7 @@ class DeviceWeights {
   // The same where a copy failed: none is under way afterwards.
   void stop() noexcept;
   int64_t bytes() const;
+  UploadCounters uploaded() const;
 
  private:
   device::Slice place(int64_t bytes);

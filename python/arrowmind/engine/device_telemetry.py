@@ -11,7 +11,7 @@ from arrowmind.observe import metrics
 if TYPE_CHECKING:
     from arrowmind.engine.on_device import DeviceHost
 
-__all__ = ["follow_host"]
+__all__ = ["count_upload", "describe_upload", "follow_host"]
 
 # What a host tells of itself, and whether it is of the whole device: of the same for all hosts.
 _PARTS = {
@@ -34,6 +34,31 @@ def follow_host(host: DeviceHost) -> None:
             metrics.add_source(_tell)
         _told.add(host.name)
         _hosts.add(host)
+
+
+def describe_upload(told: dict[str, float]) -> dict[str, float]:
+    """How weights came to a device.
+
+    Returns:
+        `bytes`; `seconds` of all, `read_seconds` and `copy_seconds` of them in which pieces were read and
+        copied; `overlap`: the share of the shorter of the two that went on beside the longer.
+    """
+    names = ("bytes", "seconds", "read_seconds", "copy_seconds")
+    shorter = min(told["read_seconds"], told["copy_seconds"])
+    both = told["read_seconds"] + told["copy_seconds"] - told["seconds"]
+    overlap = min(1.0, max(0.0, both / shorter)) if shorter > 0 else 0.0
+    return {**{name: told[name] for name in names}, "overlap": overlap}
+
+
+def count_upload(device: str, before: dict[str, float], after: dict[str, float]) -> None:
+    """Tells metrics what an upload added."""
+    added = {name: after[name] - before[name] for name in after}
+    plain = added["bytes"] - added["ring_bytes"] - added["registered_bytes"]
+    ways = {"pinned": added["ring_bytes"], "mapping": added["registered_bytes"], "plain": plain}
+    for how, size in ways.items():
+        metrics.device_upload_bytes.add(size, device=device, how=how)
+    for what, name in (("all", "seconds"), ("read", "read_seconds"), ("copied", "copy_seconds")):
+        metrics.device_upload_seconds.add(added[name], device=device, what=what)
 
 
 def _tell() -> None:

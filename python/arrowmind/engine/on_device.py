@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from arrowmind import _native
 from arrowmind.engine.device_probe import open_device
-from arrowmind.engine.device_telemetry import follow_host
+from arrowmind.engine.device_telemetry import count_upload, describe_upload, follow_host
 from arrowmind.engine.placed_cache import PlacedCache
 from arrowmind.errors import (
     DeviceError,
@@ -108,8 +108,10 @@ class _Opened:
         made = self.plans.get(id(plan))  # plans outlive their host's sessions: PlacedPlan holds them
         if made is None:
             _, here, threads, passes = shared or _Shared(plan)
+            before = self.weights.uploaded()
             made = _native.DevicePlan(plan, self.weights, self.memory, here, threads, passes)
             self.plans[id(plan)] = made
+            count_upload(self.device.name, before, self.weights.uploaded())
         return made
 
 
@@ -270,8 +272,9 @@ class DeviceHost:
 
         Returns:
             `serves` (whether it is used now), and where it is open `free_bytes` and `total_bytes` of all who
-            use it, `weight_bytes`, `buffer_bytes` and `cache_bytes` of this engine, and `sent_bytes` of
-            weights that passed through for prompts since it was opened.
+            use it, `weight_bytes`, `buffer_bytes` and `cache_bytes` of this engine, `upload` (how its weights
+            came there, see `describe_upload`), and `sent_bytes` of weights that passed through for prompts
+            since it was opened.
         """
         opened = self._opened
         told: dict[str, Any] = {"serves": opened is not None and not self._is_resting(), **self.placement}
@@ -289,6 +292,7 @@ class DeviceHost:
             "vram_bytes": self.vram or None,
             "taken_bytes": opened.device.taken_bytes,
             "weight_bytes": opened.weights.bytes,
+            "upload": describe_upload(opened.weights.uploaded()),
             "buffer_bytes": buffers,
             "sent_bytes": sum(plan.sent_bytes for plan in list(opened.plans.values())),
             "cache_bytes": sum(cache.device_bytes for one in self._caches if (cache := one()) is not None),

@@ -33,6 +33,8 @@ __all__ = [
     "device_forwards",
     "device_memory",
     "device_serves",
+    "device_upload_bytes",
+    "device_upload_seconds",
     "encode_seconds",
     "fallback_events",
     "first_token_seconds",
@@ -217,6 +219,16 @@ device_blocks = Gauge(
 device_memory = Gauge(
     "arrowmind_device_memory_bytes",
     "Memory of a device: total, free, and weights, buffers and caches of this process.",
+    ("device", "what"),
+)
+device_upload_bytes = Counter(
+    "arrowmind_device_upload_bytes_total",
+    "Bytes of weights that went to a device: by pinned memory, from a file's mapping, or plainly.",
+    ("device", "how"),
+)
+device_upload_seconds = Counter(
+    "arrowmind_device_upload_seconds_total",
+    "Seconds of weights on their way to a device: all, and those with pieces read and copied.",
     ("device", "what"),
 )
 prompt_tokens = Counter(

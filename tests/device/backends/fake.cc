@@ -7,6 +7,7 @@
 //   flags=N       of the device (ArrowmindDeviceFlags)
 //   memory=N      bytes that the device has (1 GiB)
 //   rate=N        bytes per second of copies from and to the host, of each stream; 0: as fast as it goes
+//   registering=N what the registration of host memory answers (ArrowmindStatus)
 //   allocation=N  the N-th allocation, from 1 on, is out of memory
 //   launch=N      the N-th launch fails
 //   lost=N        the N-th call that can fail, and all after it, find the device lost
@@ -264,7 +265,11 @@ void release_pinned(ArrowmindDevice* device, void* address) {
 }
 
 int32_t register_host(ArrowmindDevice*, const void*, int64_t, ArrowmindWords* words) {
-  return guarded(words, &counts.registrations, [] { return ARROWMIND_OK; });
+  return guarded(words, &counts.registrations, [&] {
+    const std::lock_guard lock(mutex);
+    const auto answer = static_cast<int32_t>(setting("registering", ARROWMIND_OK));
+    return answer == ARROWMIND_OK ? answer : say(words, answer, "told to register nothing");
+  });
 }
 
 void unregister_host(ArrowmindDevice*, const void*) {

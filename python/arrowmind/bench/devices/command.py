@@ -13,6 +13,7 @@ from arrowmind.bench.devices.limits import measure_limits
 from arrowmind.bench.devices.models import measure_model
 from arrowmind.bench.devices.products import WIDTHS, measure_products
 from arrowmind.bench.devices.report import judge, print_result
+from arrowmind.bench.devices.transfer import measure_transfer
 from arrowmind.bench.hardware import hardware_record
 from arrowmind.bench.lines import progress_or_lines
 from arrowmind.bench.results import write_result
@@ -31,6 +32,7 @@ FORMAT, VERSION = "arrowmind.bench.gpu", 1
 _SHAPES = "4096x4096,11008x4096,4096x11008,4864x896"
 # More than the caches of any card; a driver on the CPU has to do with less.
 _COPY, _CACHED, _SOFTWARE_COPY = 256 << 20, 256 << 20, 16 << 20
+_FILE = 2 << 30
 
 
 def main(words: Sequence[str]) -> int:
@@ -70,6 +72,10 @@ def measure_device(options: argparse.Namespace, progress: Progress) -> dict[str,
     small = bool(info["is_software"] or info["shares_host_memory"])
     started = datetime.now(timezone.utc).isoformat(timespec="seconds")
     limits = measure_limits(device, _SOFTWARE_COPY if small else _COPY)
+    # What shares the host's memory needs no copy.
+    transfer = (
+        {} if info["shares_host_memory"] else measure_transfer(device, _SOFTWARE_COPY if small else _FILE)
+    )
     products = measure_products(
         device,
         options.shapes,
@@ -92,6 +98,7 @@ def measure_device(options: argparse.Namespace, progress: Progress) -> dict[str,
         "hardware": hardware_record(),
         "device": {"key": key, **info},
         "limits": limits,
+        "transfer": transfer,
         "products": [product.to_dict() for product in products],
         "models": models,
     }

@@ -19,6 +19,8 @@ _WIDTH = 120
 # Share of the memory bandwidth: of one row, and of sixteen.
 _ONE_ROW = {"int8": 0.85, "int4": 0.85, "mxfp4": 0.80, "int2": 0.70}
 _SIXTEEN_ROWS = {"int4": 0.70}
+# Of the slower of disk and bus.
+_TRANSFER = 0.85
 
 
 def judge(result: Mapping[str, Any]) -> list[Verdict]:
@@ -37,6 +39,12 @@ def judge(result: Mapping[str, Any]) -> list[Verdict]:
             what = f"{width}, {rows} row{'s' if rows > 1 else ''}"
             target = f">= {100 * goal:.0f} % of the memory bandwidth"
             verdicts.append(Verdict(what, target, measured, min(shares) >= goal))
+    if transfer := result.get("transfer"):
+        share = transfer["share"]
+        target = f">= {100 * _TRANSFER:.0f} % of the slower of disk and bus"
+        verdicts.append(
+            Verdict("file to device, overlapped", target, f"{100 * share:.0f} %", share >= _TRANSFER)
+        )
     return verdicts
 
 
@@ -52,6 +60,10 @@ def print_result(
     )
     rates = ", ".join(f"{what.replace('_', ' ')} {rate / 1e9:.1f}" for what, rate in limits.items())
     shown.print(f"GB/s: {rates}", markup=False)
+    if transfer := result.get("transfer"):
+        both, disk, bus = (f"{transfer[side] / 1e9:.2f}" for side in ("both", "disk", "bus"))
+        share = f"{100 * transfer['share']:.0f} % of the slower"
+        shown.print(f"file to device, overlapped: {both} GB/s; disk {disk}, bus {bus}: {share}", markup=False)
     if result["products"]:
         shown.print(_products(result["products"]))
     if result["models"]:
