@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -12,6 +13,9 @@ from pathlib import Path
 import pytest
 from tests.cli.conftest import PACKAGE
 from tests.consolidate.fake_server import FakeServer, sends
+
+from arrowmind.consolidate.schedule import RecallGate
+from arrowmind.memory.storage.recall_marks import RecallMark
 
 TALK = ["the cat sleeps on the sofa", "the cat eats on the sofa", "the cat sits on the sofa all day"]
 ANY = ("--min-access", "0", "--set", "consolidation.min_age_hours=0")
@@ -44,6 +48,24 @@ def test_dry_run_run_and_undo(call, store):
     undone = call("consolidate", *store, "--undo", "last")
     assert undone.stdout == f"run {report['run']}: 1 changes taken back\n"
     assert call("stats", *store, "--json").json["records"] == 3
+
+
+@pytest.mark.parametrize(("is_recalled", "share"), [(True, 0.2), (False, 0.2), (True, 1.0)])
+def test_it_rests_while_others_recall(call, store, monkeypatch, is_recalled, share):
+    gates = []
+
+    class Kept(RecallGate):
+        def __init__(self, *given):
+            super().__init__(*given)
+            gates.append(self)
+
+    monkeypatch.setattr("arrowmind.cli.commands.consolidate.RecallGate", Kept)
+    mark = RecallMark(Path("s/recalls.lock"))
+    with mark.under_way() if is_recalled else contextlib.nullcontext():
+        done = call("consolidate", *store, *ANY, "--set", f"consolidation.least_share={share}", "--json")
+    assert done.json["derived"] == 1
+    assert len(gates) == (share < 1)
+    assert all((gate.rested > 0.005) == is_recalled for gate in gates)
 
 
 def test_hot_memories_only_by_default(call, store):

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from arrowmind.memory.resting import may_rest
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -67,6 +69,7 @@ def group(
             break
         if seed.id not in free:
             continue
+        may_rest()
         members = _members(seed, free, nearest, in_time, grouping)
         if len(members) >= grouping.least:
             groups.append(tuple(sorted(members, key=lambda memory: (memory.timestamp, memory.id))))

@@ -15,6 +15,7 @@ from arrowmind.consolidate.store import KnownFact
 from arrowmind.memory.encoder import embed_texts
 from arrowmind.memory.keeping import lifecycle
 from arrowmind.memory.opening import open_catalogue
+from arrowmind.memory.resting import may_rest
 from arrowmind.memory.searching.vector_search import nearest
 from arrowmind.memory.session import SessionHolder
 from arrowmind.memory.settings import RecallSettings, StoreSettings
@@ -189,6 +190,7 @@ class StoreView:
     def _memory(
         self, snapshot: Snapshot, block: Block, row: int, access: tuple[int, int], tier: Tier = Tier.HOT
     ) -> SourceMemory:
+        may_rest()
         content = block.rows.content(row)
         return SourceMemory(
             id=content.id,

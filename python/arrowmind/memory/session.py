@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from arrowmind.memory.keeping.access import AccessLog
 from arrowmind.memory.searching.aligning import load_joint
 from arrowmind.memory.searching.text_search import TextSearcher
+from arrowmind.memory.storage.recall_marks import RecallMark
 from arrowmind.memory.storage.reviving import Reviver
 from arrowmind.memory.storage.snapshot import Snapshot, SnapshotReader
 
@@ -24,7 +25,7 @@ __all__ = ["Session", "SessionHolder"]
 
 
 class Session:
-    """Mapped segments, the open text index, access counters."""
+    """Mapped segments, the open text index, access counters, and whether it recalls."""
 
     def __init__(self, catalogue: Catalogue, paths: StorePaths, encoder: TextEncoder | None = None) -> None:
         self.reviver = Reviver(encoder)
@@ -32,6 +33,7 @@ class Session:
         self.texts = TextSearcher(paths.index, in_memory=paths.cipher is not None)
         self.accesses = AccessLog(paths.catalogue, paths.database_key)
         self.paths = paths
+        self.recalls = RecallMark(paths.recalls)
         self._joint: tuple[str | None, int, JointEmbedding] | None = None
         self._reader = SnapshotReader(catalogue, paths, self.reviver)
         self._lock = threading.Lock()

@@ -24,10 +24,14 @@ from arrowmind.cli.session import Session
 from arrowmind.cli.stores import open_store
 from arrowmind.consolidate.associating import associate
 from arrowmind.consolidate.opening import open_consolidator, pressure_of, schedule_of
-from arrowmind.consolidate.schedule import Daemon, give_way, run_apart
+from arrowmind.consolidate.schedule import Daemon, RecallGate, give_way, run_apart
+from arrowmind.consolidate.unhurried import UnhurriedEncoder
 from arrowmind.consolidate.wiring import StoreView
 from arrowmind.errors import InvalidArgumentError
+from arrowmind.memory.resting import resting
 from arrowmind.memory.storage.paths import size_of
+from arrowmind.memory.storage.recall_marks import RecallWatch
+from arrowmind.observe import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,6 +41,8 @@ if TYPE_CHECKING:
     from arrowmind.memory import MemoryStore
 
 __all__ = ["run"]
+
+_log = get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -112,7 +118,7 @@ class _Work:
 @contextmanager
 def _opened(session: Session, store: Path | None, model: str | None, *, encoder: bool) -> Iterator[_Work]:
     """Both, until the block ends."""
-    engine = open_engine(session, model) if encoder else None
+    engine = UnhurriedEncoder(open_engine(session, model)) if encoder else None
     with open_store(session, store, engine) as opened:
         path = Path(opened.stats().path)
         with closing(StoreView(opened, engine)) as view:
@@ -138,9 +144,22 @@ def _once(session: Session, work: _Work, *, dry_run: bool) -> None:
         report = work.consolidator.plan()
         session.show(report.to_dict(), lambda: _tell(report, dry_run=True))
         return
-    with session.progress() as progress:
+    with session.progress() as progress, _unhurried(session, work):
         report, associated = work.consolidator.run(progress), associate(work.store, progress)
     _show(session, report, associated)
+
+
+@contextmanager
+def _unhurried(session: Session, work: _Work) -> Iterator[None]:
+    """Rests while others recall."""
+    share = session.config.consolidation.least_share
+    if share == 1:
+        yield
+        return
+    gate = RecallGate(RecallWatch(work.store.paths.recalls).is_busy, share)
+    with resting(gate):
+        yield
+    _log.info("rested", store=str(work.path), seconds=round(gate.rested, 3))
 
 
 def _show(session: Session, report: RunReport, associated: Associated, **more: str) -> None:
@@ -189,7 +208,9 @@ def _stay(session: Session, work: _Work) -> None:
         raise InvalidArgumentError("--daemon: set consolidation.schedule or consolidation.pressure_high")
 
     def consolidate(reason: str) -> None:
-        _show(session, work.consolidator.run(), associate(work.store), reason=reason)
+        with _unhurried(session, work):
+            report, associated = work.consolidator.run(), associate(work.store)
+        _show(session, report, associated, reason=reason)
 
     daemon = Daemon(consolidate, schedule, pressure, lambda: size_of(work.path))
     for number in (signal.SIGTERM, signal.SIGHUP):

@@ -120,6 +120,12 @@ class ConsolidationSettings:
     requests_per_minute: int = setting(0, "Requests in any minute; 0: no bound.", low=0, high=1_000_000)
     budget_tokens: int = setting(0, "Tokens of one run, read and written; 0: no bound.", low=0, high=1e12)
     budget_seconds: float = setting(0.0, "Seconds of one run; 0: no bound.", low=0, high=1e9)
+    least_share: float = setting(
+        0.1,
+        "Share of the time that a run works while others recall, at least; 1 never rests for them.",
+        low=0.01,
+        high=1,
+    )
     schedule: str = setting("30 3 * * *", "When --daemon runs it, a cron line in local time; empty: never.")
     pressure_high: str = setting("", "Size of a store above which --daemon runs it, for instance 2GiB.")
     pressure_low: str = setting("", "Size below which that is set again; empty: nine tenths.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from arrowmind.memory.resting import may_rest
 from arrowmind.memory.searching.index_files import damaged_file, state_of
 from arrowmind.memory.searching.text_index import (
     IndexDamagedError,
@@ -111,6 +112,7 @@ def texts_of(block: Block, firsts: Iterable[int]) -> Iterator[IndexedText]:
     """Those of some memories of a block, named by their first rows, that are not forgotten."""
     rows = block.rows
     for row in firsts:
+        may_rest()
         if block.is_live(row):
             yield IndexedText(
                 int(rows.ids[row]), rows.text(row), int(rows.categories[row]), int(rows.timestamps[row])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from arrowmind.memory.resting import may_rest
 from arrowmind.memory.searching.linking_kinds import linked_by_kinds
 from arrowmind.memory.searching.retrieval import with_text
 from arrowmind.memory.searching.terms import STOP_WORDS, terms
@@ -44,7 +45,7 @@ _RARE_TERMS = 6
 # What a shared term is worth beside a cosine: idf / holders is about 1 for such terms.
 _TERM_WEIGHT = 0.25
 _READ_CHARACTERS = 4000
-_BATCH = 256
+_BATCH = 64
 _FULL_SCAN_ROWS = 8192
 # Terms whose holders are kept while memories are linked.
 _KEPT_TERMS = 200_000
@@ -104,6 +105,7 @@ def _similar(
     snapshot: Snapshot, settings: RecallSettings, wanted: Mapping[int, Filter], place: Place
 ) -> Iterator[Pair]:
     """What means much the same as a memory, of its own namespace."""
+    may_rest()
     id_, rows, row = place
     vector = _vector(rows, row)
     if vector is not None:
@@ -138,6 +140,7 @@ class RareTerms:
 
     def weights(self, text: str) -> dict[int, float]:
         """Memories that hold the rarest terms of a text, forgotten ones too, and what that is worth."""
+        may_rest()
         distinct = [term for term in dict.fromkeys(terms(text)) if term not in STOP_WORDS]
         self._count(distinct)
         shared = [term for term in distinct if 2 <= self._counts[term] <= _MOST_HOLDERS]

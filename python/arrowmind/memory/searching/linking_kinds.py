@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from arrowmind.memory.resting import may_rest
 from arrowmind.memory.searching.aligning import joint_rows
 from arrowmind.memory.searching.calibration import baselines
 from arrowmind.memory.searching.retrieval import with_text
@@ -87,6 +88,7 @@ def _pairs(
     settings: RecallSettings,
 ) -> Iterator[Pair]:
     for id_, unit, calibrated in zip(ids, units, baselines(space, units), strict=True):
+        may_rest()
         limits = with_text(wanted[id_]) if space.row.name == TEXT else wanted[id_]
         for item in nearest(space, unit, _SIMILAR + 1, limits, settings):
             weight = believed * calibrated.share(item.cosine) - _LEAST_SHARE

@@ -128,6 +128,10 @@ class Recaller:
     def recall(self, asked: Asked, top_k: int, limits: Limits) -> list[Hit]:
         """The best memories for a query, counted as accessed; see `MemoryStore.recall`."""
         session = self._sessions.current
+        with session.recalls.under_way():
+            return self._recall(session, asked, top_k, limits)
+
+    def _recall(self, session: Session, asked: Asked, top_k: int, limits: Limits) -> list[Hit]:
         snapshot = session.snapshot()
         wanted = limits.filter(snapshot)
         if snapshot.vectors == 0 or wanted is None or asked.is_empty:
@@ -149,6 +153,12 @@ class Recaller:
     def episodes(self, asked: Asked, top_k: int, shown: int, limits: Limits, by: str | None) -> list[Episode]:
         """The best episodes for a query; see `MemoryStore.recall_episodes`."""
         session = self._sessions.current
+        with session.recalls.under_way():
+            return self._episodes(session, asked, top_k, shown, limits, by)
+
+    def _episodes(
+        self, session: Session, asked: Asked, top_k: int, shown: int, limits: Limits, by: str | None
+    ) -> list[Episode]:
         snapshot = session.snapshot()
         wanted = limits.filter(snapshot)
         if snapshot.vectors == 0 or wanted is None or asked.is_empty:

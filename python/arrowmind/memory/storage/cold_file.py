@@ -16,6 +16,7 @@ from arrowmind.columnar import ArrowWriter, Field
 from arrowmind.columnar.files import PLAIN
 from arrowmind.columnar.row_blocks import MAX_DICTIONARY_BYTES, pack_block, unpack_block
 from arrowmind.errors import MemoryStoreError, OptimizationError, StorageError
+from arrowmind.memory.resting import may_rest
 from arrowmind.memory.steps import reached
 from arrowmind.memory.storage.cold_blocks import Blocks, ColdTexts, ColdVectors
 from arrowmind.memory.storage.cold_content import NUMBERS
@@ -115,10 +116,12 @@ def _parts(content: ColdContent) -> Iterator[tuple[str, int, bytes]]:
         yield "numbers", len(ids[rows]), pack_block(planes, "zlib")
     yield "signs", len(content.signs), np.ascontiguousarray(content.signs).tobytes()
     for start, end in _blocks(content):
+        may_rest()
         both = [*content.texts[start:end], *content.metadata[start:end]]
         yield "texts", end - start, pack_block(both, "dictionary", dictionary)
     yield "scales", len(content.scales), pack_block([content.scales.astype("<f4").tobytes()], "zlib")
     for start in range(0, len(content.codes), _BLOCK_VECTORS):
+        may_rest()
         codes = content.codes[start : start + _BLOCK_VECTORS]
         yield "vectors", len(codes), pack_block([row.tobytes() for row in codes], "zlib")
 

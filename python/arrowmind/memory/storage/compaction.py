@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from arrowmind.memory.resting import may_rest
 from arrowmind.memory.steps import reached
 from arrowmind.memory.storage import tables
 from arrowmind.memory.storage.rows import concatenate
@@ -203,6 +204,7 @@ def batches(sources: Sequence[Source], batch_rows: int) -> Iterator[Rows]:
         count = len(source.rows) if source.keep is None else int(source.keep.sum())
         if count == 0:
             continue
+        may_rest()
         if group and rows + count > batch_rows:
             yield _merged(group)
             group, rows = [], 0

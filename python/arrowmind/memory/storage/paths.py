@@ -45,6 +45,11 @@ class StorePaths:
         """Held by the one process that consolidates."""
         return self.root / "consolidation.lock"
 
+    @property
+    def recalls(self) -> Path:
+        """Held, with others, by every process that recalls; empty."""
+        return self.root / "recalls.lock"
+
     def _named(self, database: str) -> str:
         return f"{database}.sqlite" if self.cipher is None else f"{database}.{self.cipher.mark}.encrypted"
 

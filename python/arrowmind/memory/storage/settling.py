@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from arrowmind.errors import MemoryStoreError
+from arrowmind.memory.resting import may_rest
 from arrowmind.memory.storage.cold_content import Selection, gathered
 from arrowmind.memory.storage.cold_file import MAX_COLD_BYTES, write_cold
 from arrowmind.memory.storage.cold_rows import ColdRows
@@ -208,6 +209,7 @@ def _text_bytes(rows: Rows, row: int) -> int:
 
 def _is_same(rows: Rows, row: int, codes: npt.NDArray[np.int8], scales: npt.NDArray[np.float32]) -> bool:
     """Whether these are the vectors that the memory at a row has, up to rounding."""
+    may_rest()
     held, lengths = rows.stored_vectors(np.arange(row, row + rows.window_count(row)))
     if codes.shape != held.shape:
         return False
