@@ -1,3 +1,4 @@
+#include <nanobind/stl/map.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/shared_ptr.h>
@@ -6,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -30,9 +32,26 @@ using runtime::Plan;
 using Numbers = Offsets;
 
 void make(DevicePlan* self, const Plan& plan, std::shared_ptr<DeviceWeights> weights,
-          std::shared_ptr<CachingAllocator> memory, int64_t experts_here, ThreadPool* threads, bool passes) {
+          std::shared_ptr<CachingAllocator> memory, int64_t experts_here, ThreadPool* threads, bool passes,
+          int64_t expert_room, double expert_threshold) {
   new (self) DevicePlan(plan, std::move(weights), std::move(memory),
-                        {.experts_here = experts_here, .threads = threads, .passes = passes});
+                        {.experts_here = experts_here,
+                         .threads = threads,
+                         .passes = passes,
+                         .cache = {.room_bytes = expert_room, .threshold = expert_threshold}});
+}
+
+// Of single experts on the device; none where there are none.
+std::map<std::string, int64_t> expert_counters(const DevicePlan& self) {
+  if (self.expert_cache() == nullptr) return {};
+  const runtime::ExpertCacheCounters c = self.expert_cache()->counters();
+  return {{"hits", c.hits},
+          {"misses", c.misses},
+          {"brought", c.brought},
+          {"evicted", c.evicted},
+          {"failed", c.failed},
+          {"brought_bytes", c.brought_bytes},
+          {"held_bytes", c.held_bytes}};
 }
 
 nb::ndarray<nb::numpy, float> result_of(DevicePlan& self, const Plan& plan, const runtime::Batch& batch,
@@ -225,7 +244,8 @@ void bind_device_plan(nb::module_& m) {
   nb::class_<DevicePlan>(m, "DevicePlan", "A plan whose operators run as kernels of a device.")
       .def("__init__", &make, nb::arg("plan"), nb::arg("weights"), nb::arg("memory"),
            nb::arg("experts_here") = 0, nb::arg("threads") = nb::none(), nb::arg("passes") = false,
-           nb::keep_alive<1, 2>(), nb::keep_alive<1, 6>(), Release())
+           nb::arg("expert_room") = 0, nb::arg("expert_threshold") = 1.0, nb::keep_alive<1, 2>(),
+           nb::keep_alive<1, 6>(), Release())
       .def("run", &run, nb::arg("token_ids"), nb::arg("offsets"), nb::arg("normalise") = false,
            nb::arg("micro_tokens") = 4096)
       .def("run_rows", &run_rows, nb::arg("rows"), nb::arg("micro_tokens") = 4096,
@@ -247,6 +267,13 @@ void bind_device_plan(nb::module_& m) {
            nb::arg("offsets"), nb::arg("micro_tokens") = 4096, nb::arg("rows") = nb::none(),
            "Appends tokens to sequences of a cache, whose pages come to the device.")
       .def_prop_ro("sent_bytes", &DevicePlan::sent_bytes)
+      .def("expert_counters", &expert_counters)
+      .def(
+          "settle_experts",
+          [](const DevicePlan& self) {
+            if (self.expert_cache() != nullptr) self.expert_cache()->settle();
+          },
+          Release(), "Waits until no single expert is on its way.")
       .def("kernels", &DevicePlan::kernels);
 }
 

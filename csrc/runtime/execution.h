@@ -55,6 +55,8 @@ constexpr int64_t parts_of(int64_t items, int64_t grain, int64_t threads) {
   return best;
 }
 
+class ExpertsElsewhere;
+
 // One forward of one micro-batch: the batch, its buffers, scratch memory, and how its work is spread.
 class Execution {
  public:
@@ -65,10 +67,11 @@ class Execution {
   const CacheRun* cache = nullptr;     // what the sequences continue, from `first_sequence` on; or null
   const Memory* memory = nullptr;      // what the sequences look at, from `first_sequence` on; or null
   int64_t first_sequence = 0;
-  std::vector<Slot> slots;         // by buffer id
-  float* output = nullptr;         // [sequences or tokens, columns of the result]
-  bool normalise = false;          // results to unit length
-  mutable residency::Lease lease;  // weights that are here for the operators of now
+  std::vector<Slot> slots;                // by buffer id
+  float* output = nullptr;                // [sequences or tokens, columns of the result]
+  bool normalise = false;                 // results to unit length
+  ExpertsElsewhere* elsewhere = nullptr;  // takes experts of this operator; or null
+  mutable residency::Lease lease;         // weights that are here for the operators of now
 
   int threads() const { return pool_ == nullptr ? 1 : pool_->threads(); }
 

@@ -48,6 +48,23 @@ class ExpertSource {
   virtual void expect_next(std::span<const int32_t> /*ids*/) {}
 };
 
+// The rows of a forward in the order of their experts. A row is one token at one of its `top` experts.
+struct SortedRows {
+  int64_t top = 0;
+  const int32_t* starts = nullptr;  // [experts + 1] place of each expert's first row
+  const int32_t* order = nullptr;   // [rows] place -> token * top + rank
+};
+
+// Experts that something else computes beside the CPU.
+class ExpertsElsewhere {
+ public:
+  virtual ~ExpertsElsewhere() = default;
+  // Begins with those of `active`, ascending, that it has, and moves the others to the front; their number.
+  virtual size_t begin(const SortedRows& rows, std::span<int32_t> active) = 0;
+  // What those that it took make of their rows, [rows, hidden] by place.
+  virtual void finish(float* results) = 0;
+};
+
 // Experts in memory that is always there: mapped files, arrays.
 class MappedExperts final : public ExpertSource {
  public:

@@ -200,15 +200,25 @@ class DevicePlan:
         experts_here: int = 0,
         threads: ThreadPool | None = None,
         passes: bool = False,
+        expert_room: int = 0,
+        expert_threshold: float = 1.0,
     ) -> None:
         """`experts_here`: so many of the first layers with experts leave these to the CPU, and `threads`.
 
         `passes`: its blocks stay with the host, and each forward sends their weights, two blocks at a time.
+        `expert_room`: bytes for single ones of the experts that the CPU computes, brought once more than
+        `expert_threshold` of the last rounds used them.
         """
 
     @property
     def sent_bytes(self) -> int:
         """Of weights that passed, since it was made."""
+
+    def expert_counters(self) -> dict[str, int]:
+        """Of single experts: hits, misses, brought, evicted, failed, brought_bytes, held_bytes."""
+
+    def settle_experts(self) -> None:
+        """Waits until no single expert is on its way."""
 
     def run(
         self,

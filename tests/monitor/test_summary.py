@@ -87,6 +87,11 @@ def test_devices_are_told():
         'arrowmind_device_forwards_total{device="cuda:0",where="cpu"} 3',
         'arrowmind_device_blocks{device="cuda:0",where="device"} 7',
         'arrowmind_device_blocks{device="cuda:0",where="cpu"} 5',
+        'arrowmind_device_sent_bytes{device="cuda:0",what="prompts"} 2048',
+        'arrowmind_device_experts{device="cuda:0",what="hits"} 30',
+        'arrowmind_device_experts{device="cuda:0",what="misses"} 10',
+        'arrowmind_device_experts{device="cuda:0",what="brought"} 6',
+        'arrowmind_device_experts{device="cuda:0",what="evicted"} 2',
     ]
     found = summarise(parse_metrics("\n".join([*lines, ""]), 1.0))
     (device,) = found.devices
@@ -98,6 +103,8 @@ def test_devices_are_told():
     assert rows["  together"].endswith("3.0 KiB of 4.0 KiB")
     assert rows["  forwards"] == "0, and 3 on the CPU"
     assert rows["  blocks"] == "7, and 5 on the CPU"
+    assert rows["  sent"] == "2.0 KiB for prompts"
+    assert rows["  experts"] == "30 of 40 there; 6 brought, 2 gave way"
     json.dumps(found.to_dict(), allow_nan=False)
 
 

@@ -335,12 +335,13 @@ void KvCache::grow(Sequence& sequence, int64_t tokens) {
   for (size_t group = 0; group < group_bytes_.size(); ++group) {
     PageList& list = sequence.groups[group];
     if (tokens > 0 && must_renew(list, sequence.length)) renew_last(list, group, sequence.length);
-    const size_t have = list.exact.pages.size();
-    if (pages > have) {
-      list.exact.resize(pages);
-      list.small.resize(pages);
+    // A device may fail to give a page: no place is without one.
+    for (size_t i = list.exact.pages.size(); i < pages; ++i) {
+      Page* page = pool_.take(static_cast<int32_t>(group));
+      list.exact.resize(i + 1);
+      list.small.resize(i + 1);
+      list.exact.put(i, page);
     }
-    for (size_t i = have; i < pages; ++i) list.exact.put(i, pool_.take(static_cast<int32_t>(group)));
     for (int64_t i = std::max(list.shrunk, first_small()); i < small_pages(after); ++i) {
       const size_t place = static_cast<size_t>(i);
       if (list.small.pages[place] != nullptr) continue;

@@ -93,9 +93,8 @@ void BackgroundCopies::let_go() {
   if (is_direct_ && !lanes_.empty()) lanes_.front().stream.synchronise();
 }
 
-bool BackgroundCopies::are_done() {
-  return std::all_of(lanes_.begin(), lanes_.end(),
-                     [](Lane& lane) { return !lane.is_marked || lane.done.is_reached(); });
+void BackgroundCopies::finish() {
+  for (Lane& lane : lanes_) lane.stream.synchronise();
 }
 
 void BackgroundCopies::stop() noexcept {

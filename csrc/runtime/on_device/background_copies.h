@@ -33,8 +33,8 @@ class BackgroundCopies {
   // What the reader does from here on begins once all of this is copied.
   void before(device::Stream& reader);
   void let_go();
-  // Whether all copies have ended; waits for none.
-  bool are_done();
+  // Waits for all copies. Throws DeviceFailure.
+  void finish();
   // Waits for all copies, whatever came of them.
   void stop() noexcept;
 

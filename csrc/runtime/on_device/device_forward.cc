@@ -146,8 +146,8 @@ void DevicePlan::run_measured(const Forward& f, const RunOptions& options,
 
 void DevicePlan::run_step(const Forward& f, size_t i, const RunOptions& options) const {
   const Step& step = lowering_.steps()[i];
+  if (step.here != nullptr) return run_here(f, i);
   if (step.routed.experts > 0) return run_experts(f, i);
-  if (step.here != nullptr) return run_here(f, step);
   if (!step.fill) return launch(f, step, launches_[i], options.normalise);
   std::vector<float>& rows = f.context.filled[i];
   rows.resize(static_cast<size_t>(f.rows * plan_.columns(step.places[0].id)));

@@ -1,6 +1,7 @@
 // Operators of a forward on a device that the CPU runs, such as experts that lie in its memory.
 
 #include "kernels/grid/grid.h"
+#include "runtime/experts.h"
 #include "runtime/on_device/device_forward.h"
 
 namespace arrowmind::runtime {
@@ -20,7 +21,8 @@ void DevicePlan::each_part(const Forward& f, int buffer, const Slot& slot, const
   if (type == BufferType::kI8) copy(slot.zero, slice(f, Lowering::zero(buffer), {}), 4 * f.rows);
 }
 
-void DevicePlan::run_here(const Forward& f, const Step& step) const {
+void DevicePlan::run_here(const Forward& f, size_t i) const {
+  const Step& step = lowering_.steps()[i];
   AlignedBuffer& memory = f.context.here;
   const int64_t scratch = plan_.scratch_bytes(f.at.rows);
   const int64_t result = plan_.gives_tokens() ? 4 * f.at.rows * plan_.limits().output_columns : 0;
@@ -39,6 +41,8 @@ void DevicePlan::run_here(const Forward& f, const Step& step) const {
   const Batch batch{nullptr, offsets, 1};
   Execution execution(batch, threads_);
   execution.slots = std::move(slots);
+  const std::unique_ptr<ExpertsElsewhere> elsewhere = single_experts(f, i);
+  execution.elsewhere = elsewhere.get();
   step.here->run(execution);
   for (const int id : step.writes) {
     each_part(

@@ -35,7 +35,7 @@ class Finally {
 DevicePlan::DevicePlan(const Plan& plan, std::shared_ptr<DeviceWeights> weights,
                        std::shared_ptr<device::CachingAllocator> memory, const PlacingOptions& options)
     : plan_(plan),
-      lowering_(plan, options.experts_here),
+      lowering_(plan, options.experts_here, options.cache.room_bytes > 0),
       weights_(std::move(weights)),
       memory_(std::move(memory)),
       device_(weights_->device()),
@@ -48,7 +48,7 @@ DevicePlan::DevicePlan(const Plan& plan, std::shared_ptr<DeviceWeights> weights,
                kernels.empty() ? "" : cat(" (", kernels.front(), " on the CPU)")));
   }
   if (options.passes) passing_ = std::make_unique<PassingWeights>(device_, lowering_);
-  prepare(*weights_);
+  prepare(*weights_, options.cache);
 }
 
 void DevicePlan::refuse(const std::string& what) const {
@@ -61,38 +61,54 @@ DevicePlan::Kernel DevicePlan::find(const std::string& name) const {
   return {number, device_->kernel_shape(number, name)};
 }
 
-void DevicePlan::prepare(DeviceWeights& weights) {
+void DevicePlan::prepare(DeviceWeights& weights, const ExpertCacheOptions& cache) {
   residency::Lease lease;
   const Finally copies_end([&] { weights.stop(); });  // before what they read may go
-  size_t blocks = 0;
-  const auto put = [&](const Constant& constant) {
-    return passes() && blocks > 0 ? passing_->slice(blocks - 1, constant) : weights.put(constant);
-  };
-  for (const Step& step : lowering_.steps()) {
+  size_t blocks = 0, singles = 0;                     // steps before the latter are those of single experts
+  std::vector<ExpertCache::Layer> layers;
+  for (size_t i = 0; i < lowering_.steps().size(); ++i) {
+    const Step& step = lowering_.steps()[i];
     if (step.is_border) ++blocks;
     if (step.residency != nullptr && !passes()) {
       weights.finish();  // what is held may go
       step.residency->retire(step.blocks);
       lease.change(step.residency, step.blocks);
     }
-    Launch launch;
+    Launch launch = prepare_launch(step);
     for (const Place& place : step.places) {
-      const bool is_constant = place.kind == Place::Kind::kConstant;
-      launch.constants.push_back(is_constant ? put(lowering_.constants()[static_cast<size_t>(place.id)])
-                                             : device::Slice{});
-    }
-    if (!step.kernel.empty()) {
-      launch.kernel = find(step.kernel);
-      launch.few = launch.kernel;
-      try {
-        if (is_linear(step.kernel)) launch.few = find(step.kernel + "_few");
-      } catch (const device::DeviceFailure& failure) {
-        if (failure.failure() != device::Failure::kNotSupported) throw;  // else: one kernel for all
+      launch.constants.emplace_back();
+      if (place.kind != Place::Kind::kConstant) continue;
+      const Constant& constant = lowering_.constants()[static_cast<size_t>(place.id)];
+      device::Slice& slice = launch.constants.back();
+      if (i < singles) {
+        const Routed& routed = lowering_.steps()[single_layers_.rbegin()->first].routed;
+        const size_t expert = (i - single_layers_.rbegin()->first - 1) / static_cast<size_t>(routed.each);
+        slice.offset = add_part(layers.back()[expert], constant);
+      } else {
+        slice = passes() && blocks > 0 ? passing_->slice(blocks - 1, constant) : weights.put(constant);
       }
     }
     launches_.push_back(std::move(launch));
+    if (step.here == nullptr || step.routed.experts == 0) continue;
+    single_layers_[i] = static_cast<int64_t>(layers.size());
+    layers.emplace_back(static_cast<size_t>(step.routed.experts));
+    singles = i + span_of(i);
   }
   weights.finish();
+  if (!layers.empty()) cache_ = std::make_unique<ExpertCache>(device_, std::move(layers), cache);
+}
+
+DevicePlan::Launch DevicePlan::prepare_launch(const Step& step) const {
+  Launch launch;
+  if (step.kernel.empty()) return launch;
+  launch.kernel = find(step.kernel);
+  launch.few = launch.kernel;
+  try {
+    if (is_linear(step.kernel)) launch.few = find(step.kernel + "_few");
+  } catch (const device::DeviceFailure& failure) {
+    if (failure.failure() != device::Failure::kNotSupported) throw;  // else: one kernel for all
+  }
+  return launch;
 }
 
 void DevicePlan::check_cache(const CacheRun* cache) const {

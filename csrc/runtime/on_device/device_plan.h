@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -9,6 +10,7 @@
 
 #include "device/caching_allocator.h"
 #include "runtime/on_device/device_weights.h"
+#include "runtime/on_device/expert_cache.h"
 #include "runtime/on_device/lowering.h"
 #include "runtime/on_device/passing_weights.h"
 #include "runtime/on_device/shared_rows.h"
@@ -29,6 +31,8 @@ struct PlacingOptions {
   // The blocks stay with the host: each forward sends their weights, two blocks at a time, and the keys and
   // values that they read.
   bool passes = false;
+  // Single ones of the experts that stay with the CPU.
+  ExpertCacheOptions cache = {};
 };
 
 // A plan whose operators run as kernels of a device; the same results as the plan's within the tolerance of
@@ -53,7 +57,8 @@ class DevicePlan {
 
   const Plan& plan() const { return plan_; }
   const std::shared_ptr<device::Device>& device() const { return device_; }
-  std::vector<std::string> kernels() const;  // by name, each once
+  std::vector<std::string> kernels() const;                   // by name, each once
+  ExpertCache* expert_cache() const { return cache_.get(); }  // or null
   bool passes() const { return passing_ != nullptr; }
   int64_t sent_bytes() const { return passes() ? passing_->sent_bytes() : 0; }  // of weights that pass
 
@@ -99,7 +104,8 @@ class DevicePlan {
   };
 
   [[noreturn]] void refuse(const std::string& what) const;
-  void prepare(DeviceWeights& weights);
+  void prepare(DeviceWeights& weights, const ExpertCacheOptions& cache);
+  Launch prepare_launch(const Step& step) const;
   Kernel find(const std::string& name) const;
   static device::Grid grid_of(const Kernel& kernel, const std::array<int64_t, 3>& work);
   Layout lay_out(int64_t rows, int64_t sequences) const;
@@ -128,7 +134,10 @@ class DevicePlan {
   size_t span_of(size_t step) const;
   std::vector<Sent> read_route(const Forward& forward, const Routed& routed) const;
   void run_experts(const Forward& forward, size_t step) const;
-  void run_here(const Forward& forward, const Step& step) const;
+  void run_here(const Forward& forward, size_t step) const;
+  class SingleExperts;
+  std::unique_ptr<ExpertsElsewhere> single_experts(const Forward& forward, size_t step) const;
+  int64_t add_part(std::vector<Part>& parts, const Constant& constant) const;
   template <typename Copy>
   void each_part(const Forward& forward, int buffer, const Slot& slot, const Copy& copy) const;
   void launch(const Forward& forward, const Step& step, const Launch& launch, bool normalise) const;
@@ -145,6 +154,8 @@ class DevicePlan {
   ThreadPool* const threads_;                // or null
   std::unique_ptr<PassingWeights> passing_;  // or null
   std::vector<Launch> launches_;             // by step
+  std::map<size_t, int64_t> single_layers_;  // by the step that the CPU runs
+  std::unique_ptr<ExpertCache> cache_;       // or null
   std::mutex mutex_;
   std::vector<std::unique_ptr<Context>> free_;
 };

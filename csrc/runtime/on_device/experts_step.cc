@@ -30,18 +30,30 @@ class ExpertsStep {
   }
 
   bool lower(const ExpertSource& source) {
-    // Every expert has as many steps: the number of those of the first.
-    const size_t begin = to_.steps().size();
     to_.route({.route = options_.route, .top = top_, .experts = source.experts(), .each = 0});
-    for (int64_t i = 0; i < source.experts(); ++i) {
-      if (!lower_one(source.description(i))) return false;
-      if (i == 0) to_.count_each(begin);
-    }
+    if (!lower_each(source)) return false;
     combine();
     return true;
   }
 
+  // Where the CPU adds up.
+  bool lower_singly(const ExpertSource& source) {
+    to_.take_over({.route = options_.route, .top = top_, .experts = source.experts(), .each = 0},
+                  memory_.results);
+    return lower_each(source);
+  }
+
  private:
+  // Every expert has as many steps: the number of those of the first.
+  bool lower_each(const ExpertSource& source) {
+    const size_t begin = to_.steps().size() - 1;
+    for (int64_t i = 0; i < source.experts(); ++i) {
+      if (!lower_one(source.description(i))) return false;
+      if (i == 0) to_.count_each(begin);
+    }
+    return true;
+  }
+
   Place take(int64_t bytes) {
     const Place place = to_.spare(used_, bytes);
     used_ += bytes;
@@ -168,6 +180,12 @@ bool lower_experts(Lowering& lowering, const ExpertSource& source, const Experts
                    const RowForm& outer, const RowForm& inner) {
   if (!source.stays()) return false;
   return ExpertsStep(lowering, options, outer, inner).lower(source);
+}
+
+bool lower_single_experts(Lowering& lowering, const ExpertSource& source, const ExpertsOptions& options,
+                          const RowForm& outer, const RowForm& inner) {
+  if (!source.stays()) return true;  // they have no address to be copied from
+  return ExpertsStep(lowering, options, outer, inner).lower_singly(source);
 }
 
 }  // namespace arrowmind::runtime

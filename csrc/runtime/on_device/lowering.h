@@ -55,6 +55,7 @@ struct RowPlaces {
 struct Routed {
   int route = -1;  // buffer
   int64_t top = 0, experts = 0, each = 0;
+  Place results = {};  // [rows * top, hidden], of experts that the CPU runs, too
 };
 
 // Items of work in three directions; the second is all rows, or all sequences.
@@ -100,7 +101,9 @@ struct Step {
 class Lowering {
  public:
   // `experts_here`: so many of the first layers with experts leave these to the CPU.
-  explicit Lowering(const Plan& plan, int64_t experts_here = 0) : plan_(plan), experts_here_(experts_here) {}
+  // `caches`: single ones of these may be brought there.
+  explicit Lowering(const Plan& plan, int64_t experts_here = 0, bool caches = false)
+      : plan_(plan), experts_here_(experts_here), caches_(caches) {}
 
   const Plan& plan() const { return plan_; }
   const std::vector<Step>& steps() const { return steps_; }
@@ -140,6 +143,7 @@ class Lowering {
   void run_here(const Op& op, std::vector<int> reads, std::vector<int> writes);
   // Asked once by each layer with experts, in order.
   bool leaves_experts() { return experts_here_-- > 0; }
+  bool caches_experts() const { return caches_; }
   // What is behind reads weights that come and go.
   void need(std::shared_ptr<residency::Residency> residency, std::vector<int32_t> blocks,
             std::vector<int32_t> ahead);
@@ -148,6 +152,9 @@ class Lowering {
   // Whether weights that come and go are asked for in time.
   bool can_read(bool streamed) const { return !streamed || needs_; }
   void route(const Routed& routed);
+  // Of the experts of the last step, which the CPU runs, the device may run some, by the steps behind it;
+  // `results`: where these leave what they give.
+  void take_over(const Routed& routed, const Place& results);
   // The steps behind number `step`, which routes, are those of one expert.
   void count_each(size_t step) { steps_[step].routed.each = static_cast<int64_t>(steps_.size() - step) - 1; }
 
@@ -160,6 +167,7 @@ class Lowering {
   std::vector<Constant> constants_;
   int64_t spare_bytes_ = 0;  // of a row
   int64_t experts_here_;
+  bool caches_;
   bool needs_ = false;
 };
 

@@ -114,13 +114,19 @@ class Experts : public Op {
   }
 
   void run(const Execution& e) const override {
-    const Sorted sorted = sort(e);
+    Sorted sorted = sort(e);
+    if (e.elsewhere != nullptr) {
+      const size_t left = e.elsewhere->begin({sorted.top, sorted.starts, sorted.order}, sorted.active);
+      sorted.active = sorted.active.first(left);
+      if (left == 0) expect_next(e);
+    }
     for (size_t done = 0; done < sorted.active.size();) {
       const Held held(*source_, sorted.active.subspan(done), sorted.table);
       if (done + held.ids().size() == sorted.active.size()) expect_next(e);
       feed(e, sorted, held);
       done += held.ids().size();
     }
+    if (e.elsewhere != nullptr) e.elsewhere->finish(memory(e, scratch_.results));
     add_up(e, sorted);
   }
 
@@ -139,7 +145,7 @@ class Experts : public Op {
     if (options_.residual >= 0) given.push_back(options_.residual);
     if (options_.guess >= 0) given.push_back(options_.guess);
     to.run_here(*this, std::move(given), {options_.output});
-    return true;
+    return !to.caches_experts() || lower_single_experts(to, *source_, options_, outer_, inner_);
   }
 
   // Columns of the buffer that holds the lists of a forward, which has kTokenRound tokens at least.
@@ -206,9 +212,8 @@ class Experts : public Op {
 
   // The rows of the experts that are held, through all three matrices.
   void feed(const Execution& e, const Sorted& sorted, const Held& held) const {
-    const Range rows{sorted.starts[held.ids().front()], sorted.starts[held.ids().back() + 1]};
     const Slot gathered = outer_.over(memory(e, scratch_.gathered), sorted.rows);
-    gather(e, sorted, rows, gathered);
+    each_run(sorted, held, [&](Range rows) { gather(e, sorted, rows, gathered); });
     float* between = memory(e, scratch_.between);
     const int64_t panels = ceil_div(shape_.inner, qmatmul::kPanel);
     spread_panels(e, sorted, held, 2 * panels, shape_.hidden, [&](size_t i, Range part) {
@@ -221,7 +226,8 @@ class Experts : public Op {
       multiply(expert.up, outer_kernels_, outer_, in, {out + shape_.inner, stride},
                {std::max<int64_t>(part.begin - panels, 0), part.end - panels});
     });
-    const Slot bent = bend(e, sorted, rows, between);
+    Slot bent;
+    each_run(sorted, held, [&](Range rows) { bent = bend(e, sorted, rows, between); });
     float* results = memory(e, scratch_.results);
     spread_panels(
         e, sorted, held, ceil_div(shape_.hidden, qmatmul::kPanel), shape_.inner, [&](size_t i, Range part) {
@@ -230,6 +236,20 @@ class Experts : public Op {
           multiply(held.weights(i).down, inner_kernels_, inner_, {bent, place, sorted.count(expert), place},
                    {results + place * shape_.hidden, shape_.hidden}, part);
         });
+  }
+
+  // Rows of experts that follow each other: all that are held, but for such as are computed elsewhere.
+  template <typename Body>
+  static void each_run(const Sorted& sorted, const Held& held, const Body& body) {
+    Range run{sorted.starts[held.ids().front()], sorted.starts[held.ids().front()]};
+    for (const int32_t id : held.ids()) {
+      if (sorted.starts[id] != run.end) {
+        body(run);
+        run.begin = sorted.starts[id];
+      }
+      run.end = sorted.starts[id + 1];
+    }
+    body(run);
   }
 
   // Rows of one expert as a product reads them, and the place of the first one.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from arrowmind import _native
 from arrowmind.engine.decoder_compiler import Part
 from arrowmind.engine.front_blocks import FrontBlocks
+from arrowmind.engine.opened_device import PlanShare
 from arrowmind.engine.passing_blocks import PassingBlocks
 from arrowmind.errors import InvalidArgumentError
 
@@ -34,12 +35,16 @@ class Split(NamedTuple):
         experts_here: the experts of so many of the first of these blocks that have some stay with the CPU,
             which is given the rows of each, and gives back their sum.
         prompt_rows: forwards of so many rows send the blocks of the CPU through the device; 0: none do.
+        expert_room: bytes there for single ones of the experts that stay with the CPU; 0: none.
+        expert_threshold: share of the last rounds that must have used one before it is brought.
     """
 
     blocks: int
     head: bool = True
     experts_here: int = 0
     prompt_rows: int = 0
+    expert_room: int = 0
+    expert_threshold: float = 1.0
 
     def check(self, blocks: int) -> None:
         """Raises InvalidArgumentError unless a model of so many blocks can be cut so."""
@@ -106,6 +111,18 @@ def make_body(
     return SplitBody(compile_part, blocks, host, split, threads)
 
 
+def _share_of(split: Split, threads: _native.ThreadPool) -> PlanShare | None:
+    """None where the last blocks are there with all of their experts."""
+    if not split.experts_here:
+        return None
+    return PlanShare(
+        split.experts_here,
+        threads,
+        expert_room=split.expert_room,
+        expert_threshold=split.expert_threshold,
+    )
+
+
 class WholeBody:
     """All blocks in one place."""
 
@@ -170,7 +187,7 @@ class SplitBody:
         self._here, self._there = range(first), range(first, blocks)
         self._front = self._before(compile_part, host, split)
         back = compile_part(Part(self._there, reads_states=True))
-        self._back = host.place(back, split.experts_here, threads)
+        self._back = host.place(back, _share_of(split, threads))
         self._compile = compile_part
         self._whole: _native.Plan | None = None
 
@@ -180,7 +197,7 @@ class SplitBody:
             return compile_part(Part(self._here))
         table = compile_part(Part(range(0)))
         passing = compile_part(Part(self._here, reads_states=True, passes=True))
-        return PassingBlocks(table, host.place(passing, passes=True), split.prompt_rows)
+        return PassingBlocks(table, host.place(passing, PlanShare(passes=True)), split.prompt_rows)
 
     @property
     def on_host(self) -> _native.Plan:

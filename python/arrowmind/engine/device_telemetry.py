@@ -61,6 +61,10 @@ def count_upload(device: str, before: dict[str, float], after: dict[str, float])
         metrics.device_upload_seconds.add(added[name], device=device, what=what)
 
 
+def _total(counters: list[dict[str, int]], name: str) -> int:
+    return sum(one.get(name, 0) for one in counters)
+
+
 def _tell() -> None:
     with _lock:
         hosts, names = list(_hosts), sorted(_told)
@@ -72,6 +76,11 @@ def _tell() -> None:
         metrics.device_blocks.set(
             sum(one.get("of_blocks", 0) for one in found) - there, device=name, where="cpu"
         )
+        metrics.device_sent.set(sum(one.get("sent_bytes", 0) for one in found), device=name, what="prompts")
+        experts = [one.get("experts", {}) for one in found]
+        metrics.device_sent.set(_total(experts, "brought_bytes"), device=name, what="experts")
+        for what in ("hits", "misses", "brought", "evicted", "failed"):
+            metrics.device_experts.set(_total(experts, what), device=name, what=what)
         for key, (what, is_whole) in _PARTS.items():
             sizes = [one.get(key, 0) for one in found]
             size = max(sizes, default=0) if is_whole else sum(sizes)

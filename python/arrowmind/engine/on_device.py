@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from arrowmind import _native
-from arrowmind.engine.device_probe import open_device
-from arrowmind.engine.device_telemetry import count_upload, describe_upload, follow_host
+from arrowmind.engine.device_telemetry import describe_upload, follow_host
+from arrowmind.engine.opened_device import OpenedDevice, PlanShare
 from arrowmind.engine.placed_cache import PlacedCache
 from arrowmind.errors import (
     DeviceError,
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from arrowmind import _native
     from arrowmind.config import DeviceSettings
     from arrowmind.engine.folder import ModelFolder
     from arrowmind.engine.front_blocks import FrontBlocks
@@ -81,40 +81,6 @@ def refuse_device(device: str, reason: str, *, falls_back: bool) -> None:
     record_fallback("device", reason, device=device, used="cpu")
 
 
-class _Shared(NamedTuple):
-    """A plan of which not all is on the device.
-
-    The CPU computes the experts of so many of its first layers with such; or its blocks pass through.
-    """
-
-    plan: _native.Plan  # held, so that no other gets its identity
-    experts_here: int = 0
-    threads: _native.ThreadPool | None = None
-    passes: bool = False
-
-
-class _Opened:
-    """An open device, what of the model is on it, and its memory for forwards."""
-
-    def __init__(self, name: str, vram: int) -> None:
-        self.device = open_device(name)
-        self.device.limit(vram)
-        self.weights = _native.DeviceWeights(self.device)
-        self.memory = _native.CachingAllocator(self.device)
-        self.plans: dict[int, _native.DevicePlan] = {}
-
-    def plan(self, plan: _native.Plan, shared: _Shared | None) -> _native.DevicePlan:
-        """The plan there; made when it is first asked for."""
-        made = self.plans.get(id(plan))  # plans outlive their host's sessions: PlacedPlan holds them
-        if made is None:
-            _, here, threads, passes = shared or _Shared(plan)
-            before = self.weights.uploaded()
-            made = _native.DevicePlan(plan, self.weights, self.memory, here, threads, passes)
-            self.plans[id(plan)] = made
-            count_upload(self.device.name, before, self.weights.uploaded())
-        return made
-
-
 class DeviceHost:
     """The device of an engine: opened when it is first needed, left alone for a while after it failed.
 
@@ -133,11 +99,12 @@ class DeviceHost:
         self.name = name
         self.vram = vram
         self.placement: dict[str, Any] = {}  # what of the model is there, for who asks
-        self._shared: dict[int, _Shared] = {}
+        # With the plans, so that no other gets the identity of one.
+        self._shares: dict[int, tuple[_native.Plan, PlanShare]] = {}
         self.falls_back = falls_back
         self._most_used = most_used
         self._lock = threading.Lock()
-        self._opened: _Opened | None = None
+        self._opened: OpenedDevice | None = None
         self._rests_until = 0.0
         self._rest = _FIRST_REST_SECONDS
         self._asked_at = -_ASK_SECONDS
@@ -159,11 +126,12 @@ class DeviceHost:
         Raises:
             DeviceError: The device failed, and this host does not fall back.
         """
-        opened: _Opened | None = None
+        opened: OpenedDevice | None = None
         try:
             opened = None if id(plan) in self._unsupported else self._ready()
             if opened is not None:
-                result = there(opened.plan(plan, self._shared.get(id(plan))))
+                _, share = self._shares.get(id(plan), (plan, None))
+                result = there(opened.plan(plan, share))
                 self._rest = _FIRST_REST_SECONDS
                 metrics.device_forwards.add(device=self.name, where="device")
                 return result
@@ -198,24 +166,10 @@ class DeviceHost:
         self._caches = [one for one in self._caches if one() is not None]
         self._caches.append(cache)
 
-    def place(
-        self,
-        plan: _native.Plan,
-        experts_here: int = 0,
-        threads: _native.ThreadPool | None = None,
-        *,
-        passes: bool = False,
-    ) -> PlacedPlan:
-        """The plan on this device.
-
-        Args:
-            plan: to run there.
-            experts_here: the CPU computes the experts of so many of the first layers with such.
-            threads: for these.
-            passes: its blocks stay with the host, and are sent there by each forward.
-        """
-        if passes or (experts_here and threads is not None):
-            self._shared[id(plan)] = _Shared(plan, experts_here, threads, passes)
+    def place(self, plan: _native.Plan, share: PlanShare | None = None) -> PlacedPlan:
+        """The plan on this device: all of it, or its share."""
+        if share is not None:
+            self._shares[id(plan)] = (plan, share)
         return PlacedPlan(plan, self)
 
     def room(self) -> int | None:
@@ -224,7 +178,7 @@ class DeviceHost:
         Raises:
             DeviceError: It failed, and this host does not fall back.
         """
-        opened: _Opened | None = None
+        opened: OpenedDevice | None = None
         try:
             opened = self._ready()
             if opened is None:
@@ -273,8 +227,7 @@ class DeviceHost:
         Returns:
             `serves` (whether it is used now), and where it is open `free_bytes` and `total_bytes` of all who
             use it, `weight_bytes`, `buffer_bytes` and `cache_bytes` of this engine, `upload` (how its weights
-            came there, see `describe_upload`), and `sent_bytes` of weights that passed through for prompts
-            since it was opened.
+            came there, see `describe_upload`), and what `OpenedDevice.counters` has.
         """
         opened = self._opened
         told: dict[str, Any] = {"serves": opened is not None and not self._is_resting(), **self.placement}
@@ -294,25 +247,25 @@ class DeviceHost:
             "weight_bytes": opened.weights.bytes,
             "upload": describe_upload(opened.weights.uploaded()),
             "buffer_bytes": buffers,
-            "sent_bytes": sum(plan.sent_bytes for plan in list(opened.plans.values())),
+            **opened.counters(),
             "cache_bytes": sum(cache.device_bytes for one in self._caches if (cache := one()) is not None),
         }
 
     def _is_resting(self) -> bool:
         return time.monotonic() < self._rests_until
 
-    def _ready(self) -> _Opened | None:
+    def _ready(self) -> OpenedDevice | None:
         """The open device; None while the CPU serves."""
         with self._lock:
             if self._is_resting():
                 return None
             if self._opened is None or self._opened.device.is_lost:
                 self._opened = None  # its memory first
-                self._opened = _Opened(self.name, self.vram)
+                self._opened = OpenedDevice(self.name, self.vram)
                 _log.info("device opened", device=self.name, **self._opened.device.info())
             return None if self._has_no_room(self._opened) else self._opened
 
-    def _has_no_room(self, opened: _Opened) -> bool:
+    def _has_no_room(self, opened: OpenedDevice) -> bool:
         now = time.monotonic()
         if self._most_used >= 1.0 or now - self._asked_at < _ASK_SECONDS:
             return self._is_full
@@ -326,7 +279,7 @@ class DeviceHost:
             record_fallback("device", "its memory is nearly full", device=self.name, used="cpu")
         return self._is_full
 
-    def _failed(self, opened: _Opened | None, plan: _native.Plan | None, error: DeviceError) -> None:
+    def _failed(self, opened: OpenedDevice | None, plan: _native.Plan | None, error: DeviceError) -> None:
         reason = next(reason for kind, reason in _REASONS if isinstance(error, kind))
         with self._lock:
             if plan is not None and isinstance(error, DeviceUnsupportedError):
@@ -429,6 +382,6 @@ class PlacedPlan:
         return self.plan.scratch_bytes_per_token
 
 
-def _used(opened: _Opened) -> float:
+def _used(opened: OpenedDevice) -> float:
     free, total = opened.device.memory()
     return 1.0 - free / total if total > 0 else 0.0

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from arrowmind.engine.bodies import Split
-from arrowmind.engine.device_room import count_room
+from arrowmind.engine.device_room import count_room, experts_of
+from arrowmind.engine.expert_rates import NEVER, worth_bringing
 from arrowmind.engine.passing_rates import passing_rows
 from arrowmind.observe import get_logger
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from arrowmind.engine.residence import Residence
     from arrowmind.models.decoder_spec import DecoderSpec
 
-__all__ = ["choose_split", "cut_for", "room_on_device", "told", "with_prompts"]
+__all__ = ["choose_split", "cut_for", "room_on_device", "told", "with_experts", "with_prompts"]
 
 _log = get_logger("arrowmind.engine")
 # Bytes of a number in a cache, with its part of a scale; small pages are not on devices.
@@ -85,6 +86,34 @@ def with_prompts(
     return fewer._replace(prompt_rows=rows) if is_kept else split
 
 
+def with_experts(
+    split: Split,
+    counted: DeviceRoom,
+    room: int,
+    model: DecoderSpec,
+    config: Config,
+    rates: tuple[Rates | None, DeviceRates | None],
+) -> Split:
+    """The same, with what is left of the room for single experts of the CPU, where that is wanted and pays.
+
+    Args:
+        split: what goes there without.
+        counted: what the model takes there.
+        room: bytes that may be taken.
+        model: what is computed.
+        config: how it runs.
+        rates: of the CPU and of the device, as far as they are known.
+    """
+    if not split.experts_here:
+        return split
+    one = max(block.experts for block in counted.blocks) / experts_of(model)
+    asked, left = config.device.expert_threshold, room - counted.taken(split)
+    threshold = worth_bringing(one, *rates) if asked < 0 else asked
+    if threshold >= NEVER or left < one:
+        return split
+    return split._replace(expert_room=left, expert_threshold=threshold)
+
+
 def choose_split(
     folder: ModelFolder,
     config: Config,
@@ -116,6 +145,8 @@ def choose_split(
     split = cut_for(counted, may_take, config.device.blocks, moves=residence is not None, experts=experts)
     if split is not None:
         split = with_prompts(split, counted, may_take, folder.decoder, config, rates, experts=experts)
+    if split is not None and residence is None:
+        split = with_experts(split, counted, may_take, folder.decoder, config, rates)
     blocks = len(folder.decoder.blocks)
     if split is None:
         host.placement = told(Split(blocks), blocks)
@@ -133,7 +164,8 @@ def choose_split(
 def told(split: Split, blocks: int) -> dict[str, Any]:
     """For people: how many blocks are there, of how many; whether the head is; whose experts are not.
 
-    And from how many rows of a prompt on the others pass through it; 0: never.
+    And from how many rows of a prompt on the others pass through it; 0: never; and the bytes for experts that
+    are brought one by one.
     """
     return {
         "blocks": split.blocks,
@@ -141,4 +173,5 @@ def told(split: Split, blocks: int) -> dict[str, Any]:
         "head": split.head,
         "blocks_whose_experts_stay": split.experts_here,
         "prompt_rows": split.prompt_rows,
+        "expert_room": split.expert_room,
     }

@@ -75,6 +75,8 @@ class DeviceSummary:
         forwards_on_cpu: so far, in its place.
         blocks: of language models, on it.
         blocks_on_cpu: before those, on the CPU.
+        sent: bytes of weights that crossed to it, for `prompts` and of single `experts`.
+        experts: single ones: `hits`, `misses`, `brought`, `evicted` and `failed` copies.
     """
 
     name: str
@@ -85,6 +87,8 @@ class DeviceSummary:
     forwards_on_cpu: int = 0
     blocks: int = 0
     blocks_on_cpu: int = 0
+    sent: dict[str, int] = field(default_factory=dict)
+    experts: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -161,6 +165,8 @@ def _device(name: str, serves: bool, now: Sample) -> DeviceSummary:  # noqa: FBT
         int(now.sum("device_forwards_total", device=name, where="cpu")),
         int(now.sum("device_blocks", device=name, where="device")),
         int(now.sum("device_blocks", device=name, where="cpu")),
+        {labels["what"]: int(size) for labels, size in now.all("device_sent_bytes", device=name)},
+        {labels["what"]: int(count) for labels, count in now.all("device_experts", device=name)},
     )
 
 

@@ -41,6 +41,12 @@ def _device(device: DeviceSummary) -> Iterator[tuple[str, str]]:
     yield "  forwards", f"{device.forwards}, and {device.forwards_on_cpu} on the CPU"
     if device.blocks or device.blocks_on_cpu:
         yield "  blocks", f"{device.blocks}, and {device.blocks_on_cpu} on the CPU"
+    if any(device.sent.values()):
+        yield "  sent", ", ".join(f"{_bytes(size)} for {what}" for what, size in device.sent.items())
+    asked = device.experts.get("hits", 0) + device.experts.get("misses", 0)
+    if asked:
+        brought, evicted = device.experts.get("brought", 0), device.experts.get("evicted", 0)
+        yield "  experts", f"{device.experts['hits']} of {asked} there; {brought} brought, {evicted} gave way"
 
 
 def _model(model: ModelSummary) -> Iterator[tuple[str, str]]:

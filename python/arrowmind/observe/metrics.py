@@ -30,8 +30,10 @@ __all__ = [
     "consolidation_runs",
     "consolidation_tokens",
     "device_blocks",
+    "device_experts",
     "device_forwards",
     "device_memory",
+    "device_sent",
     "device_serves",
     "device_upload_bytes",
     "device_upload_seconds",
@@ -215,6 +217,16 @@ device_blocks = Gauge(
     "arrowmind_device_blocks",
     "Blocks of language models with a device: on it, and before those on the CPU.",
     ("device", "where"),
+)
+device_sent = Gauge(
+    "arrowmind_device_sent_bytes",
+    "Weights that crossed to a device since it was opened: blocks for prompts, and single experts.",
+    ("device", "what"),
+)
+device_experts = Gauge(
+    "arrowmind_device_experts",
+    "Single experts since a device was opened: found there or not, brought, evicted, copies that failed.",
+    ("device", "what"),
 )
 device_memory = Gauge(
     "arrowmind_device_memory_bytes",

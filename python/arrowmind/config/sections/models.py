@@ -74,6 +74,13 @@ class DeviceSettings:
         low=-1,
         high=1_000_000,
     )
+    expert_threshold: float = setting(
+        -1.0,
+        "Share of the last tokens that must have used an expert of the cpu before it is brought to the "
+        "device, where memory of it is left; 1: never; -1: what pays by what was measured of this machine.",
+        low=-1.0,
+        high=1.0,
+    )
     threads: int = setting(0, "Threads of the native core; 0 means all processors.", low=0, high=1024)
     max_isa: str = setting(
         "",

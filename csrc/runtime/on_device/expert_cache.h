@@ -1,0 +1,83 @@
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <thread>
+#include <vector>
+
+#include "residency/forecast.h"
+#include "runtime/on_device/background_copies.h"
+
+namespace arrowmind::runtime {
+
+struct ExpertCacheOptions {
+  int64_t room_bytes = 0;  // of the device, at most; 0: no cache
+  // Share of the last rounds that must have used an expert before it is brought; the newest weighs a tenth.
+  double threshold = 1.0;
+};
+
+struct ExpertCacheCounters {
+  int64_t hits = 0, misses = 0;        // of experts that forwards asked for
+  int64_t brought = 0, evicted = 0;    // experts
+  int64_t brought_bytes = 0;           // since it was made
+  int64_t held_bytes = 0, failed = 0;  // now; copies that the device failed
+};
+
+// Single experts of layers that stay with the CPU, on the device: those that routes ask for again and again
+// are copied there by a thread of its own, in the place of such as are asked for less. Nobody waits for a
+// copy: an expert that is not there yet is computed where it lies. Safe from several threads.
+class ExpertCache {
+ public:
+  // The experts of a layer in order, each as the parts of what is copied; for each layer.
+  using Layer = std::vector<std::vector<Part>>;
+
+  ExpertCache(std::shared_ptr<device::Device> device, std::vector<Layer> layers,
+              const ExpertCacheOptions& options);
+  ~ExpertCache();
+  ExpertCache(const ExpertCache&) = delete;
+  ExpertCache& operator=(const ExpertCache&) = delete;
+
+  // Counts the uses of one round. buffers[i] is where expert ids[i] lies, or null; what is given stays until
+  // it is given back.
+  void take(int64_t layer, std::span<const int32_t> ids, std::vector<const device::Buffer*>& buffers);
+  void give_back(int64_t layer, std::span<const int32_t> ids, std::span<const device::Buffer* const> buffers);
+  // Waits until nothing is on its way; for tests.
+  void settle();
+  ExpertCacheCounters counters() const;
+
+ private:
+  struct Item {
+    std::vector<Part> parts;
+    int64_t bytes = 0;
+    std::optional<device::Buffer> memory;
+    bool is_there = false;
+    int users = 0;
+  };
+
+  int32_t number_of(int64_t layer, int32_t id) const { return firsts_[static_cast<size_t>(layer)] + id; }
+  Item& item(int32_t number) { return items_[static_cast<size_t>(number)]; }
+  void consider(int32_t number);
+  int32_t least_wanted() const;
+  std::optional<device::Buffer> make_room(int32_t number);
+  void work();
+  void bring(BackgroundCopies& copies, std::unique_lock<std::mutex>& lock, int32_t number);
+
+  const std::shared_ptr<device::Device> device_;
+  const ExpertCacheOptions options_;
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<Item> items_;  // item 0 is no expert: it lets rounds pass
+  std::vector<int32_t> firsts_;
+  std::unique_ptr<residency::Forecast> forecast_;
+  std::optional<int32_t> wanted_;  // is brought next
+  bool is_bringing_ = false, ends_ = false, is_full_ = false;
+  ExpertCacheCounters counters_;
+  std::thread thread_;
+};
+
+}  // namespace arrowmind::runtime

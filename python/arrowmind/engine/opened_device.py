@@ -1,0 +1,84 @@
+"""A device that is open, and what of a model is on it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from arrowmind import _native
+from arrowmind.engine.device_probe import open_device
+from arrowmind.engine.device_telemetry import count_upload
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["OpenedDevice", "PlanShare"]
+
+
+class PlanShare(NamedTuple):
+    """What of a plan is on a device.
+
+    Attributes:
+        experts_here: the CPU computes the experts of so many of the first layers with such.
+        threads: for these.
+        passes: its blocks stay with the host, and are sent there by each forward.
+        expert_room: bytes of the device for single ones of the experts that the CPU computes; 0: none.
+        expert_threshold: share of the last rounds that must have used one before it is brought.
+    """
+
+    experts_here: int = 0
+    threads: _native.ThreadPool | None = None
+    passes: bool = False
+    expert_room: int = 0
+    expert_threshold: float = 1.0
+
+
+class OpenedDevice:
+    """An open device, what of the model is on it, and its memory for forwards."""
+
+    def __init__(self, name: str, vram: int) -> None:
+        """Opens it.
+
+        Args:
+            name: of the device.
+            vram: most bytes that are taken of it; 0 for no bound.
+
+        Raises:
+            DeviceError: it cannot be opened.
+        """
+        self.device = open_device(name)
+        self.device.limit(vram)
+        self.weights = _native.DeviceWeights(self.device)
+        self.memory = _native.CachingAllocator(self.device)
+        # By identity: plans outlive the sessions of their host, as PlacedPlan holds them.
+        self.plans: dict[int, _native.DevicePlan] = {}
+
+    def plan(self, plan: _native.Plan, share: PlanShare | None) -> _native.DevicePlan:
+        """The plan there; made when it is first asked for."""
+        made = self.plans.get(id(plan))
+        if made is None:
+            before = self.weights.uploaded()
+            made = _native.DevicePlan(plan, self.weights, self.memory, *(share or PlanShare()))
+            self.plans[id(plan)] = made
+            count_upload(self.device.name, before, self.weights.uploaded())
+        return made
+
+    def counters(self) -> dict[str, Any]:
+        """What crossed to it since it was opened.
+
+        Returns:
+            `sent_bytes` of weights that passed through for prompts; and `experts`, where single ones of them
+            may be there: `hits` and `misses` of those that forwards asked for, `brought`, `evicted`, `failed`
+            (copies), `brought_bytes`, and `held_bytes`, which they take now.
+        """
+        plans = list(self.plans.values())
+        experts = _sum(found for plan in plans if (found := plan.expert_counters()))
+        sent = sum(plan.sent_bytes for plan in plans)
+        return {"sent_bytes": sent, **({"experts": experts} if experts else {})}
+
+
+def _sum(counters: Iterable[dict[str, int]]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for one in counters:
+        for name, count in one.items():
+            found[name] = found.get(name, 0) + count
+    return found
