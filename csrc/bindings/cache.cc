@@ -171,6 +171,7 @@ void bind_cache(nb::module_& m) {
       .def_prop_ro("held_bytes", &KvCache::held_bytes, Release())
       .def_prop_ro("bound_bytes", &KvCache::bound_bytes)
       .def_prop_ro("can_move", &KvCache::can_move)
+      .def_prop_ro("page_tokens", &KvCache::page_tokens)
       .def_prop_ro("page_bytes", &KvCache::page_bytes);
 }
 

@@ -39,7 +39,7 @@ from arrowmind.weights import convert_model
 __all__ = ["bytes_model", "fake", "folders", "other"]  # fixtures
 
 
-def passing(folder, rows=1, there=1, *, falls_back=False, device="cuda:0"):
+def passing(folder, rows=1, there=1, *, weighs=0, falls_back=False, device="cuda:0"):
     host = DeviceHost(device, falls_back=falls_back)
     model = LanguageModel(
         folder.decoder,
@@ -47,7 +47,7 @@ def passing(folder, rows=1, there=1, *, falls_back=False, device="cuda:0"):
         WINDOW,
         _native.ThreadPool(2),
         host=host,
-        split=Split(there, prompt_rows=rows),
+        split=Split(there, prompt_rows=rows, prompt_bytes=weighs),
     )
     return model, host
 
@@ -107,6 +107,23 @@ def test_few_rows_stay_with_the_cpu(fake, folders):
         before = host.info()["sent_bytes"]
         cached.append([(handle, ids(count), 1)])
         assert (host.info()["sent_bytes"] > before) == more
+
+
+def test_pages_that_cross_count_beside_weights(fake, folders):
+    folder = folders("llama")
+    model, host = passing(folder, rows=3, weighs=4096)
+    cached, plain = (CachedDecoder(one, settings("fp16", 80)) for one in (model, compiled(folder)))
+    handles = [[one.start() for _ in range(4)] for one in (cached, plain)]
+
+    def passes(count, rows):
+        before = host.info()["sent_bytes"]
+        feeds = [[(handle, ids(rows, handle), 1) for handle in own[:count]] for own in handles]
+        for found, wanted in zip(cached.append(feeds[0]), plain.append(feeds[1]), strict=True):
+            assert_same_bits(found, wanted)
+        return host.info()["sent_bytes"] > before
+
+    assert passes(1, 40)  # a prompt
+    assert not passes(4, 1)  # a token of each: most of what crosses would be pages
 
 
 @pytest.mark.parametrize("form", ["fp16", "int8"])
@@ -204,14 +221,16 @@ def test_experts_that_few_rows_meet_pass_later(folders):
     )
 
 
-def planned(room, rows=-1, rates=(HERE, THERE), experts=True, chunk=512, model=None):
+def planned(room, rows=-1, rates=(HERE, THERE), experts=True, chunk=512, model=None, share=0.25):
     counted = DeviceRoom(tuple(DENSE) * 10, 30, 5, 7)
-    overrides = {"device.prompt_rows": rows, "generation.prefill_chunk": chunk}
+    keys = ("device.prompt_rows", "generation.prefill_chunk", "device.prompt_share")
+    overrides = dict(zip(keys, (rows, chunk, share), strict=True))
     config = load_config(env={}, overrides=overrides)
     found = counted.split(room)
     chosen = with_prompts(found, counted, room, model, config, rates, experts=experts)
     assert chosen.prompt_rows == 0 or counted.taken(chosen) <= room
-    return chosen._replace(prompt_rows=0) == found, chosen.prompt_rows
+    assert (chosen.prompt_bytes > 0) == (chosen.prompt_rows > 0)
+    return chosen._replace(prompt_rows=0, prompt_bytes=0) == found, chosen.prompt_rows
 
 
 def test_room_for_two_blocks(folders):
@@ -219,6 +238,8 @@ def test_room_for_two_blocks(folders):
     assert planned(20_000, model=model) == (False, 13)
     assert planned(5_000, model=model) == (True, 0)  # too much of what is there
     assert planned(5_000, rows=100, model=model) == (False, 100)  # asked for
+    assert planned(5_000, model=model, share=0.5) == (False, 13)
+    assert planned(20_000, model=model, share=0.05) == (True, 0)
     assert planned(2_000, rows=100, model=model) == (True, 0)  # no block would stay
     assert planned(20_000, rows=0, model=model) == (True, 0)
     assert planned(20_000, experts=False, model=model) == (True, 0)

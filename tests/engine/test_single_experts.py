@@ -202,7 +202,7 @@ def test_the_room_that_is_left(folders):
         config = load_config(env={}, overrides={"device.expert_threshold": threshold})
         split = counted.split(room)
         found = with_experts(split, counted, room, model, config, rates)
-        assert counted.taken(split) + found.expert_room <= room
+        assert counted.taken(found) == counted.taken(split) + found.expert_room <= room
         return found.expert_room, found.expert_threshold
 
     fast = (Rates(1e5, 1e9), DeviceRates(1e11, 1e13, 5e8))

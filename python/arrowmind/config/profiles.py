@@ -17,7 +17,9 @@ __all__ = ["overridden", "profile_values", "with_profile"]
 _KEY = "residency.profile"
 _KIND = "profile"
 # What `balanced` does are the defaults; each profile tells of all knobs. No profile bounds the layers in
-# memory: fewer of them than fit are never faster.
+# memory, or the blocks on a device: fewer of them than fit are never faster. From where on blocks are sent
+# to a device, and experts brought, follows from what was measured; how much of it blocks on their way may
+# have does not: each that they displace makes the next tokens of few texts slower, and pays for many prompts.
 _VALUES: Mapping[str, tuple[Any, Any]] = {
     # key: low_latency, high_throughput
     "residency.max_layers": (0, 0),
@@ -28,6 +30,11 @@ _VALUES: Mapping[str, tuple[Any, Any]] = {
     "generation.prompt_tokens": (512, 2048),
     "generation.shared_prompt_tokens": (16, 512),
     "generation.prefill_chunk": (512, 2048),
+    "device.most_used": (0.98, 0.98),
+    "device.blocks": (-1, -1),
+    "device.prompt_rows": (-1, -1),
+    "device.prompt_share": (0.1, 0.5),
+    "device.expert_threshold": (-1.0, -1.0),
 }
 
 

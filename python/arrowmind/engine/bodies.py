@@ -35,6 +35,7 @@ class Split(NamedTuple):
         experts_here: the experts of so many of the first of these blocks that have some stay with the CPU,
             which is given the rows of each, and gives back their sum.
         prompt_rows: forwards of so many rows send the blocks of the CPU through the device; 0: none do.
+        prompt_bytes: of weights that cross then; 0: not counted.
         expert_room: bytes there for single ones of the experts that stay with the CPU; 0: none.
         expert_threshold: share of the last rounds that must have used one before it is brought.
     """
@@ -43,6 +44,7 @@ class Split(NamedTuple):
     head: bool = True
     experts_here: int = 0
     prompt_rows: int = 0
+    prompt_bytes: int = 0
     expert_room: int = 0
     expert_threshold: float = 1.0
 
@@ -197,7 +199,9 @@ class SplitBody:
             return compile_part(Part(self._here))
         table = compile_part(Part(range(0)))
         passing = compile_part(Part(self._here, reads_states=True, passes=True))
-        return PassingBlocks(table, host.place(passing, PlanShare(passes=True)), split.prompt_rows)
+        return PassingBlocks(
+            table, host.place(passing, PlanShare(passes=True)), split.prompt_rows, split.prompt_bytes
+        )
 
     @property
     def on_host(self) -> _native.Plan:

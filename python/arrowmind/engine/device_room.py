@@ -100,7 +100,7 @@ class DeviceRoom:
         there = self.blocks[len(self.blocks) - split.blocks :] if split.blocks else ()
         left = split.experts_here
         size = self.scratch + (self.head if split.head else 0)
-        size += self.passing if split.prompt_rows else 0
+        size += (self.passing if split.prompt_rows else 0) + split.expert_room
         for one in there:
             size += one.always + one.cache
             if one.experts and left > 0:

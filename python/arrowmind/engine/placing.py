@@ -63,7 +63,7 @@ def with_prompts(
 ) -> Split:
     """The same, with room for blocks of the CPU that pass through for prompts, where that is wanted and pays.
 
-    Asked for, it is done wherever a block stays there; of itself it takes a quarter of what is there at most.
+    Asked for, it is done wherever a block stays there; of itself it takes `device.prompt_share` at most.
 
     Args:
         split: what goes there without.
@@ -81,9 +81,11 @@ def with_prompts(
     if not 0 < rows <= config.generation.prefill_chunk:
         return split
     fewer = counted.split(room - counted.passing, config.device.blocks, experts=experts)
-    is_small = asked > 0 or 4 * counted.passing <= counted.taken(split)
-    is_kept = is_small and fewer.blocks > 0 and fewer.head == split.head
-    return fewer._replace(prompt_rows=rows) if is_kept else split
+    is_small = asked > 0 or counted.passing <= config.device.prompt_share * counted.taken(split)
+    if not is_small or not fewer.blocks or fewer.head != split.head:
+        return split
+    sent = sum(one.always + one.experts for one in counted.blocks[: len(counted.blocks) - fewer.blocks])
+    return fewer._replace(prompt_rows=rows, prompt_bytes=sent)
 
 
 def with_experts(

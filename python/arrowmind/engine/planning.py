@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from arrowmind.engine.bodies import Split
 from arrowmind.engine.device_room import experts_of, routed_share
 from arrowmind.engine.opening import room_of
-from arrowmind.engine.placing import cut_for, with_prompts
+from arrowmind.engine.placing import cut_for, with_experts, with_prompts
 from arrowmind.engine.residence import place
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ class RunPlan:
         experts_here: blocks there whose experts stay with the CPU.
         device_active: weights there that a token meets; they are part of `active`.
         prompt_rows: tokens of a prompt from which on the other blocks are sent there; 0: never.
+        expert_room: bytes there for single experts of the CPU, brought as routes ask for them; not foretold.
     """
 
     ram: int
@@ -94,6 +95,7 @@ class RunPlan:
     experts_here: int = 0
     device_active: int = 0
     prompt_rows: int = 0
+    expert_room: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON; with tokens per second."""
@@ -236,6 +238,7 @@ class Forecast:
             "experts_here": 0 if split is None else split.experts_here,
             "device_active": self._there,
             "prompt_rows": 0 if split is None else split.prompt_rows,
+            "expert_room": 0 if split is None else split.expert_room,
         }
 
 
@@ -257,7 +260,9 @@ def _split(
     found = cut_for(counted, room, config.device.blocks, moves=not placement.fits, experts=experts)
     if found is None:
         return Split(len(model.blocks))
-    return with_prompts(found, counted, room, model, config, (rates, device.rates), experts=experts)
+    known = (rates, device.rates)
+    found = with_prompts(found, counted, room, model, config, known, experts=experts)
+    return with_experts(found, counted, room, model, config, known) if placement.fits else found
 
 
 def _active_there(model: DecoderSpec, counted: DeviceRoom, split: Split) -> int:

@@ -138,6 +138,7 @@ def _print_device(plan: RunPlan) -> None:
         ("taken", bytes_text(plan.device_bytes)),
         ("there", ", ".join(parts)),
         ("weights there that a token meets", bytes_text(plan.device_active)),
+        ("for single experts", bytes_text(plan.expert_room)),
         (
             "other blocks are sent there",
             f"from {plan.prompt_rows} tokens on" if plan.prompt_rows else "never",

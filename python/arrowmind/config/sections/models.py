@@ -74,6 +74,12 @@ class DeviceSettings:
         low=-1,
         high=1_000_000,
     )
+    prompt_share: float = setting(
+        0.25,
+        "Share of what a model has of the device that blocks on their way may take, where prompt_rows is -1.",
+        low=0.0,
+        high=1.0,
+    )
     expert_threshold: float = setting(
         -1.0,
         "Share of the last tokens that must have used an expert of the cpu before it is brought to the "

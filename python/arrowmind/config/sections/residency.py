@@ -23,7 +23,8 @@ class ResidencySettings:
     profile: str = setting(
         "balanced",
         "Gives max_layers, ahead, expert_threshold and overlap their values where these are not set, and of "
-        "generation max_streams, prompt_tokens, shared_prompt_tokens and prefill_chunk.",
+        "generation max_streams, prompt_tokens, shared_prompt_tokens and prefill_chunk, of device most_used, "
+        "blocks, prompt_rows, prompt_share and expert_threshold.",
         choices=PROFILES,
     )
     max_layers: int = setting(0, "Most layers in memory; 0: as many as fit.", low=0, high=100_000)
