@@ -7,8 +7,9 @@ What is looked for below each root (`/`, and folders where packages were unpacke
 quotations of fortune, dictionaries of dictd, HTML, Markdown and text of documentation, and descriptions of
 packages; docstrings of Python's library, too. What is not there is left out, and the counts that are printed
 say so. On Debian, `apt-get install wordnet-base fortunes anarchism dict-foldoc` brings most of it. `--also`
-reads files of your own: text in paragraphs, or JSON, of which all that stands under "text" is taken. Equal
-files and seeds give equal lines.
+reads files of your own: text in paragraphs, or JSON, of which all that stands under "text" is taken. From all
+of them runs of words are cut that begin like speech ("Do you know how to"): what people ask and answer has
+many such words, and dictionaries have few. Equal files and seeds give equal lines.
 """
 
 from __future__ import annotations
@@ -40,8 +41,17 @@ SHARES = {
     "docstrings": 2_000,
     "dictd": 2_000,
 }
+SPOKEN = 16_000  # runs of words at most
 LARGEST = 64 << 20  # bytes of a file, unpacked
 FEWEST, MOST, LETTERS = 4, 50, 0.85  # words of a sentence, and what part of it is letters and spaces
+
+# What questions, answers and remarks begin with.
+OPENINGS = frozenset(
+    """i you he she it we they this that these those there here my your his our their some any
+    what who how why when where which if as because but so yes no not is are was do does did don't
+    can could should would will may might must have has had to""".split()  # noqa: SIM905
+)
+SHORTEST, LONGEST = 3, 11  # words of such a run
 
 _END = re.compile(r"(?<=[.!?])\s+(?=[A-Z\"'(])")
 _PARAGRAPH = re.compile(r"\n\s*\n")
@@ -137,6 +147,23 @@ def gather(roots: Iterable[Path], also: Iterable[Path] = ()) -> dict[str, set[st
     return found
 
 
+def spoken(lines: Iterable[str], most: int, chance: random.Random) -> list[str]:
+    """Runs of words that begin like speech, at most one of a line, written as sentences or without an end."""
+    runs: dict[str, None] = {}
+    for line in lines:
+        words = line.split()
+        begin = [
+            at for at, word in enumerate(words[: 1 - SHORTEST]) if word.strip('",;:(').lower() in OPENINGS
+        ]
+        if not begin or len(runs) >= most:
+            continue
+        first = chance.choice(begin)
+        run = " ".join(words[first : first + chance.randint(SHORTEST, LONGEST)]).strip('",;:-()')
+        ending = "" if run.endswith((".", "?", "!")) else chance.choice((".", ".", "?", ""))
+        runs[run[:1].upper() + run[1:] + ending] = None
+    return list(runs)
+
+
 def chosen(found: dict[str, set[str]], seed: int) -> list[str]:
     """As many of each kind as its share allows, mixed."""
     chance = random.Random(seed)
@@ -145,6 +172,8 @@ def chosen(found: dict[str, set[str]], seed: int) -> list[str]:
         for kind, lines in found.items()
         for line in chance.sample(sorted(lines), len(lines))[: SHARES[kind]]
     ]
+    chance.shuffle(kept)
+    kept += spoken(kept, SPOKEN, chance)
     chance.shuffle(kept)
     return kept
 

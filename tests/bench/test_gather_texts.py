@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import importlib.util
 import json
+import random
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,21 @@ def test_shares_are_kept_and_equal_seeds_choose_the_same(script, monkeypatch):
     kept = script.chosen(found, 1)
     assert sorted(line[0] for line in kept) == ["d", "d", "e", "e", "e", "e", "e"]
     assert kept == script.chosen(found, 1) != script.chosen(found, 2)
+
+
+def test_runs_like_speech_are_cut(script):
+    lines = ["The keeper asked why we had come so late.", "Kites fly.", "Rain fell on slate roofs all night."]
+    lines += [f"Where is number {n}, do you know it?" for n in range(30)]
+    runs = script.spoken(lines, 20, random.Random(1))
+    assert len(runs) == len(set(runs)) == 20
+    assert runs == script.spoken(lines, 20, random.Random(1))
+    for run in runs:
+        words = run.rstrip(".?").lower().split()
+        assert words[0] in script.OPENINGS
+        assert script.SHORTEST <= len(words) <= script.LONGEST
+        assert run[0].isupper()
+        assert any(" ".join(words) in " ".join(line.lower().split()) for line in lines)
+    assert script.spoken(["Kites fly high today."], 20, random.Random(1)) == []
 
 
 def test_a_damaged_file_is_left_out_and_named(script, root, capsys):
