@@ -28,4 +28,5 @@ def random_pool(rng, n, terms=3):
         after=np.where(np.arange(n) + 1 < n, np.arange(n) + 1, -1),
         episodes=episodes_of(moments, np.full(n, UNLABELLED)),
         linked=linked,
+        whole=np.ones(n, dtype=np.bool_),
     )

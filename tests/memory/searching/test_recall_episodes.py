@@ -53,6 +53,21 @@ def test_an_episode_is_complete_though_few_of_it_match(tmp_path, encoder):
         assert list(episodes[0].ids) in told
 
 
+def test_each_of_many_episodes_has_all_its_memories(store, rng):
+    """Of those that were not among the first guesses only what search had found was there."""
+    sessions = [
+        ["kayak " + " ".join(f"w{word}" for word in rng.integers(0, 40, 8)) for _ in range(12)]
+        for _ in range(200)
+    ]
+    told = tell(store, sessions)
+    for query in ("kayak w1 w2 w3", "kayak w4 w5 w6", "kayak w7 w8 w9"):
+        episodes = store.recall_episodes(query, 3)
+        assert len(episodes) == 3
+        assert all(list(episode.ids) in told for episode in episodes)
+        assert all(episode.ended - episode.began == timedelta(seconds=220) for episode in episodes)
+        assert len({episode.ids for episode in episodes}) == 3
+
+
 def test_limits_and_forgotten_memories(store):
     told = tell(store, category="talk")
     store.remember("a kayak elsewhere", category="other", timestamp=THEN)

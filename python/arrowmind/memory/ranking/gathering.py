@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Shares = npt.NDArray[np.float64]
     Ends = tuple[IntArray, Shares]
 
-__all__ = ["Reach", "gather"]
+__all__ = ["Reach", "episodes_among", "gather"]
 
 # Of the first guess that chooses whose neighbours join: as many points of cosine as the best words are worth.
 _WORDS = 0.4
@@ -73,16 +73,17 @@ def gather(
     seeds = order[: reach.seeds]
     ends = _walked(ids[seeds], guesses[seeds], memories) if len(ids) else (ids, guesses)
     joined = np.unique(np.concatenate([ids, near[near >= 0], _strongest(ends, ids, reach.linked)]))
+    best = ids[:0]
     if reach.episodes:
-        joined = _completed(joined, ids[order], reach.episodes, memories)
-    return _fill(joined, question, cosines, ends, memories)
+        best = ids[order][_first_of_each(episodes_among(ids[order], memories), reach.episodes)]
+        joined = _completed(joined, best, memories)
+    return _fill(joined, best, question, cosines, ends, memories)
 
 
-def _completed(joined: IntArray, best: IntArray, count: int, memories: Memories) -> IntArray:
+def _completed(joined: IntArray, best: IntArray, memories: Memories) -> IntArray:
     """The same with what else was told in the episodes of the best, ascending."""
-    chosen = _first_of_each(_episodes(best, memories), count)
-    around = np.union1d(joined, memories.surroundings(best[chosen]))
-    numbers = _episodes(around, memories)
+    around = np.union1d(joined, memories.surroundings(best))
+    numbers = episodes_among(around, memories)
     known = np.zeros(int(numbers.max(initial=-1)) + 1, dtype=np.bool_)
     known[numbers[np.isin(around, joined)]] = True
     return around[known[numbers]]
@@ -96,7 +97,8 @@ def _first_of_each(episodes: IntArray, count: int) -> IntArray:
     return np.sort(np.concatenate(places)) if places else np.empty(0, dtype=np.int64)
 
 
-def _episodes(ids: IntArray, memories: Memories) -> IntArray:
+def episodes_among(ids: IntArray, memories: Memories) -> IntArray:
+    """Numbers the episodes of some memories, int64 [n]."""
     listed = ids.tolist()
     moments = np.array([item.moment for item in memories.told(listed)], dtype=np.int64)
     return episodes_of(moments, memories.labels(listed))
@@ -125,6 +127,7 @@ def _strongest(ends: Ends, ids: IntArray, count: int) -> IntArray:
 
 def _fill(
     ids: IntArray,
+    best: IntArray,
     question: Question,
     cosines: Mapping[int, float],
     ends: Ends,
@@ -137,6 +140,7 @@ def _fill(
     statistics = memories.statistics(query)
     near = memories.neighbours(ids)
     linked = _linked(ids, ends)
+    episodes = episodes_among(ids, memories)
     return Pool(
         ids=ids,
         told=told,
@@ -145,8 +149,9 @@ def _fill(
         rarity=inverse_frequencies(query, statistics),
         before=_rows(ids, near[:, 0]),
         after=_rows(ids, near[:, 1]),
-        episodes=_episodes(ids, memories),
+        episodes=episodes,
         linked=linked,
+        whole=np.isin(episodes, episodes[np.isin(ids, best)]),
     )
 
 

@@ -41,6 +41,7 @@ class Pool:
         after: int64 [n], of the one just after.
         episodes: int64 [n], number of the episode.
         linked: float32 [n], how much of the walk along links from the best ends here, 0 to 1.
+        whole: bool [n], whether it is of an episode around whose best all was looked through.
     """
 
     ids: IntArray
@@ -52,6 +53,7 @@ class Pool:
     after: IntArray
     episodes: IntArray
     linked: FloatArray
+    whole: npt.NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.ids)

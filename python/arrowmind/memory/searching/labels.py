@@ -90,12 +90,17 @@ class Labels:
         return (None if name == "category" and number == NO_CATEGORY else number for number in numbers)
 
 
-# Memories of one session mostly have the same metadata.
+# Memories of one session may have the same metadata.
 @lru_cache(maxsize=256)
 def _value(metadata: bytes, key: str) -> str | None:
-    """JSON of what stands under a key; None for nothing. What is damaged is found when the memory is read."""
+    """What stands under a key, told apart from all else; None for nothing.
+
+    What is damaged is found when the memory is read.
+    """
     try:
-        value = json.loads(metadata).get(key) if metadata else None
+        value = json.loads(metadata.decode()).get(key) if metadata else None
     except (ValueError, AttributeError):
         return None
+    if isinstance(value, str):
+        return f'"{value}'
     return None if value is None else json.dumps(value, sort_keys=True)

@@ -18,7 +18,7 @@ from arrowmind.memory.ranking.episodes import (
     episode_signals,
     rank_episodes,
 )
-from arrowmind.memory.ranking.gathering import Reach, gather
+from arrowmind.memory.ranking.gathering import Reach, episodes_among, gather
 from arrowmind.memory.ranking.question import as_told, make_question, names_in
 from arrowmind.memory.ranking.ranker import Ranked, rank_pool
 from arrowmind.memory.ranking.signals import all_signals
@@ -29,10 +29,11 @@ from arrowmind.memory.searching.judging import judgements, with_parts
 from arrowmind.memory.storage.spaces import TEXT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy.typing as npt
 
+    from arrowmind.memory.ranking.episodes import RankedEpisode
     from arrowmind.memory.ranking.pool import Pool
     from arrowmind.memory.ranking.question import Question
     from arrowmind.memory.ranking.strategies import Strategy
@@ -56,6 +57,8 @@ __all__ = [
 
 # So many episodes are looked through for each that is asked for.
 _EPISODES_PER_HIT = 3
+# Of one that comes from further behind, what lies around so many of its best.
+_SEEDS = 2
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
@@ -203,17 +206,31 @@ def order_episodes(
     for parts in more.values():
         scores = scores + np.array([parts.get(id_, 0.0) for id_ in listed], dtype=np.float32)
     weights = settings.episode_weights or shipped_episode_weights()
-    found = []
-    for episode in rank_episodes(question, pool, scores, weights, top_k):
+    ranked = rank_episodes(question, pool, scores, weights, top_k)
+    found: dict[tuple[int, ...], FusedEpisode] = {}
+    for episode, ids in zip(ranked, _members(pool, ranked, memories), strict=True):
         best = [
             Ranked(row, {name: float(column[row]) for name, column in columns.items()})
             for row in episode.rows[:shown].tolist()
         ]
         members = [with_parts(_fused(pool, item, candidates, memories), more) for item in best]
-        moments = [pool.told[row].moment for row in episode.rows.tolist()]
-        ids = sorted(pool.ids[episode.rows].tolist())
-        found.append(FusedEpisode(members, ids, (min(moments), max(moments)), episode.parts))
-    return found
+        moments = [told.moment for told in memories.told(ids)]
+        span = (min(moments), max(moments))
+        # Two parts of one may have been ranked before what lies between them was known.
+        found.setdefault(tuple(ids), FusedEpisode(members, ids, span, episode.parts))
+    return list(found.values())
+
+
+def _members(pool: Pool, ranked: Sequence[RankedEpisode], memories: StoreMemories) -> list[list[int]]:
+    """Ids of the memories of episodes, ascending; around the best of each all is looked through by now."""
+    seeds = [pool.ids[item.rows[:_SEEDS]] for item in ranked if not pool.whole[item.rows[0]]]
+    if not seeds:
+        return [sorted(pool.ids[item.rows].tolist()) for item in ranked]
+    known = np.concatenate([pool.ids[item.rows] for item in ranked])
+    ids = np.union1d(known, memories.surroundings(np.unique(np.concatenate(seeds))))
+    numbers = episodes_among(ids, memories)
+    firsts = np.searchsorted(ids, [pool.ids[item.rows[0]] for item in ranked])
+    return [ids[numbers == numbers[first]].tolist() for first in firsts.tolist()]
 
 
 def _fused(pool: Pool, item: Ranked, candidates: Mapping[int, Candidate], memories: StoreMemories) -> Fused:
