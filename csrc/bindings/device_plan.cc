@@ -269,6 +269,12 @@ void bind_device_plan(nb::module_& m) {
       .def_prop_ro("sent_bytes", &DevicePlan::sent_bytes)
       .def("expert_counters", &expert_counters)
       .def(
+          "give_way",
+          [](const DevicePlan& self) {
+            if (self.expert_cache() != nullptr) self.expert_cache()->give_way();
+          },
+          Release(), "Memory is short: half of the single experts go.")
+      .def(
           "settle_experts",
           [](const DevicePlan& self) {
             if (self.expert_cache() != nullptr) self.expert_cache()->settle();

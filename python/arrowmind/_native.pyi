@@ -217,6 +217,9 @@ class DevicePlan:
     def expert_counters(self) -> dict[str, int]:
         """Of single experts: hits, misses, brought, evicted, failed, brought_bytes, held_bytes."""
 
+    def give_way(self) -> None:
+        """Memory is short: half of the single experts go, and do not come back."""
+
     def settle_experts(self) -> None:
         """Waits until no single expert is on its way."""
 

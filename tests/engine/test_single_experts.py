@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.engine.test_decoders_on_device import WINDOW, ids, other, settings, talk
+from tests.engine.test_decoders_on_device import WINDOW, forwards, ids, other, settings, talk
 from tests.engine.test_residence import models
 from tests.engine.test_splits import compiled, fake, folders
 from tests.engine.test_vram import ROUTED, SMALL
@@ -158,6 +158,26 @@ def test_a_device_without_room_keeps_what_it_has(fake, folders):
         for found, wanted in zip(talk(cached, lambda _: settle(host)), expected, strict=True):
             assert_same_bits(found, wanted)
     assert counted(host)["failed"] == 0
+
+
+def test_experts_give_way_to_what_a_forward_needs(fake, folders):
+    folder = folders("qwen3-moe")
+    model, host = cached_experts(folder, falls_back=True)
+    for _ in range(3):
+        talk(CachedDecoder(model, settings("fp16")), lambda _: settle(host))
+    before = counted(host)
+    wide = ids(60, 5)  # more rows than any forward before
+    fake.set(memory=fake.live()["bytes"] + 1024)
+    expected = compiled(folder).states([wide] * 2)
+    for _ in range(8):
+        on_cpu = forwards("cpu")
+        for found, wanted in zip(model.states([wide] * 2), expected, strict=True):
+            assert_same_bits(found, wanted)
+        if forwards("cpu") == on_cpu:
+            break
+    else:
+        pytest.fail("no forward found room")
+    assert counted(host)["held_bytes"] <= before["held_bytes"] / 2
 
 
 @pytest.mark.parametrize("name", ["qwen3-moe", "deepseek-v3"])

@@ -106,16 +106,31 @@ std::optional<device::Buffer> ExpertCache::make_room(int32_t number) {
   while (is_full_ || counters_.held_bytes + bytes > options_.room_bytes) {
     const int32_t least = least_wanted();
     if (least == 0) return std::nullopt;
-    Item& one = item(least);
-    one.is_there = false;
-    counters_.held_bytes -= one.bytes;
-    ++counters_.evicted;
-    device::Buffer memory = std::move(*one.memory);
-    one.memory.reset();
+    device::Buffer memory = evict(least);
     if (memory.bytes() == bytes) return memory;
     is_full_ = false;  // what goes makes room
   }
   return std::nullopt;
+}
+
+device::Buffer ExpertCache::evict(int32_t number) {
+  Item& one = item(number);
+  one.is_there = false;
+  counters_.held_bytes -= one.bytes;
+  ++counters_.evicted;
+  device::Buffer memory = std::move(*one.memory);
+  one.memory.reset();
+  return memory;
+}
+
+void ExpertCache::give_way() {
+  const std::lock_guard lock(mutex_);
+  options_.room_bytes = std::min(options_.room_bytes, counters_.held_bytes / 2);
+  while (counters_.held_bytes > options_.room_bytes) {
+    const int32_t least = least_wanted();
+    if (least == 0) return;  // the others are being read; they go when another wants their place
+    evict(least);
+  }
 }
 
 void ExpertCache::work() {

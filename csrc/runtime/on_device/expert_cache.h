@@ -46,6 +46,8 @@ class ExpertCache {
   // it is given back.
   void take(int64_t layer, std::span<const int32_t> ids, std::vector<const device::Buffer*>& buffers);
   void give_back(int64_t layer, std::span<const int32_t> ids, std::span<const device::Buffer* const> buffers);
+  // Memory is short: half of what is there goes, and does not come back.
+  void give_way();
   // Waits until nothing is on its way; for tests.
   void settle();
   ExpertCacheCounters counters() const;
@@ -63,12 +65,13 @@ class ExpertCache {
   Item& item(int32_t number) { return items_[static_cast<size_t>(number)]; }
   void consider(int32_t number);
   int32_t least_wanted() const;
+  device::Buffer evict(int32_t number);
   std::optional<device::Buffer> make_room(int32_t number);
   void work();
   void bring(BackgroundCopies& copies, std::unique_lock<std::mutex>& lock, int32_t number);
 
   const std::shared_ptr<device::Device> device_;
-  const ExpertCacheOptions options_;
+  ExpertCacheOptions options_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<Item> items_;  // item 0 is no expert: it lets rounds pass

@@ -273,7 +273,7 @@ class DeviceHost:
         was_full = self._is_full
         self._is_full = _used(opened) > self._most_used
         if self._is_full:
-            opened.memory.trim()  # what is kept for later may be all there is to it
+            opened.give_way()  # what is kept for later may be all there is to it
             self._is_full = _used(opened) > self._most_used
         if self._is_full and not was_full:
             record_fallback("device", "its memory is nearly full", device=self.name, used="cpu")
@@ -293,7 +293,7 @@ class DeviceHost:
         if self.falls_back:
             record_fallback("device", reason, device=self.name, used="cpu", words=str(error))
         if opened is not None and isinstance(error, DeviceMemoryError):
-            opened.memory.trim()
+            opened.give_way()
         if not self.falls_back:
             raise error
 

@@ -62,6 +62,12 @@ class OpenedDevice:
             count_upload(self.device.name, before, self.weights.uploaded())
         return made
 
+    def give_way(self) -> None:
+        """Memory is short: gives back what is kept for later, and half of the single experts."""
+        for plan in list(self.plans.values()):
+            plan.give_way()
+        self.memory.trim()
+
     def counters(self) -> dict[str, Any]:
         """What crossed to it since it was opened.
 
