@@ -6,44 +6,26 @@ import threading
 
 import numpy as np
 import pytest
-from tests.device.fake import Fake
-from tests.engine import decoders
-from tests.engine.test_decoders_on_device import FAMILIES, SEED, WINDOW, forwards, ids, settings, talk
+from tests.engine.test_decoders_on_device import (
+    FAMILIES,
+    WINDOW,
+    fake,
+    folders,
+    forwards,
+    ids,
+    settings,
+    talk,
+)
 from tests.kernels.rows import assert_same_bits
 
 from arrowmind import _native
-from arrowmind.engine import on_device
 from arrowmind.engine.bodies import Split
 from arrowmind.engine.decoding import CachedDecoder
-from arrowmind.engine.device_probe import BACKENDS_VARIABLE
-from arrowmind.engine.folder import ModelFolder
 from arrowmind.engine.language import LanguageModel
 from arrowmind.engine.on_device import DeviceHost
 from arrowmind.errors import CacheFullError, DeviceLostError, InvalidArgumentError
-from arrowmind.weights import convert_model
 
-
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory):
-    made = {}
-
-    def folder(name):
-        if name not in made:
-            root = tmp_path_factory.mktemp(name)
-            source, _, _ = decoders.write_family(root / "hf", name, SEED)
-            convert_model(source, root / "model")
-            made[name] = ModelFolder(root / "model")
-        return made[name]
-
-    return folder
-
-
-@pytest.fixture
-def fake(tmp_path, monkeypatch):
-    """A device in place of cuda; it is tried again at once after a failure."""
-    monkeypatch.setenv(BACKENDS_VARIABLE, str(tmp_path))
-    monkeypatch.setattr(on_device, "_FIRST_REST_SECONDS", 0.0)
-    return Fake(tmp_path)
+__all__ = ["fake", "folders"]  # fixtures
 
 
 def compiled(folder, split=None, *, falls_back=True):

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import gc
-import threading
 
 import numpy as np
 import pytest
-from tests.engine.test_decoders_on_device import WINDOW, forwards, ids, other, settings, talk, texts
+from tests.engine.test_decoders_on_device import (
+    WINDOW,
+    bytes_model,
+    fake,
+    folders,
+    forwards,
+    ids,
+    listened,
+    other,
+    settings,
+    talk,
+    texts,
+)
 from tests.engine.test_residence import models, squeezed
-from tests.engine.test_splits import compiled, fake, folders
-from tests.engine.writers import write_bytes_model
+from tests.engine.test_splits import compiled
 from tests.kernels.rows import assert_same_bits
 
 from arrowmind import ArrowEngine, _native
@@ -23,7 +33,7 @@ from arrowmind.engine.on_device import DeviceHost
 from arrowmind.errors import DeviceMemoryError, DeviceUnsupportedError, InvalidArgumentError
 from arrowmind.observe import metrics
 
-__all__ = ["fake", "folders", "other"]  # fixtures
+__all__ = ["bytes_model", "fake", "folders", "other"]  # fixtures
 
 ROUTED = ["mixtral", "qwen2-moe", "qwen3-moe", "deepseek-v2", "deepseek-v3"]
 ROOM = DeviceRoom((BlockSizes(10, 100, 2), BlockSizes(10, 100, 2), BlockSizes(20, 0, 2)), 30, 5, 7)
@@ -195,11 +205,6 @@ def test_no_more_is_taken_than_may_be(fake):
     assert device.taken_bytes == 0
 
 
-@pytest.fixture(scope="module")
-def bytes_model(tmp_path_factory):
-    return write_bytes_model(tmp_path_factory.mktemp("models") / "bytes")
-
-
 SMALL = {"generation.cache_tokens": 512, "generation.prefill_chunk": 64, "generation.max_streams": 4}
 
 
@@ -274,25 +279,8 @@ def test_no_token_is_lost_under_64_streams(fake, bytes_model):
     prompts = [f"the cat {i} sat" for i in range(64)]
     options = {"max_tokens": 12, "ignore_eos": True}
     expected = [one.text for one in plain.generate(prompts, **options)]
-    found = [""] * len(prompts)
     before = forwards("device"), forwards("cpu")
-
-    def listen(place):
-        found[place] = "".join(token.text for token in placed.stream(prompts[place], **options))
-
-    threads = [threading.Thread(target=listen, args=(place,)) for place in range(len(prompts))]
-    for thread in threads:
-        thread.start()
-    faults = ({"lost": 40}, {}, {"launch": 9}, {"allocation": 1}, {}, {"at": 30, "status": 5}, {"lost": 7})
-    for step in range(200):
-        fake.set(**faults[step % len(faults)])
-        threading.Event().wait(0.01)
-        if not any(thread.is_alive() for thread in threads):
-            break
-    fake.set()
-    for thread in threads:
-        thread.join()
-    assert found == expected
+    assert listened(fake, placed, prompts, **options) == expected
     assert forwards("device") > before[0]
     assert forwards("cpu") > before[1]
 
