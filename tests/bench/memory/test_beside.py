@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
+import tempfile
 
 import pytest
 from tests.bench.memory.small import write_conversations
@@ -45,7 +47,7 @@ def test_the_command(monkeypatch, capsys, tmp_path):
     result = json.loads(out.read_text())
     measured = result["beside"]
     assert measured["finished"]
-    assert measured["alone"]["recalls"] == 40
+    assert measured["before"]["recalls"] == measured["alone"]["recalls"] == 20
     assert measured["beside"]["recalls"] > 1
     assert measured["beside"]["p99_ms"] >= measured["beside"]["p50_ms"] > 0
     assert measured["beside"]["waited_p99_ms"] >= 0
@@ -68,6 +70,35 @@ def test_one_that_takes_too_long_is_stopped(monkeypatch, tmp_path):
     measured = measured_with(tmp_path, "import time; time.sleep(60)")
     assert not measured["finished"]
     assert measured["beside"]["recalls"] > 1
+
+
+COUNTS = """
+import pathlib, subprocess, sys, time
+child = "import sys, time; [print(i, file=open(sys.argv[1], 'w')) or time.sleep(0.01) for i in range(60)]"
+subprocess.run([sys.executable, "-c", child, sys.argv[1] + ".count"], check=True)
+"""
+
+
+def test_it_is_stopped_every_other_while_with_all_it_has_started(monkeypatch, tmp_path):
+    monkeypatch.setattr(beside, "_SLICE_SECONDS", 0.2)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    seen = []
+    stopped = beside._stopped
+
+    @contextlib.contextmanager
+    def watched(pid):
+        with stopped(pid) as any_there:
+            (count,) = tmp_path.rglob("*.count")
+            before = count.read_text()
+            yield any_there
+            seen.append(count.read_text() == before)
+
+    monkeypatch.setattr(beside, "_stopped", watched)
+    measured = measured_with(tmp_path, COUNTS)
+    assert measured["finished"]
+    assert len(seen) > 1
+    assert all(seen[:-1])
+    assert measured["alone"]["recalls"] > 20
 
 
 def test_one_that_fails_is_no_measurement(tmp_path):

@@ -1,17 +1,21 @@
 """How long a recall waits while another process consolidates the same store.
 
-The first recalls are alone, then `arrowmind consolidate` works in a process of its own, as anybody would
-start it, and the last are alone again: what a machine does meanwhile for others is in both.
+`arrowmind consolidate` works in processes of its own, as anybody would start it. Every other two seconds they
+are stopped: recalls beside it and recalls alone ask the same store, and what a machine does meanwhile for
+others is in both. Recalls before it, of a store in which nothing is cold, are told apart.
 """
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import tempfile
 import time
 from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import psutil
 
 from arrowmind.bench.statistics import latency
 from arrowmind.bench.targets import Verdict
@@ -24,6 +28,8 @@ if TYPE_CHECKING:
     from arrowmind.bench.memory.conversations import Conversation
     from arrowmind.memory import TextEncoder
     from arrowmind.observe import Progress
+
+    Times = list[tuple[float, float]]
 
 __all__ = ["SETTINGS", "judge_beside", "measure_beside"]
 
@@ -38,6 +44,7 @@ SETTINGS = """consolidation:
 _WARMING, _ALONE, _BEST = 50, 1000, 10
 _MOST_SECONDS = 120.0
 _ENDING_SECONDS = 60.0
+_SLICE_SECONDS = 2.0
 _RISE = 10.0
 
 
@@ -56,9 +63,9 @@ def measure_beside(
         progress: called with (steps done, all of them, "steps").
 
     Returns:
-        JSON values: latencies ``alone`` and ``beside``, and the milliseconds that the threads of a recall
-        waited for a processor, where the system tells; ``rise`` of the p99 in percent; ``finished``, whether
-        the consolidation ended by itself.
+        JSON values: latencies ``before``, ``alone`` and ``beside``, and the milliseconds that the threads of
+        a recall waited for a processor, where the system tells; ``rise`` of the p99 in percent from ``alone``
+        to ``beside``; ``finished``, whether the consolidation ended by itself.
 
     Raises:
         ConsolidationError: the consolidation failed.
@@ -76,14 +83,15 @@ def measure_beside(
                 store.recall(next(questions), _BEST)
             progress(1, 4, "steps")
             asked = _Asked(store, questions)
-            first = asked.times(lambda done: done < _ALONE)
+            before = asked.times(lambda done: done < _ALONE)
             progress(2, 4, "steps")
-            beside, finished = _beside(asked, consolidating(folder, settings))
+            alone, beside, finished = _in_turns(asked, consolidating(folder, settings))
             progress(3, 4, "steps")
-            last = asked.times(lambda done: done < _ALONE)
+            alone += asked.times(lambda done: done < _ALONE)
             progress(4, 4, "steps")
-    alone = [*first, *last]
-    measured: dict[str, Any] = {"alone": _told(alone), "beside": _told(beside), "finished": finished}
+    told = {"before": before, "alone": alone, "beside": beside}
+    measured: dict[str, Any] = {name: _told(times) for name, times in told.items()}
+    measured["finished"] = finished
     measured["rise"] = 100 * (measured["beside"]["p99_ms"] / measured["alone"]["p99_ms"] - 1)
     return measured
 
@@ -105,12 +113,19 @@ class _Asked:
         return found
 
 
-def _beside(asked: _Asked, command: Sequence[str]) -> tuple[list[tuple[float, float]], bool]:
+def _in_turns(asked: _Asked, command: Sequence[str]) -> tuple[Times, Times, bool]:
+    """Recalls while the command is stopped, and while it runs; and whether it ended by itself."""
+    stopped: Times = []
+    running: Times = []
     ends = time.monotonic() + _MOST_SECONDS
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as work:
         try:
             # One recall at least, however soon the other process ends.
-            found = asked.times(lambda done: not done or (work.poll() is None and time.monotonic() < ends))
+            while not running or (work.poll() is None and time.monotonic() < ends):
+                running += asked.times(_slice_of(work))
+                with _stopped(work.pid) as is_stopped:
+                    if is_stopped:
+                        stopped += asked.times(_slice_of(work))
             finished = work.poll() is not None
         finally:
             if work.poll() is None:
@@ -118,7 +133,30 @@ def _beside(asked: _Asked, command: Sequence[str]) -> tuple[list[tuple[float, fl
         _, said = work.communicate(timeout=_ENDING_SECONDS)
     if finished and work.returncode:
         raise ConsolidationError(f"consolidation ended with {work.returncode}: {said.strip()}")
-    return found, finished
+    return stopped, running, finished
+
+
+def _slice_of(work: subprocess.Popen[str]) -> Callable[[int], bool]:
+    ends = time.monotonic() + _SLICE_SECONDS
+    return lambda done: not done or (work.poll() is None and time.monotonic() < ends)
+
+
+@contextlib.contextmanager
+def _stopped(pid: int) -> Iterator[bool]:
+    """Stops a process and what it has started; yields whether any was there."""
+    found: list[psutil.Process] = []
+    with contextlib.suppress(psutil.Error):
+        process = psutil.Process(pid)
+        found = [process, *process.children(recursive=True)]
+    for each in found:
+        with contextlib.suppress(psutil.Error):
+            each.suspend()
+    try:
+        yield bool(found)
+    finally:
+        for each in found:
+            with contextlib.suppress(psutil.Error):
+                each.resume()
 
 
 def _waited() -> float:

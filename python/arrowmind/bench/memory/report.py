@@ -103,7 +103,7 @@ def _print_beside(beside: Mapping[str, Any], shown: Console) -> None:
     table = Table(title=f"recall alone and beside a consolidation{ended}")
     for name in ("", "recalls", "p50, ms", "p99, ms", "waited for a processor, p50", "p99"):
         table.add_column(name, justify="right")
-    for name in ("alone", "beside"):
+    for name in ("before", "alone", "beside"):
         row = beside[name]
         numbers = (f"{row[column]:.1f}" for column in ("p50_ms", "p99_ms", "waited_p50_ms", "waited_p99_ms"))
         table.add_row(name, f"{row['recalls']:.0f}", *numbers)
