@@ -99,8 +99,8 @@ def _value(metadata: bytes, key: str) -> str | None:
     """
     try:
         value = json.loads(metadata.decode()).get(key) if metadata else None
-    except (ValueError, AttributeError):
+        if isinstance(value, str):
+            return f'"{value}'
+        return None if value is None else json.dumps(value, sort_keys=True)
+    except (ValueError, AttributeError, RecursionError):
         return None
-    if isinstance(value, str):
-        return f'"{value}'
-    return None if value is None else json.dumps(value, sort_keys=True)
