@@ -15,7 +15,8 @@ RUNS = {
     "kills": ["storage/test_durability.py", "storage/test_crash_states.py"],
     "processes": ["storage/test_concurrency.py", "storage/test_forking.py", "test_model.py"],
     "work": ["test_store.py", "test_namespaces.py", "keeping", "intake", "storage/test_compaction.py"],
-    "search": ["searching", "storage/test_cold.py", "storage/test_directory.py"],
+    "search": ["searching", "storage/test_directory.py"],
+    "cold": ["storage/test_cold.py", "storage/test_cold_vectors.py", "storage/test_carrying.py"],
 }
 # They look into files, or at the index that an encrypted store does not have on a disk; and one of chance.
 OTHERWISE = [
