@@ -20,11 +20,11 @@ STORY_TEMPLATE = "{{ bos_token }}{% for message in messages %}{{ message.content
 WINDOW = 192
 
 
-def write_bytes_model(folder, *, template=TEMPLATE, seed=3, end="<|end|>"):
-    """A converted Qwen2 of random weights whose tokens are bytes and a few merges."""
+def write_bytes_model(folder, *, template=TEMPLATE, seed=3, end="<|end|>", family="qwen2"):
+    """A converted model of random weights, a Qwen2, whose tokens are bytes and a few merges."""
     tokenizer = byte_level()
     config = {
-        **decoder.CONFIGS["qwen2"],
+        **decoder.CONFIGS[family],
         "vocab_size": tokenizer.get_vocab_size(),
         "max_position_embeddings": WINDOW,
         "eos_token_id": tokenizer.token_to_id(end),
