@@ -13,6 +13,7 @@ void bind_base(nb::module_& m);
 void bind_device(nb::module_& m);
 void bind_device_plan(nb::module_& m);
 void bind_shared_rows(nb::module_& m);
+void bind_foreign_linear(nb::module_& m);
 void bind_interchange(nb::module_& m);
 void bind_lexical(nb::module_& m);
 void bind_linear(nb::module_& m);

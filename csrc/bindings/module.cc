@@ -61,6 +61,7 @@ NB_MODULE(_native, m) {
   arrowmind::bindings::bind_cache(m);
   arrowmind::bindings::bind_plan(m);
   arrowmind::bindings::bind_shared_rows(m);
+  arrowmind::bindings::bind_foreign_linear(m);
   arrowmind::bindings::bind_device_plan(m);
   arrowmind::bindings::bind_simd(m);
   arrowmind::bindings::bind_weight_table(m);

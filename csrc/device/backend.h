@@ -151,6 +151,14 @@ typedef struct ArrowmindBackend {
   // Optional; without it no model runs there (device/kernels.h).
   int32_t (*describe_kernel)(ArrowmindDevice* device, uint64_t kernel, ArrowmindKernelInfo* info,
                              ArrowmindWords* words);
+
+  // Optional: for work between that of others who use the device by the same driver. A stream of theirs, as
+  // the driver has it (CUstream, hipStream_t; 0: its default one): destroy_stream() leaves it and its work
+  // to them. And memory of theirs, by its address; it is not released.
+  int32_t (*adopt_stream)(ArrowmindDevice* device, uint64_t handle, ArrowmindStream** stream,
+                          ArrowmindWords* words);
+  int32_t (*adopt_memory)(ArrowmindDevice* device, uint64_t address, int64_t bytes, uint64_t* memory,
+                          ArrowmindWords* words);
 } ArrowmindBackend;
 
 // Given the version that the core speaks; a back end that speaks another may answer null.

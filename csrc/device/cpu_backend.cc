@@ -289,6 +289,8 @@ constexpr ArrowmindBackend kCpu = {
     .register_host = register_host,
     .unregister_host = unregister_host,
     .describe_kernel = describe_kernel,
+    .adopt_stream = nullptr,
+    .adopt_memory = nullptr,
 };
 
 }  // namespace

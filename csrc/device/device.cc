@@ -153,6 +153,27 @@ Registration Device::register_host(const void* address, int64_t bytes) {
   return {shared_from_this(), address};
 }
 
+Buffer Device::adopt(uint64_t address, int64_t bytes) {
+  const Action action = {"adopt", bytes, "memory"};
+  if (address == 0 || bytes <= 0)
+    fail(ErrorKind::kInvalidArgument, "[", name_, "] adopt ", bytes, " bytes at ", address, "; at least 1");
+  if (backend_.adopt_memory == nullptr) refuse(Failure::kNotSupported, action, "the back end cannot");
+  uint64_t memory = 0;
+  call(action,
+       [&](ArrowmindWords* words) { return backend_.adopt_memory(handle_, address, bytes, &memory, words); });
+  if (memory == 0) refuse(Failure::kFailed, action, "the back end gave no memory");
+  return {shared_from_this(), memory, bytes};
+}
+
+Stream Device::adopt_stream(uint64_t handle) {
+  const Action action = {"adopt a stream"};
+  if (backend_.adopt_stream == nullptr) refuse(Failure::kNotSupported, action, "the back end cannot");
+  ArrowmindStream* stream = nullptr;
+  call(action, [&](ArrowmindWords* words) { return backend_.adopt_stream(handle_, handle, &stream, words); });
+  if (stream == nullptr) refuse(Failure::kFailed, action, "the back end gave none");
+  return {shared_from_this(), stream};
+}
+
 uint64_t Device::kernel(const std::string& name) {
   const Action action = {"find kernel", -1, name.c_str()};
   uint64_t kernel = 0;

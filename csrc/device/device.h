@@ -84,6 +84,10 @@ class Device : public std::enable_shared_from_this<Device> {
   PinnedMemory pinned(int64_t bytes);
   // Makes memory of others, such as a mapped file, such memory for as long as the result lives.
   Registration register_host(const void* address, int64_t bytes);
+  // Memory and streams of others who use the device by the same driver: they keep them for as long as the
+  // result lives, and get them back as they are. Throws with kNotSupported where the back end cannot.
+  Buffer adopt(uint64_t address, int64_t bytes);
+  Stream adopt_stream(uint64_t handle);
   // For launches; valid as long as the device. Throws with kNotSupported where the back end has no such
   // kernel.
   uint64_t kernel(const std::string& name);

@@ -34,6 +34,9 @@ class Resource {
   const std::shared_ptr<Device>& device() const { return device_; }
   Handle handle() const { return handle_; }
 
+ protected:
+  void forget() { handle_ = Handle{}; }
+
  private:
   void reset() {
     if (handle_ != Handle{}) Release(*device_, std::exchange(handle_, Handle{}));
@@ -91,11 +94,33 @@ class Taken {
   int64_t bytes_;
 };
 
-// Memory of a device. Going away waits for submitted work that may use it.
+// Memory of a device. Going away waits for submitted work that may use it; that of others stays with them.
 class Buffer : private Taken, public Resource<uint64_t, release_memory> {  // memory goes before its count
  public:
-  Buffer(Taken taken, uint64_t memory) : Taken(std::move(taken)), Resource(owner(), memory) {}
-  using Taken::bytes;
+  Buffer(Taken taken, uint64_t memory)
+      : Taken(std::move(taken)), Resource(owner(), memory), bytes_(Taken::bytes()) {}
+  Buffer(std::shared_ptr<Device> device, uint64_t foreign, int64_t bytes)  // of others
+      : Taken(device, 0), Resource(std::move(device), foreign), bytes_(bytes), is_foreign_(true) {}
+  ~Buffer() { leave(); }
+  Buffer(Buffer&& other) noexcept = default;
+  Buffer& operator=(Buffer&& other) noexcept {
+    if (this == &other) return *this;
+    leave();
+    bytes_ = other.bytes_;
+    is_foreign_ = other.is_foreign_;
+    Resource::operator=(std::move(other));  // memory first, here too
+    Taken::operator=(std::move(other));
+    return *this;
+  }
+  int64_t bytes() const { return bytes_; }
+
+ private:
+  void leave() {
+    if (is_foreign_) forget();
+  }
+
+  int64_t bytes_;
+  bool is_foreign_ = false;
 };
 
 class PinnedMemory : public Resource<void*, release_pinned> {

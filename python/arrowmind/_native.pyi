@@ -174,6 +174,22 @@ class DeviceWeights:
     def uploaded(self) -> dict[str, float]:
         """Bytes (`bytes`, `ring_bytes`, `registered_bytes`) and `seconds`, `read_seconds`, `copy_seconds`."""
 
+def linear_there(
+    device: Device,
+    tensor: dict[str, object],
+    stream: int,
+    x: int,
+    rows: int,
+    out: int,
+    scratch: int,
+    activation: str = "fp32",
+    multiplier: int = 0,
+) -> None:
+    """As `linear_run` in a stream of others, over addresses of the device; returns when it is submitted."""
+
+def linear_scratch_bytes(tensor: dict[str, object], activation: str, rows: int) -> int:
+    """Memory that `linear_there` needs beside rows and results."""
+
 def upload_back(device: Device, path: bytes, offset: int, size: int) -> npt.NDArray[np.uint8]:
     """Bytes of a file by way of a device, as weights go there."""
 

@@ -35,3 +35,9 @@ class Driver:
     def live(self) -> dict[str, int]:
         """What was taken and not given back yet."""
         return {name: count for name, count in self.report().items() if name != "calls" and count}
+
+    def stream(self) -> int:
+        """That of the last launch."""
+        found = self._library.arrowmind_driver_stream
+        found.restype = ctypes.c_uint64
+        return int(found())

@@ -35,6 +35,7 @@ struct ArrowmindDevice {
 struct ArrowmindStream {
   ArrowmindDevice* device;
   void* handle;
+  bool is_foreign = false;
 };
 
 struct ArrowmindEvent {
@@ -206,6 +207,7 @@ int32_t create_stream(ArrowmindDevice* device, ArrowmindStream** stream, Arrowmi
 }
 
 void destroy_stream(ArrowmindStream* stream) {
+  if (stream->is_foreign) return delete stream;
   give_back(stream->device, [&](const Driver& driver) {
     driver.synchronise(stream->handle);
     driver.destroy_stream(stream->handle);
@@ -397,6 +399,21 @@ int32_t describe_kernel(ArrowmindDevice* device, uint64_t kernel, ArrowmindKerne
   return ARROWMIND_OK;
 }
 
+int32_t adopt_stream(ArrowmindDevice* device, uint64_t handle, ArrowmindStream** stream,
+                     ArrowmindWords* words) {
+  const int32_t status = ask(device, words, [](const Driver&) { return int{kSuccess}; });
+  if (status != ARROWMIND_OK) return status;
+  *stream = new (std::nothrow)
+      ArrowmindStream{.device = device, .handle = reinterpret_cast<void*>(handle), .is_foreign = true};
+  return *stream == nullptr ? ARROWMIND_OUT_OF_MEMORY : ARROWMIND_OK;
+}
+
+// All memory of a context has addresses of one space, whoever asked for it.
+int32_t adopt_memory(ArrowmindDevice*, uint64_t memory_address, int64_t, uint64_t* memory, ArrowmindWords*) {
+  *memory = memory_address;
+  return ARROWMIND_OK;
+}
+
 constexpr ArrowmindBackend kGpu = {
     .abi = ARROWMIND_DEVICE_ABI,
     .size = sizeof(ArrowmindBackend),
@@ -426,6 +443,8 @@ constexpr ArrowmindBackend kGpu = {
     .register_host = register_host,
     .unregister_host = unregister_host,
     .describe_kernel = describe_kernel,
+    .adopt_stream = adopt_stream,
+    .adopt_memory = adopt_memory,
 };
 
 }  // namespace

@@ -325,6 +325,8 @@ constexpr ArrowmindBackend kMetal = {
     .register_host = nullptr,
     .unregister_host = nullptr,
     .describe_kernel = describe_kernel,
+    .adopt_stream = nullptr,
+    .adopt_memory = nullptr,
 };
 
 }  // namespace

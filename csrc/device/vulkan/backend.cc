@@ -252,6 +252,8 @@ constexpr ArrowmindBackend kVulkan = {
     .register_host = nullptr,  // memory of others is copied by way of staging
     .unregister_host = nullptr,
     .describe_kernel = describe_kernel,
+    .adopt_stream = nullptr,
+    .adopt_memory = nullptr,
 };
 
 }  // namespace

@@ -25,6 +25,7 @@ __all__ = ["QuantizedLinear"]
 
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16)
 _NAMES = (*BUFFERS, "input_scale")
+_PLACES = ("cpu", "cuda")  # of ROCm, too
 
 
 class QuantizedLinear(torch.nn.Module):
@@ -125,7 +126,8 @@ class QuantizedLinear(torch.nn.Module):
         """Multiplies.
 
         Args:
-            x: float32, float16 or bfloat16 [..., in_features], on the CPU.
+            x: float32, float16 or bfloat16 [..., in_features], where the layer is: on the CPU, or on a GPU of
+                CUDA or ROCm, where it runs in torch's current stream.
 
         Returns:
             [..., out_features] of the same type.
@@ -191,9 +193,10 @@ class QuantizedLinear(torch.nn.Module):
             raise InvalidArgumentError(
                 f"an input of shape {list(x.shape)} meets a layer of {self.in_features} inputs"
             )
-        if x.device.type != "cpu" or self._buffers["codes"].device.type != "cpu":
+        if x.device.type not in _PLACES or self._buffers["codes"].device != x.device:
             raise InvalidArgumentError(
-                f"an input on {x.device} meets weights on {self.codes.device}; both must be on the CPU"
+                f"an input on {x.device} meets weights on {self.codes.device}; both must be on the CPU, or "
+                "on one GPU of CUDA or ROCm"
             )
 
     def _take_form(self) -> None:
@@ -238,4 +241,4 @@ def _vector(values: Any, size: int, what: str) -> Any:
 
 
 def _numpy(tensor: Any) -> npt.NDArray[Any] | None:
-    return None if tensor is None else tensor.numpy()
+    return None if tensor is None else tensor.cpu().numpy()

@@ -27,6 +27,7 @@ import torch
 from arrowmind import _native
 from arrowmind.errors import InvalidArgumentError
 from arrowmind.observe import get_logger
+from arrowmind.torch.there import Gpu, TorchGpu, linear_there
 from arrowmind.weights.tensor import Tensor, TensorSpec
 
 if TYPE_CHECKING:
@@ -190,6 +191,38 @@ def _qlinear(
     return out
 
 
+def _qlinear_there(
+    x: Any,
+    bias: Any,
+    codes: Any,
+    scales: Any,
+    zero_points: Any,
+    sums: Any,
+    outer_scales: Any,
+    input_scale: Any,
+    text: str,
+    gpu: Gpu | None = None,
+) -> Any:
+    """On tensors of a GPU."""
+    form, described, rows = _read(text)
+    _check_input(x, form.in_features)
+    tensors = {
+        "codes": codes,
+        "scales": scales,
+        "zero_points": zero_points,
+        "sums": sums,
+        "outer": outer_scales,
+    }
+    return linear_there(x, bias, tensors, input_scale, described, rows, gpu or TorchGpu())
+
+
+def _dequantize_there(*arguments: Any) -> Any:
+    """By way of the CPU: gradients and inspection alone need it."""
+    *tensors, text = arguments
+    here = [None if one is None else one.cpu() for one in tensors]
+    return _dequantize(*here, text).to(tensors[0].device)
+
+
 def _check_input(x: Any, k: int) -> None:
     if x.dtype is not torch.float32:
         raise InvalidArgumentError(f"an input of type {x.dtype} meets quantised weights; use x.float()")
@@ -235,6 +268,8 @@ def _backward(ctx: Any, gradient: Any) -> tuple[Any, ...]:
 
 _library.impl("qlinear", _qlinear, "CPU")
 _library.impl("dequantize", _dequantize, "CPU")
+_library.impl("qlinear", _qlinear_there, "CUDA")  # and ROCm, which torch names so
+_library.impl("dequantize", _dequantize_there, "CUDA")
 torch.library.register_fake("arrowmind::qlinear", _fake_qlinear, lib=_library)
 torch.library.register_fake("arrowmind::dequantize", _fake_dequantize, lib=_library)
 torch.library.register_autograd("arrowmind::qlinear", _backward, setup_context=_keep, lib=_library)

@@ -305,6 +305,8 @@ constexpr ArrowmindBackend kFake = {
     register_host,
     unregister_host,
     describe_kernel,
+    nullptr,  // adopts no streams
+    nullptr,  // nor memory
 };
 
 }  // namespace

@@ -8,6 +8,7 @@
 //   sticky=1                   once something failed, all later calls fail alike
 //   read_only=1                host memory may only be registered as such
 //   backward=1                 fibers run in the other order
+#include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -40,6 +41,8 @@ int64_t calls = 0;
 int failed = 0;  // sticky
 enum Kind { kContexts, kMemory, kPinned, kRegistered, kStreams, kEvents, kModules, kKinds };
 std::map<uint64_t, int64_t> live[kKinds];  // bytes, or 1
+
+std::atomic<uint64_t> last_stream = 0;  // of a launch
 
 struct Event {
   Clock::time_point when;
@@ -256,8 +259,9 @@ DRIVER(cuModuleGetFunction, hipModuleGetFunction)(void** function, void*, const 
 }
 DRIVER(cuLaunchKernel, hipModuleLaunchKernel)
 (void* function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned group_x, unsigned group_y,
- unsigned group_z, unsigned, void*, void** arguments, void**) {
+ unsigned group_z, unsigned, void* stream, void** arguments, void**) {
   if (const int failure = fault()) return failure;
+  last_stream = reinterpret_cast<uint64_t>(stream);
   if (const int64_t failure = setting("launch", 0)) return static_cast<int>(failure);
   const auto* kernel = static_cast<const Registered*>(function);
   if (grid_x * grid_y * grid_z == 0 || grid_y > 65535 || grid_z > 65535) return 1;
@@ -296,4 +300,9 @@ EXPORTED void arrowmind_driver_report(int64_t* out) {
   const std::lock_guard lock(mutex);
   *out++ = calls;
   for (const auto& kind : live) *out++ = static_cast<int64_t>(kind.size());
+}
+
+// The stream of the last launch.
+EXPORTED uint64_t arrowmind_driver_stream() {
+  return last_stream;
 }
