@@ -94,6 +94,7 @@ def test_inputs_of_any_shape_and_place(driver, form, seed):
         torch.testing.assert_close(found, made(x), atol=2e-5, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_more_rows_than_a_launch_takes(driver, seed):
     made = layer(FORMS[2], seed, n=16, k=4)
     x = torch.randn(32768 + 70, 4)
