@@ -55,6 +55,7 @@ def test_what_arrives_is_what_was_sent(fake, tmp_path, plan, flags):
     np.testing.assert_array_equal(there.run_rows(rows()), plan.run_rows(rows(), _native.ThreadPool(1)))
 
 
+TRIES = 12  # other work of the machine is in the way of some
 PACE = 400_000_000  # of the slower side: 96 MiB take a quarter of a second
 SIZE = 96 << 20
 
@@ -76,7 +77,7 @@ def test_reading_and_copying_take_as_long_as_the_slower_of_the_two(fake, tmp_pat
         return _native.time_upload(device, file, SIZE, registers=False, pace=disk, **sides)["seconds"]
 
     best = None
-    for _ in range(3):  # other work of the machine may be in the way of one
+    for _ in range(TRIES):
         both, slower = seconds(), max(seconds(copies=False), seconds(reads=False))
         best = min(both / slower, best or both)
         if best <= 1.18:
@@ -90,12 +91,14 @@ def test_times_are_told(fake, tmp_path, file):
     device = _native.DeviceRegistry(str(tmp_path)).open("cuda")
     takes = SIZE / 4 / PACE
     overlap = 0.0
-    for _ in range(3):  # other work of the machine may be in the way of one
+    for _ in range(TRIES):
         told = _native.time_upload(device, file, SIZE // 2, registers=False, pace=2 * PACE)
         assert (told["bytes"], told["ring_bytes"], told["registered_bytes"]) == (SIZE // 2, SIZE // 2, 0)
         assert min(told[side] for side in ("seconds", "read_seconds", "copy_seconds")) > 0.9 * takes
         assert max(told["read_seconds"], told["copy_seconds"]) <= 1.01 * told["seconds"]
         overlap = max(overlap, (told["read_seconds"] + told["copy_seconds"]) / told["seconds"])
+        if overlap > 1.3:
+            break
     assert overlap > 1.3
     with pytest.raises(InvalidArgumentError, match="of a file of"):
         _native.time_upload(device, file, SIZE + 1)
