@@ -7,15 +7,13 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from arrowmind import _native
 from arrowmind.config import default_config, with_profile
 from arrowmind.config.sizes import parse_bytes
 from arrowmind.engine.admission import admit
-from arrowmind.engine.batching import pack, slices
 from arrowmind.engine.compiler import compile_plan
 from arrowmind.engine.device import describe_device, resolve_device
+from arrowmind.engine.embedding import MICRO_TOKENS, EmbedsText
 from arrowmind.engine.folder import ModelFolder
 from arrowmind.engine.generating import GeneratesText
 from arrowmind.engine.layers import Options
@@ -23,12 +21,13 @@ from arrowmind.engine.perceiving import Perceives
 from arrowmind.engine.perplexity import Perplexity, measure
 from arrowmind.engine.tokenizer import TextTokenizer, check_ids, check_texts, read_text
 from arrowmind.errors import InvalidArgumentError
-from arrowmind.observe import get_logger, metrics, no_progress, progress_bar
+from arrowmind.observe import get_logger, no_progress, progress_bar
 from arrowmind.quantize.calibration_texts import CALIBRATION_TEXTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
     from typing_extensions import Unpack
 
@@ -50,15 +49,11 @@ if TYPE_CHECKING:
 __all__ = ["ArrowEngine"]
 
 _log = get_logger("arrowmind.engine")
-# Texts tokenised ahead while the previous ones are computed.
-_SLICE_TEXTS = 512
-# Tokens of a micro-batch: enough rows to reuse each weight panel, few enough that the buffers stay in L2.
-_MICRO_TOKENS = 128
 # Tokens that a small cache is measured on before it is used: far more than it keeps exact.
 _SAMPLE_TOKENS = 768
 
 
-class ArrowEngine(GeneratesText, Perceives):
+class ArrowEngine(EmbedsText, GeneratesText, Perceives):
     """A model folder, memory-mapped: an encoder that makes embeddings, or a language model that writes.
 
     Opening maps the weights and reads those it multiplies by. Methods may be called from several threads at
@@ -112,6 +107,7 @@ class ArrowEngine(GeneratesText, Perceives):
             MemoryBudgetError: The model cannot run in `ram`; the message says how much it needs.
         """
         started = time.perf_counter()
+        EmbedsText.__init__(self)
         GeneratesText.__init__(self)
         Perceives.__init__(self)
         self._config = config = with_profile(default_config(config))
@@ -125,7 +121,6 @@ class ArrowEngine(GeneratesText, Perceives):
             admit(self._folder.weights, config)
         self._threads = _native.ThreadPool(_thread_count(config) if threads is None else threads)
         self._tokenizer = TextTokenizer(self._folder.tokenizer_path, self._folder.max_tokens)
-        self._plan: _native.Plan | PlacedPlan | None = None
         self._host: DeviceHost | None = None
         self._language: LanguageModel | None = None
         self._senses: Senses | None = None
@@ -292,80 +287,6 @@ class ArrowEngine(GeneratesText, Perceives):
         """Identifies the weights and how they are pooled: equal fingerprints give equal vectors."""
         return self._folder.fingerprint
 
-    def encode(
-        self,
-        texts: str | Sequence[str],
-        normalize: bool = True,  # noqa: FBT001 - the documented signature
-        batch_size: int | None = None,
-        show_progress: bool = False,  # noqa: FBT001 - the documented signature
-    ) -> NDArray[np.float32]:
-        """Embeddings of texts.
-
-        Args:
-            texts: One string, or a list of strings. An empty string is a text without words, not an error.
-            normalize: Scale each embedding to length 1.
-            batch_size: Most texts tokenised at a time; None chooses. Bounds memory, never changes results.
-            show_progress: Draw a progress bar on standard error.
-
-        Returns:
-            float32 [n, dimension]; one string gives n = 1.
-
-        Raises:
-            InvalidArgumentError: `texts` is not a string or list of strings, or `batch_size` is below 1.
-        """
-        listed = self._check_encoding(texts, batch_size)
-        result = np.empty((len(listed), self.dimension), dtype=np.float32)
-        started = time.perf_counter()
-        with progress_bar(enabled=show_progress) as progress:
-            for part, sequences in self._tokenised(listed, batch_size or _SLICE_TEXTS):
-                result[part] = self._forward(sequences, normalize=normalize)
-                progress(part.stop, len(listed), "encoding")
-        metrics.encode_seconds.observe(time.perf_counter() - started)
-        return result
-
-    def encode_on_device(
-        self,
-        texts: str | Sequence[str],
-        normalize: bool = True,  # noqa: FBT001 - as of encode()
-        batch_size: int | None = None,
-    ) -> DeviceArray:
-        """Embeddings of texts, which stay where they were computed.
-
-        Torch, CuPy, NumPy and others read them there by DLPack, pyarrow by the Arrow C Device interface.
-        Where the device fails, the CPU computes all of them, and they lie in memory of the host: `device` of
-        the result says so.
-
-        Args:
-            texts: As of `encode`.
-            normalize: As of `encode`.
-            batch_size: As of `encode`.
-
-        Returns:
-            float32 [n, dimension].
-
-        Raises:
-            InvalidArgumentError: As of `encode`.
-        """
-        from arrowmind.engine.staying import vectors_there  # noqa: PLC0415  needed by few
-
-        listed = self._check_encoding(texts, batch_size)
-        return vectors_there(
-            self._plan,
-            len(listed),
-            lambda: self._tokenised(listed, batch_size or _SLICE_TEXTS),
-            lambda: self.encode(listed, normalize, batch_size),
-            normalise=normalize,
-        )
-
-    def _check_encoding(self, texts: str | Sequence[str], batch_size: int | None) -> list[str]:
-        listed = check_texts(texts)
-        _ = self._encoder if self._senses is None else self._senses.plan("text")
-        if batch_size is not None and batch_size < 1:
-            raise InvalidArgumentError(
-                f"batch_size={batch_size}; use 1 or more, or None to let the engine choose"
-            )
-        return listed
-
     def logits_on_device(self, prompt: str | Sequence[int]) -> DeviceArray:
         """As `logits`; they stay where the head of the model runs.
 
@@ -475,7 +396,7 @@ class ArrowEngine(GeneratesText, Perceives):
             "threads": self._threads.threads,
             "kernels": self._kernels(),
             "scratch_bytes_per_thread": self._compiled.scratch_bytes_per_token
-            * max(_MICRO_TOKENS, self.max_tokens),
+            * max(MICRO_TOKENS, self.max_tokens),
             "load_seconds": self._load_seconds,
             **({} if (counters := self.residency()) is None else {"residency": counters}),
             **({} if not (memory := self.memory()) else {"memory": memory}),
@@ -490,34 +411,6 @@ class ArrowEngine(GeneratesText, Perceives):
         """Bytes of a language model by component: base, router, experts or layers, kv_cache."""
         telemetry = None if self._overseer is None else self._overseer.telemetry
         return {} if telemetry is None else telemetry.memory()
-
-    def _tokenised(self, texts: list[str], most: int) -> Iterator[tuple[slice, list[list[int]]]]:
-        """Slices of `texts` with their token ids, the next slice tokenised while the caller computes."""
-        parts = list(slices(texts, most))
-        if len(parts) < 2:
-            for part in parts:
-                yield part, self._tokenizer.encode(texts[part])
-            return
-        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  not needed for the first text
-
-        with ThreadPoolExecutor(1, "arrowmind-tokenise") as ahead:
-            pending = ahead.submit(self._tokenizer.encode, texts[parts[0]])
-            for part, following in zip(parts, [*parts[1:], None], strict=True):
-                sequences = pending.result()
-                if following is not None:
-                    pending = ahead.submit(self._tokenizer.encode, texts[following])
-                yield part, sequences
-
-    def _forward(self, sequences: list[list[int]], *, normalize: bool) -> NDArray[np.float32]:
-        metrics.sentences.add(len(sequences))
-        metrics.tokens.add(sum(map(len, sequences)))
-        if self._senses is not None:
-            return self._senses.texts(sequences, normalize=normalize)
-        batch = pack(sequences)
-        packed = self._encoder.run(batch.token_ids, batch.offsets, self._threads, normalize, _MICRO_TOKENS)
-        result = np.empty_like(packed)
-        result[batch.order] = packed
-        return result
 
 
 def _thread_count(config: Config) -> int:
