@@ -157,6 +157,9 @@ def choose_split(
         host.bound(room)
     host.placement = told(split, blocks)
     _log.info("a part of the model goes to the device", device=host.name, room=room, **host.placement)
+    if None in rates and -1 in (config.device.prompt_rows, config.device.expert_threshold):
+        remedy = "`arrowmind plan MODEL --vram SIZE` measures both once"
+        _log.info("machine or device was never measured: nothing is sent there by rates", remedy=remedy)
     if split.blocks == 0 and not split.head:
         least = counted.scratch + min(counted.head, counted.blocks[-1].always + counted.blocks[-1].cache)
         host.refuse(f"{room} bytes hold neither a block nor the head; {least} are needed for the smaller")
