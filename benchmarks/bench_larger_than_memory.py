@@ -35,7 +35,8 @@ from arrowmind.config import load_config
 from arrowmind.config.sizes import parse_bytes
 from arrowmind.engine.folder import ModelFolder
 from arrowmind.engine.machine import disk_rate, memory_rate
-from arrowmind.engine.planning import Rates, plan_run
+from arrowmind.engine.planning import plan_run
+from arrowmind.engine.rates import Rates
 
 if TYPE_CHECKING:
     from collections.abc import Callable
