@@ -20,7 +20,8 @@ from arrowmind.bench.language.random_models import write_random_model
 from arrowmind.config import load_config
 from arrowmind.engine.folder import ModelFolder
 from arrowmind.engine.machine import disk_rate, memory_rate
-from arrowmind.engine.planning import Rates, plan_run
+from arrowmind.engine.planning import plan_run
+from arrowmind.engine.rates import Rates
 from arrowmind.errors import OptimizationError
 
 if TYPE_CHECKING:
