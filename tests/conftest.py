@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
 import random
 from pathlib import Path
@@ -52,6 +53,20 @@ def rng(seed: int) -> np.random.Generator:
 @pytest.fixture(autouse=True)
 def _reproducible_random() -> None:
     random.seed(session_seed())
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was():
+    """Commands set logging up for their process; who reads the log must not depend on tests before."""
+    _reset_logging()
+    yield
+    _reset_logging()
+
+
+def _reset_logging() -> None:
+    root = logging.getLogger("arrowmind")
+    root.handlers[:], root.propagate = [], True
+    root.setLevel(logging.NOTSET)
 
 
 @pytest.fixture(scope="session")

@@ -270,6 +270,6 @@ def test_a_budget_is_kept_with_blocks_that_pass(fake, bytes_model):
 @pytest.mark.parametrize(("rows", "said"), [(-1, True), (0, False)])
 def test_it_is_told_where_rates_are_wanted_and_not_known(fake, bytes_model, caplog, monkeypatch, rows, said):
     monkeypatch.setattr("arrowmind.engine.opening.known_device", lambda name: None)
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", logger="arrowmind")
     opened(bytes_model, device__blocks=1, device__prompt_rows=rows, device__expert_threshold=1.0).close()
     assert ("was never measured" in caplog.text) == said
