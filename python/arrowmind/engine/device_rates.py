@@ -9,8 +9,8 @@ import numpy as np
 
 from arrowmind import _native
 from arrowmind.engine.device_probe import open_device
+from arrowmind.engine.machine import probe_weights
 from arrowmind.engine.rates import DeviceRates
-from arrowmind.weights.tensor import int8_tensor
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -81,20 +81,7 @@ def _products(codes: NDArray[np.int8], count: int = 1) -> _native.Plan:
     plan.quantise(rows, coded)
     for _ in range(count):
         plan.border()
-        plan.linear([_described(codes.copy() if count > 1 else codes)], coded, result)
+        plan.linear([probe_weights(codes.copy() if count > 1 else codes)], coded, result)
     plan.result(result)
     plan.finish()
     return plan
-
-
-def _described(codes: NDArray[np.int8]) -> dict[str, object]:
-    tensor = int8_tensor("probe.weight", codes, np.ones(len(codes), np.float32), activation="int8")
-    return {
-        "type": "int8",
-        "shape": tensor.spec.shape,
-        "codes": tensor.codes,
-        "scales": tensor.scales,
-        "zero_points": None,
-        "sums": tensor.sums,
-        "bias": None,
-    }

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["disk_rate", "memory_rate", "prompt_rate"]
+__all__ = ["disk_rate", "memory_rate", "probe_weights", "prompt_rate"]
 
 _log = get_logger("arrowmind.engine")
 
@@ -45,8 +45,20 @@ def prompt_rate(threads: _native.ThreadPool) -> float:
 
 def _product_rate(threads: _native.ThreadPool, outputs: int, count: int) -> float:
     codes = np.resize(np.arange(-127, 128, dtype=np.int8), (outputs, _COLUMNS))
-    tensor = int8_tensor("probe.weight", codes, np.ones(outputs, np.float32), activation="int8")
-    described: dict[str, object] = {
+    described = probe_weights(codes)
+    rows, out = np.ones((count, _COLUMNS), np.float32), np.empty((count, outputs), np.float32)
+    best = float("inf")
+    for _ in range(_ROUNDS):
+        started = time.perf_counter()
+        _native.linear_run(described, rows, out, threads, "int8")
+        best = min(best, time.perf_counter() - started)
+    return codes.nbytes * count / best
+
+
+def probe_weights(codes: NDArray[np.int8]) -> dict[str, object]:
+    """INT8 codes [n, k] as a matrix of scale 1, described as native products are told of it."""
+    tensor = int8_tensor("probe.weight", codes, np.ones(len(codes), np.float32), activation="int8")
+    return {
         "type": "int8",
         "shape": tensor.spec.shape,
         "codes": tensor.codes,
@@ -55,13 +67,6 @@ def _product_rate(threads: _native.ThreadPool, outputs: int, count: int) -> floa
         "sums": tensor.sums,
         "bias": None,
     }
-    rows, out = np.ones((count, _COLUMNS), np.float32), np.empty((count, outputs), np.float32)
-    best = float("inf")
-    for _ in range(_ROUNDS):
-        started = time.perf_counter()
-        _native.linear_run(described, rows, out, threads, "int8")
-        best = min(best, time.perf_counter() - started)
-    return tensor.codes.nbytes * count / best
 
 
 def disk_rate(path: Path, most: int = _READ) -> float:
