@@ -7,17 +7,12 @@
 #include <vector>
 
 #include "bindings/bindings.h"
+#include "bindings/owned.h"
 #include "lexical/telling.h"
 #include "lexical/terms.h"
 
 namespace arrowmind::bindings {
 namespace {
-
-nb::ndarray<nb::numpy, int32_t> own(std::vector<int32_t>&& values, std::initializer_list<size_t> shape) {
-  auto* held = new std::vector<int32_t>(std::move(values));
-  nb::capsule owner(held, [](void* p) noexcept { delete static_cast<std::vector<int32_t>*>(p); });
-  return {held->data(), shape, owner};
-}
 
 std::string_view utf8_of(nb::handle text) {
   Py_ssize_t size = 0;
@@ -36,7 +31,7 @@ nb::tuple count_terms(const nb::list& texts, std::vector<std::string> terms) {
     lengths[i] = counter.count(utf8_of(texts[i]), row).value_or(-1);
   }
   const size_t rows = lengths.size();
-  return nb::make_tuple(own(std::move(counts), {rows, width}), own(std::move(lengths), {rows}));
+  return nb::make_tuple(owned(std::move(counts), {rows, width}), owned(std::move(lengths), {rows}));
 }
 
 // The GIL stays held, as above.
@@ -55,7 +50,7 @@ nb::ndarray<nb::numpy, int32_t> count_tellings(const nb::list& texts, const std:
     counts.insert(counts.end(), {row.of_oneself, row.happened, row.named});
   }
   const size_t rows = counts.size() / 3;
-  return own(std::move(counts), {rows, 3});
+  return owned(std::move(counts), {rows, 3});
 }
 
 }  // namespace

@@ -57,11 +57,13 @@ NB_MODULE(_native, m) {
   arrowmind::bindings::bind_residency(m);
   arrowmind::bindings::bind_rope(m);
   arrowmind::bindings::bind_route(m);
+  arrowmind::bindings::bind_scan_tables(m);
   arrowmind::bindings::bind_scan(m);
   arrowmind::bindings::bind_cache(m);
   arrowmind::bindings::bind_plan(m);
   arrowmind::bindings::bind_shared_rows(m);
   arrowmind::bindings::bind_foreign_linear(m);
+  arrowmind::bindings::bind_device_weights(m);
   arrowmind::bindings::bind_device_plan(m);
   arrowmind::bindings::bind_simd(m);
   arrowmind::bindings::bind_weight_table(m);

@@ -5,10 +5,12 @@
 
 #include <cstring>
 #include <memory>
+#include <utility>
 
 #include "base/error.h"
 #include "bindings/arrays.h"
 #include "bindings/arrow_handles.h"
+#include "bindings/owned.h"
 #include "runtime/on_device/dlpack.h"
 
 namespace arrowmind::bindings {
@@ -60,13 +62,11 @@ nb::object arrow_device_array(const Shared& self) {
 
 nb::ndarray<nb::numpy, float> to_numpy(const SharedRows& self) {
   auto values = std::make_unique<float[]>(static_cast<size_t>(self.rows() * self.columns()));
-  float* data = values.get();
   {
     nb::gil_scoped_release release;
-    self.copy_out(data);
+    self.copy_out(values.get());
   }
-  const nb::capsule owner(values.release(), [](void* p) noexcept { delete[] static_cast<float*>(p); });
-  return {data, {static_cast<size_t>(self.rows()), static_cast<size_t>(self.columns())}, owner};
+  return owned(std::move(values), {static_cast<size_t>(self.rows()), static_cast<size_t>(self.columns())});
 }
 
 Shared of_host(const Matrix<const float>& values) {
