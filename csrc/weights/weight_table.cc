@@ -2,9 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cmath>
 #include <cstring>
-#include <optional>
 #include <string>
 #include <utility>
 
@@ -19,90 +17,15 @@ using arrow::Column;
 using arrow::FileRange;
 using arrow::TypeId;
 
-constexpr int64_t kPanel = 16;
 constexpr int64_t kChecksums = 5;
 constexpr int64_t kCodesAlignment = 64;  // what kernels need; the writer gives a page
 constexpr int64_t kCodesPadding = 4096;  // less than this behind codes,
 constexpr int64_t kSmallPadding = 64;    // and behind other buffers
-constexpr float kMaxCode = 127;
 constexpr std::array<std::string_view, 5> kBuffers = {"codes", "scales", "zero_points", "sums",
                                                       "outer_scales"};
 // Text columns in the order of a row of the index, then those that only name.
 constexpr std::array<std::string_view, 8> kTexts = {"name",       "quant_type", "layout",     "activation",
                                                     "scale_type", "zero_type",  "layer_name", "weight_name"};
-
-template <typename T>
-struct Named {
-  std::string_view name;
-  T value;
-};
-
-constexpr std::array<Named<Type>, 9> kTypes = {{{"fp32", Type::kF32},
-                                                {"fp16", Type::kF16},
-                                                {"bf16", Type::kBf16},
-                                                {"int8", Type::kI8},
-                                                {"int4", Type::kI4},
-                                                {"int2", Type::kI2},
-                                                {"fp4", Type::kFp4},
-                                                {"trellis2", Type::kT2},
-                                                {"trellis3", Type::kT3}}};
-constexpr std::array<Named<Scale>, 5> kScales = {{{"fp32", Scale::kF32},
-                                                  {"fp16", Scale::kF16},
-                                                  {"u8", Scale::kU8},
-                                                  {"e8m0", Scale::kE8M0},
-                                                  {"e4m3", Scale::kE4M3}}};
-
-template <typename T, size_t kCount>
-std::optional<T> find(const std::array<Named<T>, kCount>& known, std::string_view name) {
-  for (const Named<T>& one : known) {
-    if (one.name == name) return one.value;
-  }
-  return std::nullopt;
-}
-
-int64_t bits_of(Type type) {
-  switch (type) {
-    case Type::kF32:
-      return 32;
-    case Type::kF16:
-    case Type::kBf16:
-      return 16;
-    case Type::kI8:
-      return 8;
-    case Type::kI4:
-    case Type::kFp4:
-      return 4;
-    case Type::kT3:
-      return 3;
-    default:
-      return 2;
-  }
-}
-
-std::string_view layout_of(Type type) {
-  switch (type) {
-    case Type::kI8:
-      return "n16k4";
-    case Type::kI4:
-    case Type::kFp4:
-      return "n16k8";
-    case Type::kI2:
-    case Type::kT2:
-      return "n16k16";
-    case Type::kT3:
-      return "n16k32";
-    default:
-      return "n16";
-  }
-}
-
-int64_t bytes_of(Scale scale) {
-  return scale == Scale::kF32 || scale == Scale::kNone ? 4 : scale == Scale::kF16 ? 2 : 1;
-}
-
-int64_t groups_of(const Description& tensor) {
-  return tensor.group <= 0 ? 1 : ceil_div(tensor.k, tensor.group);
-}
 
 template <typename T>
 std::vector<T> numbers(const arrow::Batch& batch, const Column& column, TypeId type, int64_t count) {
@@ -141,28 +64,6 @@ void append_list(std::string& json, const T* values, int64_t count) {
     append(json, static_cast<int64_t>(values[i]));
   }
   json += ']';
-}
-
-template <typename T, typename Test>
-bool all_of(const uint8_t* data, int64_t size, Test test) {
-  for (int64_t at = 0; at < size; at += static_cast<int64_t>(sizeof(T))) {
-    T value;
-    std::memcpy(&value, data + at, sizeof(T));
-    if (!test(value)) return false;
-  }
-  return true;
-}
-
-bool is_scale(float value) {
-  return std::isfinite(value) && value >= 0;
-}
-
-bool is_zero_point(float value) {
-  return std::isfinite(value) && value == std::nearbyint(value) && std::fabs(value) <= kMaxCode;
-}
-
-bool is_finite_half(uint16_t bits) {
-  return (bits & 0x7c00) != 0x7c00;
 }
 
 }  // namespace
@@ -231,7 +132,7 @@ std::vector<int32_t> WeightTable::shape(int64_t row) const {
 
 bool WeightTable::describe(int64_t row) {
   Description found;
-  const auto type = find(kTypes, text("quant_type", row));
+  const auto type = type_called(text("quant_type", row));
   if (!type || !is_named(row)) return false;
   found.type = *type;
   const std::string_view layout = text("layout", row);
@@ -293,7 +194,7 @@ bool WeightTable::describe_plain(int64_t row, Description& found) const {
 
 bool WeightTable::describe_grid(int64_t row, Description& found) const {
   constexpr std::array<int32_t, 5> kGroups = {16, 32, 64, 128, 0};
-  const auto scale = find(kScales, text("scale_type", row));
+  const auto scale = scale_called(text("scale_type", row));
   const std::string_view zero = text("zero_type", row);
   const bool has_group = std::find(kGroups.begin(), kGroups.end(), found.group) != kGroups.end();
   if (!scale || !has_group || (*scale == Scale::kF32) != (found.group == 0)) return false;
@@ -349,39 +250,6 @@ FileRange WeightTable::stored(int64_t row, Buffer buffer) const {
   return {column.begin + begin, column.offsets.at(row + 1) - begin};
 }
 
-int64_t WeightTable::bytes_of(const Description& tensor, Buffer buffer) const {
-  const int64_t padded = round_up(tensor.rows, kPanel);
-  const bool is_grid = tensor.scale != Scale::kNone;
-  const int64_t rows = is_grid && !tensor.is_packed ? tensor.rows : padded;
-  switch (buffer) {
-    case Buffer::kCodes:
-      return tensor.codes_bytes;
-    case Buffer::kScales:  // at most as many as codes
-      return is_grid ? rows * groups_of(tensor) * weights::bytes_of(tensor.scale) : 4 * padded;
-    case Buffer::kZeroPoints:
-      return is_grid ? rows * groups_of(tensor) : 4 * padded;
-    default:
-      return 4 * rows;
-  }
-}
-
-WeightTable::Presence WeightTable::presence(const Description& tensor, Buffer buffer) const {
-  const auto when = [](bool needed) { return needed ? Presence::kAlways : Presence::kNever; };
-  const bool is_grid = tensor.scale != Scale::kNone;
-  switch (buffer) {
-    case Buffer::kCodes:
-      return Presence::kAlways;
-    case Buffer::kScales:
-      return when(tensor.is_coded());
-    case Buffer::kZeroPoints:
-      return is_grid || !tensor.is_coded() ? when(tensor.has_zeros) : Presence::kMaybe;
-    case Buffer::kSums:
-      return when(!is_grid && tensor.is_coded() && tensor.is_packed);
-    default:
-      return when(tensor.scale == Scale::kU8 || tensor.scale == Scale::kE4M3);
-  }
-}
-
 int64_t WeightTable::first_unsound(std::span<const int32_t> rows, const arrow::HashTree* tree) const {
   constexpr std::array<Buffer, 4> kSmall = {Buffer::kOuterScales, Buffer::kScales, Buffer::kZeroPoints,
                                             Buffer::kSums};
@@ -415,28 +283,6 @@ bool WeightTable::has_sound(int64_t row, Buffer buffer, const arrow::HashTree* t
   }
   return crc32c(data, size) == checksums_[static_cast<size_t>(kChecksums * row) + which] &&
          holds_sound(tensor, buffer, data, size);
-}
-
-bool WeightTable::holds_sound(const Description& tensor, Buffer buffer, const uint8_t* data,
-                              int64_t size) const {
-  if (buffer == Buffer::kOuterScales) return all_of<float>(data, size, is_scale);
-  if (buffer == Buffer::kZeroPoints && tensor.scale == Scale::kNone) {
-    return all_of<float>(data, size, is_zero_point);
-  }
-  if (buffer != Buffer::kScales) return true;
-  switch (tensor.scale) {
-    case Scale::kNone:
-    case Scale::kF32:
-      return all_of<float>(data, size, is_scale);
-    case Scale::kF16:
-      return all_of<uint16_t>(data, size, is_finite_half);
-    case Scale::kE8M0:
-      return all_of<uint8_t>(data, size, [](uint8_t byte) { return byte != 255; });
-    case Scale::kE4M3:
-      return all_of<uint8_t>(data, size, [](uint8_t byte) { return byte < 127; });
-    default:
-      return true;
-  }
 }
 
 FileRange WeightTable::range(int64_t row, Buffer buffer) const {

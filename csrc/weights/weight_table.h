@@ -9,26 +9,10 @@
 
 #include "arrow/file.h"
 #include "arrow/hash_tree.h"
+#include "weights/buffers.h"
+#include "weights/description.h"
 
 namespace arrowmind::weights {
-
-enum class Type : uint8_t { kF32, kF16, kBf16, kI8, kI4, kI2, kFp4, kT2, kT3 };
-enum class Scale : uint8_t { kNone, kF32, kF16, kU8, kE8M0, kE4M3 };
-enum class Buffer : uint8_t { kCodes, kScales, kZeroPoints, kSums, kOuterScales };
-
-// What one tensor is.
-struct Description {
-  Type type = Type::kF32;
-  Scale scale = Scale::kNone;  // kNone: on no grid
-  bool has_zeros = false;      // of a grid
-  bool is_packed = false;      // in the layout of kernels, not row by row
-  int32_t group = -1;          // k per scale, 0: all; -1: on no grid
-  int64_t n = 1, k = 1;        // of a matrix
-  int64_t rows = 1;            // with a scale of their own
-  int64_t codes_bytes = 0;     // that shape and layout need
-
-  bool is_coded() const { return type == Type::kI8 || scale != Scale::kNone; }
-};
 
 // The tensors of a weights.arrow (docs/formats/weights-arrow.md), described and checked all at once: a model
 // of experts has thousands. It knows what is sound, and says of all else no more than that: the rules are
@@ -72,7 +56,6 @@ class WeightTable {
     arrow::Offsets offsets;
     int64_t begin = 0;  // of the values in the file
   };
-  enum class Presence : uint8_t { kNever, kMaybe, kAlways };
 
   const Strings& strings(std::string_view column) const;
   void load();
@@ -82,11 +65,8 @@ class WeightTable {
   bool is_named(int64_t row) const;
   bool is_met(int64_t row, const Description& found) const;
   arrow::FileRange stored(int64_t row, Buffer buffer) const;
-  int64_t bytes_of(const Description& tensor, Buffer buffer) const;
-  Presence presence(const Description& tensor, Buffer buffer) const;
   bool has_sound_codes(int64_t row) const;
   bool has_sound(int64_t row, Buffer buffer, const arrow::HashTree* tree) const;
-  bool holds_sound(const Description& tensor, Buffer buffer, const uint8_t* data, int64_t size) const;
 
   std::shared_ptr<const arrow::Batch> batch_;
   bool is_sound_ = false;
