@@ -26,6 +26,7 @@ using runtime::DevicePlan;
 using runtime::DeviceWeights;
 using runtime::Plan;
 using Numbers = Offsets;
+using Looked = std::shared_ptr<runtime::SharedRows>;
 
 void make(DevicePlan* self, const Plan& plan, std::shared_ptr<DeviceWeights> weights,
           std::shared_ptr<CachingAllocator> memory, int64_t experts_here, ThreadPool* threads, bool passes,
@@ -65,16 +66,20 @@ nb::ndarray<nb::numpy, float> result_of(DevicePlan& self, const runtime::Batch& 
 }
 
 nb::ndarray<nb::numpy, float> run(DevicePlan& self, const Numbers& token_ids, const Numbers& offsets,
-                                  bool normalise, int64_t micro_tokens) {
+                                  bool normalise, int64_t micro_tokens, const Looked& looked,
+                                  const std::optional<Numbers>& looked_offsets) {
   const runtime::Batch batch = batch_of_tokens(self.plan(), token_ids, offsets);
-  return result_of(self, batch, {.micro_tokens = micro_tokens, .normalise = normalise});
+  const auto memory = memory_there(looked, looked_offsets, batch.sequences);
+  return result_of(
+      self, batch,
+      {.micro_tokens = micro_tokens, .normalise = normalise, .memory = memory ? &*memory : nullptr});
 }
 
 nb::ndarray<nb::numpy, float> run_rows(DevicePlan& self, const FloatRows& rows, int64_t micro_tokens,
-                                       const std::optional<Offsets>& offsets) {
+                                       const std::optional<Offsets>& offsets, bool normalise) {
   const OneSequence whole(self.plan(), rows);
   const runtime::Batch batch = offsets ? batch_of_rows(self.plan(), rows, *offsets) : whole.batch();
-  return result_of(self, batch, {.micro_tokens = micro_tokens, .rows = rows.data()});
+  return result_of(self, batch, {.micro_tokens = micro_tokens, .normalise = normalise, .rows = rows.data()});
 }
 
 // Results stay on the device, as rows `places` of `output`.
@@ -111,8 +116,10 @@ std::vector<std::pair<std::string, int64_t>> time_rows(DevicePlan& self, const F
 nb::ndarray<nb::numpy, float> run_cached(DevicePlan& self, runtime::KvCache& cache,
                                          const std::vector<int64_t>& sequences,
                                          const std::optional<Numbers>& token_ids, const Numbers& offsets,
-                                         int64_t micro_tokens, const std::optional<FloatRows>& rows) {
+                                         int64_t micro_tokens, const std::optional<FloatRows>& rows,
+                                         const Looked& looked, const std::optional<Numbers>& looked_offsets) {
   const runtime::Batch batch = cached_batch(self.plan(), sequences.size(), token_ids, offsets, rows);
+  const auto memory = memory_there(looked, looked_offsets, batch.sequences);
   const std::vector<runtime::Growth> growth = growth_of(sequences, offsets);
   std::unique_lock<std::mutex> lock;
   {
@@ -123,8 +130,11 @@ nb::ndarray<nb::numpy, float> run_cached(DevicePlan& self, runtime::KvCache& cac
   }
   runtime::CacheRun run{&cache, {}};
   for (const int64_t sequence : sequences) run.sequences.push_back(&cache.sequence(sequence));
-  nb::ndarray<nb::numpy, float> result = result_of(
-      self, batch, {.micro_tokens = micro_tokens, .rows = rows ? rows->data() : nullptr, .cache = &run});
+  nb::ndarray<nb::numpy, float> result = result_of(self, batch,
+                                                   {.micro_tokens = micro_tokens,
+                                                    .rows = rows ? rows->data() : nullptr,
+                                                    .cache = &run,
+                                                    .memory = memory ? &*memory : nullptr});
   cache.commit(growth);
   return result;
 }
@@ -139,9 +149,10 @@ void bind_device_plan(nb::module_& m) {
            nb::arg("expert_room") = 0, nb::arg("expert_threshold") = 1.0, nb::keep_alive<1, 2>(),
            nb::keep_alive<1, 6>(), Release())
       .def("run", &run, nb::arg("token_ids"), nb::arg("offsets"), nb::arg("normalise") = false,
-           nb::arg("micro_tokens") = 4096)
+           nb::arg("micro_tokens") = 4096, nb::arg("memory") = nb::none(),
+           nb::arg("memory_offsets") = nb::none())
       .def("run_rows", &run_rows, nb::arg("rows"), nb::arg("micro_tokens") = 4096,
-           nb::arg("offsets") = nb::none())
+           nb::arg("offsets") = nb::none(), nb::arg("normalise") = false)
       .def("run_there", &run_there, nb::arg("token_ids"), nb::arg("offsets"), nb::arg("output"),
            nb::arg("places"), nb::arg("normalise") = false, nb::arg("micro_tokens") = 4096,
            "As run(); result i becomes row places[i] of `output`.")
@@ -157,6 +168,7 @@ void bind_device_plan(nb::module_& m) {
            "Nanoseconds that each kernel of such a forward took on the device, in order.")
       .def("run_cached", &run_cached, nb::arg("cache"), nb::arg("sequences"), nb::arg("token_ids").none(),
            nb::arg("offsets"), nb::arg("micro_tokens") = 4096, nb::arg("rows") = nb::none(),
+           nb::arg("memory") = nb::none(), nb::arg("memory_offsets") = nb::none(),
            "Appends tokens to sequences of a cache, whose pages come to the device.")
       .def_prop_ro("sent_bytes", &DevicePlan::sent_bytes)
       .def("expert_counters", &expert_counters)

@@ -9,10 +9,9 @@ namespace arrowmind::bindings {
 
 using runtime::Plan;
 
-std::optional<runtime::Memory> memory_of(const std::optional<FloatRows>& rows,
-                                         const std::optional<Offsets>& offsets, int64_t sequences) {
-  if (!rows) return std::nullopt;
-  const int64_t count = static_cast<int64_t>(rows->shape(0));
+namespace {
+
+void check_offsets(const std::optional<Offsets>& offsets, int64_t count, int64_t sequences) {
   if (!offsets || static_cast<int64_t>(offsets->size()) != sequences + 1 || offsets->data()[0] != 0 ||
       offsets->data()[sequences] != count) {
     fail(ErrorKind::kInvalidArgument, "memory_offsets must be ", sequences + 1,
@@ -22,7 +21,22 @@ std::optional<runtime::Memory> memory_of(const std::optional<FloatRows>& rows,
     if (offsets->data()[s + 1] <= offsets->data()[s])
       fail(ErrorKind::kInvalidArgument, "sequence ", s, " looks at no rows of memory; it needs one at least");
   }
+}
+
+}  // namespace
+
+std::optional<runtime::Memory> memory_of(const std::optional<FloatRows>& rows,
+                                         const std::optional<Offsets>& offsets, int64_t sequences) {
+  if (!rows) return std::nullopt;
+  check_offsets(offsets, static_cast<int64_t>(rows->shape(0)), sequences);
   return runtime::Memory{rows->data(), static_cast<int64_t>(rows->shape(1)), offsets->data()};
+}
+
+std::optional<runtime::Memory> memory_there(const std::shared_ptr<runtime::SharedRows>& rows,
+                                            const std::optional<Offsets>& offsets, int64_t sequences) {
+  if (rows == nullptr) return std::nullopt;
+  check_offsets(offsets, rows->rows(), sequences);
+  return runtime::Memory{nullptr, rows->columns(), offsets->data(), rows->buffer()};
 }
 
 namespace {

@@ -11,5 +11,6 @@ namespace arrowmind::device {
 std::span<const CpuKernelRow> cpu_operators();
 std::span<const CpuKernelRow> cpu_linears();
 std::span<const CpuKernelRow> cpu_decoders();
+std::span<const CpuKernelRow> cpu_senses();
 
 }  // namespace arrowmind::device

@@ -176,12 +176,29 @@ struct CopyParameters {
   uint32_t count, from_first, from_step, to_first, to_step;
 };
 
+// previous: columns from_first of row t - 1 to columns to_first of row t, zeros where position[t] is 0; one
+//   piece (`count` 1), `in` is not `out`                                    work: {width, rows}
+// places: in, position i32 [rows], out; CopyParameters
+
 // rope: kernels/rope/rope.h                                                  work: {rotated / 2, rows, heads}
 // places: x f32 (in place), turns f32 [rows][turns_stride]
 struct RopeParameters {
   uint32_t rows, sequences;
   uint32_t x_stride, first, heads, head_dim, rotated, turns_stride;
   uint32_t flags;  // kInterleaved
+};
+
+// cross_attention: kernels/cross_attention/cross_attention.h, of rows to those that their sequence looks at
+//                                                                            work: {1, rows, heads}
+// places: q f32 [rows][q_stride], looked f32 [][looked_stride]: keys from column `keys` on, values from
+//   `values` on, looked_offsets i32 [sequences + 1] (rows of looked; one at least for each), sequence_of i32
+//   [rows], out f32 [rows][out_stride]
+struct CrossAttentionParameters {
+  uint32_t rows, sequences;
+  uint32_t heads, head_dim;
+  uint32_t q_stride, out_stride, looked_stride;
+  uint32_t keys, values;
+  float scale;
 };
 
 // --- language models: keys and values in pages, routed feed-forwards

@@ -11,6 +11,10 @@
 #include "runtime/batch.h"
 #include "runtime/cache/kv_cache.h"
 
+namespace arrowmind::device {
+class Buffer;
+}
+
 namespace arrowmind::runtime {
 
 enum class BufferType : uint8_t { kF32, kI8, kI16, kI8Block };
@@ -36,6 +40,7 @@ struct Memory {
   const float* rows = nullptr;  // [rows, columns]
   int64_t columns = 0;
   const int32_t* offsets = nullptr;  // [sequences + 1]; sequence s looks at rows [offsets[s], offsets[s + 1])
+  const device::Buffer* there = nullptr;  // the rows on a device, for forwards there; `rows` is null then
 };
 
 // Into how many parts threads divide so many items: as many for each thread, so that none is left waiting

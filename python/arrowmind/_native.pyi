@@ -245,14 +245,17 @@ class DevicePlan:
         offsets: npt.NDArray[np.int32],
         normalise: bool = False,
         micro_tokens: int = 4096,
+        memory: SharedRows | None = None,
+        memory_offsets: npt.NDArray[np.int32] | None = None,
     ) -> npt.NDArray[np.float32]:
-        """As `Plan.run`; float32 [sequences or tokens, output_columns]."""
+        """As `Plan.run`, with `memory` on this device; float32 [sequences or tokens, output_columns]."""
 
     def run_rows(
         self,
         rows: npt.NDArray[np.float32],
         micro_tokens: int = 4096,
         offsets: npt.NDArray[np.int32] | None = None,
+        normalise: bool = False,
     ) -> npt.NDArray[np.float32]:
         """As `Plan.run_rows`."""
 
@@ -290,8 +293,10 @@ class DevicePlan:
         offsets: npt.NDArray[np.int32],
         micro_tokens: int = 4096,
         rows: npt.NDArray[np.float32] | None = None,
+        memory: SharedRows | None = None,
+        memory_offsets: npt.NDArray[np.int32] | None = None,
     ) -> npt.NDArray[np.float32]:
-        """As `Plan.run_cached`; the pages of the cache come to the device first."""
+        """As `Plan.run_cached`, with `memory` on this device; the pages of the cache come there first."""
 
     def kernels(self) -> list[str]: ...
 

@@ -33,6 +33,7 @@ BLOCKS = {
     "pool": "width x_stride mode flags",
     "activate": "width x_stride out_stride kind cap:f flags",
     "columns": "width in_stride out_stride",
+    "cross_attention": "heads head_dim q_stride out_stride looked_stride keys values scale:f",
     "copy": "width in_stride out_stride count from_first from_step to_first to_step",
     "rope": "x_stride first heads head_dim rotated turns_stride flags",
     "cache_write": _PAGES,

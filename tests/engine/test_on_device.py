@@ -7,14 +7,14 @@ import threading
 import numpy as np
 import pytest
 from tests.device.fake import Fake
-from tests.reference import folder, senses
+from tests.reference import folder
 
 from arrowmind import ArrowEngine
 from arrowmind.config import Config, DeviceSettings
 from arrowmind.engine import on_device
 from arrowmind.engine.device_probe import BACKENDS_VARIABLE
 from arrowmind.engine.device_telemetry import describe_upload
-from arrowmind.errors import DeviceError, DeviceLostError, DeviceMemoryError
+from arrowmind.errors import DeviceLostError, DeviceMemoryError
 from arrowmind.observe import metrics
 from arrowmind.weights import convert_model
 
@@ -197,13 +197,3 @@ def test_no_request_is_lost_while_a_device_comes_and_goes(fake, model, expected)
     for thread in threads:
         thread.join()
     assert not wrong
-
-
-def test_a_model_that_devices_have_no_kernels_for(fake, tmp_path):
-    weights = senses.clip_weights(senses.CLIP, 17)
-    senses.write(tmp_path / "hf", senses.CLIP, weights, senses.clip_tokens())
-    convert_model(tmp_path / "hf", tmp_path / "clip")
-    engine = ArrowEngine(tmp_path / "clip", device="cuda", threads=2)
-    assert engine.device == "cpu"
-    with pytest.raises(DeviceError, match="do not run on devices yet"):
-        ArrowEngine(tmp_path / "clip", device="cuda", config=STRICT)

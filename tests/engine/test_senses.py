@@ -150,7 +150,7 @@ def test_transcripts_are_those_of_the_formula(whisper):
     windows = engine.perception.windows(noise(0.6, 3), 0.5)
     states = engine.perception.sound_states(windows)[0]
     prompt = [257, 258, 261, 262]
-    found = writer.ids(writer.memory(states), prompt, 20)
+    found = writer.ids(states, prompt, 20)
     ids = list(prompt)
     for _ in range(20):
         ids.append(int(reference.logits(ids, states.astype(np.float64))[-1].argmax()))

@@ -178,7 +178,7 @@ def test_transcripts(whisper):
     (window,) = engine.perception.windows(sounds(1)[0], 30.0)
     (states,) = engine.perception.sound_states([window])
     prompt = [50258, 50259, 50359, 50363]
-    found = writer.ids(writer.memory(states), prompt, 12)
+    found = writer.ids(states, prompt, 12)
     ids = list(prompt)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")

@@ -31,6 +31,14 @@ ARROWMIND_KERNEL(kColumnThreads, clear, float*, float* out, CopyParameters p) {
            [&](uint32_t row, uint32_t column) { out[row * uint64_t{p.out_stride} + to + column] = 0.0f; });
 }
 
+ARROWMIND_KERNEL(kColumnThreads, previous, const float* in, const int32_t* position, float* out,
+                 CopyParameters p) {
+  each_row(p.width, p.rows, [&](uint32_t row, uint32_t column) {
+    const float* before = in + row * uint64_t{p.in_stride} + p.from_first + column - p.in_stride;
+    out[row * uint64_t{p.out_stride} + p.to_first + column] = position[row] == 0 ? 0.0f : *before;
+  });
+}
+
 ARROWMIND_KERNEL(kColumnThreads, scale_rows, const float* in, float* out, ColumnsParameters p) {
   each_row(p.width, p.rows, [&](uint32_t row, uint32_t column) {
     float* to = out + row * uint64_t{p.out_stride} + column;

@@ -57,6 +57,7 @@ DevicePlan::Layout DevicePlan::lay_out(int64_t rows, int64_t sequences) const {
   };
   take(plan_.scratch_bytes(at.rows));
   at.numbers = take(4 * (4 * at.rows + round_up(sequences + 1, kRowRound)));
+  at.looked = take(4 * (sequences + 1));
   if (plan_.source() >= 0) at.source = take(4 * at.rows * plan_.columns(plan_.source()));
   const int64_t result_rows = plan_.gives_tokens() ? at.rows : sequences;
   at.spare = take(lowering_.spare_bytes() * at.rows);
@@ -99,6 +100,7 @@ void DevicePlan::copy_in(const Forward& f, const Batch& batch, Range range, cons
   device::Stream& stream = f.context.stream;
   stream.copy_in({&f.memory, f.at.numbers}, numbers.data(), static_cast<int64_t>(numbers.size()) * 4);
   if (f.cache != nullptr) passes() ? copy_in_order(f, batch, range) : copy_in_tables(f, range);
+  if (f.looked != nullptr) copy_in_looked(f, range);
   if (options.rows == nullptr) return;
   const int64_t columns = plan_.columns(plan_.source());
   stream.copy_in({&f.memory, f.at.source}, options.rows + first * columns, 4 * f.rows * columns);
@@ -119,6 +121,12 @@ void DevicePlan::copy_in_tables(const Forward& f, Range range) const {
     }
   }
   f.context.stream.copy_in({&f.memory, f.at.tables}, tables.data(), static_cast<int64_t>(tables.size()) * 4);
+}
+
+void DevicePlan::copy_in_looked(const Forward& f, Range range) const {
+  std::vector<int32_t>& looked = f.context.looked;
+  looked.assign(f.looked->offsets + range.begin, f.looked->offsets + range.end + 1);
+  f.context.stream.copy_in({&f.memory, f.at.looked}, looked.data(), static_cast<int64_t>(looked.size()) * 4);
 }
 
 void DevicePlan::run_steps(const Forward& f, const RunOptions& options) const {
@@ -175,6 +183,11 @@ void DevicePlan::launch(const Forward& f, const Step& step, const Launch& launch
   }
   std::vector<std::byte> parameters = filled_in(step, f.rows, f.sequences, normalise);
   if (step.layer >= 0) describe_pages(parameters, *f.cache->cache, step.layer, f.at.table_stride, passes());
+  if (step.looked_columns > 0) {
+    const uint32_t columns = Lowering::word(f.looked->columns);
+    std::memcpy(parameters.data() + offsetof(device::CrossAttentionParameters, looked_stride), &columns,
+                sizeof columns);
+  }
   f.context.stream.launch(kernel.number, grid, slices, parameters);
 }
 
@@ -211,6 +224,10 @@ device::Slice DevicePlan::slice(const Forward& f, const Place& place, const devi
     case Kind::kPages:
     case Kind::kSigns:
       return page_slice(f, place);
+    case Kind::kLooked:
+      return {f.looked->there, 0};
+    case Kind::kLookedOffsets:
+      return in(f.at.looked);
     case Kind::kOutput:
       return in(f.at.result);
     case Kind::kSpare:

@@ -16,6 +16,7 @@ struct DevicePlan::Forward {
   Layout at;
   int64_t rows, sequences;
   const CacheRun* cache;             // or null
+  const Memory* looked;              // what the sequences look at; or null
   device::Slice from = {}, to = {};  // lists of the rows of an expert
 
   bool has(const Step& step) const {

@@ -126,6 +126,20 @@ void DevicePlan::check_cache(const CacheRun* cache) const {
   }
 }
 
+void DevicePlan::check_memory(const Memory* memory) const {
+  for (const Step& step : lowering_.steps()) {
+    if (step.looked_columns == 0) continue;
+    if (memory == nullptr || memory->there == nullptr || memory->there->device() != device_) {
+      fail(ErrorKind::kInvalidArgument, "cross attention: this forward was given nothing on ",
+           device_->name(), " to look at");
+    }
+    if (memory->columns < step.looked_columns) {
+      fail(ErrorKind::kInvalidArgument, "cross attention: rows of ", memory->columns, " columns; ",
+           step.looked_columns, " are needed");
+    }
+  }
+}
+
 void DevicePlan::run(const Batch& batch, const RunOptions& options, float* output,
                      std::vector<StepTime>* times) {
   run_all(batch, options, {.host = output, .times = times});
@@ -136,7 +150,7 @@ void DevicePlan::run_all(const Batch& batch, const RunOptions& options, const Re
     fail(ErrorKind::kInvalidArgument, "this plan reads ",
          plan_.source() >= 0 ? "rows, not token ids" : "token ids");
   }
-  if (options.memory != nullptr) refuse("attention to other rows does not run there");
+  check_memory(options.memory);
   check_cache(options.cache);
   const std::unique_lock turn = passes() ? passing_->turn() : std::unique_lock<std::mutex>();
   std::unique_ptr<Context> context = borrow();
@@ -164,7 +178,7 @@ void DevicePlan::run_micro_batch(Context& context, const Batch& batch, Range ran
     lay_out_tables(at, *options.cache, batch, range);
   }
   const device::CachingAllocator::Block memory = memory_->allocate(at.bytes, context.stream);
-  const Forward forward{context, memory.buffer(), at, rows, sequences, options.cache};
+  const Forward forward{context, memory.buffer(), at, rows, sequences, options.cache, options.memory};
   copy_in(forward, batch, range, options);
   std::vector<device::Event> marks;
   std::vector<StepTime>* times = results.times;

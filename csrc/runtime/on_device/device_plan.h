@@ -76,7 +76,7 @@ class DevicePlan {
   struct Context {
     explicit Context(device::Stream made) : stream(std::move(made)) {}
     std::vector<std::vector<float>> filled;  // by step
-    std::vector<int32_t> numbers;
+    std::vector<int32_t> numbers, looked;
     std::vector<uint32_t> tables;
     std::vector<float> route;
     std::vector<int32_t> lists, places;
@@ -85,7 +85,8 @@ class DevicePlan {
   };
   // Offsets of a micro-batch in its block of memory.
   struct Layout {
-    int64_t rows = 0;  // padded
+    int64_t rows = 0;    // padded
+    int64_t looked = 0;  // offsets of rows that sequences look at
     int64_t numbers = 0, source = 0, result = 0, spare = 0, bytes = 0;
     int64_t tables = 0, table_bytes = 0, table_stride = 0;  // of pages: the first, of each, entries of a row
     int64_t staged = 0, staged_bytes = 0, signs = 0;        // pages that pass, bytes of each, and their signs
@@ -111,6 +112,8 @@ class DevicePlan {
   Layout lay_out(int64_t rows, int64_t sequences) const;
   void lay_out_tables(Layout& at, const CacheRun& cache, const Batch& batch, Range range) const;
   void check_cache(const CacheRun* cache) const;
+  void check_memory(const Memory* memory) const;
+  void copy_in_looked(const Forward& forward, Range range) const;
   void check_host_pages(const KvCache& cache) const;
   void lay_out_staged(Layout& at, const CacheRun& cache, const Batch& batch, Range range) const;
   void run_micro_batch(Context& context, const Batch& batch, Range range, const RunOptions& options,

@@ -24,19 +24,21 @@ struct Place {
     kScale,
     kSum,
     kZero,
-    kConstant,    // number `id`
-    kTokenIds,    // i32 [rows]
-    kPositions,   // i32 [rows]
-    kSequenceOf,  // i32 [rows]
-    kOffsets,     // i32 [sequences + 1]
-    kPlaces,      // i32 [rows], in the pages of their sequences
-    kTable,       // of attention layer `id`: where pages begin
-    kPages,       // of attention layer `id`
-    kSigns,       // likewise
-    kSpare,       // memory beside the buffers of the plan, see Lowering::spare()
-    kFrom,        // i32 [rows]: of the rows that an expert is given, where they come from
-    kTo,          // i32 [rows]: and where they go
-    kOutput,      // f32 [sequences][columns]
+    kConstant,       // number `id`
+    kTokenIds,       // i32 [rows]
+    kPositions,      // i32 [rows]
+    kSequenceOf,     // i32 [rows]
+    kOffsets,        // i32 [sequences + 1]
+    kPlaces,         // i32 [rows], in the pages of their sequences
+    kTable,          // of attention layer `id`: where pages begin
+    kPages,          // of attention layer `id`
+    kSigns,          // likewise
+    kLooked,         // f32 [][]: what the sequences look at
+    kLookedOffsets,  // i32 [sequences + 1]: and from which row on
+    kSpare,          // memory beside the buffers of the plan, see Lowering::spare()
+    kFrom,           // i32 [rows]: of the rows that an expert is given, where they come from
+    kTo,             // i32 [rows]: and where they go
+    kOutput,         // f32 [sequences][columns]
   };
   Kind kind = Kind::kNothing;
   int id = -1;
@@ -85,7 +87,10 @@ struct Step {
   Fill fill;                // set: f32 [rows][columns] for the buffer of places[0], and no kernel
   bool normalises = false;  // kNormalise joins the flags when results are to be of unit length
   When when = When::kAlways;
-  Routed routed;       // with experts: no kernel
+  Routed routed;  // with experts: no kernel
+  // Not 0: it looks at rows of a forward (Memory) of as many columns at least; `parameters`, those of
+  // cross_attention, gain how many they have.
+  int64_t looked_columns = 0;
   int64_t layer = -1;  // of a cache: `parameters` gain what the cache says of its pages
   // Set: the operator runs on the CPU, over these buffers, which are copied there and back.
   const Op* here = nullptr;

@@ -5,6 +5,7 @@
 #include "base/aligned_buffer.h"
 #include "base/error.h"
 #include "kernels/cross_attention/cross_attention.h"
+#include "runtime/on_device/lowering.h"
 
 namespace arrowmind::runtime {
 namespace {
@@ -37,7 +38,28 @@ class CrossAttention : public Op {
 
   std::vector<std::string> kernels() const override { return {std::string(kernel_.row.name)}; }
 
+  bool lower(Lowering& to) const override {
+    device::CrossAttentionParameters p = {};
+    p.heads = Lowering::word(params_.heads);
+    p.head_dim = Lowering::word(params_.head_dim);
+    p.q_stride = to.stride(input_);
+    p.out_stride = to.stride(output_);
+    p.keys = Lowering::word(options_.keys);
+    p.values = Lowering::word(options_.values);
+    p.scale = params_.scale;
+    using Kind = Place::Kind;
+    Step& step =
+        to.launch("cross_attention",
+                  {Lowering::data(input_), Lowering::of(Kind::kLooked), Lowering::of(Kind::kLookedOffsets),
+                   Lowering::of(Kind::kSequenceOf), Lowering::data(output_)},
+                  p, {.z = params_.heads});
+    step.looked_columns = least_columns();
+    return true;
+  }
+
  private:
+  int64_t least_columns() const { return std::max(options_.keys, options_.values) + width_; }
+
   void run_sequence(const Execution& e, int64_t s) const {
     cross_attention::Params p = params_;
     const int32_t first = look(e, s, p);
@@ -66,7 +88,7 @@ class CrossAttention : public Op {
     if (e.memory == nullptr) {
       fail(ErrorKind::kInvalidArgument, "cross attention: this forward was given nothing to look at");
     }
-    const int64_t end = std::max(options_.keys, options_.values) + width_;
+    const int64_t end = least_columns();
     if (e.memory->columns < end) {
       fail(ErrorKind::kInvalidArgument, "cross attention: rows of ", e.memory->columns, " columns; ", end,
            " are needed");

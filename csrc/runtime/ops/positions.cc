@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "runtime/on_device/lowering.h"
 #include "runtime/ops/copy.h"
 
 namespace arrowmind::runtime {
@@ -12,7 +13,8 @@ constexpr int64_t kGrainTokens = 64;
 
 class Positions : public Op {
  public:
-  Positions(const float* table, int64_t width, int buffer) : table_(table), width_(width), buffer_(buffer) {
+  Positions(const float* table, int64_t rows, int64_t width, int buffer)
+      : table_(table), rows_(rows), width_(width), buffer_(buffer) {
     reads = {buffer};
     writes = {buffer};
   }
@@ -30,8 +32,25 @@ class Positions : public Op {
 
   std::vector<std::string> kernels() const override { return {}; }
 
+  // A table of embeddings that is added: row by row, by the place of each.
+  bool lower(Lowering& to) const override {
+    device::EmbedParameters p = {};
+    p.width = Lowering::word(width_);
+    p.out_stride = to.stride(buffer_);
+    p.row_bytes = Lowering::word(4 * width_);
+    p.element = device::kEmbedF32;
+    p.index = device::kIndexGiven;
+    p.flags = device::kAccumulate;
+    to.launch("embed",
+              {Lowering::of(Place::Kind::kPositions), to.constant(table_, 4 * rows_ * width_), Place{},
+               Place{}, Place{}, Lowering::data(buffer_)},
+              p, {.x = width_});
+    return true;
+  }
+
  private:
   const float* table_;
+  int64_t rows_;
   int64_t width_;
   int buffer_;
 };
@@ -62,6 +81,20 @@ class Previous : public Op {
 
   std::vector<std::string> kernels() const override { return {}; }
 
+  bool lower(Lowering& to) const override {
+    device::CopyParameters p = {};
+    p.width = Lowering::word(width_);
+    p.in_stride = to.stride(input_);
+    p.out_stride = to.stride(output_);
+    p.count = 1;
+    p.from_first = Lowering::word(from_);
+    p.to_first = Lowering::word(to_);
+    to.launch("previous",
+              {Lowering::data(input_), Lowering::of(Place::Kind::kPositions), Lowering::data(output_)}, p,
+              {.x = width_});
+    return true;
+  }
+
  private:
   int input_;
   int output_;
@@ -78,7 +111,7 @@ void add_positions(Plan& plan, int buffer, const float* table, int64_t rows) {
     fail(ErrorKind::kWeight, "a table of ", rows, " positions; sequences have up to ",
          plan.limits().max_length);
   }
-  plan.add_op(std::make_unique<Positions>(table, plan.columns(buffer), buffer));
+  plan.add_op(std::make_unique<Positions>(table, rows, plan.columns(buffer), buffer));
 }
 
 void add_previous(Plan& plan, int input, int output, int64_t width, int64_t from, int64_t to) {

@@ -110,9 +110,9 @@ class EmbedsText:
 
         listed = self._check_encoding(texts, batch_size)
         return vectors_there(
-            self._plan,
+            self._plan if self._senses is None else self._senses.plan("text"),
             len(listed),
-            lambda: self._tokenised(listed, batch_size or _SLICE_TEXTS),
+            lambda: self._cut(self._tokenised(listed, batch_size or _SLICE_TEXTS)),
             lambda: self.encode(listed, normalize, batch_size),
             normalise=normalize,
         )
@@ -142,6 +142,14 @@ class EmbedsText:
                 if following is not None:
                     pending = ahead.submit(self._tokenizer.encode, texts[following])
                 yield part, sequences
+
+    def _cut(self, parts: Iterator[tuple[slice, list[list[int]]]]) -> Iterator[tuple[slice, list[list[int]]]]:
+        """As the plan reads them."""
+        if self._senses is None:
+            return parts
+        from arrowmind.engine.senses import cut_at_end  # noqa: PLC0415  an encoder of text starts faster without
+
+        return ((part, [cut_at_end(ids) for ids in sequences]) for part, sequences in parts)
 
     def _forward(self, sequences: list[list[int]], *, normalize: bool) -> NDArray[np.float32]:
         metrics.sentences.add(len(sequences))

@@ -142,8 +142,7 @@ class ArrowEngine(EmbedsText, GeneratesText, Perceives):
         if self.device != "cpu":
             from arrowmind.engine.on_device import host_of  # noqa: PLC0415  the CPU starts faster without
 
-            self._host = host_of(self.device, folder, self._config.device, self._vram)
-            self.device = "cpu" if self._host is None else self.device
+            self._host = host_of(self.device, self._config.device, self._vram)
         if folder.is_decoder:
             from arrowmind.engine.opening import open_language  # noqa: PLC0415  an encoder starts faster without
             from arrowmind.engine.overseeing import Overseer  # noqa: PLC0415  an encoder starts faster without
@@ -162,7 +161,7 @@ class ArrowEngine(EmbedsText, GeneratesText, Perceives):
 
             folder.weights.touch(self._threads, progress)
             options = Options(self._optimize)
-            self._senses = Senses(folder.senses, folder.weights, self._threads, options)
+            self._senses = Senses(folder.senses, folder.weights, self._threads, options, self._host)
         else:
             folder.weights.touch(self._threads, progress)
             plan = compile_plan(folder.model, folder.weights, folder.max_tokens, quantise=self._optimize)

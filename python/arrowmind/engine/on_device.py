@@ -20,14 +20,13 @@ from arrowmind.observe import get_logger, metrics, record_fallback
 
 if TYPE_CHECKING:
     import weakref
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
 
     from arrowmind import _native
     from arrowmind.config import DeviceSettings
-    from arrowmind.engine.folder import ModelFolder
     from arrowmind.engine.front_blocks import FrontBlocks
 
 __all__ = ["DeviceHost", "PlacedPlan", "host_of", "refuse_device"]
@@ -43,6 +42,8 @@ _ASK_SECONDS = 0.25
 _ASKED = 15 / 16
 # Rows of a forward: enough to fill a device, and its buffers stay small.
 _MICRO_TOKENS = 4096
+# Fewer of wide models: the buffers of a forward are one, and devices bind 128 MiB of it, some no more.
+_FORWARD_BYTES = 64 << 20
 
 _REASONS: tuple[tuple[type[DeviceError], str], ...] = (
     (DeviceMemoryError, "out of memory"),
@@ -53,21 +54,10 @@ _REASONS: tuple[tuple[type[DeviceError], str], ...] = (
 )
 
 
-def host_of(device: str, folder: ModelFolder, settings: DeviceSettings, vram: int = 0) -> DeviceHost | None:
-    """What runs the plans of a model on `device`; None where devices have no kernels for it, which is told.
-
-    It takes at most `vram` bytes there; 0 is no bound.
-
-    Raises:
-        DeviceError: They have none, and `settings` ask for an error then.
-    """
-    if not folder.has_senses:
-        falls_back = settings.fallback == "cpu"
-        return DeviceHost(device, falls_back=falls_back, most_used=settings.most_used, vram=vram)
-    refuse_device(
-        device, "models with senses do not run on devices yet", falls_back=settings.fallback == "cpu"
-    )
-    return None
+def host_of(device: str, settings: DeviceSettings, vram: int = 0) -> DeviceHost:
+    """What runs the plans of a model on `device`; it takes at most `vram` bytes there, 0 is no bound."""
+    falls_back = settings.fallback == "cpu"
+    return DeviceHost(device, falls_back=falls_back, most_used=settings.most_used, vram=vram)
 
 
 def refuse_device(device: str, reason: str, *, falls_back: bool) -> None:
@@ -126,12 +116,21 @@ class DeviceHost:
         Raises:
             DeviceError: The device failed, and this host does not fall back.
         """
+        return self.run_together((plan,), lambda placed: there(placed[0]), here)
+
+    def run_together(
+        self,
+        plans: Sequence[_native.Plan],
+        there: Callable[[list[_native.DevicePlan]], _Result],
+        here: Callable[[], _Result],
+    ) -> _Result:
+        """As `run`, of several plans that one request needs: all of it is done in one place."""
+        plan = plans[0]
         opened: OpenedDevice | None = None
         try:
             opened = None if id(plan) in self._unsupported else self._ready()
             if opened is not None:
-                _, share = self._shares.get(id(plan), (plan, None))
-                result = there(opened.plan(plan, share))
+                result = there([opened.plan(one, self._share(one)) for one in plans])
                 self._rest = _FIRST_REST_SECONDS
                 metrics.device_forwards.add(device=self.name, where="device")
                 return result
@@ -139,6 +138,10 @@ class DeviceHost:
             self._failed(opened, plan, error)
         metrics.device_forwards.add(device=self.name, where="cpu")
         return here()
+
+    def _share(self, plan: _native.Plan) -> PlanShare | None:
+        _, share = self._shares.get(id(plan), (plan, None))
+        return share
 
     def refuse(self, reason: str) -> None:
         """Tells that the CPU serves for good; nothing is asked of the device any more.
@@ -304,6 +307,8 @@ class PlacedPlan:
     def __init__(self, plan: _native.Plan, host: DeviceHost) -> None:
         self.plan = plan
         self._host = host
+        bytes_per_row = max(1, plan.scratch_bytes_per_token)
+        self._rows = max(1, min(_MICRO_TOKENS, _FORWARD_BYTES // bytes_per_row))
         host.prepare(plan)
 
     def run(
@@ -317,7 +322,7 @@ class PlacedPlan:
         """As `_native.Plan.run`; `threads` and `micro_tokens` are for when it runs on the CPU."""
         return self._host.run(
             self.plan,
-            lambda there: there.run(token_ids, offsets, normalise, _MICRO_TOKENS),
+            lambda there: there.run(token_ids, offsets, normalise, self._rows),
             lambda: self.plan.run(token_ids, offsets, threads, normalise, micro_tokens),
         )
 
@@ -326,13 +331,14 @@ class PlacedPlan:
         rows: NDArray[np.float32],
         threads: _native.ThreadPool,
         offsets: NDArray[np.int32] | None = None,
+        normalise: bool = False,  # noqa: FBT001  as of the plan
         micro_tokens: int = 128,
     ) -> NDArray[np.float32]:
         """As `_native.Plan.run_rows`."""
         return self._host.run(
             self.plan,
-            lambda there: there.run_rows(rows, _MICRO_TOKENS, offsets),
-            lambda: self.plan.run_rows(rows, threads, offsets, micro_tokens=micro_tokens),
+            lambda there: there.run_rows(rows, self._rows, offsets, normalise),
+            lambda: self.plan.run_rows(rows, threads, offsets, normalise, micro_tokens),
         )
 
     def run_there(

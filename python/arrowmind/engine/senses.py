@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from arrowmind import _native
+    from arrowmind.engine.on_device import DeviceHost, PlacedPlan
     from arrowmind.media.images import ImageSource
     from arrowmind.models.tower_spec import ImageStem, SenseSpec, SoundStem, Tower, TowerKind
     from arrowmind.weights import WeightSource
@@ -42,7 +43,16 @@ def patches_of(pixels: NDArray[np.float32], patch: int) -> NDArray[np.float32]:
 
 
 def cut_at_end(ids: list[int]) -> list[int]:
-    """Token ids up to the first token that ends a text: the tower's last row stands for the text."""
+    """Token ids up to the first token that ends a text: the tower's last row stands for the text.
+
+    Raises:
+        TokenizerError: there are none.
+    """
+    if not ids:
+        raise TokenizerError(
+            "the tokenizer gives a text no token that ends it; convert the model again with the "
+            "tokenizer.json it was trained with"
+        )
     return ids[: ids.index(ids[-1]) + 1]
 
 
@@ -55,15 +65,21 @@ class Senses:
         weights: WeightSource,
         threads: _native.ThreadPool,
         options: Options | None = None,
+        host: DeviceHost | None = None,
     ) -> None:
-        """Compiles the towers of `model` over `weights`.
+        """Compiles the towers of `model` over `weights`; those that encode run on the device of `host`.
 
         Raises:
             WeightError: A tensor is missing or has another shape than the model needs.
         """
         self.model, self.weights = model, weights
-        self.threads, self.options = threads, options or Options()
-        self._plans = {tower.kind: compile_tower(tower, weights, self.options) for tower in model.towers}
+        self.threads, self.options, self.host = threads, options or Options(), host
+        self.compiled = {tower.kind: compile_tower(tower, weights, self.options) for tower in model.towers}
+        self._plans: dict[TowerKind, _native.Plan | PlacedPlan] = {**self.compiled}
+        for kind, plan in self.compiled.items():
+            # A transcript is more than one forward: who writes it places it (TranscriptPlans).
+            if host is not None and kind != "transcript":
+                self._plans[kind] = host.place(plan)
 
     def kernels(self) -> list[str]:
         """Names of the kernels that it runs."""
@@ -88,8 +104,8 @@ class Senses:
             )
         return found
 
-    def plan(self, kind: TowerKind) -> _native.Plan:
-        """The plan of a tower; raises like `tower`."""
+    def plan(self, kind: TowerKind) -> _native.Plan | PlacedPlan:
+        """The plan of a tower, wherever it runs; raises like `tower`."""
         self.tower(kind)
         return self._plans[kind]
 
@@ -99,11 +115,6 @@ class Senses:
         Raises:
             TokenizerError: a text has no tokens, not even one that ends it.
         """
-        if not all(sequences):
-            raise TokenizerError(
-                "the tokenizer gives a text no token that ends it; convert the model again with the "
-                "tokenizer.json it was trained with"
-            )
         batch = pack([cut_at_end(ids) for ids in sequences])
         packed = self.plan("text").run(batch.token_ids, batch.offsets, self.threads, normalize, _MICRO_ROWS)
         result = np.empty_like(packed)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from arrowmind import _native
-from arrowmind.engine.tower_compiler import compile_memory, compile_output
+from arrowmind.engine.transcript_forward import TranscriptPlans
 from arrowmind.errors import InvalidArgumentError, TokenizerError
 
 if TYPE_CHECKING:
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
     from arrowmind.engine.senses import Senses
     from arrowmind.engine.tokenizer import TextTokenizer
+    from arrowmind.engine.transcript_forward import TranscriptForward
 
 __all__ = ["Transcriber"]
 
 _LANGUAGE = re.compile(r"<\|([a-z]{2,3})\|>")
 _TASKS = ("transcribe", "translate")
-_PAGE = 64
 _MARGIN = 1.0
 
 
@@ -58,9 +58,7 @@ class Transcriber:
         self._senses, self._tokenizer = senses, tokenizer
         self._tower = senses.tower("transcript")
         model = senses.model
-        self._memory = compile_memory(self._tower, senses.weights, senses.options)
-        head = model.head or ""
-        self._output = compile_output(head, self._tower, model.vocabulary, senses.weights)
+        self._plans = TranscriptPlans(senses)
         self._tokens = _find_tokens(tokenizer, settings, model.vocabulary)
         self._lock = threading.Lock()
 
@@ -70,30 +68,29 @@ class Transcriber:
         """The text of a sound."""
         prompt_of = self._prompt(language, task)
         texts: list[str] = []
-        chosen = None
+        chosen: list[int] = []
         for window in self._senses.windows(samples, margin):
             states = self._senses.sound_states([window])[0]
-            memory = self._memory.run_rows(states, self._senses.threads)
-            if chosen is None:
-                chosen = prompt_of or self._prompt(self._language(memory), task)
             with self._lock:
-                ids = self._write(memory, chosen)
+                chosen, ids = self._plans.over(states, partial(self._transcribe, chosen or prompt_of, task))
             texts.append(self._tokenizer.decode(ids).strip())
         return " ".join(text for text in texts if text)
 
-    def ids(self, memory: NDArray[np.float32], prompt: list[int], most: int) -> list[int]:
+    def _transcribe(
+        self, prompt: list[int], task: str, window: TranscriptForward
+    ) -> tuple[list[int], list[int]]:
+        """The prompt, in the language of the window where it is not given, and what is written after it."""
+        chosen = prompt or self._prompt(self._language(window), task)
+        return chosen, self._write(window, chosen)
+
+    def ids(self, states: NDArray[np.float32], prompt: list[int], most: int) -> list[int]:
         """The likeliest tokens after `prompt` with nothing suppressed; for tests against a reference."""
-        return self._write(memory, prompt, most=most, free=True)
+        return self._plans.over(states, lambda window: self._write(window, prompt, most=most, free=True))
 
     def states(self, samples: NDArray[np.float32], ids: list[int]) -> NDArray[np.float32]:
         """What the tower leaves of each of `ids` over the first window of a sound, [tokens, columns]."""
         window = self._senses.windows(samples, _MARGIN)[0]
-        memory = self.memory(self._senses.sound_states([window])[0])
-        return self._run(memory, ids)
-
-    def memory(self, states: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Keys and values that the writer looks at."""
-        return self._memory.run_rows(states, self._senses.threads)
+        return self._plans.over(self._senses.sound_states([window])[0], lambda heard: heard.states(ids))
 
     def _prompt(self, language: str | None, task: str) -> list[int]:
         """Tokens a transcript begins with; empty where the language is to be found first."""
@@ -115,34 +112,19 @@ class Transcriber:
         task_id = [tokens.tasks[task]] if task in tokens.tasks else []
         return [tokens.start, tokens.languages[language], *task_id, *plain]
 
-    def _language(self, memory: NDArray[np.float32]) -> str:
+    def _language(self, window: TranscriptForward) -> str:
         """The likeliest language of a window."""
-        states = self._run(memory, [self._tokens.start])
-        logits = self._output.run_rows(states, self._senses.threads)[0]
+        logits = window.logits(window.states([self._tokens.start]))
         return max(self._tokens.languages, key=lambda name: float(logits[self._tokens.languages[name]]))
 
-    def _run(self, memory: NDArray[np.float32], ids: list[int]) -> NDArray[np.float32]:
-        """What the tower leaves of tokens that nothing was written before."""
-        return self._senses.plan("transcript").run(
-            np.asarray(ids, dtype=np.int32),
-            np.array([0, len(ids)], dtype=np.int32),
-            self._senses.threads,
-            False,
-            memory=memory,
-            memory_offsets=np.array([0, len(memory)], dtype=np.int32),
-        )
-
     def _write(
-        self, memory: NDArray[np.float32], prompt: list[int], *, most: int | None = None, free: bool = False
+        self, window: TranscriptForward, prompt: list[int], *, most: int | None = None, free: bool = False
     ) -> list[int]:
-        tower, tokens = self._tower, self._tokens
-        heads = tower.blocks[0].attention.heads
-        layers = [(0, heads, tower.hidden // heads) for _ in tower.blocks]
-        cache = _native.KvCache(layers, "fp32", _PAGE, tower.rows)
+        tokens, cache = self._tokens, self._plans.cache()
         sequence, written = cache.start(), list(prompt)
-        room = tower.rows - len(prompt)
+        room = self._tower.rows - len(prompt)
         for place in range(room if most is None else min(most, room)):
-            logits = self._logits(cache, sequence, memory, written[cache.length(sequence) :])
+            logits = window.logits(window.more(cache, sequence, written[cache.length(sequence) :]))
             if not free:
                 logits[tokens.never] = -np.inf
                 if place == 0:
@@ -152,21 +134,6 @@ class Transcriber:
                 break
             written.append(best)
         return written[len(prompt) :]
-
-    def _logits(
-        self, cache: _native.KvCache, sequence: int, memory: NDArray[np.float32], ids: list[int]
-    ) -> NDArray[np.float32]:
-        states = self._senses.plan("transcript").run_cached(
-            cache,
-            [sequence],
-            np.asarray(ids, dtype=np.int32),
-            np.array([0, len(ids)], dtype=np.int32),
-            self._senses.threads,
-            memory=memory,
-            memory_offsets=np.array([0, len(memory)], dtype=np.int32),
-        )
-        logits: NDArray[np.float32] = self._output.run_rows(states[-1:], self._senses.threads)[0]
-        return logits
 
 
 def _find_tokens(tokenizer: TextTokenizer, settings: Mapping[str, Any], vocabulary: int) -> _Tokens:
