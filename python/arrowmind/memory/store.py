@@ -133,7 +133,7 @@ class MemoryStore(Upkeep):
 
         The work is committed in parts: after an error or a kill, the first memories may be stored already, in
         order and without gaps. Of all arguments but the first two, give one value for all or a list with one
-        each.
+        each; a column of NumPy or pandas is a list, too, and its times without a zone are UTC.
 
         Args:
             texts: what to remember; None beside an image or a sound that speaks for itself.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 
 import numpy as np
 import pytest
@@ -39,6 +39,21 @@ def test_collections_that_are_none(store):
     for texts in ("a string", None, 3):
         with pytest.raises(InvalidArgumentError, match="list of strings"):
             store.remember_many(texts)
+
+
+def test_columns_of_numpy(store):
+    days = np.array(["2024-02-29T12:00", "NaT"], "datetime64[s]")
+    first, second = store.remember_many(
+        ["one", "two"], timestamp=days, trust=np.array([0.25, 0.75]), category=np.array(["a", "b"])
+    )
+    assert store.get(first).timestamp == datetime(2024, 2, 29, 12, tzinfo=timezone.utc)
+    assert datetime.now(timezone.utc) - store.get(second).timestamp < timedelta(minutes=1)
+    assert [store.get(id_).category for id_ in (first, second)] == ["a", "b"]
+    assert [store.get(id_).trust for id_ in (first, second)] == pytest.approx([0.25, 0.75], abs=0.01)
+    third = store.remember_many(["three"], timestamp=np.array([1.5e9]))[0]
+    assert store.get(third).timestamp.timestamp() == 1.5e9
+    with pytest.raises(InvalidArgumentError, match="timestamp has 3 values for 2 texts"):
+        store.remember_many(["one", "two"], timestamp=np.arange(3))
 
 
 @pytest.mark.parametrize(

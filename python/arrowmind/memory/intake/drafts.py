@@ -6,7 +6,7 @@ import json
 import operator
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -243,11 +243,23 @@ def _draft(place: int, text: object, row: Mapping[str, Any], now: int) -> Draft:
 
 
 def _spread(value: object, count: int, name: str) -> Sequence[Any]:
+    if getattr(value, "ndim", None) == 1 and hasattr(value, "__array__"):
+        value = _plain(np.asarray(value))
     if isinstance(value, _SINGLE) or not isinstance(value, Sequence):
         return [value] * count
     if len(value) != count:
         raise InvalidArgumentError(f"{name} has {len(value)} values for {count} texts; give one or one each")
     return value
+
+
+def _plain(column: np.ndarray[tuple[int], np.dtype[Any]]) -> list[Any]:
+    """A column of NumPy, pandas and the like as values of Python; times without a zone are UTC, as there."""
+    if column.dtype.kind == "M":
+        column = column.astype("datetime64[us]")
+    return [
+        value.replace(tzinfo=timezone.utc) if isinstance(value, datetime) and value.tzinfo is None else value
+        for value in column.tolist()
+    ]
 
 
 def _metadata(value: object) -> bytes:
