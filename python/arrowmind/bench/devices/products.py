@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +28,7 @@ __all__ = ["WIDTHS", "Product", "measure_products"]
 WIDTHS = ("fp16", "bf16", "int8", "int8-int8", "int4", "int2", "mxfp4")
 _GRIDS = {"int4": ("int4", 32, "fp16", 16), "int2": ("int2", 64, "fp16", 4), "mxfp4": ("fp4", 32, "e8m0", 16)}
 _ROUNDS = 9
+_CHECKED = 64
 # Of the largest value of a product, for sums in any order: k * 2^-24, with room for activations as codes.
 _TOLERANCE = {"fp32": 1e-3, "int8": 2e-2}
 
@@ -46,6 +47,7 @@ class Product:
         bytes_per_s: Of weights with their scales, activations and results.
         operations_per_s: Two for each weight and row.
         share: Of the device's memory bandwidth.
+        tensor_share: Of its rate for bf16; None where that was not measured.
     """
 
     width: str
@@ -57,6 +59,7 @@ class Product:
     bytes_per_s: float
     operations_per_s: float
     share: float
+    tensor_share: float | None
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -110,6 +113,8 @@ def measure_products(
     memory: float,
     cached: int,
     progress: Progress = no_progress,
+    *,
+    tensor: float | None = None,
 ) -> list[Product]:
     """Times every width on every shape, each answer checked against the CPU.
 
@@ -121,6 +126,7 @@ def measure_products(
         memory: Its bandwidth in bytes per second.
         cached: Bytes that its caches may hold: copies of the matrix take turns until they are more.
         progress: Told of each shape.
+        tensor: Its operations per second for bf16, if they were measured.
 
     Raises:
         OptimizationError: A kernel gave a wrong answer.
@@ -130,9 +136,10 @@ def measure_products(
     for done, shape in enumerate(shapes):
         for width in widths:
             try:
-                found += _of_width(device, width, shape, rows, memory, cached)
+                made = _of_width(device, width, shape, rows, memory, cached)
             except DeviceUnsupportedError:
                 continue
+            found += [replace(one, tensor_share=tensor and one.operations_per_s / tensor) for one in made]
         progress(done + 1, len(shapes), "shapes")
     return found
 
@@ -154,15 +161,23 @@ def _of_width(
     found = []
     for count in rows:
         x = np.random.default_rng(count).standard_normal((count, shape[1])).astype(np.float32)
-        _check(width, plan.run_rows(x, threads), placed.run_rows(x))
+        some = _some(count)  # rows do not depend on each other
+        _check(width, plan.run_rows(x[some], threads), placed.run_rows(x)[some])
         name, seconds = _time(placed, x)
         moved = size + x.nbytes + 4 * count * shape[0]
         operations = 2 * count * shape[0] * shape[1]
         speed = moved / seconds
         found.append(
-            Product(width, count, *shape, name, seconds, speed, operations / seconds, speed / memory)
+            Product(width, count, *shape, name, seconds, speed, operations / seconds, speed / memory, None)
         )
     return found
+
+
+def _some(count: int) -> list[int]:
+    """Rows that are checked: all of a few, else the first and the last."""
+    if count <= 2 * _CHECKED:
+        return list(range(count))
+    return [*range(_CHECKED), *range(count - _CHECKED, count)]
 
 
 def _random(width: str, shape: tuple[int, int]) -> Tensor:

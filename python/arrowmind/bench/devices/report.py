@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
+from arrowmind.bench.devices.race_report import judge_large, judge_race, race_table, tensor_words
 from arrowmind.bench.report import target_table
 from arrowmind.bench.targets import Verdict
 
@@ -39,6 +40,9 @@ def judge(result: Mapping[str, Any]) -> list[Verdict]:
             what = f"{width}, {rows} row{'s' if rows > 1 else ''}"
             target = f">= {100 * goal:.0f} % of the memory bandwidth"
             verdicts.append(Verdict(what, target, measured, min(shares) >= goal))
+    verdicts += judge_large(result)
+    for name, race in result.get("races", {}).items():
+        verdicts += judge_race(name, race)
     if transfer := result.get("transfer"):
         share = transfer["share"]
         target = f">= {100 * _TRANSFER:.0f} % of the slower of disk and bus"
@@ -60,6 +64,8 @@ def print_result(
     )
     rates = ", ".join(f"{what.replace('_', ' ')} {rate / 1e9:.1f}" for what, rate in limits.items())
     shown.print(f"GB/s: {rates}", markup=False)
+    if tensor := result.get("tensor"):
+        shown.print(f"bf16 products: {tensor_words(tensor)}", markup=False)
     if transfer := result.get("transfer"):
         both, disk, bus = (f"{transfer[side] / 1e9:.2f}" for side in ("both", "disk", "bus"))
         share = f"{100 * transfer['share']:.0f} % of the slower"
@@ -68,6 +74,8 @@ def print_result(
         shown.print(_products(result["products"]))
     if result["models"]:
         shown.print(_models(result["models"]))
+    if races := result.get("races"):
+        shown.print(race_table(races))
     if verdicts:
         shown.print(target_table(verdicts))
 
@@ -76,7 +84,7 @@ def _products(products: Sequence[Mapping[str, Any]]) -> Table:
     table = Table(title="products, checked against the CPU")
     table.add_column("width")
     table.add_column("kernel")
-    for name in ("rows x outputs x inputs", "us", "GB/s", "Gop/s", "of the memory"):
+    for name in ("rows x outputs x inputs", "us", "GB/s", "Gop/s", "of the memory", "of bf16"):
         table.add_column(name, justify="right")
     for one in products:
         table.add_row(
@@ -87,6 +95,7 @@ def _products(products: Sequence[Mapping[str, Any]]) -> Table:
             f"{one['bytes_per_s'] / 1e9:.1f}",
             f"{one['operations_per_s'] / 1e9:.1f}",
             f"{100 * one['share']:.0f} %",
+            f"{100 * share:.0f} %" if (share := one["tensor_share"]) is not None else "-",
         )
     return table
 

@@ -62,15 +62,15 @@ def _tokenizer() -> dict[str, Any]:
 
 
 class SeededWeights(WeightSource):
-    """Weights of a Qwen2, each tensor drawn from the seed and its name when it is asked for."""
+    """Weights of a Qwen2, or of given shapes, each drawn from the seed and its name when asked for."""
 
     kind = "huggingface"
 
-    def __init__(self, folder: Path) -> None:
-        """Of the config.json in this folder."""
+    def __init__(self, folder: Path, shapes: Mapping[str, tuple[int, ...]] | None = None) -> None:
+        """Of the config.json in this folder; `shapes` by name, None for those of a Qwen2."""
         self.path = folder
         self._config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        self._shapes = _shapes(self._config)
+        self._shapes = _shapes(self._config) if shapes is None else dict(shapes)
 
     def names(self) -> list[str]:
         """Of all tensors."""
@@ -88,7 +88,7 @@ class SeededWeights(WeightSource):
         shape = self.spec(name).shape
         values = np.random.default_rng([_SEED, zlib.crc32(name.encode())]).standard_normal(shape, np.float32)
         if len(shape) == 1:
-            return float_tensor(name, values * np.float32(0.1) + np.float32("norm" in name))
+            return float_tensor(name, values * np.float32(0.1) + np.float32("norm" in name.lower()))
         if role_of(name, shape) == "table":
             deviation = _TABLE_DEVIATION
         else:
