@@ -2,108 +2,33 @@
 
 from __future__ import annotations
 
-import threading
-
 import numpy as np
 import pytest
-from tests.device.fake import BACKENDS, Fake, install
-from tests.device.machine import open_or_skip
-from tests.engine import decoders
+from tests.engine.placed import (
+    FAMILIES,
+    PROMPTS,
+    STRICT,
+    compiled,
+    forwards,
+    ids,
+    listened,
+    settings,
+    talk,
+    texts,
+)
 from tests.engine.test_residence import models
-from tests.engine.writers import write_bytes_model, write_stories
-from tests.kernels.rows import assert_same_bits
-from tests.reference import decoder
+from tests.engine.writers import write_stories
+from tests.kernels.rows import assert_all_same_bits, assert_same_bits
 
-from arrowmind import ArrowEngine, _native
-from arrowmind.config import Config, DeviceSettings
-from arrowmind.engine import on_device
-from arrowmind.engine.cache_settings import CacheSettings
+from arrowmind import ArrowEngine
 from arrowmind.engine.decoding import CachedDecoder
-from arrowmind.engine.device_probe import BACKENDS_VARIABLE
-from arrowmind.engine.folder import ModelFolder
-from arrowmind.engine.language import LanguageModel
 from arrowmind.engine.on_device import DeviceHost
 from arrowmind.errors import DeviceLostError, DeviceUnsupportedError, InvalidArgumentError
 from arrowmind.observe import metrics
-from arrowmind.weights import convert_model
-
-SEED = 47
-WINDOW = 64
-FAMILIES = list(decoder.CONFIGS)
-STRICT = Config(device=DeviceSettings(fallback="error"))
-PROMPTS = ["the cat sat on the mat", "a dog", "x", "the dog ran far away, and back!"]
-
-
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory):
-    made = {}
-
-    def folder(name):
-        if name not in made:
-            root = tmp_path_factory.mktemp(name)
-            source, _, _ = decoders.write_family(root / "hf", name, SEED)
-            convert_model(source, root / "model")
-            made[name] = ModelFolder(root / "model")
-        return made[name]
-
-    return folder
-
-
-@pytest.fixture(scope="module")
-def bytes_model(tmp_path_factory):
-    return write_bytes_model(tmp_path_factory.mktemp("models") / "bytes")
-
-
-@pytest.fixture
-def fake(tmp_path, monkeypatch):
-    """A device in place of cuda; it is tried again at once after a failure."""
-    monkeypatch.setenv(BACKENDS_VARIABLE, str(tmp_path))
-    monkeypatch.setattr(on_device, "_FIRST_REST_SECONDS", 0.0)
-    return Fake(tmp_path)
-
-
-def compiled(folder, host=None, threads=2):
-    pool = _native.ThreadPool(threads)
-    return LanguageModel(folder.decoder, folder.weights, WINDOW, pool, host=host)
-
-
-def ids(count, seed=0):
-    return np.random.default_rng([SEED, seed]).integers(0, decoder.COMMON["vocab_size"], count).tolist()
-
-
-def settings(form, chunk=9):
-    return CacheSettings(format=form, page_tokens=16, max_tokens=512, prefill_chunk=chunk)
-
-
-def talk(cached, begin=lambda step: None):
-    """Logits of prompts of different lengths, forks in the middle of a page, and what goes on from them."""
-    first, second = cached.start(), cached.start()
-    found = []
-
-    def step(*feeds):
-        begin(len(found))
-        found.append(np.concatenate(cached.append(list(feeds))))
-
-    step((first, ids(25), 25), (second, ids(3, 1), 1))
-    step((second, [5], 1), (first, [6], 1))
-    third = cached.fork(first, 21)
-    step((third, ids(4, 2), 4), (first, [7], 1))
-    cached.forget(first, 9)
-    fourth = cached.fork(third, 16)
-    step((first, ids(12, 3), 2), (second, [9], 1), (fourth, [1, 2], 2))
-    cached.close(third)
-    step((fourth, [3], 1), (first, [4], 1), (second, ids(20, 4), 20))
-    for handle in (first, second, fourth):
-        cached.close(handle)
-    return found
 
 
 def reread_counts():
     return sum(metrics.lost_sequences.values().values())
-
-
-def forwards(where):
-    return sum(count for labels, count in metrics.device_forwards.values().items() if labels[1] == where)
 
 
 @pytest.mark.parametrize("form", ["fp32", "fp16", "int8"])
@@ -113,8 +38,7 @@ def test_the_bits_of_the_cpu(fake, folders, name, form):
     model = compiled(folders(name), DeviceHost("cuda:0", falls_back=False))
     cached = CachedDecoder(model, settings(form))
     on_cpu = forwards("cpu")
-    for found, wanted in zip(talk(cached), expected, strict=True):
-        assert_same_bits(found, wanted)
+    assert_all_same_bits(talk(cached), expected)
     assert forwards("cpu") == on_cpu
 
 
@@ -135,18 +59,15 @@ def coded(tmp_path_factory):
 def test_codes_have_the_bits_of_the_cpu(fake, coded):
     for folder in coded.values():
         cached = CachedDecoder(compiled(folder, DeviceHost("cuda:0", falls_back=False)), settings("fp16"))
-        for found, wanted in zip(
-            talk(cached), talk(CachedDecoder(compiled(folder), settings("fp16"))), strict=True
-        ):
-            assert_same_bits(found, wanted)
+        assert_all_same_bits(talk(cached), talk(CachedDecoder(compiled(folder), settings("fp16"))))
 
 
 def test_without_a_cache(fake, folders):
     tokens = [ids(length, length) for length in (30, 1, 17, 9)]
     model = compiled(folders("gemma3"), DeviceHost("cuda:0", falls_back=False))
     plain = compiled(folders("gemma3"))
-    for found, wanted in zip(model.states(tokens), plain.states(tokens), strict=True):
-        assert_same_bits(model.logits(found), plain.logits(wanted))
+    found, wanted = map(model.logits, model.states(tokens)), map(plain.logits, plain.states(tokens))
+    assert_all_same_bits(found, wanted)
 
 
 def test_pages_are_on_the_device_and_not_on_the_host(fake, folders):
@@ -179,8 +100,7 @@ def test_a_failure_anywhere_changes_nothing(fake, folders, form, fault):
         def begin(step, failing=failing):
             fake.set(**(fault if step == failing else {}))
 
-        for found, wanted in zip(talk(cached, begin), expected, strict=True):
-            assert_same_bits(found, wanted)
+        assert_all_same_bits(talk(cached, begin), expected)
     before = forwards("cpu")
     fake.set()
     talk(cached)
@@ -200,8 +120,7 @@ def test_a_failure_between_experts_changes_nothing(fake, coded, fault):
         def begin(step, failing=failing):
             fake.set(**(fault if step == failing else {}))
 
-        for found, wanted in zip(talk(cached, begin), expected, strict=True):
-            assert_same_bits(found, wanted)
+        assert_all_same_bits(talk(cached, begin), expected)
     assert forwards("cpu") > on_cpu
 
 
@@ -229,8 +148,7 @@ def test_a_cache_that_the_device_has_no_room_for(fake, folders):
     cached = CachedDecoder(compiled(folders("llama"), host), settings("fp16"))
     before = metrics.fallback_events.values().get(("device", "out of memory"), 0)
     fake.set(memory=fake.live()["bytes"] + 20_000)
-    for found, wanted in zip(talk(cached), expected, strict=True):
-        assert_same_bits(found, wanted)
+    assert_all_same_bits(talk(cached), expected)
     assert metrics.fallback_events.values()["device", "out of memory"] > before
 
 
@@ -265,11 +183,6 @@ def test_caches_that_stay_on_the_cpu(fake, folders, form, on_device, what):
         CachedDecoder(strict, settings(form), on_device=on_device)
 
 
-def texts(engine, count=4, **options):
-    prompts = [PROMPTS[i % len(PROMPTS)] + " " * (i // len(PROMPTS)) for i in range(count)]
-    return [one.token_ids for one in engine.generate(prompts, max_tokens=24, ignore_eos=True, **options)]
-
-
 def test_the_engine_writes_the_same(fake, bytes_model):
     plain, placed = ArrowEngine(bytes_model, threads=2), ArrowEngine(bytes_model, device="cuda", threads=2)
     messages = [{"role": "user", "content": "the cat"}]
@@ -296,30 +209,6 @@ def test_a_real_model_token_for_token(fake, shared_data, tmp_path):
     assert placed.generate(prompt, max_tokens=60).token_ids == plain.generate(prompt, max_tokens=60).token_ids
 
 
-FAULTS = ({"lost": 40}, {}, {"launch": 9}, {"allocation": 1}, {}, {"at": 30, "status": 5}, {"lost": 7})
-
-
-def listened(fake, engine, prompts, **options):
-    """What streams of all prompts at once give while the device comes and goes."""
-    found = [""] * len(prompts)
-
-    def listen(place):
-        found[place] = "".join(token.text for token in engine.stream(prompts[place], **options))
-
-    threads = [threading.Thread(target=listen, args=(place,)) for place in range(len(prompts))]
-    for thread in threads:
-        thread.start()
-    for step in range(200):
-        fake.set(**FAULTS[step % len(FAULTS)])
-        threading.Event().wait(0.01)
-        if not any(thread.is_alive() for thread in threads):
-            break
-    fake.set()
-    for thread in threads:
-        thread.join()
-    return found
-
-
 def test_no_token_is_lost_under_64_streams(fake, bytes_model):
     plain, placed = ArrowEngine(bytes_model, threads=2), ArrowEngine(bytes_model, device="cuda", threads=2)
     prompts = [f"{PROMPTS[i % 4]} {i}" for i in range(64)]
@@ -329,23 +218,6 @@ def test_no_token_is_lost_under_64_streams(fake, bytes_model):
     assert listened(fake, placed, prompts, **options) == expected
     assert forwards("device") > before[0]
     assert forwards("cpu") > before[1]
-
-
-ON_HOST = {"cuda": "gpu_on_host", "mps": "metal_on_host"}
-
-
-@pytest.fixture(scope="module", params=["vulkan", "cuda", "mps"])
-def other(request, tmp_path_factory):
-    """A device with kernels of its own: what this machine has, and those of CUDA and Metal on its threads."""
-    with pytest.MonkeyPatch.context() as patch:
-        backend = ON_HOST.get(request.param)
-        if backend is not None and (BACKENDS / f"{backend}.so").is_file():
-            place = tmp_path_factory.mktemp(request.param)
-            install(backend, place, request.param)
-            patch.setenv(BACKENDS_VARIABLE, str(place))
-        else:
-            open_or_skip(request.param)
-        yield request.param
 
 
 @pytest.mark.parametrize("form", ["fp32", "int8"])

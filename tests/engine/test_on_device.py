@@ -6,52 +6,21 @@ import threading
 
 import numpy as np
 import pytest
-from tests.device.fake import Fake
-from tests.reference import folder
+from tests.engine.placed import STRICT, TEXTS, forwards
 
 from arrowmind import ArrowEngine
-from arrowmind.config import Config, DeviceSettings
 from arrowmind.engine import on_device
-from arrowmind.engine.device_probe import BACKENDS_VARIABLE
 from arrowmind.engine.device_telemetry import describe_upload
 from arrowmind.errors import DeviceLostError, DeviceMemoryError
 from arrowmind.observe import metrics
-from arrowmind.weights import convert_model
-
-TEXTS = ["the cat sat on the mat.", "", "a dog", "the dog ran far away, and back!", "cat " * 60]
-STRICT = Config(device=DeviceSettings(fallback="error"))
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    path = tmp_path_factory.mktemp("models")
-    convert_model(folder.write(path / "original", folder.weights()), path / "tiny")
-    return path / "tiny"
-
-
-@pytest.fixture(scope="module")
-def expected(model):
-    return ArrowEngine(model, device="cpu", threads=2).encode(TEXTS)
-
-
-@pytest.fixture
-def fake(tmp_path, monkeypatch):
-    """A device in place of cuda; it is tried again at once after a failure."""
-    monkeypatch.setenv(BACKENDS_VARIABLE, str(tmp_path))
-    monkeypatch.setattr(on_device, "_FIRST_REST_SECONDS", 0.0)
-    return Fake(tmp_path)
-
-
-def forwards(where):
-    return sum(count for labels, count in metrics.device_forwards.values().items() if labels[1] == where)
-
-
-def test_how_weights_came_there_is_told(fake, model):
+def test_how_weights_came_there_is_told(fake, encoder):
     def counted():
         return dict(metrics.device_upload_bytes.values())
 
     before = sum(counted().values())
-    engine = ArrowEngine(model, device="cuda", threads=2, config=STRICT)
+    engine = ArrowEngine(encoder, device="cuda", threads=2, config=STRICT)
     state = engine.info()["device_state"]
     assert state["upload"]["bytes"] == state["weight_bytes"] == sum(counted().values()) - before
     assert state["upload"]["seconds"] > 0
@@ -78,10 +47,10 @@ def fallbacks(reason):
     return metrics.fallback_events.values().get(("device", reason), 0)
 
 
-def test_the_same_bits_as_on_the_cpu(fake, model, expected):
-    engine = ArrowEngine(model, device="cuda", threads=2)
+def test_the_same_bits_as_on_the_cpu(fake, encoder, encoded):
+    engine = ArrowEngine(encoder, device="cuda", threads=2)
     before = forwards("device")
-    np.testing.assert_array_equal(engine.encode(TEXTS), expected)
+    np.testing.assert_array_equal(engine.encode(TEXTS), encoded)
     assert forwards("device") == before + 1
     info = engine.info()
     assert info["device"] == "cuda:0"
@@ -91,8 +60,8 @@ def test_the_same_bits_as_on_the_cpu(fake, model, expected):
     assert 0 < state["weight_bytes"] < state["total_bytes"] - state["free_bytes"]
 
 
-def test_weights_are_on_the_device_once(fake, model):
-    engine = ArrowEngine(model, device="cuda", threads=2)
+def test_weights_are_on_the_device_once(fake, encoder):
+    engine = ArrowEngine(encoder, device="cuda", threads=2)
     allocations = fake.live()["allocations"]
     engine.encode(TEXTS)
     engine.encode(TEXTS[:1])
@@ -108,84 +77,84 @@ def test_weights_are_on_the_device_once(fake, model):
         ({"lost": 4}, "the device was lost"),
     ],
 )
-def test_a_failure_is_served_by_the_cpu_and_told(fake, model, expected, settings, reason):
-    engine = ArrowEngine(model, device="cuda", threads=2)
+def test_a_failure_is_served_by_the_cpu_and_told(fake, encoder, encoded, settings, reason):
+    engine = ArrowEngine(encoder, device="cuda", threads=2)
     before, on_cpu = fallbacks(reason), forwards("cpu")
     fake.set(**settings)
-    np.testing.assert_array_equal(engine.encode(TEXTS), expected)
+    np.testing.assert_array_equal(engine.encode(TEXTS), encoded)
     assert (fallbacks(reason), forwards("cpu")) == (before + 1, on_cpu + 1)
 
 
 @pytest.mark.parametrize("call", range(1, 60, 4))
-def test_a_device_that_is_lost_at_any_call_is_opened_anew(fake, model, expected, call):
-    engine = ArrowEngine(model, device="cuda", threads=2)
+def test_a_device_that_is_lost_at_any_call_is_opened_anew(fake, encoder, encoded, call):
+    engine = ArrowEngine(encoder, device="cuda", threads=2)
     fake.set(lost=call)
-    np.testing.assert_array_equal(engine.encode(TEXTS), expected)
+    np.testing.assert_array_equal(engine.encode(TEXTS), encoded)
     fake.set()
     before = forwards("device")
-    np.testing.assert_array_equal(engine.encode(TEXTS), expected)
+    np.testing.assert_array_equal(engine.encode(TEXTS), encoded)
     assert forwards("device") == before + 1
 
 
-def test_after_a_failure_the_device_rests(fake, model, expected, monkeypatch):
+def test_after_a_failure_the_device_rests(fake, encoder, encoded, monkeypatch):
     monkeypatch.setattr(on_device, "_FIRST_REST_SECONDS", 3600.0)
-    engine = ArrowEngine(model, device="cuda", threads=2)
+    engine = ArrowEngine(encoder, device="cuda", threads=2)
     fake.set(launch=1)
     engine.encode(TEXTS)
     fake.set()
-    np.testing.assert_array_equal(engine.encode(TEXTS), expected)
+    np.testing.assert_array_equal(engine.encode(TEXTS), encoded)
     assert fake.report()["calls"] == 0
     assert not engine.info()["device_state"]["serves"]
 
 
-def test_a_device_without_room_for_the_model(fake, model, expected):
+def test_a_device_without_room_for_the_model(fake, encoder, encoded):
     before = fallbacks("out of memory")
     fake.set(memory=64 << 10)
-    engine = ArrowEngine(model, device="cuda", threads=2)
-    np.testing.assert_array_equal(engine.encode(TEXTS), expected)
+    engine = ArrowEngine(encoder, device="cuda", threads=2)
+    np.testing.assert_array_equal(engine.encode(TEXTS), encoded)
     assert fallbacks("out of memory") > before
     fake.set()  # whoever had the memory is gone
     on_there = forwards("device")
-    np.testing.assert_array_equal(engine.encode(TEXTS), expected)
+    np.testing.assert_array_equal(engine.encode(TEXTS), encoded)
     assert forwards("device") == on_there + 1
 
 
-def test_a_device_that_others_fill(fake, model, expected, monkeypatch):
+def test_a_device_that_others_fill(fake, encoder, encoded, monkeypatch):
     monkeypatch.setattr(on_device, "_ASK_SECONDS", 0.0)
-    engine = ArrowEngine(model, device="cuda", threads=2)
+    engine = ArrowEngine(encoder, device="cuda", threads=2)
     before = fallbacks("its memory is nearly full")
     fake.set(memory=fake.live()["bytes"] + 1000)
-    np.testing.assert_array_equal(engine.encode(TEXTS), expected)
-    np.testing.assert_array_equal(engine.encode(TEXTS), expected)
+    np.testing.assert_array_equal(engine.encode(TEXTS), encoded)
+    np.testing.assert_array_equal(engine.encode(TEXTS), encoded)
     assert fallbacks("its memory is nearly full") == before + 1
     fake.set()
     there = forwards("device")
-    np.testing.assert_array_equal(engine.encode(TEXTS), expected)
+    np.testing.assert_array_equal(engine.encode(TEXTS), encoded)
     assert forwards("device") == there + 1
 
 
-def test_errors_where_they_are_asked_for(fake, model, expected):
+def test_errors_where_they_are_asked_for(fake, encoder, encoded):
     fake.set(memory=64 << 10)
     with pytest.raises(DeviceMemoryError, match=r"\[cuda:0\] allocate .* out of memory"):
-        ArrowEngine(model, device="cuda", config=STRICT)
+        ArrowEngine(encoder, device="cuda", config=STRICT)
     fake.set()
-    engine = ArrowEngine(model, device="cuda", config=STRICT)
+    engine = ArrowEngine(encoder, device="cuda", config=STRICT)
     fake.set(lost=1)
     with pytest.raises(DeviceLostError, match="fell off the bus"):
         engine.encode(TEXTS)
     fake.set()
-    np.testing.assert_array_equal(engine.encode(TEXTS), expected)
+    np.testing.assert_array_equal(engine.encode(TEXTS), encoded)
 
 
-def test_no_request_is_lost_while_a_device_comes_and_goes(fake, model, expected):
-    engine = ArrowEngine(model, device="cuda", threads=2)
+def test_no_request_is_lost_while_a_device_comes_and_goes(fake, encoder, encoded):
+    engine = ArrowEngine(encoder, device="cuda", threads=2)
     wrong = []
 
     def ask(seed):
         order = np.random.default_rng(seed).permutation(len(TEXTS))
         for _ in range(5):
             found = engine.encode([TEXTS[i] for i in order])
-            if not np.array_equal(found, expected[order]):
+            if not np.array_equal(found, encoded[order]):
                 wrong.append(seed)
 
     threads = [threading.Thread(target=ask, args=(seed,)) for seed in range(16)]

@@ -5,30 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from tests.engine import decoders
-from tests.engine.test_decoders_on_device import (
-    FAMILIES,
-    SEED,
-    WINDOW,
-    forwards,
-    ids,
-    other,
-    settings,
-    talk,
-    texts,
-)
+from tests.engine.placed import FAMILIES, SEED, compiled, forwards, ids, opened, settings, talk, texts
 from tests.engine.test_residence import models, squeezed
-from tests.engine.test_splits import compiled, fake, folders
-from tests.engine.test_vram import bytes_model, opened
-from tests.kernels.rows import assert_same_bits
+from tests.kernels.rows import assert_all_same_bits
 from tests.reference import decoder
 
-from arrowmind import ArrowEngine, _native
+from arrowmind import ArrowEngine
 from arrowmind.config import load_config
 from arrowmind.engine.bodies import Split
 from arrowmind.engine.decoding import CachedDecoder
 from arrowmind.engine.device_room import BlockSizes, DeviceRoom
 from arrowmind.engine.folder import ModelFolder
-from arrowmind.engine.language import LanguageModel
 from arrowmind.engine.on_device import DeviceHost
 from arrowmind.engine.passing_rates import passing_rows
 from arrowmind.engine.placing import with_prompts
@@ -36,20 +23,10 @@ from arrowmind.engine.rates import DeviceRates, Rates
 from arrowmind.errors import DeviceLostError
 from arrowmind.weights import convert_model
 
-__all__ = ["bytes_model", "fake", "folders", "other"]  # fixtures
-
 
 def passing(folder, rows=1, there=1, *, weighs=0, falls_back=False, device="cuda:0"):
     host = DeviceHost(device, falls_back=falls_back)
-    model = LanguageModel(
-        folder.decoder,
-        folder.weights,
-        WINDOW,
-        _native.ThreadPool(2),
-        host=host,
-        split=Split(there, prompt_rows=rows, prompt_bytes=weighs),
-    )
-    return model, host
+    return compiled(folder, host, Split(there, prompt_rows=rows, prompt_bytes=weighs)), host
 
 
 @pytest.mark.parametrize("form", ["fp16", "int8"])
@@ -60,10 +37,8 @@ def test_the_bits_of_the_cpu(fake, folders, name, form):
     plain = compiled(folder).states([ids(30), ids(4, 1)])
     model, host = passing(folder)
     on_cpu = forwards("cpu")
-    for found, wanted in zip(talk(CachedDecoder(model, settings(form))), expected, strict=True):
-        assert_same_bits(found, wanted)
-    for found, wanted in zip(model.states([ids(30), ids(4, 1)]), plain, strict=True):
-        assert_same_bits(found, wanted)
+    assert_all_same_bits(talk(CachedDecoder(model, settings(form))), expected)
+    assert_all_same_bits(model.states([ids(30), ids(4, 1)]), plain)
     assert host.info()["sent_bytes"] > 0
     assert forwards("cpu") == on_cpu
 
@@ -82,8 +57,7 @@ def test_a_block_waits_for_its_place_and_its_weights(fake, tmp_path, name, form,
     expected = talk(CachedDecoder(compiled(folder), settings(form)))
     model, host = passing(folder)
     fake.set(rate=rate)
-    for found, wanted in zip(talk(CachedDecoder(model, settings(form))), expected, strict=True):
-        assert_same_bits(found, wanted)
+    assert_all_same_bits(talk(CachedDecoder(model, settings(form))), expected)
     assert host.info()["sent_bytes"] > 0
 
 
@@ -93,8 +67,7 @@ def test_slow_copies_are_waited_for(fake, tmp_path, family, kind):
     expected = talk(CachedDecoder(compiled(folder), settings("fp16")))
     model, host = passing(folder)
     fake.set(rate=20_000_000)
-    for found, wanted in zip(talk(CachedDecoder(model, settings("fp16"))), expected, strict=True):
-        assert_same_bits(found, wanted)
+    assert_all_same_bits(talk(CachedDecoder(model, settings("fp16"))), expected)
     assert host.info()["sent_bytes"] > 0
 
 
@@ -118,8 +91,7 @@ def test_pages_that_cross_count_beside_weights(fake, folders):
     def passes(count, rows):
         before = host.info()["sent_bytes"]
         feeds = [[(handle, ids(rows, handle), 1) for handle in own[:count]] for own in handles]
-        for found, wanted in zip(cached.append(feeds[0]), plain.append(feeds[1]), strict=True):
-            assert_same_bits(found, wanted)
+        assert_all_same_bits(cached.append(feeds[0]), plain.append(feeds[1]))
         return host.info()["sent_bytes"] > before
 
     assert passes(1, 40)  # a prompt
@@ -142,8 +114,7 @@ def test_a_failure_at_any_call_changes_nothing(fake, folders, form):
         def begin(step, fault=fault, failing=place % 5):
             fake.set(**(fault if step == failing else {}))
 
-        for found, wanted in zip(talk(cached, begin), expected, strict=True):
-            assert_same_bits(found, wanted)
+        assert_all_same_bits(talk(cached, begin), expected)
     assert forwards("cpu") > on_cpu
     fake.set()
     before, sent = forwards("cpu"), host.info()["sent_bytes"]
@@ -170,18 +141,9 @@ def test_blocks_come_from_the_disk_and_pass(fake, tmp_path, family, kind):
     residence = squeezed(folder)
     residence.cut(len(folder.decoder.blocks) - 1)
     host = DeviceHost("cuda:0", falls_back=False)
-    model = LanguageModel(
-        folder.decoder,
-        residence.weights,
-        WINDOW,
-        _native.ThreadPool(2),
-        residence=residence,
-        host=host,
-        split=Split(1, prompt_rows=2),
-    )
+    model = compiled(folder, host, Split(1, prompt_rows=2), residence)
     residence.begin()
-    for found, wanted in zip(talk(CachedDecoder(model, settings("fp16"))), expected, strict=True):
-        assert_same_bits(found, wanted)
+    assert_all_same_bits(talk(CachedDecoder(model, settings("fp16"))), expected)
     assert host.info()["sent_bytes"] > 0
     assert residence.counters()["peak_bytes"] <= residence.weights.residency.budget
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.engine.test_decoders_on_device import WINDOW, forwards, ids, listened, other, settings, talk
+from tests.engine.placed import ROUTED, SMALL, compiled, forwards, ids, listened, settings, talk
 from tests.engine.test_residence import models
-from tests.engine.test_splits import compiled, fake, folders
-from tests.engine.test_vram import ROUTED, SMALL
 from tests.engine.writers import write_bytes_model
-from tests.kernels.rows import assert_same_bits
+from tests.kernels.rows import assert_all_same_bits, assert_same_bits
 
-from arrowmind import ArrowEngine, _native
+from arrowmind import ArrowEngine
 from arrowmind.config import load_config
 from arrowmind.engine.bodies import Split
 from arrowmind.engine.decoding import CachedDecoder
@@ -19,14 +17,11 @@ from arrowmind.engine.device_rates import measure_device
 from arrowmind.engine.device_room import BlockSizes, DeviceRoom
 from arrowmind.engine.expert_rates import NEVER, worth_bringing
 from arrowmind.engine.folder import ModelFolder
-from arrowmind.engine.language import LanguageModel
 from arrowmind.engine.on_device import DeviceHost
 from arrowmind.engine.opening import device_scratch
 from arrowmind.engine.placing import room_on_device, with_experts
 from arrowmind.engine.rates import DeviceRates, Rates
 from arrowmind.observe import metrics
-
-__all__ = ["fake", "folders", "other"]  # fixtures
 
 MUCH = 1 << 30
 
@@ -35,8 +30,7 @@ def cached_experts(folder, room=MUCH, threshold=0.05, *, falls_back=False, devic
     """All blocks there but for their experts."""
     host = DeviceHost(device, falls_back=falls_back)
     split = Split(len(folder.decoder.blocks), experts_here=99, expert_room=room, expert_threshold=threshold)
-    pool = _native.ThreadPool(2)
-    return LanguageModel(folder.decoder, folder.weights, WINDOW, pool, host=host, split=split), host
+    return compiled(folder, host, split), host
 
 
 def settle(host):
@@ -57,8 +51,7 @@ def test_the_bits_of_the_cpu(fake, folders, name):
     model, host = cached_experts(folder)
     for _ in range(4):
         cached = CachedDecoder(model, settings("fp16"))
-        for found, wanted in zip(talk(cached, lambda _: settle(host)), expected, strict=True):
-            assert_same_bits(found, wanted)
+        assert_all_same_bits(talk(cached, lambda _: settle(host)), expected)
     found = counted(host)
     assert min(found["hits"], found["misses"], found["brought"], found["held_bytes"]) > 0
     assert (found["evicted"], found["failed"]) == (0, 0)
@@ -73,8 +66,7 @@ def test_codes(fake, tmp_path, family, kind):
     model, host = cached_experts(folder)
     for _ in range(3):
         cached = CachedDecoder(model, settings("fp16"))
-        for found, wanted in zip(talk(cached, lambda _: settle(host)), expected, strict=True):
-            assert_same_bits(found, wanted)
+        assert_all_same_bits(talk(cached, lambda _: settle(host)), expected)
     assert counted(host)["hits"] > 0
 
 
@@ -110,8 +102,7 @@ def test_experts_that_are_used_less_give_way(fake, folders):
     model, host = cached_experts(folder, room=2 * one + one // 2)
     for _ in range(6):
         cached = CachedDecoder(model, settings("fp16"))
-        for found, wanted in zip(talk(cached, lambda _: settle(host)), expected, strict=True):
-            assert_same_bits(found, wanted)
+        assert_all_same_bits(talk(cached, lambda _: settle(host)), expected)
     found = counted(host)
     assert found["held_bytes"] <= 2 * one
     assert found["evicted"] > 0
@@ -142,8 +133,7 @@ def test_a_failure_at_any_call_changes_nothing(fake, folders):
             fake.set(**(fault if step == failing else {}))
 
         cached = CachedDecoder(model, settings("fp16"))
-        for found, wanted in zip(talk(cached, begin), expected, strict=True):
-            assert_same_bits(found, wanted)
+        assert_all_same_bits(talk(cached, begin), expected)
     fake.set()
     for _ in range(3):
         talk(CachedDecoder(model, settings("fp16")), lambda _: settle(host))
@@ -159,8 +149,7 @@ def test_a_device_without_room_keeps_what_it_has(fake, folders):
     fake.set(memory=fake.live()["bytes"] + (1 << 16))
     for _ in range(3):
         cached = CachedDecoder(model, settings("fp16"))
-        for found, wanted in zip(talk(cached, lambda _: settle(host)), expected, strict=True):
-            assert_same_bits(found, wanted)
+        assert_all_same_bits(talk(cached, lambda _: settle(host)), expected)
     assert counted(host)["failed"] == 0
 
 
@@ -175,8 +164,7 @@ def test_experts_give_way_to_what_a_forward_needs(fake, folders):
     expected = compiled(folder).states([wide] * 2)
     for _ in range(8):
         on_cpu = forwards("cpu")
-        for found, wanted in zip(model.states([wide] * 2), expected, strict=True):
-            assert_same_bits(found, wanted)
+        assert_all_same_bits(model.states([wide] * 2), expected)
         if forwards("cpu") == on_cpu:
             break
     else:

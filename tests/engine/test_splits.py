@@ -6,33 +6,12 @@ import threading
 
 import numpy as np
 import pytest
-from tests.engine.test_decoders_on_device import (
-    FAMILIES,
-    WINDOW,
-    fake,
-    folders,
-    forwards,
-    ids,
-    settings,
-    talk,
-)
-from tests.kernels.rows import assert_same_bits
+from tests.engine.placed import FAMILIES, compiled, cut, forwards, ids, settings, talk
+from tests.kernels.rows import assert_all_same_bits
 
-from arrowmind import _native
 from arrowmind.engine.bodies import Split
 from arrowmind.engine.decoding import CachedDecoder
-from arrowmind.engine.language import LanguageModel
-from arrowmind.engine.on_device import DeviceHost
 from arrowmind.errors import CacheFullError, DeviceLostError, InvalidArgumentError
-
-__all__ = ["fake", "folders"]  # fixtures
-
-
-def compiled(folder, split=None, *, falls_back=True):
-    host = None if split is None else DeviceHost("cuda:0", falls_back=falls_back)
-    return LanguageModel(
-        folder.decoder, folder.weights, WINDOW, _native.ThreadPool(2), host=host, split=split
-    )
 
 
 def splits(folder):
@@ -48,12 +27,10 @@ def test_the_bits_of_the_cpu_wherever_it_is_cut(fake, folders, name, form):
     expected = talk(CachedDecoder(compiled(folder), settings(form)))
     plain = compiled(folder).states([ids(30), ids(4, 1)])
     for split in splits(folder):
-        model = compiled(folder, split, falls_back=False)
+        model = cut(folder, split, falls_back=False)
         on_cpu, there = forwards("cpu"), forwards("device")
-        for found, wanted in zip(talk(CachedDecoder(model, settings(form))), expected, strict=True):
-            assert_same_bits(found, wanted)
-        for found, wanted in zip(model.states([ids(30), ids(4, 1)]), plain, strict=True):
-            assert_same_bits(found, wanted)
+        assert_all_same_bits(talk(CachedDecoder(model, settings(form))), expected)
+        assert_all_same_bits(model.states([ids(30), ids(4, 1)]), plain)
         assert forwards("cpu") == on_cpu
         assert forwards("device") > there
 
@@ -68,14 +45,13 @@ def test_a_failure_anywhere_changes_nothing(fake, folders, fault):
     folder = folders("qwen2-window")
     expected = talk(CachedDecoder(compiled(folder), settings("fp16")))
     for split in splits(folder)[1:]:
-        cached = CachedDecoder(compiled(folder, split), settings("fp16"))
+        cached = CachedDecoder(cut(folder, split), settings("fp16"))
         for failing in range(1, 5):
 
             def begin(step, failing=failing):
                 fake.set(**(fault if step == failing else {}))
 
-            for found, wanted in zip(talk(cached, begin), expected, strict=True):
-                assert_same_bits(found, wanted)
+            assert_all_same_bits(talk(cached, begin), expected)
         fake.set()
         before = forwards("cpu")
         talk(cached)
@@ -83,7 +59,7 @@ def test_a_failure_anywhere_changes_nothing(fake, folders, fault):
 
 
 def test_what_was_lost_is_read_again_by_both_parts(fake, folders):
-    cached = CachedDecoder(compiled(folders("llama"), Split(1)), settings("fp16"))
+    cached = CachedDecoder(cut(folders("llama"), Split(1)), settings("fp16"))
     handles = [cached.start() for _ in range(3)]
     cached.append([(handle, ids(20, handle), 1) for handle in handles])
     pages = [cached.copy_pages(handle, 0, 2) for handle in handles]
@@ -97,7 +73,7 @@ def test_what_was_lost_is_read_again_by_both_parts(fake, folders):
 def test_pages_lie_where_their_blocks_run(fake, folders):
     folder = folders("llama")
     whole = CachedDecoder(compiled(folder), settings("fp16"))
-    cached = CachedDecoder(compiled(folder, Split(1)), settings("fp16"))
+    cached = CachedDecoder(cut(folder, Split(1)), settings("fp16"))
     for one in (whole, cached):
         handle = one.start()
         one.append([(handle, ids(40), 1)])
@@ -115,7 +91,7 @@ def test_pages_lie_where_their_blocks_run(fake, folders):
 
 
 def test_a_failure_that_is_not_caught_takes_nothing(fake, folders):
-    cached = CachedDecoder(compiled(folders("llama"), Split(1), falls_back=False), settings("fp16"))
+    cached = CachedDecoder(cut(folders("llama"), Split(1), falls_back=False), settings("fp16"))
     handle = cached.start()
     (first,) = cached.append([(handle, ids(20), 1)])
     fake.set(lost=3)
@@ -134,21 +110,20 @@ def test_a_failure_that_is_not_caught_takes_nothing(fake, folders):
 @pytest.mark.parametrize(("form", "on_device"), [("k4v4", True), ("fp16", False)])
 def test_caches_that_stay_on_the_cpu_read_the_whole_model(fake, folders, form, on_device):
     folder = folders("llama")
-    model = compiled(folder, Split(1))
+    model = cut(folder, Split(1))
     cached = CachedDecoder(model, settings(form), on_device=on_device)
     expected = talk(CachedDecoder(compiled(folder), settings(form)))
-    for found, wanted in zip(talk(cached), expected, strict=True):
-        assert_same_bits(found, wanted)
+    assert_all_same_bits(talk(cached), expected)
 
 
 @pytest.mark.parametrize("blocks", [-1, 99])
 def test_a_cut_that_cannot_be(fake, folders, blocks):
     with pytest.raises(InvalidArgumentError, match=r"blocks on the device; the model has \d+: use 0 to"):
-        compiled(folders("llama"), Split(blocks))
+        cut(folders("llama"), Split(blocks))
 
 
 def test_threads_share_a_model_that_is_cut_while_its_device_comes_and_goes(fake, folders):
-    model = compiled(folders("qwen3"), Split(1))
+    model = cut(folders("qwen3"), Split(1))
     expected = [compiled(folders("qwen3")).states([ids(12, seed)])[0] for seed in range(8)]
     wrong = []
 

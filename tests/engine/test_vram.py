@@ -6,36 +6,30 @@ import gc
 
 import numpy as np
 import pytest
-from tests.engine.test_decoders_on_device import (
-    WINDOW,
-    bytes_model,
-    fake,
-    folders,
+from tests.engine.placed import (
+    ROUTED,
+    compiled,
+    cut,
     forwards,
     ids,
     listened,
-    other,
+    opened,
     settings,
     talk,
     texts,
 )
 from tests.engine.test_residence import models, squeezed
-from tests.engine.test_splits import compiled
-from tests.kernels.rows import assert_same_bits
+from tests.kernels.rows import assert_all_same_bits, assert_same_bits
 
-from arrowmind import ArrowEngine, _native
+from arrowmind import ArrowEngine
 from arrowmind.config import load_config
 from arrowmind.engine.bodies import Split
 from arrowmind.engine.decoding import CachedDecoder
 from arrowmind.engine.device_room import BlockSizes, DeviceRoom
-from arrowmind.engine.language import LanguageModel
 from arrowmind.engine.on_device import DeviceHost
 from arrowmind.errors import DeviceMemoryError, DeviceUnsupportedError, InvalidArgumentError
 from arrowmind.observe import metrics
 
-__all__ = ["bytes_model", "fake", "folders", "other"]  # fixtures
-
-ROUTED = ["mixtral", "qwen2-moe", "qwen3-moe", "deepseek-v2", "deepseek-v3"]
 ROOM = DeviceRoom((BlockSizes(10, 100, 2), BlockSizes(10, 100, 2), BlockSizes(20, 0, 2)), 30, 5, 7)
 
 
@@ -75,9 +69,8 @@ def test_experts_that_stay_have_the_bits_of_the_cpu(fake, folders, name, here):
     folder = folders(name)
     expected = talk(CachedDecoder(compiled(folder), settings("fp16")))
     split = Split(len(folder.decoder.blocks), experts_here=here)
-    cached = CachedDecoder(compiled(folder, split, falls_back=False), settings("fp16"))
-    for found, wanted in zip(talk(cached), expected, strict=True):
-        assert_same_bits(found, wanted)
+    cached = CachedDecoder(cut(folder, split, falls_back=False), settings("fp16"))
+    assert_all_same_bits(talk(cached), expected)
 
 
 @pytest.mark.parametrize(
@@ -86,24 +79,22 @@ def test_experts_that_stay_have_the_bits_of_the_cpu(fake, folders, name, here):
 def test_codes_reach_experts_that_stay(fake, tmp_path, family, kind):
     folder = models(tmp_path, family, kind)
     expected = talk(CachedDecoder(compiled(folder), settings("fp16")))
-    model = compiled(folder, Split(len(folder.decoder.blocks), experts_here=99), falls_back=False)
-    for found, wanted in zip(talk(CachedDecoder(model, settings("fp16"))), expected, strict=True):
-        assert_same_bits(found, wanted)
+    model = cut(folder, Split(len(folder.decoder.blocks), experts_here=99), falls_back=False)
+    assert_all_same_bits(talk(CachedDecoder(model, settings("fp16"))), expected)
 
 
 @pytest.mark.parametrize("fault", [{"lost": 70}, {"launch": 23}, {"at": 50, "status": 5}], ids=str)
 def test_a_failure_around_experts_that_stay_changes_nothing(fake, folders, fault):
     folder = folders("qwen3-moe")
     expected = talk(CachedDecoder(compiled(folder), settings("fp16")))
-    cached = CachedDecoder(compiled(folder, Split(2, experts_here=1)), settings("fp16"))
+    cached = CachedDecoder(cut(folder, Split(2, experts_here=1)), settings("fp16"))
     on_cpu = forwards("cpu")
     for failing in (1, 3):
 
         def begin(step, failing=failing):
             fake.set(**(fault if step == failing else {}))
 
-        for found, wanted in zip(talk(cached, begin), expected, strict=True):
-            assert_same_bits(found, wanted)
+        assert_all_same_bits(talk(cached, begin), expected)
     assert forwards("cpu") > on_cpu
 
 
@@ -119,19 +110,12 @@ def test_over_device_memory_and_disk(fake, tmp_path, family, kind):
         residence = squeezed(folder)
         residence.cut(blocks - there)
         native = residence.weights.residency
-        model = LanguageModel(
-            folder.decoder,
-            residence.weights,
-            WINDOW,
-            _native.ThreadPool(2),
-            residence=residence,
-            host=DeviceHost("cuda:0", falls_back=False),
-            split=Split(there, experts_here=99 if residence.moves_experts else 0),
-        )
+        host = DeviceHost("cuda:0", falls_back=False)
+        split = Split(there, experts_here=99 if residence.moves_experts else 0)
+        model = compiled(folder, host, split, residence)
         residence.begin()
         cached = CachedDecoder(model, settings("fp16"))
-        for found, wanted in zip(talk(cached), expected, strict=True):
-            assert_same_bits(found, wanted)
+        assert_all_same_bits(talk(cached), expected)
         counters = residence.counters()
         assert counters["peak_bytes"] <= native.budget
         if there == blocks and not residence.moves_experts:
@@ -145,23 +129,14 @@ def test_what_comes_and_goes_serves_when_the_device_does_not(fake, tmp_path):
     residence = squeezed(folder)
     blocks = len(folder.decoder.blocks)
     residence.cut(blocks - 1)
-    model = LanguageModel(
-        folder.decoder,
-        residence.weights,
-        WINDOW,
-        _native.ThreadPool(2),
-        residence=residence,
-        host=DeviceHost("cuda:0"),
-        split=Split(1),
-    )
+    model = compiled(folder, DeviceHost("cuda:0"), Split(1), residence)
     cached = CachedDecoder(model, settings("fp16"))
     for fault in ({"lost": 5}, {"launch": 2}, {"allocation": 1}):
 
         def begin(step, fault=fault):
             fake.set(**(fault if step in (1, 3) else {}))
 
-        for found, wanted in zip(talk(cached, begin), expected, strict=True):
-            assert_same_bits(found, wanted)
+        assert_all_same_bits(talk(cached, begin), expected)
     assert residence.counters()["peak_bytes"] <= residence.weights.residency.budget
 
 
@@ -172,17 +147,8 @@ def test_a_device_that_is_lost_while_parts_go_there(fake, tmp_path, lost):
     expected = talk(CachedDecoder(compiled(folder), settings("fp16")))
     residence = squeezed(folder)
     fake.set(lost=lost)
-    model = LanguageModel(
-        folder.decoder,
-        residence.weights,
-        WINDOW,
-        _native.ThreadPool(2),
-        residence=residence,
-        host=DeviceHost("cuda:0"),
-        split=Split(1),
-    )
-    for found, wanted in zip(talk(CachedDecoder(model, settings("fp16"))), expected, strict=True):
-        assert_same_bits(found, wanted)
+    model = compiled(folder, DeviceHost("cuda:0"), Split(1), residence)
+    assert_all_same_bits(talk(CachedDecoder(model, settings("fp16"))), expected)
 
 
 def test_no_more_is_taken_than_may_be(fake):
@@ -203,16 +169,6 @@ def test_no_more_is_taken_than_may_be(fake):
     with pytest.raises(DeviceMemoryError):
         device.allocate(10)
     assert device.taken_bytes == 0
-
-
-SMALL = {"generation.cache_tokens": 512, "generation.prefill_chunk": 64, "generation.max_streams": 4}
-
-
-def opened(path, vram=None, **keys):
-    overrides = {**SMALL, **{key.replace("__", "."): value for key, value in keys.items()}}
-    return ArrowEngine(
-        path, device="cuda", threads=2, config=load_config(env={}, overrides=overrides), vram=vram
-    )
 
 
 def placement(engine):
@@ -301,8 +257,7 @@ def test_a_cut_on_a_device_that_is_not_the_cpu(other, folders, name, here):
     folder = folders(name)
     host = DeviceHost(f"{other}:0", falls_back=False)
     split = Split(len(folder.decoder.blocks) - 1, experts_here=here)
-    pool = _native.ThreadPool(2)
-    model = LanguageModel(folder.decoder, folder.weights, WINDOW, pool, host=host, split=split)
+    model = compiled(folder, host, split)
     found = talk(CachedDecoder(model, settings("fp16")))
     wanted = talk(CachedDecoder(compiled(folder), settings("fp16")))
     for one, known in zip(found, wanted, strict=True):
@@ -314,14 +269,8 @@ def test_parts_that_come_and_go_reach_a_device_that_is_not_the_cpu(other, tmp_pa
     folder = models(tmp_path, "qwen2", "int8")
     residence = squeezed(folder)
     residence.cut(1)
-    model = LanguageModel(
-        folder.decoder,
-        residence.weights,
-        WINDOW,
-        _native.ThreadPool(2),
-        residence=residence,
-        host=DeviceHost(f"{other}:0", falls_back=False),
-        split=Split(len(folder.decoder.blocks) - 1),
+    model = compiled(
+        folder, DeviceHost(f"{other}:0", falls_back=False), Split(len(folder.decoder.blocks) - 1), residence
     )
     found = talk(CachedDecoder(model, settings("fp16")))
     wanted = talk(CachedDecoder(compiled(folder), settings("fp16")))

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
+from tests.engine.placed import SMALL
 from tests.engine.test_planning import RATES, bare, folder_of, needed
-from tests.engine.test_splits import fake
-from tests.engine.test_vram import SMALL
 from tests.engine.writers import write_bytes_model
 
 from arrowmind import ArrowEngine
@@ -22,7 +21,7 @@ from arrowmind.engine.rates import DeviceRates, Rates
 from arrowmind.engine.sharing import machine_bytes, share_of
 from arrowmind.models.decoder_spec import RoutedFeedForward
 
-__all__ = ["bare", "fake"]  # fixtures
+__all__ = ["bare"]  # fixtures
 
 THERE = DeviceRates(memory=1e7, prompt=1e8)
 PROMPTED = Rates(memory=1e6, disk=1e5, prompt=1e6)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 
 from arrowmind import _native
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 SEED = 20261121
 
@@ -59,3 +64,8 @@ def assert_same_bits(a: np.ndarray, b: np.ndarray) -> None:
         assert np.array_equal(np.isnan(a), np.isnan(b))
         a, b = (np.where(np.isnan(x), np.float32(0), x).view(np.uint32) for x in (a, b))
     assert np.array_equal(a, b)
+
+
+def assert_all_same_bits(found: Iterable[np.ndarray], wanted: Iterable[np.ndarray]) -> None:
+    for a, b in zip(found, wanted, strict=True):
+        assert_same_bits(a, b)

@@ -159,61 +159,31 @@ def _array(tensor: Any) -> npt.NDArray[Any] | None:
     return array
 
 
-def _qlinear(
-    x: Any,
-    bias: Any,
-    codes: Any,
-    scales: Any,
-    zero_points: Any,
-    sums: Any,
-    outer_scales: Any,
-    input_scale: Any,
-    text: str,
-) -> Any:
-    form, described, rows = _read(text)
-    _check_input(x, form.in_features)
-    tensor = {
-        **described,
-        "codes": _array(codes),
-        "scales": _array(scales),
-        "zero_points": _array(zero_points),
-        "sums": _array(sums),
-        "outer": _array(outer_scales),
-        "bias": _array(bias),
-    }
+# The tensors of a matrix as the native side names them, in the order of the operators' arguments.
+_PARTS = ("codes", "scales", "zero_points", "sums", "outer")
+
+
+def _qlinear(x: Any, bias: Any, *matrix: Any) -> Any:
+    *tensors, input_scale, text = matrix
+    form, described, rows = _form_for(x, text)
+    arrays = dict(zip(_PARTS, map(_array, tensors), strict=True))
     inputs: Any = _array(x if x.is_contiguous() else x.contiguous())
     out = torch.empty((*x.shape[:-1], form.out_features))
     results = out.numpy()
     if x.ndim != 2:
         inputs, results = inputs.reshape(-1, form.in_features), results.reshape(-1, form.out_features)
     pool = _threads(torch.get_num_threads())
+    tensor = {**described, **arrays, "bias": _array(bias)}
     _native.linear_run(tensor, inputs, results, pool, rows, _array(input_scale), form.paired)
     return out
 
 
-def _qlinear_there(
-    x: Any,
-    bias: Any,
-    codes: Any,
-    scales: Any,
-    zero_points: Any,
-    sums: Any,
-    outer_scales: Any,
-    input_scale: Any,
-    text: str,
-    gpu: Gpu | None = None,
-) -> Any:
+def _qlinear_there(x: Any, bias: Any, *matrix: Any, gpu: Gpu | None = None) -> Any:
     """On tensors of a GPU."""
-    form, described, rows = _read(text)
-    _check_input(x, form.in_features)
-    tensors = {
-        "codes": codes,
-        "scales": scales,
-        "zero_points": zero_points,
-        "sums": sums,
-        "outer": outer_scales,
-    }
-    return linear_there(x, bias, tensors, input_scale, described, rows, gpu or TorchGpu())
+    *tensors, input_scale, text = matrix
+    _, described, rows = _form_for(x, text)
+    parts = dict(zip(_PARTS, tensors, strict=True))
+    return linear_there(x, bias, parts, input_scale, described, rows, gpu or TorchGpu())
 
 
 def _dequantize_there(*arguments: Any) -> Any:
@@ -223,11 +193,15 @@ def _dequantize_there(*arguments: Any) -> Any:
     return _dequantize(*here, text).to(tensors[0].device)
 
 
-def _check_input(x: Any, k: int) -> None:
+def _form_for(x: Any, text: str) -> tuple[Form, dict[str, object], str]:
+    """What `_read` gives, of weights that rows `x` can meet."""
+    form, described, rows = _read(text)
     if x.dtype is not torch.float32:
         raise InvalidArgumentError(f"an input of type {x.dtype} meets quantised weights; use x.float()")
-    if x.ndim < 1 or x.shape[-1] != k:
-        raise InvalidArgumentError(f"an input of shape {list(x.shape)} meets weights over {k} columns")
+    if x.ndim < 1 or x.shape[-1] != form.in_features:
+        shape = list(x.shape)
+        raise InvalidArgumentError(f"an input of shape {shape} meets weights over {form.in_features} columns")
+    return form, described, rows
 
 
 def _dequantize(*arguments: Any) -> Any:

@@ -91,24 +91,14 @@ def linear_there(
         DeviceUnsupportedError: There is no back end for the device.
         DeviceError: It failed.
     """
-    given = [one for one in (bias, input_scale, *tensors.values()) if one is not None]
-    places = {gpu.index(one) for one in (x, *given)}
-    if len(places) > 1 or any(one.device.type != x.device.type for one in given):
-        raise InvalidArgumentError(
-            f"an input on {x.device} meets weights on {sorted({str(one.device) for one in given})}; move the "
-            "layer, model.to(x.device), or the input"
-        )
-    (index,) = places
+    index = _common_place(gpu, x, (bias, input_scale, *tensors.values()))
     device = _device(f"{gpu.kind}:{index}")
     if activation == "fp32" and input_scale is not None:
         x, input_scale = x * input_scale, None  # the CPU's product too is one of float32
     rows = _aligned(x.reshape(-1, x.shape[-1]))
     count = rows.shape[0]
-    scratch = torch.empty(
-        max(_ALIGNMENT, _native.linear_scratch_bytes(described, activation, count)),
-        dtype=torch.uint8,
-        device=x.device,
-    )
+    scratch_bytes = max(_ALIGNMENT, _native.linear_scratch_bytes(described, activation, count))
+    scratch = torch.empty(scratch_bytes, dtype=torch.uint8, device=x.device)
     kept = {name: None if one is None else _aligned(one) for name, one in {**tensors, "bias": bias}.items()}
     scale = None if input_scale is None else _aligned(input_scale)
     matrix: dict[str, object] = {**described, **{name: _unread(one) for name, one in kept.items()}}
@@ -126,6 +116,18 @@ def linear_there(
             0 if scale is None else scale.data_ptr(),
         )
     return out
+
+
+def _common_place(gpu: Gpu, x: Any, parts: tuple[Any, ...]) -> int:
+    """Number of the device that all of them are on; those that are None are anywhere."""
+    given = [one for one in parts if one is not None]
+    places = {gpu.index(one) for one in (x, *given)}
+    if len(places) > 1 or any(one.device.type != x.device.type for one in given):
+        raise InvalidArgumentError(
+            f"an input on {x.device} meets weights on {sorted({str(one.device) for one in given})}; move the "
+            "layer, model.to(x.device), or the input"
+        )
+    return places.pop()
 
 
 def _device(name: str) -> _native.Device:
