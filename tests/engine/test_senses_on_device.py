@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 from tests.device.fake import Fake
@@ -115,12 +117,38 @@ def test_the_same_bits_as_on_the_cpu(fake, work):
 def test_transcripts_need_the_last_operators(fake, whisper):
     engine = ArrowEngine(whisper, device="cuda", threads=2, config=STRICT)
     assert "previous" in engine.info()["kernels"]
+    assert "cross_attention" not in engine.info()["kernels"]  # nothing was to be written down yet
     before = fake.live()["allocations"]
     engine.transcribe(SOUNDS[0])
     engine.transcribe(SOUNDS[0])
     held = fake.live()["allocations"]
     engine.transcribe(SOUNDS[0])
     assert fake.live()["allocations"] == held > before  # pages and what was heard are given back
+    assert "cross_attention" in engine.info()["kernels"]
+
+
+def test_no_request_is_lost_while_a_device_comes_and_goes(fake, clip, whisper):
+    seeing, hearing = (ArrowEngine(model, device="cpu", threads=2) for model in (clip, whisper))
+    vectors, text = look(seeing), hearing.transcribe(SOUNDS[1])
+    seeing, hearing = (ArrowEngine(model, device="cuda", threads=2) for model in (clip, whisper))
+    answers = []
+
+    def ask(place):
+        for number in (place % 5, (place + 2) % 5):
+            found = seeing.encode_image(PICTURES[number : number + 1])[0]
+            answers.append(np.array_equal(found, vectors[number]))
+        if place % 8 == 0:
+            answers.append(hearing.transcribe(SOUNDS[1]) == text)
+
+    threads = [threading.Thread(target=ask, args=(place,)) for place in range(64)]
+    for thread in threads:
+        thread.start()
+    for fault in ({"lost": 30}, {}, {"launch": 5}, {"allocation": 1}, {"lost": 7}, {}):
+        fake.set(**fault)
+        threading.Event().wait(0.05)
+    for thread in threads:
+        thread.join()
+    assert answers == [True] * (2 * 64 + 8)
 
 
 @pytest.mark.parametrize(("settings", "reason"), FAULTS)

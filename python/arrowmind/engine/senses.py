@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from arrowmind import _native
 from arrowmind.engine.batching import pack
 from arrowmind.engine.layers import Options
 from arrowmind.engine.tower_compiler import compile_tower
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from arrowmind import _native
     from arrowmind.engine.on_device import DeviceHost, PlacedPlan
     from arrowmind.media.images import ImageSource
     from arrowmind.models.tower_spec import ImageStem, SenseSpec, SoundStem, Tower, TowerKind
@@ -83,7 +83,8 @@ class Senses:
 
     def kernels(self) -> list[str]:
         """Names of the kernels that it runs."""
-        return list(dict.fromkeys(name for plan in self._plans.values() for name in plan.kernels()))
+        kernels_of = _native.Plan.kernels if self.host is None else self.host.kernels
+        return list(dict.fromkeys(name for plan in self.compiled.values() for name in kernels_of(plan)))
 
     @property
     def scratch_bytes_per_token(self) -> int:
