@@ -6,20 +6,17 @@ import threading
 
 import numpy as np
 import pytest
-from tests.device.fake import Fake
+from tests.engine.placed import STRICT, forwards
 from tests.reference import senses
 
 from arrowmind import ArrowEngine
-from arrowmind.config import Config, DeviceSettings
 from arrowmind.engine import on_device
-from arrowmind.engine.device_probe import BACKENDS_VARIABLE
 from arrowmind.errors import DeviceLostError, DeviceMemoryError, InvalidArgumentError
 from arrowmind.observe import metrics
 from arrowmind.weights import convert_model
 
 pytest.importorskip("PIL.Image", reason="pip install 'arrowmind[media]'")
 SEED = 17
-STRICT = Config(device=DeviceSettings(fallback="error"))
 TEXTS = ["a cat on a mat", "", "x" * 100]
 PICTURES = np.random.default_rng(SEED).integers(0, 256, (5, 70, 90, 3)).astype(np.uint8)
 SOUNDS = [
@@ -82,18 +79,6 @@ def work(request):
     name, ask = WORK[request.param]
     model = request.getfixturevalue(name)
     return model, ask, ask(ArrowEngine(model, device="cpu", threads=2))
-
-
-@pytest.fixture
-def fake(tmp_path, monkeypatch):
-    """A device in place of cuda; it is tried again at once after a failure."""
-    monkeypatch.setenv(BACKENDS_VARIABLE, str(tmp_path))
-    monkeypatch.setattr(on_device, "_FIRST_REST_SECONDS", 0.0)
-    return Fake(tmp_path)
-
-
-def forwards(where):
-    return sum(count for labels, count in metrics.device_forwards.values().items() if labels[1] == where)
 
 
 def fallbacks(reason):
