@@ -47,6 +47,7 @@ INT2 = {
     "group_size": 64,
     "scale_type": "fp16",
     "zero_points": False,
+    "vector_type": "fp16",
     "bits_budget": 2.6,
 }
 TRELLIS2 = {"quant_type": "trellis2", "group_size": 64, "scale_type": "fp16"}

@@ -178,5 +178,9 @@ def test_training_goes_on_where_it_was_cut(folder, tmp_path, texts):
     with pytest.raises(KeyboardInterrupt):
         quantised(folder, tmp_path / "cut", interrupt, texts=texts, steps=20)
     assert not (tmp_path / "cut").exists()
-    went_on = quantised(folder, tmp_path / "cut", texts=texts, steps=20)
+    stages = set()
+    went_on = quantised(
+        folder, tmp_path / "cut", lambda done, total, what: stages.add(what), texts=texts, steps=20
+    )
     assert went_on.candidate == whole.candidate
+    assert "drawing texts" not in stages  # what was written is kept

@@ -11,8 +11,10 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
+
 from arrowmind.errors import QuantizationError
-from arrowmind.quantize.checkpoint import work_key
+from arrowmind.quantize.checkpoint import kept_of, work_key
 from arrowmind.quantize.distill.parts import decoder_parts, encoder_parts, untrainable
 from arrowmind.quantize.distill.schedule import Schedule
 from arrowmind.quantize.methods import gptq
@@ -22,9 +24,8 @@ from arrowmind.quantize.scheme import Quantized
 from arrowmind.quantize.storing import table_type, table_values
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
-    import numpy as np
     import numpy.typing as npt
 
     from arrowmind.models.decoder_spec import DecoderSpec
@@ -41,8 +42,9 @@ NAME = "distill"
 _STEPS = {"int2": 1200, "trellis2": 1200, "trellis3": 400, "int4": 200, "fp4": 200}
 _DECODER_STEPS = {"int2": 2000, "trellis2": 2000, "trellis3": 600, "int4": 300, "fp4": 300}
 # Of decoders: tokens of a window, windows of a step; tokens that are drawn where the user gives no texts, and
-# how often a token is seen at most before the model writes more.
-_WINDOW, _WINDOWS, _DRAWN, _SEEN = 256, 2, 200_000, 8
+# how often these are seen at most before the model writes more. What the user gives is seen twice as often.
+_WINDOW, _WINDOWS, _DRAWN, _SEEN = 256, 2, 200_000, 4
+_WRITTEN = "written"
 # Few levels have far to go; what is near already is only disturbed by it.
 _FAR = Schedule(0, _WINDOWS, rate=4e-4, vector_rate=1.5e-3, relative=True)
 _NEAR = Schedule(0, _WINDOWS, rate=5e-5, scale_rate=2e-4, zero_rate=5e-4, vector_rate=1e-4, relative=True)
@@ -173,21 +175,36 @@ def _windows(
     job: Job, calibrator: Calibrator, model: DecoderSpec, tensors: Mapping[str, Any], schedule: Schedule
 ) -> Steps:
     """Windows of the user's texts, and of drawn ones where those are too few, for a decoder."""
-    from arrowmind.quantize.distill.sampling import draw  # noqa: PLC0415
     from arrowmind.quantize.distill.windows import Windows  # noqa: PLC0415
 
     length, seed = min(_WINDOW, model.max_tokens), job.config.seed
     texts = calibrator.tokenise(list(job.texts)) if job.texts else []
     trained = schedule.steps * schedule.batch * length
     wanted = max(trained // _SEEN, 0 if texts else min(_DRAWN, trained))
-    if (missing := wanted - sum(map(len, texts))) > 0:
-        texts += draw(
-            model,
-            tensors.__getitem__,
-            calibrator.tokenise([""])[0],
-            tokens=missing,
-            length=length,
-            seed=seed,
-            progress=job.progress,
-        )
+    if (missing := wanted - 2 * sum(map(len, texts))) > 0:
+        texts = texts * 2 + _drawn(job, model, tensors, calibrator.tokenise([""])[0], (missing, length))
     return Windows(texts, length=length, size=schedule.batch, seed=seed)
+
+
+def _drawn(
+    job: Job, model: DecoderSpec, tensors: Mapping[str, Any], begin: Sequence[int], size: tuple[int, int]
+) -> list[list[int]]:
+    """So many tokens in texts of a length that the original writes; kept for a training that is cut short."""
+    from arrowmind.quantize.distill.sampling import draw  # noqa: PLC0415
+
+    kept = kept_of(job, NAME, _WRITTEN, size)
+    if (found := kept.load(_WRITTEN)) is not None:
+        held: list[list[int]] = found["ids"].tolist()
+        return held
+    tokens, length = size
+    ids = draw(
+        model,
+        tensors.__getitem__,
+        begin,
+        tokens=tokens,
+        length=length,
+        seed=job.config.seed,
+        progress=job.progress,
+    )
+    kept.save(_WRITTEN, {"ids": np.array(ids, dtype=np.int32)})
+    return ids
