@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from arrowmind.columnar import sync_folder
 from arrowmind.memory.resting import may_rest
 from arrowmind.memory.searching.index_files import damaged_file, state_of
 from arrowmind.memory.searching.text_index import (
@@ -120,6 +121,10 @@ def texts_of(block: Block, firsts: Iterable[int]) -> Iterator[IndexedText]:
 
 
 def _record(catalogue: Catalogue, folder: Path, row: IndexRow, indexed: Iterable[Block]) -> None:
+    # tantivy syncs its files, but not the folder in which the last of them, `meta.json`, took its name: without
+    # this a power cut may leave an older index than the catalogue tells of, to be built again.
+    sync_folder(folder / row.generation)
+    sync_folder(folder)
     state = state_of(folder / row.generation)
     with catalogue.writing() as db:
         tables.set_text_index(db, row)
