@@ -121,8 +121,8 @@ def texts_of(block: Block, firsts: Iterable[int]) -> Iterator[IndexedText]:
 
 
 def _record(catalogue: Catalogue, folder: Path, row: IndexRow, indexed: Iterable[Block]) -> None:
-    # tantivy syncs its files, but not the folder in which the last of them, `meta.json`, took its name: without
-    # this a power cut may leave an older index than the catalogue tells of, to be built again.
+    # tantivy syncs its files, but not the folder in which the last of them, `meta.json`, took its name:
+    # without this a power cut may leave an older index than the catalogue tells of, to be built again.
     sync_folder(folder / row.generation)
     sync_folder(folder)
     state = state_of(folder / row.generation)
