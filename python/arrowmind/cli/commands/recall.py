@@ -61,6 +61,31 @@ class EpisodeOptions(OptionGroup):
         return store.recall_episodes(text, top_k, by=self.by, hits=hits, **filters)
 
 
+@dataclass(frozen=True)
+class _Query:
+    """What to look for."""
+
+    text: str
+    image: Path | None
+    audio: Path | None
+
+    def check(self, *, words_only: bool, episodes: bool) -> None:
+        has_media = self.image is not None or self.audio is not None
+        if not self.text.strip() and not has_media:
+            raise InvalidArgumentError("nothing to look for was given; give words, --image or --audio")
+        if words_only and has_media:
+            raise InvalidArgumentError(
+                "--words-only takes no --image and no --audio: they are found by models"
+            )
+        if episodes and has_media:
+            raise InvalidArgumentError("--episodes takes no --image and no --audio: they are found by words")
+
+    def to_dict(self) -> dict[str, Any]:
+        """For a result; what was not given is left out."""
+        given = {"image": self.image, "audio": self.audio}
+        return {"query": self.text, **{kind: str(path) for kind, path in given.items() if path is not None}}
+
+
 def run(
     session: Session,
     query: Annotated[
@@ -90,27 +115,21 @@ def run(
     group: EpisodeOptions,
     media: MediaModels,
 ) -> None:
-    text = " ".join(query or [])
-    if not text.strip() and image is None and audio is None:
-        raise InvalidArgumentError("nothing to look for was given; give words, --image or --audio")
-    if words_only and (image is not None or audio is not None):
-        raise InvalidArgumentError("--words-only takes no --image and no --audio: they are found by models")
-    if group.episodes and (image is not None or audio is not None):
-        raise InvalidArgumentError("--episodes takes no --image and no --audio: they are found by words")
+    asked = _Query(" ".join(query or []), image, audio)
+    asked.check(words_only=words_only, episodes=group.episodes)
     group.check()
     number = session.config.memory.top_k if top_k is None else top_k
     filters: dict[str, Any] = {"category": category, **_period(since, until)}
     models = Models(model, media.image_model, media.audio_model, words_only=words_only)
     models.check_senses(session, image=image is not None, audio=audio is not None)
-    shown = {"query": text, "image": str(image or "") or None, "audio": str(audio or "") or None}
-    data: dict[str, Any] = {name: value for name, value in shown.items() if value is not None}
+    data = asked.to_dict()
     with open_store(session, store, models=models, namespace=namespace) as opened:
         if group.episodes:
-            episodes = group.found(opened, text, number, **filters)
+            episodes = group.found(opened, asked.text, number, **filters)
             data |= {"by": group.by, "episodes": [episode.to_dict() for episode in episodes]}
             write_all = partial(print_episodes, episodes)
         else:
-            hits = opened.recall(text, number, image=image, audio=audio, **filters)
+            hits = opened.recall(asked.text, number, image=image, audio=audio, **filters)
             data["hits"] = [hit.to_dict() for hit in hits]
             write_all = partial(print_hits, hits)
         session.show(data, lambda: write_all(full=full, explain=explain))

@@ -66,11 +66,7 @@ def run(
         raise InvalidArgumentError(
             "texts were given as words, and a file or --jsonl as well; use one of them"
         )
-    if not all(map(str.strip, texts or [])):
-        raise InvalidArgumentError("a text is empty; give at least one character that is not a blank")
-    sources = [Source(text) for text in texts or []]
-    if texts and not as_text:
-        sources = sources_of(texts, recursive=recursive, tell=complain)
+    sources = _sources(texts or [], as_text=as_text, recursive=recursive)
     models = Models(model, media.image_model, media.audio_model)
     started = time.perf_counter()
     with (
@@ -80,10 +76,8 @@ def run(
         if texts:
             ids, skipped = _remember_sources(opened, sources, category, progress)
         else:
-            ids, skipped = (
-                _remember(opened, _rows(file, jsonl=jsonl), count_lines(file), category, progress),
-                [],
-            )
+            rows, skipped = _rows(file, jsonl=jsonl), []
+            ids = _remember(opened, rows, count_lines(file), category, progress)
         name = opened.stats().path
     seconds = time.perf_counter() - started
     what = ("memory", "memories") if any(not source.is_text for source in sources) else ("text", "texts")
@@ -93,6 +87,15 @@ def run(
     )
     if sources and len(skipped) == len(sources):
         raise typer.Exit(1)
+
+
+def _sources(words: list[str], *, as_text: bool, recursive: bool) -> list[Source]:
+    """What the words of the command stand for."""
+    if not all(map(str.strip, words)):
+        raise InvalidArgumentError("a text is empty; give at least one character that is not a blank")
+    if as_text or not words:
+        return [Source(text) for text in words]
+    return sources_of(words, recursive=recursive, tell=complain)
 
 
 def _remember_sources(
