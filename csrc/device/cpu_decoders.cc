@@ -1,12 +1,8 @@
-// Kernels of language models on the cpu device: keys and values in pages, routed feed-forwards.
+// Routed feed-forwards of language models on the cpu device.
 
-#include <algorithm>
 #include <cstring>
-#include <vector>
 
-#include "base/aligned_buffer.h"
 #include "device/cpu_operators.h"
-#include "kernels/cached_attention/cached_attention.h"
 #include "kernels/route/route.h"
 
 namespace arrowmind::device {
@@ -22,90 +18,6 @@ Parameters read(const void* parameters) {
 template <typename T>
 T* at(void* const* places, int place) {
   return static_cast<T*>(places[place]);
-}
-
-// Rows of one sequence, which stand one behind the other.
-struct Run {
-  int64_t begin, end;
-  int64_t first;             // place of the first one in its sequence
-  std::vector<char*> pages;  // of the sequence
-};
-
-// Places 1 to 3 and 5 of both kernels are the same.
-template <typename Parameters>
-std::vector<Run> runs_of(const Parameters& p, void* const* places) {
-  const auto* table = at<const uint32_t>(places, 1);
-  const auto* sequence_of = at<const int32_t>(places, 2);
-  const auto* place_of = at<const int32_t>(places, 3);
-  char* memory = at<char>(places, 5);
-  std::vector<Run> runs;
-  for (int64_t row = 0; row < p.rows;) {
-    Run run{.begin = row, .end = row + 1, .first = place_of[row], .pages = {}};
-    while (run.end < p.rows && sequence_of[run.end] == sequence_of[row]) ++run.end;
-    const int64_t pages = place_of[run.end - 1] / p.page_tokens + 1;
-    const uint32_t* begins = table + int64_t{sequence_of[row]} * p.table_stride;
-    for (int64_t i = 0; i < pages; ++i) run.pages.push_back(memory + int64_t{4} * begins[i]);
-    row = run.end;
-    runs.push_back(std::move(run));
-  }
-  return runs;
-}
-
-template <typename Parameters>
-cached_attention::Head head_of(const Parameters& p, const Run& run, uint32_t head, const float* signs) {
-  return {.pages = run.pages.data(),
-          .offset = p.first_byte + int64_t{head} * p.head_bytes,
-          .page_tokens = p.page_tokens,
-          .layout = {.format = static_cast<cached_attention::Format>(p.format),
-                     .values = p.values,
-                     .key_scales = p.key_scales,
-                     .value_scales = p.value_scales,
-                     .bytes = p.head_bytes},
-          .signs = p.format == kPageI8 ? signs : nullptr};
-}
-
-void write_pages(void* const* places, const void* parameters) {
-  const auto p = read<CacheWriteParameters>(parameters);
-  for (const Run& run : runs_of(p, places)) {
-    const float* k = at<float>(places, 0) + run.begin * p.in_stride + p.heads * p.head_dim;
-    for (uint32_t head = 0; head < p.key_heads; ++head, k += p.head_dim) {
-      cached_attention::select().write({.k = k,
-                                        .v = k + p.key_heads * p.head_dim,
-                                        .stride = p.in_stride,
-                                        .head_dim = p.head_dim,
-                                        .head = head_of(p, run, head, at<float>(places, 4)),
-                                        .first = run.first,
-                                        .count = run.end - run.begin});
-    }
-  }
-}
-
-void attend_pages(void* const* places, const void* parameters) {
-  const auto p = read<CachedAttentionParameters>(parameters);
-  const uint32_t group = p.heads / p.key_heads;
-  AlignedBuffer scratch;
-  for (const Run& run : runs_of(p, places)) {
-    const int64_t rows = run.end - run.begin;
-    scratch.resize(cached_attention::scratch_bytes(run.first + rows, p.head_dim));
-    for (uint32_t head = 0; head < p.key_heads; ++head) {
-      const int64_t column = int64_t{head} * group * p.head_dim;
-      cached_attention::select().attend({.q = at<float>(places, 0) + run.begin * p.in_stride + column,
-                                         .q_stride = p.in_stride,
-                                         .out = at<float>(places, 6) + run.begin * p.out_stride + column,
-                                         .out_stride = p.out_stride,
-                                         .group = group,
-                                         .head_dim = p.head_dim,
-                                         .scale = p.scale,
-                                         .window = p.window,
-                                         .cap = p.cap,
-                                         .head = head_of(p, run, head, at<float>(places, 4)),
-                                         .small = {},
-                                         .cached = run.first,
-                                         .begin = 0,
-                                         .end = rows * group,
-                                         .scratch = scratch.as<void>()});
-    }
-  }
 }
 
 void route_rows(void* const* places, const void* parameters) {
@@ -167,8 +79,6 @@ void combine_rows(void* const* places, const void* parameters) {
 }
 
 constexpr CpuKernelRow kDecoders[] = {
-    {"cache_write", write_pages, 6, sizeof(CacheWriteParameters)},
-    {"cached_attention", attend_pages, 7, sizeof(CachedAttentionParameters)},
     {"route", route_rows, 3, sizeof(RouteParameters)},
     {"scale_rows", scale_rows, 2, sizeof(ColumnsParameters)},
     {"move_rows", move_rows, 4, sizeof(MoveRowsParameters)},

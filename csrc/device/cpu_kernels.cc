@@ -32,8 +32,9 @@ constexpr CpuKernelRow kKernels[] = {
 }  // namespace
 
 const CpuKernelRow* find_cpu_kernel(const char* name) {
-  for (const std::span<const CpuKernelRow> rows : {std::span<const CpuKernelRow>(kKernels), cpu_operators(),
-                                                   cpu_linears(), cpu_decoders(), cpu_senses()}) {
+  for (const std::span<const CpuKernelRow> rows :
+       {std::span<const CpuKernelRow>(kKernels), cpu_operators(), cpu_linears(), cpu_decoders(), cpu_senses(),
+        cpu_pages()}) {
     for (const CpuKernelRow& row : rows) {
       if (std::strcmp(row.name, name) == 0) return &row;
     }

@@ -12,5 +12,6 @@ std::span<const CpuKernelRow> cpu_operators();
 std::span<const CpuKernelRow> cpu_linears();
 std::span<const CpuKernelRow> cpu_decoders();
 std::span<const CpuKernelRow> cpu_senses();
+std::span<const CpuKernelRow> cpu_pages();
 
 }  // namespace arrowmind::device

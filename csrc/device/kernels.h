@@ -205,32 +205,53 @@ struct CrossAttentionParameters {
 
 // Pages lie as kernels/cached_attention/cached_attention.h says, those of a group of layers in one buffer.
 // `table` i32 [sequences][table_stride]: where each page of a sequence begins in it, in words of 4 bytes
-// (unsigned). `place_of` i32 [rows]: the place of a row in the pages of its sequence, which is not its
-// position where pages were taken out. Of a page, head h of keys has `head_bytes` bytes from
-// `first_byte` + h * head_bytes on; `values`, `key_scales` and `value_scales` count from there, keys begin
-// it.
-enum PageFormat : uint32_t { kPageF32 = 0, kPageF16 = 1, kPageI8 = 2 };  // cached_attention::Format
+// (unsigned), kNoPage where there is none. `place_of` i32 [rows]: the place of a row in the pages of its
+// sequence, which is not its position where pages were taken out.
+enum PageFormat : uint32_t { kPageF32 = 0, kPageF16 = 1, kPageI8 = 2, kPageK4V4 = 3, kPageK4V3 = 4 };
+constexpr uint32_t kNoPage = 0xffffffffu;
+
+// Where a layer lies in a page: head h of keys has `head_bytes` bytes from `first_byte` + h * head_bytes on;
+// `values`, `key_scales` and `value_scales` count from there, keys begin it. All are multiples of 4.
+struct PagePart {
+  uint32_t format;  // cached_attention::Format
+  uint32_t first_byte, head_bytes, values, key_scales, value_scales;
+};
 
 // cache_write: keys and values of new rows to their places                   work: {1, rows, key_heads}
 // places: qkv f32 [rows][in_stride] (query | key | value), table, sequence_of i32 [rows], place_of,
-//   signs f32 [head_dim] (int8), pages
+//   signs f32 [head_dim] (turned), pages
 // Tokens beside each other share words of keys, and of scales: they are not to undo each other's writes.
 struct CacheWriteParameters {
   uint32_t rows, sequences;
   uint32_t heads, key_heads, head_dim, in_stride;
-  uint32_t page_tokens, table_stride, format;
-  uint32_t first_byte, head_bytes, values, key_scales, value_scales;
+  uint32_t page_tokens, table_stride;
+  uint32_t turned;  // whether keys and values are behind a rotation
+  PagePart full;
+};
+
+// cache_shrink: pages in float16 become pages of 4 and 3 bits                work: {tokens / 16, rows, heads}
+// places: list u32 [rows][2] (a page, and where it is to be small, in words of their buffers), pages, small
+// Of a page, all is written but what is behind the scales.
+struct CacheShrinkParameters {
+  uint32_t rows, sequences;  // rows: pages
+  uint32_t key_heads, head_dim, page_tokens;
+  PagePart full, small;
 };
 
 // cached_attention: each row sees tokens [max(0, place + 1 - window), place] of its sequence
 //                                                                            work: {1, rows, heads}
-// places: qkv, table, sequence_of, place_of, signs, pages, out f32 [rows][out_stride]
+// places: qkv, table, sequence_of, place_of, signs, pages, small, out f32 [rows][out_stride]
 // What is behind a row's own token in its page may hold anything finite.
+// Small pages (small_table > 0): page i is read from `small`, from word table[small_table + ...] on, where
+// `table` has kNoPage for it, or i is `first_small` or more and ends `recent` or more tokens before the end
+// of what the row sees.
 struct CachedAttentionParameters {
   uint32_t rows, sequences;
   uint32_t heads, key_heads, head_dim, in_stride;
-  uint32_t page_tokens, table_stride, format;
-  uint32_t first_byte, head_bytes, values, key_scales, value_scales;
+  uint32_t page_tokens, table_stride;
+  uint32_t turned;
+  PagePart full, small;
+  uint32_t small_table, first_small, recent;
   uint32_t out_stride, window;  // window 0: no bound
   float scale, cap;             // cap 0: none
 };

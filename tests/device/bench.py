@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 
 from arrowmind.errors import DeviceUnsupportedError
 
@@ -18,10 +19,15 @@ _NAMES = (
     "from to"
 )
 FLAGS = {name: 1 << bit for bit, name in enumerate(_NAMES.split())}
-_PAGES = (
-    "heads key_heads head_dim in_stride page_tokens table_stride format first_byte head_bytes values "
-    "key_scales value_scales"
-)
+
+
+def _part(name: str) -> str:
+    """Members of a part of a page."""
+    members = "format first_byte head_bytes values key_scales value_scales"
+    return " ".join(f"{name}_{member}" for member in members.split())
+
+
+_PAGES = f"heads key_heads head_dim in_stride page_tokens table_stride turned {_part('full')}"
 # Members in order; rows and sequences begin each. A float says so.
 BLOCKS = {
     "linear": "n k a_stride c_stride residual_stride first_column flags group groups scale_type "
@@ -37,7 +43,9 @@ BLOCKS = {
     "copy": "width in_stride out_stride count from_first from_step to_first to_step",
     "rope": "x_stride first heads head_dim rotated turns_stride flags",
     "cache_write": _PAGES,
-    "cached_attention": f"{_PAGES} out_stride window scale:f cap:f",
+    "cache_shrink": f"key_heads head_dim page_tokens {_part('full')} {_part('small')}",
+    "cached_attention": f"{_PAGES} {_part('small')} small_table first_small recent "
+    "out_stride window scale:f cap:f",
     "route": "x_stride out_stride experts top is_sigmoid groups kept sums_two factor:f flags",
     "move_rows": "width in_stride out_stride flags",
     "combine": "width top in_stride weights_stride residual_stride out_stride flags",
@@ -122,3 +130,9 @@ class Bench:
                 before[own] = after[own]
         np.testing.assert_array_equal(after, before, "something else was written")
         return found
+
+
+def needs(bench: Bench, name: str) -> None:
+    """Skips where a device has no such kernel."""
+    if not bench.has(name):
+        pytest.skip(f"this device has no {name} yet")

@@ -2,164 +2,18 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 import pytest
 
-from tests.device.bench import Bench, Out, block, flags
+from tests.device.bench import Bench, Out, block, flags, needs
 from tests.device.machine import open_or_skip
-from tests.device.test_kernels import close, floats, padded_rows
+from tests.device.test_kernels import floats, padded_rows
 from tests.kernels.rows import SEED
-from tests.reference.attention import attention
-
-PAGE = 16
-KINDS = ["fp32", "fp16", "int8"]
-LENGTHS = [1, 40, 7, 17]
-FORMS = [{}, {"window": 5}, {"cap": 3.0}, {"window": 33, "cap": 20.0}]
 
 
 @pytest.fixture(scope="module")
 def oracle():
     return Bench(open_or_skip("cpu"))
-
-
-class Shape(NamedTuple):
-    """Heads, and how a page holds them: two layers of which the second is used."""
-
-    heads: int
-    key_heads: int
-    dim: int
-    kind: str
-
-    def members(self) -> dict[str, int]:
-        width, size = -(-self.dim // 16) * 16, [4, 2, 1][KINDS.index(self.kind)]
-        values = PAGE * width * size
-        scales = 2 * values
-        part = -(-(scales + (4 * PAGE if self.kind == "int8" else 0)) // 64) * 64
-        return {
-            "heads": self.heads,
-            "key_heads": self.key_heads,
-            "head_dim": self.dim,
-            "page_tokens": PAGE,
-            "format": KINDS.index(self.kind),
-            "first_byte": self.key_heads * part,
-            "head_bytes": part,
-            "values": values,
-            "key_scales": scales,
-            "value_scales": scales + (2 * PAGE if self.kind == "int8" else 0),
-        }
-
-
-class Sequences:
-    """Rows of a few sequences, and where their pages are: in no order."""
-
-    def __init__(self, shape: Shape, rng: np.random.Generator) -> None:
-        self.shape = shape
-        self.offsets = np.cumsum([0, *LENGTHS], dtype=np.int32)
-        self.qkv = floats(rng, self.offsets[-1], (shape.heads + 2 * shape.key_heads) * shape.dim)
-        if shape.kind == "fp16":
-            self.qkv = self.qkv.astype(np.float16).astype(np.float32)
-        self.sequence_of = np.repeat(np.arange(len(LENGTHS), dtype=np.int32), LENGTHS)
-        self.place_of = np.concatenate([np.arange(length, dtype=np.int32) for length in LENGTHS])
-        words = 2 * shape.key_heads * shape.members()["head_bytes"] // 4
-        stride, count = 4, 12
-        self.table = rng.permutation(count).astype(np.uint32)[: stride * len(LENGTHS)]
-        self.table = np.resize(self.table, (len(LENGTHS), stride))
-        used = [-(-length // PAGE) for length in LENGTHS]
-        order = iter(rng.permutation(count))
-        for row, pages in enumerate(used):
-            self.table[row, :pages] = [next(order) for _ in range(pages)]
-        self.table *= np.uint32(words)
-        self.pages = np.zeros(count * words, np.uint32)
-        norm = np.float32((shape.dim & -shape.dim) ** -0.5)
-        self.signs = rng.choice([-norm, norm], shape.dim).astype(np.float32)
-
-    def _parameters(self, kind: str, **more: float) -> bytes:
-        members = self.shape.members()
-        return block(
-            kind,
-            rows=len(self.qkv),
-            sequences=len(LENGTHS),
-            in_stride=self.qkv.shape[1] + 1,
-            table_stride=self.table.shape[1],
-            **members,
-            **more,
-        )
-
-    def _places(self) -> list[np.ndarray]:
-        return [padded_rows(self.qkv, 0, 1), self.table, self.sequence_of, self.place_of, self.signs]
-
-    def write(self, bench: Bench) -> np.ndarray:
-        work = (1, len(self.qkv), self.shape.key_heads)
-        places = [*self._places(), Out(self.pages)]
-        return bench.run("cache_write", work, places, self._parameters("cache_write"))[0]
-
-    def attend(self, bench: Bench, pages: np.ndarray, **form: float) -> np.ndarray:
-        size = self.shape.heads * self.shape.dim
-        out = np.full((len(self.qkv), size + 3), 7, np.float32)
-        options = {"out_stride": size + 3, "scale": self.shape.dim**-0.5, **form}
-        parameters = self._parameters("cached_attention", **options)
-        places = [*self._places(), pages, Out(out)]
-        work = (1, len(self.qkv), self.shape.heads)
-        (found,) = bench.run("cached_attention", work, places, parameters)
-        assert (found[:, size:] == 7).all()
-        return found[:, :size]
-
-
-def needs(bench: Bench, name: str) -> None:
-    if not bench.has(name):
-        pytest.skip(f"this device has no {name} yet")
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(("heads", "key_heads", "dim"), [(4, 2, 24), (2, 2, 33), (3, 1, 130)])
-def test_pages_are_those_of_the_cpu(bench, oracle, kind, heads, key_heads, dim):
-    needs(bench, "cache_write")
-    rows = Sequences(Shape(heads, key_heads, dim, kind), np.random.default_rng(SEED))
-    rows.qkv[3, -1], rows.qkv[9, heads * dim] = 1e30, -1e-7  # a value that is too large, a key that is tiny
-    found, wanted = rows.write(bench), rows.write(oracle)
-    if kind != "int8":
-        np.testing.assert_array_equal(found, wanted)
-        return
-    # Steps are halves that may differ by a unit, codes by one.
-    assert (found != wanted).mean() < 0.01
-    assert np.abs(found.view(np.int8).astype(int) - wanted.view(np.int8)).max() <= 1
-
-
-@pytest.mark.parametrize("form", FORMS, ids=str)
-@pytest.mark.parametrize("kind", ["fp32", "fp16"])
-@pytest.mark.parametrize(("heads", "key_heads", "dim"), [(4, 2, 24), (2, 1, 33)])
-def test_attention_over_pages(bench, form, kind, heads, key_heads, dim):
-    needs(bench, "cached_attention")
-    rows = Sequences(Shape(heads, key_heads, dim, kind), np.random.default_rng(SEED))
-    found = rows.attend(bench, rows.write(bench), **form)
-    scale = dim**-0.5
-    options = {"causal": True, "key_heads": key_heads, **form}
-    close(found, *attention(rows.qkv, rows.offsets, heads, scale, **options))
-
-
-@pytest.mark.parametrize("form", FORMS, ids=str)
-@pytest.mark.parametrize("dim", [24, 33, 128])
-def test_attention_over_codes(bench, oracle, form, dim):
-    needs(bench, "cached_attention")
-    rows = Sequences(Shape(4, 2, dim, "int8"), np.random.default_rng(SEED))
-    pages = rows.write(oracle)
-    np.testing.assert_allclose(
-        rows.attend(bench, pages, **form), rows.attend(oracle, pages, **form), atol=2e-5, rtol=0
-    )
-
-
-def test_a_row_depends_on_nothing_behind_it(bench):
-    needs(bench, "cached_attention")
-    rows = Sequences(Shape(2, 1, 24, "fp16"), np.random.default_rng(SEED))
-    pages = rows.write(bench)
-    whole = rows.attend(bench, pages)
-    rows.qkv[30, 2 * 24] = np.nan  # a key
-    found = rows.attend(bench, rows.write(bench))
-    reached = (rows.sequence_of == rows.sequence_of[30]) & (rows.place_of >= rows.place_of[30])
-    assert np.isnan(found[reached]).all()
-    np.testing.assert_array_equal(found[~reached], whole[~reached])
 
 
 @pytest.mark.parametrize(

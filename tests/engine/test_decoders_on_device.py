@@ -166,21 +166,17 @@ def test_errors_where_they_are_asked_for(fake, folders):
         cached.splice(handle, 0, 1, np.zeros((0, cached.page_bytes), np.uint8))
 
 
-@pytest.mark.parametrize(
-    ("form", "on_device", "what"),
-    [("k4v4", True, "caches of 4 and 3 bits"), ("fp16", False, "caches whose pages are moved")],
-)
-def test_caches_that_stay_on_the_cpu(fake, folders, form, on_device, what):
-    reason = f"{what} lie on the host"
+def test_caches_whose_pages_are_moved_stay_on_the_cpu(fake, folders):
+    reason = "caches whose pages are moved lie on the host"
     before = metrics.fallback_events.values().get(("device", reason), 0)
     model = compiled(folders("llama"), DeviceHost("cuda:0"))
-    cached = CachedDecoder(model, settings(form), on_device=on_device)
+    cached = CachedDecoder(model, settings("fp16"), on_device=False)
     cached.append([(cached.start(), ids(20), 1)])
     assert cached.cache_bytes > 0
     assert metrics.fallback_events.values()["device", reason] == before + 1
     strict = compiled(folders("llama"), DeviceHost("cuda:0", falls_back=False))
     with pytest.raises(DeviceUnsupportedError, match=reason):
-        CachedDecoder(strict, settings(form), on_device=on_device)
+        CachedDecoder(strict, settings("fp16"), on_device=False)
 
 
 def test_the_engine_writes_the_same(fake, bytes_model):

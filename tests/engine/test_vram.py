@@ -176,9 +176,10 @@ def placement(engine):
     return state["blocks"], state["head"]
 
 
-def test_a_budget_is_kept_and_what_fits_is_there(fake, bytes_model):
+@pytest.mark.parametrize("form", ["fp16", "k4v4"])
+def test_a_budget_is_kept_and_what_fits_is_there(fake, bytes_model, form):
     """The device itself has no more than the budget, and what it refuses is an error."""
-    whole = opened(bytes_model, **{"device__fallback": "error"})
+    whole = opened(bytes_model, **{"device__fallback": "error", "generation__cache_format": form})
     wanted = texts(whole)
     blocks = whole.info()["device_state"]["of_blocks"]
     assert placement(whole) == (blocks, True)
@@ -190,7 +191,7 @@ def test_a_budget_is_kept_and_what_fits_is_there(fake, bytes_model):
     for share in (0.5, 0.8, 0.9, 1.0, 1.2, 1.5, 2, 3, 4):
         vram = int(needed * share)
         fake.set(memory=fake.live().get("bytes", 0) + vram * 16 // 15 + 16)
-        engine = opened(bytes_model, vram, **{"device__most_used": 1.0})
+        engine = opened(bytes_model, vram, **{"device__most_used": 1.0, "generation__cache_format": form})
         before = metrics.fallback_events.values().get(("device", "out of memory"), 0)
         assert texts(engine) == wanted
         assert metrics.fallback_events.values().get(("device", "out of memory"), 0) == before

@@ -79,8 +79,8 @@ def test_growth_that_cannot_be():
     assert pages.used_bytes == 0
 
 
-def plan(layer):
-    made = _native.Plan(vocabulary=5, max_length=8, output_columns=16)
+def plan(layer, longest=8):
+    made = _native.Plan(vocabulary=5, max_length=longest, output_columns=16)
     joined, context = made.buffer("fp32", 48), made.buffer("fp32", 16)
     table = np.random.default_rng(3).standard_normal((5, 48)).astype(np.float32)
     word = {"type": "fp32", "shape": (5, 48), "codes": table.reshape(-1).view(np.uint8)}
@@ -118,3 +118,42 @@ def test_plans_that_do_not_fit_the_cache():
     with pytest.raises(InvalidArgumentError, match="not what the cache was made for"):
         append(wide, [wide.start()], [2])
     assert append(pages, [one], [1]).shape == (1, 16)
+
+
+def stream(pages, one, tokens, steps):
+    """What comes of tokens that are appended in these steps."""
+    made = plan(0, 16)
+    ids, rows, done = np.arange(tokens, dtype=np.int32) * 3 % 5, [], 0
+    for step in steps:
+        part, offsets = ids[done : done + step], np.array([0, step], np.int32)
+        rows.append(made.run_cached(pages, [one], part, offsets, _native.ThreadPool(1)))
+        done += step
+    return np.concatenate(rows)
+
+
+@pytest.mark.parametrize("kind", ["k4v4", "k4v3"])
+def test_tokens_are_written_again_where_pages_become_small(kind):
+    """Into the pages that are there: small ones stay shared, those in full come and go again."""
+    pages = cache([(0, 1, 16)], kind, max_tokens=320, recent=8, chunk=16)
+    one = pages.start()
+    first = stream(pages, one, 150, [6] * 25)
+    other = pages.fork(one, 150)
+    used = pages.used_bytes
+    for sequence in (one, other):
+        with pytest.raises(InvalidArgumentError, match="all tokens are written again"):
+            pages.rewind(sequence, 16)
+        pages.rewind(sequence, 0)
+        assert pages.length(sequence) == 0
+        np.testing.assert_array_equal(stream(pages, sequence, 150, [16] * 9 + [6]), first)
+        assert pages.used_bytes == used
+    # Stopped in the middle, it has all of its tokens again, and what was small alone is so again.
+    pages.rewind(one, 0)
+    stream(pages, one, 40, [16, 16, 8])
+    pages.rewind(one, 150)
+    assert (pages.length(one), pages.used_bytes) == (150, used)
+    with pytest.raises(InvalidArgumentError, match="it cannot go to"):
+        pages.rewind(one, 161)
+    assert stream(pages, one, 4, [4]).shape == (4, 16)
+    for sequence in (one, other):
+        pages.close(sequence)
+    assert pages.used_bytes == 0

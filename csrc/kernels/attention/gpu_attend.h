@@ -28,10 +28,17 @@ ARROWMIND_DEVICE float inverse_total(float lane_sum, float* scratch) {
   return scratch[0];
 }
 
+// mix() of values that are rows of `stride` floats.
+ARROWMIND_DEVICE float mix_rows(const float* values, uint64_t stride, const float* weights, uint32_t first,
+                                uint32_t count, uint32_t d, float sum) {
+  for (uint32_t i = 0; i < count; ++i) sum = fused(weights[i], values[(first + i) * stride + d], sum);
+  return sum;
+}
+
 // sums[d] = sum over the keys [first, end) of the row's sequence of softmax(score) * value. Of `keys`:
 //   score(key)      in units of log2 e, capped
-//   value(key, d)
 //   has_steps(), step(key)   what weights are multiplied by before they meet values
+//   mix(weights, first, count, d, sum)   the sum, and weights[i] * element d of value first + i, in order
 // `sums` belongs to this group; a thread writes and reads its own dimensions.
 template <class Keys>
 ARROWMIND_DEVICE void attend(const Keys& keys, uint32_t first, uint32_t end, uint32_t dims,
@@ -63,9 +70,7 @@ ARROWMIND_DEVICE void attend(const Keys& keys, uint32_t first, uint32_t end, uin
       barrier();
     }
     for (uint32_t d = thread(); d < dims; d += kAttendThreads) {
-      float sum = chunk == first ? 0.0f : sums[d];
-      for (uint32_t i = 0; i < count; ++i) sum = fused(weights[i], keys.value(chunk + i, d), sum);
-      sums[d] = sum;
+      sums[d] = keys.mix(weights, chunk, count, d, chunk == first ? 0.0f : sums[d]);
     }
   }
   const float inverse = inverse_total(lane_sum, memory.scratch);

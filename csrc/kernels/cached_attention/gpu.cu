@@ -1,5 +1,8 @@
-// Keys and values of new rows to their pages, and attention over pages (cached_attention.h has the layouts).
+// Keys and values of new rows to their pages, pages made small, and attention over pages (cached_attention.h
+// has the layouts).
 #include "kernels/attention/gpu_attend.h"
+#include "kernels/cached_attention/gpu_pages.h"
+#include "kernels/cached_attention/gpu_shrink.h"
 
 using namespace arrowmind::device;
 using namespace arrowmind::device::gpu;
@@ -7,39 +10,6 @@ using namespace arrowmind::device::gpu;
 namespace {
 
 constexpr uint32_t kThreads = kAttendThreads, kWarps = kAttendWarps, kMostDim = 1024;
-
-// A head of keys of a token: the page's part of it, and its slot in the page.
-template <class Parameters>
-struct Token {
-  uint32_t* part;
-  uint32_t slot;
-  const Parameters& p;
-
-  ARROWMIND_DEVICE Token(uint32_t* pages, const uint32_t* table, const Parameters& own, uint32_t sequence,
-                         uint32_t place, uint32_t head)
-      : part(pages + uint64_t{table[sequence * uint64_t{own.table_stride} + place / own.page_tokens]} +
-             (own.first_byte + head * own.head_bytes) / 4),
-        slot(place % own.page_tokens),
-        p(own) {}
-
-  // Numbers of elements, from the first key or value of the part on.
-  ARROWMIND_DEVICE uint32_t key(uint32_t d) const {
-    return slot / 16 * ((p.head_dim + 15) / 16 * 16) * 16 + d * 16 + slot % 16;
-  }
-  ARROWMIND_DEVICE uint32_t value(uint32_t d) const {
-    return d / 16 * p.page_tokens * 16 + slot * 16 + d % 16;
-  }
-};
-
-ARROWMIND_DEVICE float element(const uint32_t* words, uint32_t format, uint32_t at) {
-  if (format == kPageF32) return float_of(words[at]);
-  if (format == kPageF16) return half_float(words[at / 2] >> 16 * (at & 1) & 0xffff);
-  return static_cast<float>(static_cast<int8_t>(words[at / 4] >> 8 * (at & 3) & 0xff));
-}
-
-ARROWMIND_DEVICE float step_at(const uint32_t* part, uint32_t byte) {
-  return half_float(part[byte / 4] >> 8 * (byte & 2) & 0xffff);
-}
 
 // Hadamard's matrix times each block of x, the largest power of two that divides the size. For all threads.
 ARROWMIND_DEVICE void hadamard(float* x, uint32_t size) {
@@ -56,23 +26,12 @@ ARROWMIND_DEVICE void hadamard(float* x, uint32_t size) {
   barrier();
 }
 
-// A row as it is compared and stored: turned, where there are codes.
-ARROWMIND_DEVICE void read_row(const float* from, const float* signs, uint32_t size, uint32_t format,
-                               float* to) {
+// A row as it is compared and stored.
+ARROWMIND_DEVICE void read_row(const float* from, const float* signs, uint32_t size, bool turned, float* to) {
   barrier();
-  for (uint32_t d = thread(); d < size; d += kThreads)
-    to[d] = format == kPageI8 ? from[d] * signs[d] : from[d];
+  for (uint32_t d = thread(); d < size; d += kThreads) to[d] = turned ? from[d] * signs[d] : from[d];
   barrier();
-  if (format == kPageI8) hadamard(to, size);
-}
-
-// Binary16 to the nearest, ties to even; what is beyond becomes the largest, a NaN stays one.
-ARROWMIND_DEVICE uint32_t half_bits(float x) {
-  const uint32_t bits = bits_of(x) & 0x7fffffffu, sign = bits_of(x) >> 16 & 0x8000u;
-  if (bits > 0x7f800000u) return sign | 0x7e00u | (bits >> 13 & 0x1ffu);
-  if (bits >= 0x477fe000u) return sign | 0x7bffu;  // 65504 and above
-  if (bits < 0x38800000u) return sign | (bits_of(float_of(bits) + 0.5f) - 0x3f000000u);
-  return sign | (bits - 0x38000000u + 0xfffu + (bits >> 13 & 1)) >> 13;
+  if (turned) hadamard(to, size);
 }
 
 struct MostBits {
@@ -107,68 +66,124 @@ ARROWMIND_KERNEL(kThreads, cache_write, const float* qkv, const uint32_t* table,
                  const int32_t* place_of, const float* signs, uint32_t* pages, CacheWriteParameters p) {
   ARROWMIND_SHARED(float, row_values, kMostDim);
   ARROWMIND_SHARED(uint32_t, scratch, kWarps);
-  const uint32_t row = group_y(), head = group_z();
-  const Token token(pages, table, p, static_cast<uint32_t>(sequence_of[row]),
-                    static_cast<uint32_t>(place_of[row]), head);
-  const uint32_t each = p.format == kPageF32 ? 1 : p.format == kPageF16 ? 2 : 4, bits = 32 / each;
+  const uint32_t row = group_y(), head = group_z(), format = p.full.format;
+  const auto sequence = static_cast<uint32_t>(sequence_of[row]), place = static_cast<uint32_t>(place_of[row]);
+  const uint32_t slot = place % p.page_tokens;
+  uint32_t* part =
+      part_of(pages, table[sequence * uint64_t{p.table_stride} + place / p.page_tokens], p.full, head);
+  const uint32_t each = format == kPageF32 ? 1 : format == kPageF16 ? 2 : 4, bits = 32 / each;
   const uint32_t mask = bits == 32 ? 0xffffffffu : (1u << bits) - 1;
   const float* key = qkv + row * uint64_t{p.in_stride} + (p.heads + head) * p.head_dim;
   float inverse = 1.0f;
 
-  read_row(key, signs, p.head_dim, p.format, row_values);
-  if (p.format == kPageI8) {
-    inverse = store_step(row_values, p.head_dim, token.part, p.key_scales + 2 * token.slot, scratch);
+  read_row(key, signs, p.head_dim, p.turned != 0, row_values);
+  if (format == kPageI8) {
+    inverse = store_step(row_values, p.head_dim, part, p.full.key_scales + 2 * slot, scratch);
   }
   // Words of keys belong to tokens beside each other, which other groups write.
-  const uint32_t width = (p.head_dim + 15) / 16 * 16;
+  const uint32_t width = padded_width(p.head_dim);
   for (uint32_t d = thread(); d < width; d += kThreads) {
-    const uint32_t at = token.key(d), shift = at % each * bits;
-    const uint32_t stored = d < p.head_dim ? stored_bits(row_values[d], p.format, inverse) : 0;
-    put_bits(token.part + at / each, mask << shift, stored << shift);
+    const uint32_t at = key_at(slot, d, p.head_dim), shift = at % each * bits;
+    const uint32_t stored = d < p.head_dim ? stored_bits(row_values[d], format, inverse) : 0;
+    put_bits(part + at / each, mask << shift, stored << shift);
   }
 
-  read_row(key + p.key_heads * p.head_dim, signs, p.head_dim, p.format, row_values);
-  if (p.format == kPageI8) {
-    inverse = store_step(row_values, p.head_dim, token.part, p.value_scales + 2 * token.slot, scratch);
+  read_row(key + p.key_heads * p.head_dim, signs, p.head_dim, p.turned != 0, row_values);
+  if (format == kPageI8) {
+    inverse = store_step(row_values, p.head_dim, part, p.full.value_scales + 2 * slot, scratch);
   }
   for (uint32_t d = thread() * each; d < width; d += kThreads * each) {
     uint32_t word = 0;
     for (uint32_t i = 0; i < each && d + i < p.head_dim; ++i) {
-      word |= stored_bits(row_values[d + i], p.format, inverse) << i * bits;
+      word |= stored_bits(row_values[d + i], format, inverse) << i * bits;
     }
-    token.part[p.values / 4 + token.value(d) / each] = word;
+    part[p.full.values / 4 + value_at(slot, d, p.page_tokens) / each] = word;
   }
+}
+
+// A group serves 16 tokens of a head of a page.
+ARROWMIND_KERNEL(kShrinkThreads, cache_shrink, const uint32_t* list, const uint32_t* pages, uint32_t* small,
+                 CacheShrinkParameters p) {
+  ARROWMIND_SHARED(float, errors, kShareCount * 16);
+  ARROWMIND_SHARED(uint32_t, bits, kShareCount * 16);
+  ARROWMIND_SHARED(uint32_t, best, 16);
+  const uint32_t slot = group_x() * 16, page = group_y(), head = group_z();
+  const uint32_t* from = part_of(pages, list[2 * page], p.full, head);
+  uint32_t* to = part_of(small, list[2 * page + 1], p.small, head);
+  const ShrinkMemory memory = {errors, bits, best};
+  with_small_page(p.small.format,
+                  [&](auto format) { shrink_panel<decltype(format)>(from, to, slot, p, memory); });
 }
 
 namespace {
 
-// Tokens of a sequence; `query` is the row's, scaled.
+// What a row sees of its sequence; `query` is the row's, scaled.
 struct CachedKeys {
   const CachedAttentionParameters& p;
-  uint32_t* pages;
-  const uint32_t* table;
-  uint32_t sequence, head;
+  const uint32_t *pages, *small;
+  const uint32_t* table;  // of the sequence
+  uint32_t head, end;
   const float* query;
 
-  ARROWMIND_DEVICE Token<CachedAttentionParameters> token(uint32_t place) const {
-    return {pages, table, p, sequence, place, head};
+  // A page: where its part of the head is, and how it is read.
+  struct Part {
+    const uint32_t* words;
+    uint32_t format, values, key_scales, value_scales;
+  };
+  ARROWMIND_DEVICE bool is_small(uint32_t page, uint32_t word) const {
+    if (p.small_table == 0 || page < p.first_small) return false;
+    return word == kNoPage || (end > p.recent && (page + 1) * p.page_tokens <= end - p.recent);
   }
+  ARROWMIND_DEVICE Part part(uint32_t page) const {
+    const uint32_t word = table[page];
+    if (!is_small(page, word)) {
+      return {part_of(pages, word, p.full, head), p.full.format, p.full.values, p.full.key_scales,
+              p.full.value_scales};
+    }
+    return {part_of(small, table[p.small_table + page], p.small, head), p.small.format, p.small.values,
+            p.small.key_scales, p.small.value_scales};
+  }
+
   ARROWMIND_DEVICE float score(uint32_t place) const {
-    const Token own = token(place);
+    const Part own = part(place / p.page_tokens);
+    const uint32_t slot = place % p.page_tokens;
     float sum = 0.0f;
-    for (uint32_t d = 0; d < p.head_dim; ++d)
-      sum = fused(query[d], element(own.part, p.format, own.key(d)), sum);
-    if (has_steps()) sum = sum * step_at(own.part, p.key_scales + 2 * own.slot);
+    with_page(own.format, [&](auto format) {
+      using Page = decltype(format);
+      const uint32_t first = slot / 16 * padded_width(p.head_dim), lane = slot % 16;
+      for (uint32_t d = 0; d < p.head_dim; ++d)
+        sum = fused(query[d], Page::Keys::at(own.words, first + d, lane), sum);
+      if constexpr (Page::kScaled) sum = sum * step_at(own.words, own.key_scales + 2 * slot);
+    });
     return p.cap > 0.0f ? soft_cap(sum, p.cap * kLog2E) : sum;
   }
-  ARROWMIND_DEVICE float value(uint32_t place, uint32_t d) const {
-    const Token own = token(place);
-    return element(own.part + p.values / 4, p.format, own.value(d));
+  // Page by page.
+  ARROWMIND_DEVICE float mix(const float* weights, uint32_t first, uint32_t count, uint32_t d,
+                             float sum) const {
+    for (uint32_t i = 0; i < count;) {
+      const uint32_t slot = (first + i) % p.page_tokens, tokens = least(p.page_tokens - slot, count - i);
+      const Part own = part((first + i) / p.page_tokens);
+      with_page(own.format, [&](auto format) {
+        using Page = decltype(format);
+        const uint32_t piece = d / 16 * p.page_tokens + slot;
+        for (uint32_t j = 0; j < tokens; ++j) {
+          const float value = Page::Values::at(own.words + own.values / 4, piece + j, d % 16);
+          sum = fused(weights[i + j], value, sum);
+        }
+      });
+      i += tokens;
+    }
+    return sum;
   }
-  ARROWMIND_DEVICE bool has_steps() const { return p.format == kPageI8; }
+  ARROWMIND_DEVICE bool has_steps() const { return p.small_table > 0 || p.full.format == kPageI8; }
   ARROWMIND_DEVICE float step(uint32_t place) const {
-    const Token own = token(place);
-    return step_at(own.part, p.value_scales + 2 * own.slot);
+    const Part own = part(place / p.page_tokens);
+    float step = 1.0f;
+    with_page(own.format, [&](auto format) {
+      if constexpr (decltype(format)::kScaled)
+        step = step_at(own.words, own.value_scales + 2 * (place % p.page_tokens));
+    });
+    return step;
   }
 };
 
@@ -176,8 +191,8 @@ struct CachedKeys {
 
 // A group serves a head of a row.
 ARROWMIND_KERNEL(kThreads, cached_attention, const float* qkv, const uint32_t* table,
-                 const int32_t* sequence_of, const int32_t* place_of, const float* signs, uint32_t* pages,
-                 float* out, CachedAttentionParameters p) {
+                 const int32_t* sequence_of, const int32_t* place_of, const float* signs,
+                 const uint32_t* pages, const uint32_t* small, float* out, CachedAttentionParameters p) {
   ARROWMIND_SHARED(float, query, kMostDim);
   ARROWMIND_SHARED(float, sums, kMostDim);
   ARROWMIND_SHARED(float, weights, kKeysHeld);
@@ -185,18 +200,17 @@ ARROWMIND_KERNEL(kThreads, cached_attention, const float* qkv, const uint32_t* t
   const uint32_t row = group_y(), head = group_z();
   const uint32_t end = static_cast<uint32_t>(place_of[row]) + 1;
   const uint32_t first = p.window > 0 && end > p.window ? end - p.window : 0;
-  read_row(qkv + row * uint64_t{p.in_stride} + head * p.head_dim, signs, p.head_dim, p.format, query);
+  read_row(qkv + row * uint64_t{p.in_stride} + head * p.head_dim, signs, p.head_dim, p.turned != 0, query);
   const float scale = p.scale * kLog2E;
   barrier();
   for (uint32_t d = thread(); d < p.head_dim; d += kThreads) query[d] = query[d] * scale;
   barrier();
-  const CachedKeys keys = {
-      p, pages, table, static_cast<uint32_t>(sequence_of[row]), head / (p.heads / p.key_heads), query};
+  const uint32_t* own_table = table + static_cast<uint32_t>(sequence_of[row]) * uint64_t{p.table_stride};
+  const CachedKeys keys = {p, pages, small, own_table, head / (p.heads / p.key_heads), end, query};
   attend(keys, first, end, p.head_dim, {weights, scratch}, sums);
   barrier();
-  if (p.format == kPageI8) hadamard(sums, p.head_dim);
+  if (p.turned != 0) hadamard(sums, p.head_dim);
   for (uint32_t d = thread(); d < p.head_dim; d += kThreads) {
-    out[row * uint64_t{p.out_stride} + head * p.head_dim + d] =
-        p.format == kPageI8 ? sums[d] * signs[d] : sums[d];
+    out[row * uint64_t{p.out_stride} + head * p.head_dim + d] = p.turned != 0 ? sums[d] * signs[d] : sums[d];
   }
 }

@@ -30,7 +30,10 @@ struct LookedKeys {
     }
     return lanes[0] * scale;
   }
-  ARROWMIND_DEVICE float value(uint32_t key, uint32_t d) const { return v[key * stride + d]; }
+  ARROWMIND_DEVICE float mix(const float* weights, uint32_t first, uint32_t count, uint32_t d,
+                             float sum) const {
+    return mix_rows(v, stride, weights, first, count, d, sum);
+  }
   ARROWMIND_DEVICE static bool has_steps() { return false; }
   ARROWMIND_DEVICE static float step(uint32_t) { return 1.0f; }
 };

@@ -19,13 +19,15 @@ constexpr int64_t kMostCleared = int64_t{1} << 26;
 
 }  // namespace
 
-DevicePages::DevicePages(std::shared_ptr<device::Device> device, std::vector<int64_t> sizes, int64_t bound,
-                         const std::vector<float>& constants)
+DevicePages::DevicePages(std::shared_ptr<device::Device> device, const std::vector<Size>& sizes,
+                         int64_t bound, const std::vector<float>& constants)
     : device_(std::move(device)),
       bound_(bound),
       constants_(device_->allocate(std::max<int64_t>(64, static_cast<int64_t>(constants.size()) * 4))),
       stream_(device_->stream()) {
-  for (const int64_t size : sizes) kinds_.push_back({.size = size, .slots = 0, .free = {}, .buffer = {}});
+  for (const Size& size : sizes) {
+    kinds_.push_back({.size = size.bytes, .expected = size.expected, .slots = 0, .free = {}, .buffer = {}});
+  }
   if (constants.empty()) return;
   stream_.copy_in({&constants_, 0}, constants.data(), static_cast<int64_t>(constants.size()) * 4);
   wait();
@@ -63,10 +65,8 @@ device::Buffer DevicePages::larger(const Kind& kind, int64_t& slots) {
   }
   slots = std::min(most, std::max(kFirstPages, 2 * kind.slots));
   if (device_->limit() > 0 && kind.slots == 0) {
-    // Room is set aside for all of them, as many of each kind: growing by copies would take twice as much.
-    int64_t one_of_each = 0;
-    for (const Kind& each : kinds_) one_of_each += each.size;
-    slots = std::clamp<int64_t>(bound_ / one_of_each, 1, most);
+    // Room is set aside for all of them: growing by copies would take twice as much.
+    slots = std::clamp<int64_t>(kind.expected, 1, most);
   }
   try {
     return device_->allocate(slots * kind.size);

@@ -14,9 +14,14 @@ namespace arrowmind::runtime {
 // DeviceFailure. Not safe from several threads at once.
 class DevicePages {
  public:
-  // `sizes`: bytes of a page of each kind, multiples of 64; together at most `bound` bytes are asked for.
+  // Of a kind of pages.
+  struct Size {
+    int64_t bytes;     // of one, a multiple of 64
+    int64_t expected;  // as many are likely to be there at once
+  };
+  // `sizes`: of the kinds; together at most `bound` bytes are asked for.
   // `constants` are what kernels read beside the pages.
-  DevicePages(std::shared_ptr<device::Device> device, std::vector<int64_t> sizes, int64_t bound,
+  DevicePages(std::shared_ptr<device::Device> device, const std::vector<Size>& sizes, int64_t bound,
               const std::vector<float>& constants);
 
   // A page nobody has; its contents are numbers, and undefined.
@@ -39,7 +44,7 @@ class DevicePages {
 
  private:
   struct Kind {
-    int64_t size = 0, slots = 0;
+    int64_t size = 0, expected = 0, slots = 0;
     std::vector<int64_t> free;
     std::optional<device::Buffer> buffer;
   };

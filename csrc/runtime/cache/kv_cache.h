@@ -51,6 +51,9 @@ struct Growth {
 // A forward holds the lock that guard() gives, and calls what is said to need it; all else takes it itself.
 class KvCache {
  public:
+  // Tokens of a sequence at most: their places are int32.
+  static constexpr int64_t kMaxLength = INT32_MAX;
+
   // Pages, and their memory as kernels want it; null where there is none.
   struct Pages {
     std::vector<Page*> pages;
@@ -60,6 +63,7 @@ class KvCache {
       pages.resize(count, nullptr);
       data.resize(count, nullptr);
     }
+    bool has(size_t i) const { return i < pages.size() && pages[i] != nullptr; }
     void put(size_t i, Page* page) {
       pages[i] = page;
       data[i] = page == nullptr ? nullptr : page->memory.as<char>();  // null on a device, too
@@ -117,6 +121,8 @@ class KvCache {
   // every token must be written again.
   bool to_host();
   // The tokens of a sequence from `tokens` on will be written again into the pages that it has; or were.
+  // Where pages become small, all are written again: which of them are there in full depends on the last
+  // token.
   void rewind(int64_t sequence, int64_t tokens);
 
   int64_t free_tokens() const;  // that fit into pages nobody owns
@@ -140,11 +146,13 @@ class KvCache {
   // Where a layer lies there.
   struct DeviceLayer {
     int32_t group;
-    int64_t offset;        // of its first head in a page, bytes
-    int64_t signs_offset;  // among the constants, bytes; below 0: there are none
     int64_t key_heads;
-    cached_attention::Layout layout;
+    int64_t offset, small_offset;  // of its first head in a page, bytes
+    cached_attention::Layout layout, small_layout;
+    bool is_turned;
+    int64_t signs_offset;  // among the constants, bytes; where it is turned and on a device
     int64_t bytes() const { return key_heads * layout.bytes; }  // in a page
+    int64_t small_bytes() const { return key_heads * small_layout.bytes; }
   };
   DeviceLayer device_layer(int64_t layer) const;
   int64_t layers() const { return static_cast<int64_t>(places_.size()); }
@@ -155,7 +163,11 @@ class KvCache {
   bool has_small() const { return cached_attention::is_small(options_.format); }
   // Tokens [first, second) that a token which sees `seen` tokens reads from small pages.
   std::pair<int64_t, int64_t> small_tokens(const Sequence& sequence, int64_t layer, int64_t seen) const;
+  // Pages from the first that becomes small on; and how far behind one the end of what is seen must be.
+  int64_t first_small() const { return pages_of(options_.sinks); }
+  int64_t recent() const { return options_.recent; }
   // Pages [first, second) that must become small before `seen` tokens are seen.
+  std::pair<int64_t, int64_t> pages_to_shrink(const PageList& list, int64_t seen) const;
   std::pair<int64_t, int64_t> pages_to_shrink(const Sequence& sequence, int64_t layer, int64_t seen) const;
   // Throws Error(kInvalidArgument) unless the layer has this form.
   void check_layer(int64_t layer, int64_t key_heads, int64_t head_dim) const;
@@ -176,9 +188,11 @@ class KvCache {
   void lay_out(const std::vector<CacheLayer>& layers);
   PagePool make_pool() const;
   void find_pages();
+  void drop_lost();
+  void settle(PageList& list);
+  std::vector<DevicePages::Size> device_sizes() const;
   Sequence& find(int64_t id);
   int64_t pages_of(int64_t tokens) const;
-  int64_t first_small() const { return pages_of(options_.sinks); }
   int64_t small_pages(int64_t seen) const;
   int64_t exact_overhead() const;
   void check_growth(const std::vector<Growth>& growth) const;
@@ -195,7 +209,7 @@ class KvCache {
   [[noreturn]] void fail_full(int64_t tokens, int64_t bytes) const;
   void grow(Sequence& sequence, int64_t tokens);
   void renew_last(PageList& list, size_t group, int64_t length);
-  void expand(const PageList& list, size_t group, int64_t page, char* to) const;
+  void expand(Page* small, size_t group, Page* to);
   void drop(Pages& pages, size_t i);
   void cut(Sequence& sequence);
   void drop_exact(PageList& list, int64_t length);

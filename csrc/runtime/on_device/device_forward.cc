@@ -10,29 +10,6 @@
 namespace arrowmind::runtime {
 namespace {
 
-// What parameters of kernels over pages begin with; the two have the same members up to these.
-using Paged = device::CacheWriteParameters;
-static_assert(offsetof(Paged, page_tokens) == offsetof(device::CachedAttentionParameters, page_tokens) &&
-              offsetof(Paged, value_scales) == offsetof(device::CachedAttentionParameters, value_scales));
-
-// `begins`: whether a page is that of this layer alone.
-void describe_pages(std::vector<std::byte>& parameters, const KvCache& cache, int64_t layer,
-                    int64_t table_stride, bool begins) {
-  Paged p;
-  std::memcpy(&p, parameters.data(), sizeof p);
-  cache.check_layer(layer, p.key_heads, p.head_dim);
-  const KvCache::DeviceLayer at = cache.device_layer(layer);
-  p.page_tokens = Lowering::word(cache.page_tokens());
-  p.table_stride = Lowering::word(table_stride);
-  p.format = static_cast<uint32_t>(at.layout.format);  // device::PageFormat has the same order
-  p.first_byte = Lowering::word(begins ? 0 : at.offset);
-  p.head_bytes = Lowering::word(at.layout.bytes);
-  p.values = Lowering::word(at.layout.values);
-  p.key_scales = Lowering::word(at.layout.key_scales);
-  p.value_scales = Lowering::word(at.layout.value_scales);
-  std::memcpy(parameters.data(), &p, sizeof p);
-}
-
 // Parameters with the numbers of a micro-batch.
 std::vector<std::byte> filled_in(const Step& step, int64_t rows, int64_t sequences, bool normalise) {
   std::vector<std::byte> parameters = step.parameters;
@@ -65,18 +42,6 @@ DevicePlan::Layout DevicePlan::lay_out(int64_t rows, int64_t sequences) const {
   return at;
 }
 
-// A table for each group of layers, one behind the other.
-void DevicePlan::lay_out_tables(Layout& at, const CacheRun& cache, const Batch& batch, Range range) const {
-  for (int64_t s = range.begin; s < range.end; ++s) {
-    const KvCache::Sequence& one = *cache.sequences[static_cast<size_t>(s)];
-    const int64_t tokens = one.length + batch.offsets[s + 1] - batch.offsets[s];
-    at.table_stride = std::max(at.table_stride, ceil_div(tokens, cache.cache->page_tokens()));
-  }
-  at.tables = at.bytes;
-  at.table_bytes = round_up(4 * at.table_stride * (range.end - range.begin), 256);
-  at.bytes += at.table_bytes * cache.cache->groups();
-}
-
 // The numbers lie one behind the other: ids, positions, sequences and places of rows, then offsets.
 void DevicePlan::copy_in(const Forward& f, const Batch& batch, Range range, const RunOptions& options) const {
   const int32_t first = batch.offsets[range.begin];
@@ -99,28 +64,11 @@ void DevicePlan::copy_in(const Forward& f, const Batch& batch, Range range, cons
   }
   device::Stream& stream = f.context.stream;
   stream.copy_in({&f.memory, f.at.numbers}, numbers.data(), static_cast<int64_t>(numbers.size()) * 4);
-  if (f.cache != nullptr) passes() ? copy_in_order(f, batch, range) : copy_in_tables(f, range);
+  if (f.cache != nullptr) passes() ? copy_in_order(f, batch, range) : copy_in_places(f, batch, range);
   if (f.looked != nullptr) copy_in_looked(f, range);
   if (options.rows == nullptr) return;
   const int64_t columns = plan_.columns(plan_.source());
   stream.copy_in({&f.memory, f.at.source}, options.rows + first * columns, 4 * f.rows * columns);
-}
-
-void DevicePlan::copy_in_tables(const Forward& f, Range range) const {
-  const DevicePages& pages = *f.cache->cache->on_device();
-  const int64_t words = f.at.table_bytes / 4;
-  std::vector<uint32_t>& tables = f.context.tables;
-  tables.assign(static_cast<size_t>(words * f.cache->cache->groups()), 0);
-  for (int64_t group = 0; group < f.cache->cache->groups(); ++group) {
-    for (int64_t s = range.begin; s < range.end; ++s) {
-      uint32_t* row = tables.data() + group * words + (s - range.begin) * f.at.table_stride;
-      const KvCache::Sequence& one = *f.cache->sequences[static_cast<size_t>(s)];
-      const std::vector<Page*>& of = one.groups[static_cast<size_t>(group)].exact.pages;
-      const auto count = std::min(of.size(), static_cast<size_t>(f.at.table_stride));
-      for (size_t i = 0; i < count; ++i) row[i] = pages.word(of[i]->kind, of[i]->slot);
-    }
-  }
-  f.context.stream.copy_in({&f.memory, f.at.tables}, tables.data(), static_cast<int64_t>(tables.size()) * 4);
 }
 
 void DevicePlan::copy_in_looked(const Forward& f, Range range) const {
@@ -175,33 +123,22 @@ device::Grid DevicePlan::grid_of(const Kernel& kernel, const std::array<int64_t,
 
 void DevicePlan::launch(const Forward& f, const Step& step, const Launch& launch, bool normalise) const {
   const Kernel& kernel = f.rows <= device::kFewRows ? launch.few : launch.kernel;
-  const device::Grid grid =
-      grid_of(kernel, {step.work.x, step.work.per_sequence ? f.sequences : f.rows, step.work.z});
+  std::array<int64_t, 3> work = {step.work.x, step.work.per_sequence ? f.sequences : f.rows, step.work.z};
+  if (step.paged == Step::Paged::kShrink) work = shrink_work(f, step);
+  if (work[1] == 0) return;
+  const device::Grid grid = grid_of(kernel, work);
   std::vector<device::Slice> slices;
   for (size_t i = 0; i < step.places.size(); ++i) {
     slices.push_back(slice(f, step.places[i], launch.constants[i]));
   }
   std::vector<std::byte> parameters = filled_in(step, f.rows, f.sequences, normalise);
-  if (step.layer >= 0) describe_pages(parameters, *f.cache->cache, step.layer, f.at.table_stride, passes());
+  if (step.layer >= 0) describe_pages(f, step, parameters);
   if (step.looked_columns > 0) {
     const uint32_t columns = Lowering::word(f.looked->columns);
     std::memcpy(parameters.data() + offsetof(device::CrossAttentionParameters, looked_stride), &columns,
                 sizeof columns);
   }
   f.context.stream.launch(kernel.number, grid, slices, parameters);
-}
-
-device::Slice DevicePlan::page_slice(const Forward& f, const Place& place) const {
-  if (passes()) {
-    return {&f.memory, place.kind == Place::Kind::kPages   ? f.at.staged
-                       : place.kind == Place::Kind::kTable ? f.at.tables
-                                                           : f.at.signs};
-  }
-  const DevicePages& pages = *f.cache->cache->on_device();
-  const KvCache::DeviceLayer layer = f.cache->cache->device_layer(place.id);
-  if (place.kind == Place::Kind::kPages) return {&pages.buffer(layer.group), 0};
-  if (place.kind == Place::Kind::kTable) return {&f.memory, f.at.tables + layer.group * f.at.table_bytes};
-  return {&pages.constants(), std::max<int64_t>(layer.signs_offset, 0)};
 }
 
 device::Slice DevicePlan::slice(const Forward& f, const Place& place, const device::Slice& constant) const {
@@ -222,6 +159,8 @@ device::Slice DevicePlan::slice(const Forward& f, const Place& place, const devi
       return in(f.at.numbers + 12 * f.at.rows);
     case Kind::kTable:
     case Kind::kPages:
+    case Kind::kSmallPages:
+    case Kind::kShrinks:
     case Kind::kSigns:
       return page_slice(f, place);
     case Kind::kLooked:

@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "base/checked.h"
-#include "runtime/on_device/device_forward.h"
+#include "runtime/on_device/device_tables.h"
 
 namespace arrowmind::runtime {
 namespace {
@@ -23,65 +23,82 @@ size_t next_border(const std::vector<Step>& steps, size_t i) {
 
 void DevicePlan::check_host_pages(const KvCache& cache) const {
   if (cache.on_device() != nullptr) refuse("the pages of blocks that pass through it lie on a device");
-  if (cache.has_small()) refuse("pages of 4 and 3 bits are not read there");
 }
 
 // One table serves all layers: a page of a layer is as large as that of the largest.
 void DevicePlan::lay_out_staged(Layout& at, const CacheRun& cache, const Batch& batch, Range range) const {
   const KvCache& of = *cache.cache;
+  lay_out_tables(at, cache, batch, range);
   for (int64_t layer = 0; layer < of.layers(); ++layer) {
     at.staged_bytes = std::max(at.staged_bytes, of.device_layer(layer).bytes());
+    at.staged_small_bytes = std::max(at.staged_small_bytes, of.device_layer(layer).small_bytes());
   }
-  int64_t pages = 0;
+  int64_t full = 0, small = 0;
   for (int64_t s = range.begin; s < range.end; ++s) {
     const KvCache::Sequence& one = *cache.sequences[static_cast<size_t>(s)];
-    const int64_t has = pages_of(one.length + batch.offsets[s + 1] - batch.offsets[s], of);
-    at.table_stride = std::max(at.table_stride, has);
-    pages += has;
+    const int64_t pages = pages_of(one.length + batch.offsets[s + 1] - batch.offsets[s], of);
+    for (int64_t i = 0; i < pages; ++i) {
+      full += one.groups[0].exact.has(static_cast<size_t>(i)) ? 1 : 0;
+      small += one.groups[0].small.has(static_cast<size_t>(i)) ? 1 : 0;
+    }
   }
   const auto take = [&at](int64_t bytes) {
     const int64_t offset = at.bytes;
     at.bytes = round_up(at.bytes + bytes, 256);
     return offset;
   };
-  at.table_bytes = 4 * at.table_stride * (range.end - range.begin);
-  at.tables = take(at.table_bytes);
   at.signs = take(4 * cached_attention::kMaxTurned);
-  at.staged = take(pages * at.staged_bytes);
+  at.staged = take(full * at.staged_bytes);
+  at.staged_small = take(std::max<int64_t>(small * at.staged_small_bytes, 64));  // something can be bound
 }
 
 // Pages lie in the order of their sequences.
 void DevicePlan::copy_in_order(const Forward& f, const Batch& batch, Range range) const {
-  std::vector<uint32_t>& table = f.context.tables;
-  table.assign(static_cast<size_t>(f.at.table_bytes / 4), 0);
-  int64_t next = 0;
-  for (int64_t s = range.begin; s < range.end; ++s) {
-    const KvCache::Sequence& one = *f.cache->sequences[static_cast<size_t>(s)];
-    uint32_t* row = table.data() + (s - range.begin) * f.at.table_stride;
-    const int64_t tokens = one.length + batch.offsets[s + 1] - batch.offsets[s];
-    for (int64_t i = 0; i < pages_of(tokens, *f.cache->cache); ++i) {
-      row[i] = Lowering::word(next++ * f.at.staged_bytes / 4);
-    }
-  }
-  f.context.stream.copy_in({&f.memory, f.at.tables}, table.data(), static_cast<int64_t>(table.size()) * 4);
+  int64_t full = 0, small = 0;
+  copy_in_tables(f, batch, range, 1, [&](const Page&, bool is_small) {
+    return Lowering::word((is_small ? small++ * f.at.staged_small_bytes : full++ * f.at.staged_bytes) / 4);
+  });
 }
 
-// copy(address on the host, place there, bytes) for the pages of a layer, or those that this forward writes.
+// A layer's part of a page, on the host and there.
+struct DevicePlan::StagedPage {
+  char* here;
+  device::Slice there;
+  int64_t bytes;
+  bool has_contents;  // before the forward
+  bool is_written;    // by it
+};
+
+// copy(page) for the pages of a layer.
 template <typename Copy>
-void DevicePlan::each_staged(const Forward& f, const Batch& batch, Range range, int64_t layer, bool written,
+void DevicePlan::each_staged(const Forward& f, const Batch& batch, Range range, int64_t layer,
                              const Copy& copy) const {
   const KvCache& cache = *f.cache->cache;
-  const int64_t bytes = cache.device_layer(layer).bytes();
-  int64_t place = f.at.staged;
+  const KvCache::DeviceLayer of = cache.device_layer(layer);
+  int64_t place = f.at.staged, small_place = f.at.staged_small;
   for (int64_t s = range.begin; s < range.end; ++s) {
     const KvCache::Sequence& one = *f.cache->sequences[static_cast<size_t>(s)];
-    const cached_attention::Head head = cache.head(one, layer, 0);
-    const int64_t tokens = one.length + batch.offsets[s + 1] - batch.offsets[s];
-    const int64_t pages = pages_of(tokens, cache);
-    for (int64_t i = written ? one.length / cache.page_tokens() : 0; i < pages; ++i) {
-      copy(head.pages[i] + head.offset, device::Slice{&f.memory, place + i * f.at.staged_bytes}, bytes);
+    const cached_attention::Head head = cache.head(one, layer, 0), small = cache.small_head(one, layer, 0);
+    const int64_t seen = one.length + batch.offsets[s + 1] - batch.offsets[s];
+    const auto [first, last] = cache.pages_to_shrink(one, layer, seen);
+    for (int64_t i = 0; i < pages_of(seen, cache); ++i) {
+      if (head.pages[i] != nullptr) {
+        copy(StagedPage{.here = head.pages[i] + head.offset,
+                        .there = {&f.memory, place},
+                        .bytes = of.bytes(),
+                        .has_contents = true,
+                        .is_written = i >= one.length / cache.page_tokens()});
+        place += f.at.staged_bytes;
+      }
+      if (small.pages[i] != nullptr) {
+        copy(StagedPage{.here = small.pages[i] + small.offset,
+                        .there = {&f.memory, small_place},
+                        .bytes = of.small_bytes(),
+                        .has_contents = i < first,
+                        .is_written = i >= first && i < last});
+        small_place += f.at.staged_small_bytes;
+      }
     }
-    place += pages * f.at.staged_bytes;
   }
 }
 
@@ -94,14 +111,14 @@ void DevicePlan::stage(const Forward& f, const Batch& batch, Range range, int64_
         f.cache->cache->key_columns(layer) / f.cache->cache->device_layer(layer).key_heads;
     stream.copy_in({&f.memory, f.at.signs}, head.signs, 4 * columns);
   }
-  each_staged(f, batch, range, layer, false, [&](const char* from, const device::Slice& to, int64_t bytes) {
-    stream.copy_in(to, from, bytes);
+  each_staged(f, batch, range, layer, [&](const StagedPage& page) {
+    if (page.has_contents) stream.copy_in(page.there, page.here, page.bytes);
   });
 }
 
 void DevicePlan::bring_back(const Forward& f, const Batch& batch, Range range, int64_t layer) const {
-  each_staged(f, batch, range, layer, true, [&](char* to, const device::Slice& from, int64_t bytes) {
-    f.context.stream.copy_out(to, from, bytes);
+  each_staged(f, batch, range, layer, [&](const StagedPage& page) {
+    if (page.is_written) f.context.stream.copy_out(page.here, page.there, page.bytes);
   });
 }
 

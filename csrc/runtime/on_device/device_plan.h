@@ -77,7 +77,8 @@ class DevicePlan {
     explicit Context(device::Stream made) : stream(std::move(made)) {}
     std::vector<std::vector<float>> filled;  // by step
     std::vector<int32_t> numbers, looked;
-    std::vector<uint32_t> tables;
+    std::vector<uint32_t> tables, shrinks;
+    std::vector<int64_t> to_shrink;  // pages, by group of layers
     std::vector<float> route;
     std::vector<int32_t> lists, places;
     AlignedBuffer here;  // buffers of operators that run on the CPU
@@ -88,10 +89,15 @@ class DevicePlan {
     int64_t rows = 0;    // padded
     int64_t looked = 0;  // offsets of rows that sequences look at
     int64_t numbers = 0, source = 0, result = 0, spare = 0, bytes = 0;
-    int64_t tables = 0, table_bytes = 0, table_stride = 0;  // of pages: the first, of each, entries of a row
-    int64_t staged = 0, staged_bytes = 0, signs = 0;        // pages that pass, bytes of each, and their signs
+    // Tables of pages, one for each group of layers: the first, bytes of each, entries of a row. Where pages
+    // become small, each is followed by that of the small ones, so many words behind it; and lists of those.
+    int64_t tables = 0, table_bytes = 0, table_stride = 0, small_table = 0;
+    int64_t shrinks = 0, shrink_bytes = 0;
+    // Pages that pass, bytes of each, small ones likewise; and their signs.
+    int64_t staged = 0, staged_bytes = 0, staged_small = 0, staged_small_bytes = 0, signs = 0;
   };
   struct Forward;
+  struct StagedPage;
   // Where results go: to the host, or to rows of memory of the device.
   struct Results {
     float* host = nullptr;
@@ -111,6 +117,11 @@ class DevicePlan {
   static device::Grid grid_of(const Kernel& kernel, const std::array<int64_t, 3>& work);
   Layout lay_out(int64_t rows, int64_t sequences) const;
   void lay_out_tables(Layout& at, const CacheRun& cache, const Batch& batch, Range range) const;
+  template <typename Word>
+  void copy_in_tables(const Forward& forward, const Batch& batch, Range range, int64_t groups,
+                      const Word& word) const;
+  std::array<int64_t, 3> shrink_work(const Forward& forward, const Step& step) const;
+  void describe_pages(const Forward& forward, const Step& step, std::vector<std::byte>& parameters) const;
   void check_cache(const CacheRun* cache) const;
   void check_memory(const Memory* memory) const;
   void copy_in_looked(const Forward& forward, Range range) const;
@@ -122,10 +133,10 @@ class DevicePlan {
   void deliver(const Forward& forward, const Results& results) const;
   void move_there(const Forward& forward, int64_t count, const Results& results) const;
   void copy_in(const Forward& forward, const Batch& batch, Range range, const RunOptions& options) const;
-  void copy_in_tables(const Forward& forward, Range range) const;
+  void copy_in_places(const Forward& forward, const Batch& batch, Range range) const;
   void copy_in_order(const Forward& forward, const Batch& batch, Range range) const;
   template <typename Copy>
-  void each_staged(const Forward& forward, const Batch& batch, Range range, int64_t layer, bool written,
+  void each_staged(const Forward& forward, const Batch& batch, Range range, int64_t layer,
                    const Copy& copy) const;
   void stage(const Forward& forward, const Batch& batch, Range range, int64_t layer) const;
   void bring_back(const Forward& forward, const Batch& batch, Range range, int64_t layer) const;

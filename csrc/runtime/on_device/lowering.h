@@ -32,6 +32,8 @@ struct Place {
     kPlaces,         // i32 [rows], in the pages of their sequences
     kTable,          // of attention layer `id`: where pages begin
     kPages,          // of attention layer `id`
+    kSmallPages,     // likewise; nothing where pages do not become small
+    kShrinks,        // likewise: a list of pages that are to become small
     kSigns,          // likewise
     kLooked,         // f32 [][]: what the sequences look at
     kLookedOffsets,  // i32 [sequences + 1]: and from which row on
@@ -91,7 +93,8 @@ struct Step {
   // Not 0: it looks at rows of a forward (Memory) of as many columns at least; `parameters`, those of
   // cross_attention, gain how many they have.
   int64_t looked_columns = 0;
-  int64_t layer = -1;  // of a cache: `parameters` gain what the cache says of its pages
+  int64_t layer = -1;  // of a cache: `parameters` gain what the cache says of its pages, by what they are
+  enum class Paged : uint8_t { kNot, kWrite, kShrink, kAttend } paged = Paged::kNot;
   // Set: the operator runs on the CPU, over these buffers, which are copied there and back.
   const Op* here = nullptr;
   std::vector<int> reads, writes;

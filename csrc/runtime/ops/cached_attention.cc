@@ -95,6 +95,9 @@ void CachedAttention::lower(Lowering& to, int input, int output) const {
   w.key_heads = Lowering::word(key_heads_);
   w.head_dim = Lowering::word(form_.head_dim);
   w.in_stride = to.stride(input);
+  device::CacheShrinkParameters s = {};
+  s.key_heads = w.key_heads;
+  s.head_dim = w.head_dim;
   device::CachedAttentionParameters p = {};
   p.heads = w.heads;
   p.key_heads = w.key_heads;
@@ -105,13 +108,19 @@ void CachedAttention::lower(Lowering& to, int input, int output) const {
   p.scale = form_.scale;
   p.cap = form_.cap;
   std::vector<Place> attended = places;
+  attended.push_back(of_layer(Kind::kSmallPages));
   attended.push_back(Lowering::data(output));
-  Step& write = to.launch("cache_write", places, w, {.z = key_heads_});
-  write.when = When::kCached;
-  write.layer = layer_;
-  Step& attend = to.launch("cached_attention", attended, p, {.z = form_.group * key_heads_});
-  attend.when = When::kCached;
-  attend.layer = layer_;
+  const std::vector<Place> shrunk = {of_layer(Kind::kShrinks), of_layer(Kind::kPages),
+                                     of_layer(Kind::kSmallPages)};
+  const auto over_pages = [this](Step& step, Step::Paged paged) {
+    step.when = When::kCached;
+    step.layer = layer_;
+    step.paged = paged;
+  };
+  over_pages(to.launch("cache_write", places, w, {.z = key_heads_}), Step::Paged::kWrite);
+  over_pages(to.launch("cache_shrink", shrunk, s, {.z = key_heads_}), Step::Paged::kShrink);
+  over_pages(to.launch("cached_attention", attended, p, {.z = form_.group * key_heads_}),
+             Step::Paged::kAttend);
 }
 
 void CachedAttention::write(const Execution& e, const Slot& input, int64_t s, int64_t head) const {

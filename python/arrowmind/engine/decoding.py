@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from arrowmind import _native
-from arrowmind.engine.cache_settings import PAGEWISE_FORMATS
 from arrowmind.errors import InvalidArgumentError
 from arrowmind.models.decoder_spec import LatentAttention
 
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 
     from arrowmind.engine.cache_settings import CacheSettings
     from arrowmind.engine.language import LanguageModel
+    from arrowmind.engine.placed_cache import PlacedCache
     from arrowmind.models.decoder_spec import DecoderAttention
 
 __all__ = ["CachedDecoder"]
@@ -56,7 +56,7 @@ class CachedDecoder:
             language_model: The model.
             settings: Of the pool.
             on_device: False keeps pages and forwards on the CPU, whatever the model runs on: for who moves
-                pages. So does a format of which pages become small.
+                pages.
 
         Raises:
             InvalidArgumentError: sizes are out of range.
@@ -80,14 +80,12 @@ class CachedDecoder:
                 settings.prefill_chunk,
             )
 
-        is_pagewise = settings.format in PAGEWISE_FORMATS
-        can_be_there = on_device and not is_pagewise
-        if can_be_there:
+        self._cache: _native.KvCache | PlacedCache
+        if on_device:
             self._cache = language_model.place_cache(make, settings.page_tokens)
         else:
             self._cache = make(range(len(attentions)))
-            reason = "caches of 4 and 3 bits" if is_pagewise else "caches whose pages are moved"
-            language_model.pass_over_device(f"{reason} lie on the host")
+            language_model.pass_over_device("caches whose pages are moved lie on the host")
         self._rotations = [_rotation(attention) for attention in attentions]
         self._lock = threading.Lock()
 

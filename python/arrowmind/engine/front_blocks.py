@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -48,16 +49,19 @@ class FrontBlocks:
             return self._plan.run(token_ids, offsets, self._threads, normalise=False)
         return self._plan.run_cached(self._cache, sequences, token_ids, offsets, self._threads)
 
-    def run_again(
-        self, sequence: int, begin: int, token_ids: NDArray[np.int32], offsets: NDArray[np.int32]
-    ) -> NDArray[np.float32] | None:
-        """What `run` gave for tokens that a sequence has from `begin` on; its pages gain nothing."""
+    @contextmanager
+    def rewound(self, sequence: int) -> Iterator[None]:
+        """While it lasts, the tokens of a sequence are appended once more, from the first on.
+
+        Its pages gain nothing by it, and it has all of its tokens again behind it.
+        """
         if self._cache is None:
-            return self.run([sequence], token_ids, offsets)
+            yield
+            return
         length = self._cache.length(sequence)
-        self._cache.rewind(sequence, begin)
+        self._cache.rewind(sequence, 0)
         try:
-            return self.run([sequence], token_ids, offsets)
+            yield
         finally:
             self._cache.rewind(sequence, length)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from arrowmind.engine.front_blocks import FrontBlocks
-from arrowmind.errors import DeviceError, InvalidArgumentError
+from arrowmind.errors import CacheFullError, DeviceError, InvalidArgumentError
 from arrowmind.observe import get_logger, metrics
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class PlacedCache:
         """
         self._front = front or FrontBlocks(None, None, threads)
         self._cache, self._plan, self._host, self._threads = cache, plan, host, threads
-        self._part = max(1, _PART // page_tokens) * page_tokens
+        self._parts = (max(1, _PART // page_tokens) * page_tokens, page_tokens)
         self._tokens: dict[int, array[int]] = {}
         self._lost: set[int] = set()  # sequences whose pages must be written again
         host.add_cache(weakref.ref(self))
@@ -281,17 +281,28 @@ class PlacedCache:
         for sequence in sequences:
             if sequence not in self._lost:
                 continue
-            ids = np.frombuffer(self._tokens[sequence].tobytes(), np.int32)
-            length = self._cache.length(sequence)
-            self._cache.rewind(sequence, 0)
+            whole, page = self._parts
             try:
-                # From page to page: none that is shared is copied, as all write the same to it.
-                for begin in range(0, len(ids), self._part):
-                    part = ids[begin : begin + self._part]
-                    offsets = np.array([0, len(part)], np.int32)
-                    run([sequence], part, offsets, self._front.run_again(sequence, begin, part, offsets))
-            except BaseException:
-                self._cache.rewind(sequence, length)
-                raise
+                self._read_again(sequence, run, whole)
+            except CacheFullError:
+                # Of formats whose pages become small, those in full come and go: fewer at a time.
+                self._read_again(sequence, run, page)
             self._lost.discard(sequence)
         return np.zeros((0, 0), np.float32)
+
+    def _read_again(self, sequence: int, run: Forward, size: int) -> None:
+        """All tokens of a sequence, in parts of whole pages: none that is shared is copied, as all who share
+        one write the same to it.
+        """
+        ids = np.frombuffer(self._tokens[sequence].tobytes(), np.int32)
+        length = self._cache.length(sequence)
+        self._cache.rewind(sequence, 0)
+        try:
+            with self._front.rewound(sequence):
+                for begin in range(0, len(ids), size):
+                    part = ids[begin : begin + size]
+                    offsets = np.array([0, len(part)], np.int32)
+                    run([sequence], part, offsets, self._front.run([sequence], part, offsets))
+        except BaseException:
+            self._cache.rewind(sequence, length)
+            raise

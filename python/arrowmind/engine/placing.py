@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from arrowmind.engine.bodies import Split
+from arrowmind.engine.cache_settings import PAGEWISE_FORMATS
 from arrowmind.engine.device_room import count_room, experts_of
 from arrowmind.engine.expert_rates import NEVER, worth_bringing
 from arrowmind.engine.passing_rates import passing_rows
@@ -22,8 +23,10 @@ if TYPE_CHECKING:
 __all__ = ["choose_split", "cut_for", "room_on_device", "told", "with_experts", "with_prompts"]
 
 _log = get_logger("arrowmind.engine")
-# Bytes of a number in a cache, with its part of a scale; small pages are not on devices.
-_VALUE_BYTES = {"fp32": 4.0, "fp16": 2.0, "int8": 1.25}
+# Bytes of a number in a cache, with its part of a scale.
+_VALUE_BYTES = {"fp32": 4.0, "fp16": 2.0, "int8": 1.25, "k4v4": 0.625, "k4v3": 0.5625}
+# Tokens that are in fp16 beside small pages, but for those that come: the first, the last, parts of pages.
+_FULL_TOKENS = 64 * 6
 _PAGE = 64
 _ENDLESS = 1 << 60
 
@@ -32,7 +35,9 @@ def room_on_device(folder: ModelFolder, config: Config, scratch: int) -> DeviceR
     """What the decoder of a folder takes there, with `scratch` bytes for a forward."""
     settings = config.generation
     tokens = (settings.cache_tokens or folder.max_tokens) + _PAGE
-    value_bytes = _VALUE_BYTES.get(settings.cache_format, 0.0)
+    value_bytes = _VALUE_BYTES.get(settings.cache_format, 0.0)  # a format nobody knows is refused later
+    if settings.cache_format in PAGEWISE_FORMATS:
+        value_bytes += (_FULL_TOKENS + settings.prefill_chunk) * _VALUE_BYTES["fp16"] / tokens
     return count_room(folder.decoder, folder.weights, tokens, value_bytes, scratch)
 
 
