@@ -1,0 +1,92 @@
+// Kernels of the back end of CUDA and HIP.
+#include "device/gpu/calls.h"
+
+namespace arrowmind::device::gpu {
+namespace {
+
+constexpr uint32_t kMostThreads = 1024, kUsualThreads = 256;
+constexpr uint32_t kMostPlaces = 16;
+
+// The code of a source, loaded when the first of its kernels is asked for. The device's lock is held.
+int load_image(ArrowmindDevice* device, int index, void** module) {
+  void*& loaded = device->modules[static_cast<size_t>(index)];
+  if (loaded == nullptr) {
+    const int failure = device->driver->load_module(&loaded, image(index).code);
+    if (failure != kSuccess) {
+      loaded = nullptr;
+      return failure;
+    }
+  }
+  *module = loaded;
+  return kSuccess;
+}
+
+const KernelRow& row_of(const ArrowmindDevice& device, uint64_t kernel) {
+  return row(static_cast<int>(reinterpret_cast<void* const*>(kernel) - device.functions.data()));
+}
+
+// Why a kernel cannot be launched so; null when it can.
+const char* refusal_of(const ArrowmindLaunch& launch, const KernelRow& row) {
+  if (launch.place_count != row.places || launch.parameter_bytes != row.parameter_bytes) {
+    return "another number of places or bytes of parameters";
+  }
+  const uint32_t threads = launch.group[0];
+  const bool fits = row.group == 0 ? threads >= 1 && threads <= kMostThreads : threads == row.group;
+  if (!fits || launch.group[1] != 1 || launch.group[2] != 1)
+    return "another group than the kernel is made for";
+  return nullptr;
+}
+
+}  // namespace
+
+// A kernel's handle: its function, whose place among those of the device is the number of its row.
+int32_t find_kernel(ArrowmindDevice* device, const char* name, uint64_t* kernel, ArrowmindWords* words) {
+  const int number = find_row(name);
+  if (number < 0) return say(words, ARROWMIND_NOT_SUPPORTED, "no kernel of this name");
+  char symbol[96];
+  std::snprintf(symbol, sizeof symbol, "arrowmind_%s", name);
+  void*& function = device->functions[static_cast<size_t>(number)];
+  const int32_t status = ask(device, words, [&](const Driver& driver) -> int {
+    const std::lock_guard lock(device->mutex);
+    if (function != nullptr) return kSuccess;
+    void* module = nullptr;
+    const int failure = load_image(device, row(number).image, &module);
+    return failure == kSuccess ? driver.find_function(&function, module, symbol) : failure;
+  });
+  if (status == ARROWMIND_OK) *kernel = reinterpret_cast<uint64_t>(&function);
+  return status;
+}
+
+int32_t launch(ArrowmindStream* stream, const ArrowmindLaunch* launch, ArrowmindWords* words) {
+  const KernelRow& row = row_of(*stream->device, launch->kernel);
+  if (const char* refusal = refusal_of(*launch, row)) return say(words, ARROWMIND_LAUNCH_FAILED, refusal);
+  std::array<uint64_t, kMostPlaces> addresses;
+  std::array<void*, kMostPlaces + 1> arguments;
+  for (uint32_t i = 0; i < launch->place_count; ++i) {
+    addresses[i] = address(launch->places[i]);
+    arguments[i] = &addresses[i];
+  }
+  arguments[launch->place_count] = const_cast<void*>(launch->parameters);
+  void* function = *reinterpret_cast<void* const*>(launch->kernel);
+  // Only the first direction has room for more than 65535 groups: rows run along it, but where there are
+  // none.
+  const bool has_rows = row.group != 0;
+  const uint32_t x = launch->grid[has_rows ? 1 : 0], y = launch->grid[has_rows ? 0 : 1];
+  const int32_t status = ask(stream->device, words, [&](const Driver& driver) {
+    return driver.launch(function, x, y, launch->grid[2], launch->group[0], 1, 1, launch->shared_bytes,
+                         stream->handle, arguments.data(), nullptr);
+  });
+  return status == ARROWMIND_FAILED ? int32_t{ARROWMIND_LAUNCH_FAILED} : status;
+}
+
+int32_t describe_kernel(ArrowmindDevice* device, uint64_t kernel, ArrowmindKernelInfo* info,
+                        ArrowmindWords*) {
+  const KernelRow& row = row_of(*device, kernel);
+  info->group[0] = row.group == 0 ? kUsualThreads : row.group;
+  info->group[1] = info->group[2] = 1;
+  for (int i = 0; i < 3; ++i) info->tile[i] = row.tile[i];
+  info->shared_bytes = 0;
+  return ARROWMIND_OK;
+}
+
+}  // namespace arrowmind::device::gpu
