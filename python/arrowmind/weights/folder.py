@@ -24,7 +24,7 @@ from arrowmind.observe import get_logger
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["publish_folder", "sweep_folders"]
+__all__ = ["publish_folder"]
 
 _log = get_logger("arrowmind.weights")
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -58,12 +58,6 @@ def publish_folder(path: str | os.PathLike[str], *, force: bool = False) -> Iter
         except BaseException:
             shutil.rmtree(building, ignore_errors=True)
             raise
-
-
-def sweep_folders(target: Path) -> None:
-    """Removes what killed processes left while making ``target``, and finishes a replacement cut in two."""
-    with _lock(target.parent):
-        _sweep(target)
 
 
 @contextlib.contextmanager

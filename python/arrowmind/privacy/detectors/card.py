@@ -78,7 +78,7 @@ def _is_card(number: str) -> bool:
 
 def _find(text: str) -> Iterator[Span]:
     for match in _UNBROKEN.finditer(text):
-        if len(match[0]) in _lengths().get(match[0][:4], ()) and has_check_digit(match[0]):
+        if _is_card(match[0]):
             yield Span(match.start(), match.end(), "card", 0.9)
     for match in _GROUPED.finditer(text):
         number = match[0] + match[1]
