@@ -5,12 +5,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <map>
 #include <mutex>
 
 #include "arrow/utf8.h"
+#include "base/checked.h"
 #include "base/error.h"
 
 namespace arrowmind::arrow {
@@ -25,6 +27,9 @@ Mappings& mappings() {
   static auto* const all = new Mappings;
   return *all;
 }
+
+// Of read_ahead(): two of them are on their way at a time, which is enough for the speed of a disk.
+constexpr int64_t kPiece = 4 << 20;
 
 uintptr_t number(const void* address) {
   return reinterpret_cast<uintptr_t>(address);
@@ -82,8 +87,16 @@ MappedFile::~MappedFile() {
   ::close(descriptor_);
 }
 
-void MappedFile::forget_pages() const {
-  if (data_ != nullptr) ::madvise(const_cast<uint8_t*>(data_), static_cast<size_t>(size_), MADV_DONTNEED);
+void MappedFile::check_range(int64_t offset, int64_t size) const {
+  if (range_fits(offset, size, size_)) return;
+  fail(ErrorKind::kInvalidArgument, path_, ": has ", size_, " bytes, not ", size, " at ", offset);
+}
+
+void MappedFile::forget_pages(int64_t offset, int64_t size) const {
+  check_range(offset, size);
+  if (size == 0) return;
+  const Pages range = pages(data_ + offset, size);
+  ::madvise(const_cast<void*>(range.begin), static_cast<size_t>(range.bytes), MADV_DONTNEED);
 }
 
 void MappedFile::will_need(int64_t offset, int64_t size) const {
@@ -94,6 +107,26 @@ void MappedFile::will_need(int64_t offset, int64_t size) const {
   (void)offset;
   (void)size;
 #endif
+}
+
+void MappedFile::read_ahead(const std::vector<std::pair<int64_t, int64_t>>& ranges) const {
+  for (const auto& [offset, size] : ranges) check_range(offset, size);
+  int64_t last = -1;  // byte of the piece that was asked for before
+  // Waits for the disk, where the system did as it was asked. False where it fails: whoever needs the bytes
+  // says so.
+  const auto is_there = [&] {
+    uint8_t byte;
+    return last < 0 || ::pread(descriptor_, &byte, 1, last) == 1;
+  };
+  for (const auto& [offset, size] : ranges) {
+    for (int64_t at = offset; at < offset + size; at += kPiece) {
+      const int64_t piece = std::min(kPiece, offset + size - at);
+      will_need(at, piece);
+      if (!is_there()) return;
+      last = at + piece - 1;
+    }
+  }
+  is_there();
 }
 
 std::vector<uint8_t> MappedFile::read(int64_t offset, int64_t size) const {

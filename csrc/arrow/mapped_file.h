@@ -27,11 +27,18 @@ class MappedFile {
   // Null for an empty file. Touching a byte makes its neighbourhood resident.
   const uint8_t* data() const { return data_; }
 
-  // Pages that were touched stop being this process's; touching them again brings them back.
-  void forget_pages() const;
+  // Pages of a range that were touched stop being this process's; touching them again brings them back.
+  // Throws Error(kInvalidArgument) for a range outside of the file.
+  void forget_pages(int64_t offset, int64_t size) const;
 
   // Lets the disk begin to read [offset, offset + size), a range of the file, which is touched soon.
   void will_need(int64_t offset, int64_t size) const;
+
+  // Has the system read what it can of ranges of the file, in their order; nothing depends
+  // on it. Few requests wait for the disk at a time, so that those of others wait for milliseconds: its
+  // scheduler may sort a file that lies far away behind all that is asked for. Throws Error(kInvalidArgument)
+  // for a range outside of the file.
+  void read_ahead(const std::vector<std::pair<int64_t, int64_t>>& ranges) const;
 
   // Copies [offset, offset + size) to private memory without touching the mapping. The caller has checked
   // that the range lies inside the file. Throws Error(kIntegrity) when the file has become shorter.
@@ -70,6 +77,7 @@ class MappedFile {
 
  private:
   void map();
+  void check_range(int64_t offset, int64_t size) const;
 };
 
 }  // namespace arrowmind::arrow

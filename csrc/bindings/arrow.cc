@@ -326,7 +326,12 @@ void bind_arrow(nb::module_& m) {
       .def_prop_ro("fields", &file_fields, "(name, type, nullable, metadata) per column.")
       .def_prop_ro("num_batches", [](const FileHandle& self) { return self.file->batch_count(); })
       .def_prop_ro("size", [](const FileHandle& self) { return self.file->mapping()->size(); })
-      .def("forget_pages", [](const FileHandle& self) { self.file->mapping()->forget_pages(); })
+      .def(
+          "forget_pages",
+          [](const FileHandle& self, int64_t offset, int64_t size) {
+            self.file->mapping()->forget_pages(offset, size);
+          },
+          nb::arg("offset"), nb::arg("size"))
       .def("batch", &file_batch, nb::arg("i"));
   m.def("crc32c", &checksum, nb::arg("data"), nb::arg("crc") = 0,
         "CRC-32C of the bytes of a contiguous buffer, continuing from `crc`.");

@@ -1,12 +1,17 @@
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
+#include <sys/mman.h>
 
+#include <algorithm>
+#include <cstdlib>
+#include <new>
 #include <optional>
 
 #include "base/checked.h"
 #include "bindings/bindings.h"
 #include "bindings/grid.h"
 #include "kernels/qmatmul/qmatmul.h"
+#include "kernels/qmatmul/row_sums.h"
 
 namespace arrowmind::bindings {
 namespace {
@@ -57,6 +62,19 @@ void require(bool condition, const char* what) {
   if (!condition) fail(ErrorKind::kInvalidArgument, "[qmatmul] ", what);
 }
 
+// Memory for packed weights, to be freed. Of many megabytes it is of huge pages, where the system has such:
+// the head of a language model comes faster so, and is read with fewer entries of the address cache.
+uint8_t* packed_memory(size_t size) {
+  constexpr size_t kHuge = size_t{2} << 20, kLine = 64;
+  const size_t alignment = size >= 2 * kHuge ? kHuge : kLine;
+  void* memory = std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
+  if (memory == nullptr) throw std::bad_alloc();
+#ifdef MADV_HUGEPAGE
+  if (alignment == kHuge) ::madvise(memory, size, MADV_HUGEPAGE);  // advice: small ones serve as well
+#endif
+  return static_cast<uint8_t*>(memory);
+}
+
 nb::ndarray<nb::numpy, uint8_t> pack(const std::string& type, AnyMatrix weights,
                                      std::optional<int64_t> group) {
   const Weight weight = weight_type(type, group);
@@ -64,13 +82,25 @@ nb::ndarray<nb::numpy, uint8_t> pack(const std::string& type, AnyMatrix weights,
   const int64_t n = static_cast<int64_t>(weights.shape(0));
   const int64_t k = static_cast<int64_t>(weights.shape(1));
   const size_t size = static_cast<size_t>(qmatmul::packed_bytes(weight, n, k, group.value_or(0)));
-  uint8_t* packed = new uint8_t[size];
-  nb::capsule owner(packed, [](void* p) noexcept { delete[] static_cast<uint8_t*>(p); });
+  uint8_t* packed = packed_memory(std::max<size_t>(size, 1));
+  nb::capsule owner(packed, [](void* p) noexcept { std::free(p); });
   {
     nb::gil_scoped_release release;
     qmatmul::pack(weight, n, k, weights.data(), packed, group.value_or(0));
   }
   return {packed, {size}, owner};
+}
+
+nb::ndarray<nb::numpy, int32_t> sums_of_rows(Matrix<const int8_t> codes) {
+  const size_t n = codes.shape(0), k = codes.shape(1);
+  require(k <= size_t{1} << 24, "rows of more than 2^24 codes have sums beyond 32 bits");
+  auto* sums = new int32_t[n];
+  nb::capsule owner(sums, [](void* p) noexcept { delete[] static_cast<int32_t*>(p); });
+  {
+    nb::gil_scoped_release release;
+    qmatmul::row_sums(static_cast<int64_t>(n), static_cast<int64_t>(k), codes.data(), sums);
+  }
+  return {sums, {n}, owner};
 }
 
 void unpack(const std::string& type, Bytes packed,
@@ -194,6 +224,8 @@ nb::str select(const std::string& activation, const std::string& weight, int64_t
 void bind_qmatmul(nb::module_& m) {
   m.def("qmatmul_pack", &pack, nb::arg("type"), nb::arg("weights"), nb::arg("group") = nb::none(),
         "Row-major [n, k] weights -> the packed bytes every kernel of this weight type reads.");
+  m.def("qmatmul_row_sums", &sums_of_rows, nb::arg("codes"),
+        "The sums of the rows of int8 codes [n, k], int32 [n].");
   m.def("qmatmul_unpack", &unpack, nb::arg("type"), nb::arg("packed"), nb::arg("out"),
         nb::arg("group") = nb::none(), "Packed bytes -> row-major [n, k], written to `out`.");
   m.def("qmatmul_activation_limit", &qmatmul::activation_limit, nb::arg("k"),

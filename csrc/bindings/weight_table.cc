@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "bindings/arrow_handles.h"
 #include "bindings/hash_tree.h"
+#include "weights/opening_ranges.h"
 
 namespace arrowmind::bindings {
 namespace {
@@ -94,6 +95,15 @@ void bind_weight_table(nb::module_& m) {
            "The first row whose buffers are not sound, codes but for their size aside; -1 for none.")
       .def("moving", &moving, nb::arg("rows"), nb::arg("tree").none(),
            "Offset and size of what comes and goes with matrices; None where one on a grid is not sound.");
+  m.def(
+      "read_for_opening",
+      [](const nb::bytes& path, bool bounded) {
+        const std::string name(path.c_str(), path.size());
+        nb::gil_scoped_release release;
+        return weights::read_for_opening(name, bounded);
+      },
+      nb::arg("path"), nb::arg("bounded"),
+      "Has the system read what opening a model reads of its weights; (offset, size) of each range.");
 }
 
 }  // namespace arrowmind::bindings

@@ -36,7 +36,7 @@ class ArrowFile:
     def num_batches(self) -> int: ...
     @property
     def size(self) -> int: ...
-    def forget_pages(self) -> None: ...
+    def forget_pages(self, offset: int, size: int) -> None: ...
     def batch(self, i: int) -> ArrowBatch: ...
 
 class HashTree:
@@ -351,6 +351,9 @@ class WeightTable:
     def first_unsound(self, rows: list[int], tree: HashTree | None) -> int: ...
     def moving(self, rows: list[int], tree: HashTree | None) -> list[tuple[int, int]] | None: ...
 
+def read_for_opening(path: bytes, bounded: bool) -> list[tuple[int, int]]:
+    """Has the system read what opening a model reads of its weights; (offset, size) of each range."""
+
 class ArrowColumn:
     @property
     def type(self) -> str: ...
@@ -460,6 +463,9 @@ def check_json(text: bytes) -> None:
     """Raises IntegrityError unless ``text`` is one JSON value by RFC 8259, not deeper than 32."""
 
 # --- qmatmul
+
+def qmatmul_row_sums(codes: npt.NDArray[np.int8]) -> npt.NDArray[np.int32]:
+    """The sums of the rows of codes [n, k], int32 [n]."""
 
 def qmatmul_pack(
     type: str,  # noqa: A002

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.reference import tokenizer as reference
 
-from arrowmind.engine.tokenizer import TextTokenizer, check_texts
+from arrowmind.engine.inputs import check_texts
+from arrowmind.engine.tokenizer import TextTokenizer
 from arrowmind.errors import InvalidArgumentError, TokenizerError
 
 CLS, SEP, UNKNOWN = 2, 3, 1
@@ -105,3 +106,27 @@ def test_texts_must_be_strings(texts):
 def test_the_item_that_is_no_string_is_named():
     with pytest.raises(InvalidArgumentError, match=r"texts\[1\] is int"):
         check_texts(["a", 3])
+
+
+@pytest.mark.parametrize("first", ["cut", "uncut"])
+def test_either_tokenizer_may_be_asked_for_first(path, first):
+    tokenizer, text = TextTokenizer(path, 6), "the cat sat on the mat and ran far away"
+    if first == "cut":
+        (cut,) = tokenizer.encode([text])
+        whole = tokenizer.encode_whole(text)
+    else:
+        whole = tokenizer.encode_whole(text)
+        (cut,) = tokenizer.encode([text])
+    assert len(cut) == 6
+    assert len(whole) == 12
+    assert tokenizer.encode_whole(text) == whole  # neither changed the other
+    assert tokenizer.encode([text]) == [cut]
+    assert text in tokenizer.decode(whole)
+
+
+@pytest.mark.parametrize("first", ["encode", "encode_whole"])
+def test_a_vocabulary_is_loaded_once_where_one_tokenizer_is_used(path, monkeypatch, first):
+    tokenizer = TextTokenizer(path, 6)
+    monkeypatch.setattr("arrowmind.engine.tokenizer._copy", lambda _: pytest.fail("it was loaded again"))
+    getattr(tokenizer, first)(["the cat"] if first == "encode" else "the cat")
+    assert tokenizer.vocabulary > 0

@@ -276,7 +276,7 @@ def test_activations_of_16_bits_are_widened(name, a_type):
 
 @pytest.mark.parametrize("weight", ["fp32", "fp16", "bf16", "int8"])
 @pytest.mark.parametrize("n", [1, 16, 17, 40])
-@pytest.mark.parametrize("k", [1, 4, 7, 64])
+@pytest.mark.parametrize("k", [1, 4, 7, 64, 150])
 def test_packing_is_lossless(weight, n, k):
     dtype = {"fp32": np.uint32, "fp16": np.uint16, "bf16": np.uint16, "int8": np.uint8}[weight]
     bits = generator(weight, n, k).integers(0, np.iinfo(dtype).max, (n, k), dtype)
@@ -284,6 +284,39 @@ def test_packing_is_lossless(weight, n, k):
     out = np.zeros_like(bits)
     _native.qmatmul_unpack(weight, packed, out)
     assert np.array_equal(out, bits)
+
+
+@pytest.mark.parametrize("shape", [(48, 200), (33, 66)])
+def test_layout_of_packed_codes_of_several_lines(shape):
+    n, k = shape
+    w = generator("lines", n, k).integers(-128, 128, shape, np.int8)
+    panels = np.zeros((-(-n // 16) * 16, -(-k // 4) * 4), np.int8)
+    panels[:n, :k] = w
+    wanted = panels.reshape(len(panels) // 16, 16, -1, 4).transpose(0, 2, 1, 3)
+    assert np.array_equal(_native.qmatmul_pack("int8", w).view(np.int8), wanted.ravel())
+
+
+def test_large_weights_are_packed_alike():
+    """Their memory comes from elsewhere; rows of 2048 codes, as of many models, share sets of a cache."""
+    w = generator("large").integers(-128, 128, (2064, 2048), np.int8)
+    panels = _native.qmatmul_pack("int8", w).view(np.int8).reshape(129, 512, 16, 4)
+    assert np.array_equal(panels.transpose(0, 2, 1, 3).reshape(w.shape), w)
+
+
+@pytest.mark.parametrize("shape", [(0, 4), (3, 0), (1, 1), (17, 2049)])
+def test_sums_of_rows(shape):
+    codes = generator("sums", *shape).integers(-128, 128, shape, np.int8)
+    sums = _native.qmatmul_row_sums(codes)
+    assert sums.dtype == np.int32
+    assert np.array_equal(sums, codes.sum(axis=1, dtype=np.int32))
+
+
+@pytest.mark.parametrize("fill", [-128, 127])
+def test_sums_of_rows_fill_their_type(fill):
+    codes = np.full((1, 1 << 24), fill, np.int8)
+    assert _native.qmatmul_row_sums(codes)[0] == fill << 24
+    with pytest.raises(InvalidArgumentError, match=r"2\^24"):
+        _native.qmatmul_row_sums(np.zeros((1, (1 << 24) + 1), np.int8))
 
 
 def test_layout_of_packed_codes():

@@ -126,6 +126,21 @@ def test_pairs_are_told(rng):
     assert _native.linear_is_paired(described(bounded, None)[0])
 
 
+@pytest.mark.parametrize("at", [(0, 0), (31, 508), (1023, 508)])
+def test_one_pair_out_of_bounds_is_found_wherever_it_lies(at):
+    codes = np.full((1024, 512), 32, np.int8)
+    ones, sums = np.ones(1024, np.float32), np.full(1024, 32 * 512, np.int32)
+
+    def is_paired():
+        packed = _native.qmatmul_pack("int8", codes)
+        layer = {"type": "int8", "shape": codes.shape, "codes": packed, "scales": ones, "sums": sums}
+        return _native.linear_is_paired({**layer, "zero_points": None, "bias": None})
+
+    assert is_paired()
+    codes[at[0], at[1] : at[1] + 2] = 65
+    assert not is_paired()
+
+
 def test_what_does_not_fit_is_refused(rng):
     layer, _ = described(next(tensors(rng)), None)
     pool, out = _native.ThreadPool(1), np.empty((3, N), np.float32)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 import pytest
 
 from arrowmind import _native
+from arrowmind.columnar import ArrowFile
+from arrowmind.errors import InvalidArgumentError
 from arrowmind.weights import Moving, StreamedWeights, WeightFile, write_weights
-from arrowmind.weights.reading_ahead import read_ahead
 from arrowmind.weights.tensor import int8_tensor
 
 CHUNK = 64 << 10
@@ -55,28 +54,19 @@ def test_a_tensor_is_described_once(tmp_path):
         assert not streamed.has("layer.9.weight")
 
 
-@pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="the system takes no advice on files")
-def test_what_stays_is_asked_for_before_it_is_needed(tmp_path, monkeypatch):
+def test_small_buffers_are_there_again_after_they_were_forgotten(tmp_path):
     path = tmp_path / "weights.arrow"
-    names, asked, threads = write(path), [], []
-    monkeypatch.setattr(os, "posix_fadvise", lambda _, at, size, __: asked.append((at, at + size)))
-    monkeypatch.setattr(
-        "arrowmind.weights.file.read_ahead", lambda *given: threads.append(read_ahead(*given))
-    )
+    names = write(path)
     with WeightFile.open(path) as file:
-        file.read_ahead(names[:3])
-        threads[0].join()
-        moving = {file.offset(name) for name in names[:3]}
-        starts = {start for start, _ in asked}
-        assert file.offset(names[3]) in starts
-        assert not moving & starts
-        for name in names:  # scales and sums of all
-            for buffer in ("scales", "sums"):
-                at = file.offset(name, buffer)
-                assert any(start <= at and at + 4 * 512 <= end for start, end in asked), (name, buffer)
+        before = [file.tensor(name).scales.copy() for name in names]
+        file.forget_small_buffers()
+        for name, scales in zip(names, before, strict=True):
+            np.testing.assert_array_equal(file.tensor(name).scales, scales)
 
 
-def test_a_file_that_is_gone_is_not_read_ahead(tmp_path):
-    thread = read_ahead(tmp_path / "gone", [(0, 1)])
-    if thread is not None:
-        thread.join()
+@pytest.mark.parametrize("place", [(0, 1 << 40), (-1, 4), (4, -1), (1 << 62, 1 << 62)])
+def test_pages_outside_of_the_file_are_not_forgotten(tmp_path, place):
+    path = tmp_path / "weights.arrow"
+    write(path)
+    with ArrowFile.open(path) as file, pytest.raises(InvalidArgumentError, match=r"has \d+ bytes, not"):
+        file.forget_pages(*place)

@@ -1,8 +1,8 @@
 // Row-major weights -> panels of 16 outputs, and back.
 //
-// Both walk the packed side once, in order, and 16 rows of the other side beside each other: a step per
-// element, computed from its place, takes ten times as long, and tied heads are packed whenever a model
-// opens.
+// Both walk the packed side once, 16 runs at a time, which are a line of cache of each of 16 rows of the
+// other side: a step per element, computed from its place, takes ten times as long, and tied heads are packed
+// whenever a model opens.
 
 #include <algorithm>
 #include <cstring>
@@ -15,6 +15,9 @@ namespace arrowmind::qmatmul {
 
 namespace {
 
+// Runs of a row that are moved before the next row: of 4 bytes a line of cache.
+constexpr int64_t kRunsAtOnce = 16;
+
 // Calls move(panel bytes, row-major bytes) for each run of elements that lie side by side in both, of `unit`
 // bytes where k allows and of what is left of a row at its end.
 template <size_t unit, typename Packed, typename Plain, typename Move>
@@ -25,9 +28,11 @@ void each_run(int64_t n, int64_t k, int64_t element, Packed* packed, Plain* plai
   for (int64_t first = 0; first < n; first += kPanel) {
     Packed* panel = packed + first / kPanel * panel_bytes;
     const int64_t rows = std::min(kPanel, n - first);
-    for (int64_t i = 0; i < whole; ++i) {
+    for (int64_t begin = 0; begin < whole; begin += kRunsAtOnce) {
+      const int64_t end = std::min(begin + kRunsAtOnce, whole);
       for (int64_t row = 0; row < rows; ++row) {
-        move(panel + (i * kPanel + row) * size, plain + (first + row) * row_bytes + i * size, unit);
+        Plain* line = plain + (first + row) * row_bytes;
+        for (int64_t i = begin; i < end; ++i) move(panel + (i * kPanel + row) * size, line + i * size, unit);
       }
     }
     for (int64_t row = 0; left > 0 && row < rows; ++row) {
@@ -117,7 +122,11 @@ uint32_t word_of(const void* bytes, size_t count) {
 }  // namespace
 
 void pack(Weight weight, int64_t n, int64_t k, const void* source, void* packed, int64_t group) {
-  std::memset(packed, 0, static_cast<size_t>(packed_bytes(weight, n, k, group)));
+  const int64_t bytes = packed_bytes(weight, n, k, group);
+  // What stands for no element is zero; codes of a grid share bytes besides.
+  if (is_grid(weight) || bytes != n * k * element_bytes(weight)) {
+    std::memset(packed, 0, static_cast<size_t>(bytes));
+  }
   if (!is_grid(weight)) {
     each_run_of(weight, n, k, static_cast<char*>(packed), static_cast<const char*>(source),
                 [](char* to, const char* from, size_t size) { std::memcpy(to, from, size); });

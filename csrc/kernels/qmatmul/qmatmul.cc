@@ -79,6 +79,7 @@ Bound bound_of(int64_t n, int64_t k, const void* packed) {
   // In arithmetic of 16 bits over the 32 pairs of a row, of which compilers make vectors for any processor.
   constexpr int64_t kPairs = kPanel * kQuad / 2;
   constexpr int16_t kMost = 128;
+  constexpr int64_t kLook = 64;  // rows between two looks whether there is anything left to find
   const auto* bytes = static_cast<const char*>(packed);
   const int64_t quads = ceil_div(k, kQuad);
   int16_t above[2][kPairs], below[2][kPairs];  // sums of positive and of negative codes, of two rows
@@ -96,6 +97,7 @@ Bound bound_of(int64_t n, int64_t k, const void* packed) {
       of_pairs = std::max(of_pairs, std::max(positive[i], negative[i]));
     }
     if (row % 2 == 0) continue;
+    if (row % kLook == kLook - 1 && of_pairs > kMost) return Bound::kNone;
     for (int64_t i = 0; i < kPairs; ++i) {
       of_fours = std::max(of_fours, static_cast<int16_t>(above[0][i] + above[1][i]));
       of_fours = std::max(of_fours, static_cast<int16_t>(below[0][i] + below[1][i]));

@@ -77,9 +77,9 @@ class ArrowFile:
         """Size of the file in bytes."""
         return self._open_file().size
 
-    def forget_pages(self) -> None:
-        """Pages of the mapping stop counting as this process's memory until they are touched again."""
-        self._open_file().forget_pages()
+    def forget_pages(self, offset: int, size: int) -> None:
+        """Pages of a range stop counting as this process's memory until they are touched again."""
+        self._open_file().forget_pages(offset, size)
 
     def hash_tree(self) -> _native.HashTree | None:
         """The Merkle tree of the file, its root compared with its hashes; None for a file without.

@@ -9,9 +9,10 @@ import numpy as np
 from arrowmind import _native
 from arrowmind.engine.batching import pack, slices
 from arrowmind.engine.folder import ModelFolder
+from arrowmind.engine.inputs import check_texts
 from arrowmind.engine.recording import recording_of
 from arrowmind.engine.sense_quantising import sense_statistics
-from arrowmind.engine.tokenizer import TextTokenizer, check_texts
+from arrowmind.engine.tokenizer import TextTokenizer
 from arrowmind.errors import InvalidArgumentError
 from arrowmind.quantize import InputStatistics
 

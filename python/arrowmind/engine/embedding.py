@@ -5,16 +5,14 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from arrowmind.engine.batching import pack, slices
-from arrowmind.engine.tokenizer import check_texts
+from arrowmind.engine.inputs import check_texts
 from arrowmind.errors import InvalidArgumentError
 from arrowmind.observe import metrics, progress_bar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from arrowmind import _native
@@ -73,6 +71,8 @@ class EmbedsText:
         Raises:
             InvalidArgumentError: `texts` is not a string or list of strings, or `batch_size` is below 1.
         """
+        import numpy as np  # noqa: PLC0415  weights are read before
+
         listed = self._check_encoding(texts, batch_size)
         result = np.empty((len(listed), self.dimension), dtype=np.float32)
         started = time.perf_counter()
@@ -128,6 +128,8 @@ class EmbedsText:
 
     def _tokenised(self, texts: list[str], most: int) -> Iterator[tuple[slice, list[list[int]]]]:
         """Slices of `texts` with their token ids, the next slice tokenised while the caller computes."""
+        from arrowmind.engine.batching import slices  # noqa: PLC0415  weights are read before
+
         parts = list(slices(texts, most))
         if len(parts) < 2:
             for part in parts:
@@ -152,6 +154,10 @@ class EmbedsText:
         return ((part, [cut_at_end(ids) for ids in sequences]) for part, sequences in parts)
 
     def _forward(self, sequences: list[list[int]], *, normalize: bool) -> NDArray[np.float32]:
+        import numpy as np  # noqa: PLC0415  weights are read before
+
+        from arrowmind.engine.batching import pack  # noqa: PLC0415  weights are read before
+
         metrics.sentences.add(len(sequences))
         metrics.tokens.add(sum(map(len, sequences)))
         if self._senses is not None:

@@ -10,19 +10,14 @@ from typing import TYPE_CHECKING, Any
 from arrowmind import _native
 from arrowmind.config import default_config, with_profile
 from arrowmind.config.sizes import parse_bytes
-from arrowmind.engine.admission import admit
-from arrowmind.engine.compiler import compile_plan
 from arrowmind.engine.device import describe_device, resolve_device
+from arrowmind.engine.early_reading import read_early
 from arrowmind.engine.embedding import MICRO_TOKENS, EmbedsText
-from arrowmind.engine.folder import ModelFolder
 from arrowmind.engine.generating import GeneratesText
-from arrowmind.engine.layers import Options
+from arrowmind.engine.inputs import check_ids, check_texts, read_text
 from arrowmind.engine.perceiving import Perceives
-from arrowmind.engine.perplexity import Perplexity, measure
-from arrowmind.engine.tokenizer import TextTokenizer, check_ids, check_texts, read_text
 from arrowmind.errors import InvalidArgumentError
 from arrowmind.observe import get_logger, no_progress, progress_bar
-from arrowmind.quantize.calibration_texts import CALIBRATION_TEXTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,6 +35,7 @@ if TYPE_CHECKING:
     from arrowmind.engine.language import LanguageModel
     from arrowmind.engine.on_device import DeviceHost, PlacedPlan
     from arrowmind.engine.overseeing import Overseer
+    from arrowmind.engine.perplexity import Perplexity
     from arrowmind.engine.reader_options import ReaderOptions
     from arrowmind.engine.reading import TextReader
     from arrowmind.engine.senses import Senses
@@ -116,6 +112,15 @@ class ArrowEngine(EmbedsText, GeneratesText, Perceives):
         )
         self._optimize = optimize
         place = Path(config.model.path).expanduser() if path is None else Path(path)
+        given = config.residency.ram if ram is None else ram
+        budget = None if given == "" else parse_bytes(given, "ram")
+        if budget is not None or config.weights.verify != "off":
+            read_early(place, bounded=budget is not None)
+        # The rest is imported while the disk works.
+        from arrowmind.engine.admission import admit  # noqa: PLC0415
+        from arrowmind.engine.folder import ModelFolder  # noqa: PLC0415
+        from arrowmind.engine.tokenizer import TextTokenizer  # noqa: PLC0415
+
         self._folder = ModelFolder(place, config.weights.verify)
         if judge:
             admit(self._folder.weights, config)
@@ -128,7 +133,7 @@ class ArrowEngine(EmbedsText, GeneratesText, Perceives):
         self._end_overseeing: weakref.finalize[..., ArrowEngine] | None = None
         asked = config.device.vram if vram is None else vram
         self._vram = 0 if asked == "" else parse_bytes(asked, "vram")
-        self._compile(config.residency.ram if ram is None else ram, on_progress)
+        self._compile(budget, on_progress)
         self._load_seconds = time.perf_counter() - started
         _log.info(
             "model opened",
@@ -137,7 +142,9 @@ class ArrowEngine(EmbedsText, GeneratesText, Perceives):
             seconds=round(self._load_seconds, 4),
         )
 
-    def _compile(self, ram: str | int, progress: Progress) -> None:
+    def _compile(self, budget: int | None, progress: Progress) -> None:
+        from arrowmind.engine.layers import Options  # noqa: PLC0415  weights are read before
+
         folder = self._folder
         if self.device != "cpu":
             from arrowmind.engine.on_device import host_of  # noqa: PLC0415  the CPU starts faster without
@@ -147,7 +154,6 @@ class ArrowEngine(EmbedsText, GeneratesText, Perceives):
             from arrowmind.engine.opening import open_language  # noqa: PLC0415  an encoder starts faster without
             from arrowmind.engine.overseeing import Overseer  # noqa: PLC0415  an encoder starts faster without
 
-            budget = None if ram == "" else parse_bytes(ram, "ram")
             options = Options(self._optimize, progress=progress)
             self._overseer = Overseer(folder, self._config, budget, self._threads.threads, self._host)
             self._language = open_language(
@@ -163,6 +169,8 @@ class ArrowEngine(EmbedsText, GeneratesText, Perceives):
             options = Options(self._optimize)
             self._senses = Senses(folder.senses, folder.weights, self._threads, options, self._host)
         else:
+            from arrowmind.engine.compiler import compile_plan  # noqa: PLC0415  weights are read before
+
             folder.weights.touch(self._threads, progress)
             plan = compile_plan(folder.model, folder.weights, folder.max_tokens, quantise=self._optimize)
             self._plan = plan if self._host is None else self._host.place(plan)
@@ -222,6 +230,8 @@ class ArrowEngine(EmbedsText, GeneratesText, Perceives):
 
     def _sample(self) -> list[int]:
         """Tokens of a text to measure a cache on."""
+        from arrowmind.quantize.calibration_texts import CALIBRATION_TEXTS  # noqa: PLC0415  weights are read before
+
         ids = self.tokenise("\n\n".join(CALIBRATION_TEXTS))
         return ids[: min(_SAMPLE_TOKENS, self.max_tokens)]
 
@@ -337,6 +347,8 @@ class ArrowEngine(EmbedsText, GeneratesText, Perceives):
             InvalidArgumentError: The model is an encoder, the text has fewer than two tokens, or window and
                 stride do not go together.
         """
+        from arrowmind.engine.perplexity import measure  # noqa: PLC0415  weights are read before
+
         model = self._decoder
         ids = self._ids(read_text(text) if isinstance(text, Path) else text)
         with progress_bar(enabled=show_progress) as progress:

@@ -9,8 +9,9 @@ import numpy as np
 from arrowmind import _native
 from arrowmind.engine.batching import pack
 from arrowmind.engine.folder import ModelFolder
+from arrowmind.engine.inputs import check_texts
 from arrowmind.engine.recording import recording_of
-from arrowmind.engine.tokenizer import TextTokenizer, check_texts
+from arrowmind.engine.tokenizer import TextTokenizer
 from arrowmind.errors import InvalidArgumentError
 from arrowmind.observe import no_progress
 from arrowmind.quantize import InputGroup, Overlay

@@ -71,7 +71,7 @@ def open_language(
     if host is not None and split is not None:
         residence.cut(len(model.blocks) - split.blocks)
     language = _compile(model, residence.weights, longest, threads, options, residence, host, split)
-    residence.weights.forget_pages()  # scales were looked at
+    residence.weights.forget_small_buffers()  # they were looked at, also of what is not in memory
     residence.begin()
     return language
 

@@ -7,14 +7,13 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from arrowmind.errors import InvalidArgumentError
 from arrowmind.observe import progress_bar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from arrowmind.engine.senses import Senses
@@ -87,6 +86,8 @@ class Perceives:
         Raises:
             InvalidArgumentError: The model sees no images, or one is damaged, too large or of another kind.
         """
+        import numpy as np  # noqa: PLC0415  weights are read before
+
         senses = self.perception
         tower, listed = senses.tower("image"), _listed(images, 3)
         result = np.empty((len(listed), tower.columns), dtype=np.float32)
@@ -122,6 +123,8 @@ class Perceives:
             InvalidArgumentError: The model hears no sound, `margin` is out of range, or a sound is empty,
                 damaged, too long, of another kind, or holds NaN.
         """
+        import numpy as np  # noqa: PLC0415  weights are read before
+
         from arrowmind.media import read_sound  # noqa: PLC0415  most models hear nothing
 
         senses = self.perception
@@ -179,6 +182,8 @@ def _margin(margin: object) -> float:
 
 def _listed(given: Any, dimensions: int) -> list[Any]:
     """One thing or a sequence of them as a list; an array of more dimensions is a sequence."""
+    import numpy as np  # noqa: PLC0415  weights are read before
+
     if isinstance(given, np.ndarray):
         return list(given) if given.ndim > dimensions else [given]
     if isinstance(given, str | bytes | bytearray | memoryview | os.PathLike):
@@ -225,6 +230,8 @@ def _slices(sizes: list[int], most: int) -> Iterator[slice]:
 
 def _bytes(source: Any) -> int:
     """Bytes of a source as it is given; 0 where nobody knows: reading it tells what is wrong."""
+    import numpy as np  # noqa: PLC0415  weights are read before
+
     if isinstance(source, np.ndarray):
         return source.nbytes
     if isinstance(source, bytes | bytearray | memoryview):

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from arrowmind.engine.tokenizer import check_ids
+from arrowmind.engine.inputs import check_ids
 from arrowmind.errors import InvalidArgumentError, WeightError
 from arrowmind.generate import ChatTemplate, read_chat_template
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from arrowmind.engine.answering import ReadingStream
 from arrowmind.engine.cutting import TextCutter
 from arrowmind.engine.generation import make_request
+from arrowmind.engine.inputs import check_ids
 from arrowmind.engine.keeping import BlockKeeper, KeepSettings
 from arrowmind.engine.rolling import RollingSequence
-from arrowmind.engine.tokenizer import check_ids
 from arrowmind.errors import InvalidArgumentError
 from arrowmind.observe import progress_bar
 from arrowmind.streaming.grading import check_grade

@@ -232,8 +232,6 @@ def fit(
     if placement.fits or not isinstance(weights, WeightFile):
         _log.info("the model fits its budget", ram=ram, needed=placement.whole)
         return None
-    # The disk would have nothing to do while thousands of matrices are described.
-    weights.read_ahead({name for part in placement.parts for name in part.names})
     streamed = StreamedWeights(
         weights, placement.parts, placement.available, policy=settings.policy, readers=settings.readers
     )

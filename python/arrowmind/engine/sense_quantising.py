@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from arrowmind import _native
+from arrowmind.engine.inputs import check_texts
 from arrowmind.engine.layers import Options
 from arrowmind.engine.samples import Samples
 from arrowmind.engine.sense_recording import SenseRecording
 from arrowmind.engine.senses import Senses
-from arrowmind.engine.tokenizer import TextTokenizer, check_texts
+from arrowmind.engine.tokenizer import TextTokenizer
 from arrowmind.errors import InvalidArgumentError
 from arrowmind.observe import no_progress
 from arrowmind.quantize import InputGroup, InputStatistics, Overlay

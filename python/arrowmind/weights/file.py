@@ -13,7 +13,6 @@ from arrowmind.observe import get_logger, no_progress
 from arrowmind.weights.formats import SCALE_TYPES, number_type
 from arrowmind.weights.formats.scales import check_scales
 from arrowmind.weights.index import WeightIndex
-from arrowmind.weights.reading_ahead import read_ahead
 from arrowmind.weights.roles import role_of
 from arrowmind.weights.schema import check_format, decode_documents
 from arrowmind.weights.source import WeightSource
@@ -134,9 +133,11 @@ class WeightFile(WeightSource):
         """File offset of one of a tensor's buffers in bytes."""
         return self._column(buffer).offset(self._row(name))
 
-    def forget_pages(self) -> None:
-        """Pages of the mapping stop counting as this process's memory until they are touched again."""
-        self._file.forget_pages()
+    def forget_small_buffers(self) -> None:
+        """Pages of scales, zero points and sums leave this process's memory until they are touched again."""
+        for name in BUFFERS[1:]:
+            column = self._column(name)
+            self._file.forget_pages(column.offset(0), column.values().nbytes)
 
     def native_rows(self, names: Sequence[str]) -> tuple[WeightTable, list[int]] | None:
         """The rows of tensors for native readers, their buffers checked as :meth:`tensor` does.
@@ -216,19 +217,6 @@ class WeightFile(WeightSource):
                 self._tree.touch(part, pool)
                 progress(done, total, "reading weights")
                 part, told = [], done
-
-    def read_ahead(self, moving: Container[str]) -> None:
-        """Has the system read what is always needed while the caller goes on; nothing waits for it.
-
-        Args:
-            moving: names of tensors whose codes are read otherwise.
-        """
-        columns = [self._column(name) for name in BUFFERS[1:]]
-        ranges = [(one.offset(0), one.values().nbytes) for one in columns]
-        ranges += [
-            (self.offset(name), self.spec(name).codes_bytes) for name in self._rows if name not in moving
-        ]
-        read_ahead(self.path, ranges)
 
     def verify(self, progress: Callable[[int], None] | None = None) -> None:
         """Reads every byte: hash tree, checksums of all buffers, and sums against the codes they sum.

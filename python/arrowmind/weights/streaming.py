@@ -128,9 +128,9 @@ class StreamedWeights(WeightSource):
         """Names of the matrices that come and go."""
         return self._group.keys()
 
-    def forget_pages(self) -> None:
-        """Pages of the mapping stop counting as this process's memory until they are touched again."""
-        self._file.forget_pages()
+    def forget_small_buffers(self) -> None:
+        """Pages of scales, zero points and sums leave this process's memory until they are touched again."""
+        self._file.forget_small_buffers()
 
     def close(self) -> None:  # noqa: D102
         self._tensors.clear()

@@ -23,6 +23,7 @@ from arrowmind.weights.formats import (
     number_type,
     pack,
     padded,
+    row_sums,
     unpack,
 )
 from arrowmind.weights.roles import role_of, split_name
@@ -411,7 +412,7 @@ def _coded_tensor(
         raise WeightError(f"tensor {spec.name!r}: {spec.quant_type} needs scales")
     sums = None
     if spec.layout != "row":
-        sums = _per_row(spec, values.sum(axis=1, dtype=np.int32))
+        sums = _per_row(spec, row_sums(values))
     codes = pack(spec.quant_type, spec.layout, values)
     return Tensor(spec, codes, _per_row(spec, scales), _per_row(spec, zero_points), sums)
 

@@ -31,6 +31,7 @@ from arrowmind.weights.formats.layouts import (
     layout_of,
     pack,
     padded,
+    row_sums,
     unpack,
 )
 from arrowmind.weights.formats.scales import SCALE_TYPES, ScaleType, encode_scales
@@ -60,5 +61,6 @@ __all__ = [
     "number_type",
     "pack",
     "padded",
+    "row_sums",
     "unpack",
 ]
