@@ -12,12 +12,13 @@
 #include "base/error.h"
 #include "bindings/arrow_handles.h"
 #include "bindings/hash_tree.h"
-#include "weights/opening_ranges.h"
+#include "weights/early_weights.h"
 
 namespace arrowmind::bindings {
 namespace {
 
 using Rows = std::vector<int32_t>;
+using weights::EarlyWeights;
 using weights::WeightTable;
 
 const WeightTable& checked(const WeightTableHandle& self, const Rows& rows) {
@@ -71,6 +72,18 @@ std::optional<Ranges> moving(const WeightTableHandle& self, const Rows& rows,
   return found;
 }
 
+std::optional<std::pair<FileHandle, std::optional<TreeHandle>>> opened(const EarlyWeights& self) {
+  std::optional<EarlyWeights::Opened> found;
+  {
+    const nb::gil_scoped_release release;
+    found = self.opened();
+  }
+  if (!found) return std::nullopt;
+  std::optional<TreeHandle> tree;
+  if (found->tree != nullptr) tree = TreeHandle{found->tree};
+  return std::make_pair(FileHandle{found->file}, tree);
+}
+
 }  // namespace
 
 void bind_weight_table(nb::module_& m) {
@@ -95,15 +108,14 @@ void bind_weight_table(nb::module_& m) {
            "The first row whose buffers are not sound, codes but for their size aside; -1 for none.")
       .def("moving", &moving, nb::arg("rows"), nb::arg("tree").none(),
            "Offset and size of what comes and goes with matrices; None where one on a grid is not sound.");
-  m.def(
-      "read_for_opening",
-      [](const nb::bytes& path, bool bounded) {
-        const std::string name(path.c_str(), path.size());
-        nb::gil_scoped_release release;
-        return weights::read_for_opening(name, bounded);
-      },
-      nb::arg("path"), nb::arg("bounded"),
-      "Has the system read what opening a model reads of its weights; (offset, size) of each range.");
+  nb::class_<EarlyWeights>(m, "EarlyWeights", "A weight file that a thread reads before it is asked for.")
+      .def(nb::new_([](const nb::bytes& path, bool hashed) {
+             return new EarlyWeights(std::string(path.c_str(), path.size()), hashed);
+           }),
+           nb::arg("path"), nb::arg("hashed"))
+      .def("read", &EarlyWeights::read, nb::call_guard<nb::gil_scoped_release>(),
+           "Reads, once: the work of a thread. (offset, size) of each range that was read.")
+      .def("opened", &opened, "The file and its tree, once read() has them; None where it cannot.");
 }
 
 }  // namespace arrowmind::bindings

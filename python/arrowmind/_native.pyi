@@ -351,8 +351,15 @@ class WeightTable:
     def first_unsound(self, rows: list[int], tree: HashTree | None) -> int: ...
     def moving(self, rows: list[int], tree: HashTree | None) -> list[tuple[int, int]] | None: ...
 
-def read_for_opening(path: bytes, bounded: bool) -> list[tuple[int, int]]:
-    """Has the system read what opening a model reads of its weights; (offset, size) of each range."""
+class EarlyWeights:
+    """A weight file that a thread reads, and hashes, before it is asked for."""
+
+    def __init__(self, path: bytes, hashed: bool) -> None: ...
+    def read(self) -> list[tuple[int, int]]:
+        """Reads, once: the work of a thread. (offset, size) of each range that was read."""
+
+    def opened(self) -> tuple[ArrowFile, HashTree | None] | None:
+        """The file and its tree, once read() has them; None where it cannot."""
 
 class ArrowColumn:
     @property

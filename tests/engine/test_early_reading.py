@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
+from typing import ClassVar
 
+import numpy as np
 import pytest
 from tests.engine import decoders
 
 from arrowmind import ArrowEngine, _native
 from arrowmind.config import load_config
 from arrowmind.engine import early_reading
+from arrowmind.engine.folder import ModelFolder
+from arrowmind.errors import WeightError
 from arrowmind.weights import convert_model
 
 SEED = 77
@@ -34,20 +39,60 @@ def test_the_class_is_had_without_what_opening_needs():
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize(("ram", "bounded"), [(None, False), ("1GiB", True)])
-def test_an_engine_asks_for_its_weights_first(model, monkeypatch, ram, bounded):
-    asked = []
-    monkeypatch.setattr(_native, "read_for_opening", lambda *given: asked.append(given))
-    ArrowEngine(model, ram=ram).close()
-    assert asked == [(bytes(model / "weights.arrow"), bounded)]
+class Spy:
+    """Instead of the native one; opens nothing."""
+
+    asked: ClassVar[list[tuple[object, ...]]] = []
+
+    def __init__(self, *given):
+        self.asked.append(given)
+
+    def read(self):
+        return []
+
+    def opened(self):
+        return None
 
 
-def test_what_is_not_compared_is_not_read(model, monkeypatch):
-    monkeypatch.setattr(_native, "read_for_opening", lambda *_: pytest.fail("it was read"))
-    monkeypatch.setenv("ARROWMIND_WEIGHTS_VERIFY", "off")
-    ArrowEngine(model, config=load_config()).close()
+@pytest.fixture
+def asked(monkeypatch):
+    monkeypatch.setattr(_native, "EarlyWeights", Spy)
+    monkeypatch.setattr(Spy, "asked", [])
+    return lambda: Spy.asked
+
+
+@pytest.mark.parametrize(("verify", "hashed"), [("first_touch", True), ("off", False)])
+def test_within_a_budget_weights_are_asked_for_first(model, asked, monkeypatch, verify, hashed):
+    monkeypatch.setenv("ARROWMIND_WEIGHTS_VERIFY", verify)
+    ArrowEngine(model, config=load_config(), ram="1GiB").close()
+    assert asked() == [(bytes(model / "weights.arrow"), hashed)]
+
+
+def test_without_a_budget_all_is_read_as_before(model, asked):
+    ArrowEngine(model).close()
+    assert asked() == []
+
+
+def test_a_model_says_the_same_read_early_or_not(model, monkeypatch):
+    with_it = ArrowEngine(model, ram="1GiB").logits([3, 4, 5])
+    monkeypatch.setattr("arrowmind.engine.engine.read_early", lambda *_, **__: None)
+    np.testing.assert_array_equal(ArrowEngine(model, ram="1GiB").logits([3, 4, 5]), with_it)
 
 
 def test_a_folder_without_weights_is_for_its_opener_to_tell(tmp_path):
-    early_reading.read_early(tmp_path, bounded=True).join()
-    early_reading.read_early(tmp_path / "a\0b", bounded=True).join()
+    assert early_reading.read_early(tmp_path, hashed=True) is None
+    with pytest.raises(WeightError, match="holds no weights"):
+        ModelFolder(convertless(tmp_path))
+
+
+def convertless(folder):
+    (folder / "config.json").write_text("{}")
+    return folder
+
+
+def test_without_threads_nothing_is_read_early(model, monkeypatch):
+    def refuse(_):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    assert early_reading.read_early(model, hashed=True) is None

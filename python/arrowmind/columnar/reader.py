@@ -34,13 +34,18 @@ class ArrowFile:
             names = file.batch(0).strings("name")
     """
 
-    def __init__(self, native: _native.ArrowFile, path: str) -> None:
+    def __init__(self, native: _native.ArrowFile, path: str, tree: _native.HashTree | None = None) -> None:
         self._native: _native.ArrowFile | None = native
+        self._tree = tree
         self.path = path
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str]) -> ArrowFile:
+    def open(cls, path: str | os.PathLike[str], early: _native.EarlyWeights | None = None) -> ArrowFile:
         """Maps the file at ``path``.
+
+        Args:
+            path: the file.
+            early: reads the same file already, and has it open.
 
         Raises:
             WeightError: the file cannot be opened, or has features this reader does not serve
@@ -50,6 +55,9 @@ class ArrowFile:
         encoded = os.fsencode(path)
         if b"\0" in encoded:
             raise WeightError(f"path {os.fspath(path)!r} has a NUL character; give the path of an Arrow file")
+        opened = None if early is None else early.opened()
+        if opened is not None:
+            return cls(opened[0], os.fsdecode(encoded), opened[1])
         return cls(_native.ArrowFile.open(encoded), os.fsdecode(encoded))
 
     def _open_file(self) -> _native.ArrowFile:
@@ -87,7 +95,7 @@ class ArrowFile:
         Raises:
             IntegrityError: the tree, or the footer that it covers, is not what was written.
         """
-        return _native.open_hash_tree(self._open_file())
+        return self._tree or _native.open_hash_tree(self._open_file())
 
     def batch(self, i: int) -> Batch:
         """Reads the metadata of batch ``i``, 0 <= i < ``num_batches``."""
@@ -95,7 +103,7 @@ class ArrowFile:
 
     def close(self) -> None:
         """Lets go of the mapping. Closing twice does nothing."""
-        self._native = None
+        self._native = self._tree = None
 
     def __enter__(self) -> ArrowFile:
         return self

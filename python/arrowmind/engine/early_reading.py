@@ -22,27 +22,33 @@ _log = get_logger("arrowmind.engine")
 _WEIGHTS = "weights.arrow"
 
 
-def read_early(folder: Path, *, bounded: bool) -> threading.Thread:
-    """Has the system begin to read what opening a model reads of its weights in any case.
+def read_early(folder: Path, *, hashed: bool) -> _native.EarlyWeights | None:
+    """Has a thread begin to read what a model keeps in memory within any budget.
 
-    Advice: what is wrong with the file, whoever opens it says. One native call asks for all of it: a thread
-    that came back for each part would wait for the interpreter lock each time, 5 ms beside one that imports.
+    Advice: what is wrong with the file, whoever opens it says. One native call reads all of it: a thread that
+    came back for each part would wait for the interpreter lock each time, 5 ms beside one that imports.
 
     Args:
         folder: of the model.
-        bounded: it will have a budget of memory: only what stays is read, not what may come and go.
+        hashed: what is read is compared with the hash tree.
 
     Returns:
-        What asks, for tests to wait for.
+        The file for who opens it; None where there is no such file, or no thread can be had.
     """
-    path = os.fsencode(folder / _WEIGHTS)
-    thread = threading.Thread(target=_ask, args=(path, bounded), name="read-early", daemon=True)
-    thread.start()
-    return thread
-
-
-def _ask(path: bytes, bounded: bool) -> None:  # noqa: FBT001 - of a thread
+    path = folder / _WEIGHTS
+    if not path.is_file():
+        return None
+    early = _native.EarlyWeights(os.fsencode(path), hashed)
     try:
-        _native.read_for_opening(path, bounded)
+        threading.Thread(target=_read, args=(early, path), name="read-early", daemon=True).start()
+    except RuntimeError as error:
+        _log.debug("nothing is read early", path=str(path), reason=str(error))
+        return None
+    return early
+
+
+def _read(early: _native.EarlyWeights, path: Path) -> None:
+    try:
+        early.read()
     except OptimizationError as error:
-        _log.debug("nothing is read early", path=os.fsdecode(path), reason=str(error))
+        _log.debug("nothing is read early", path=str(path), reason=str(error))

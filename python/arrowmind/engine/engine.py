@@ -114,14 +114,15 @@ class ArrowEngine(EmbedsText, GeneratesText, Perceives):
         place = Path(config.model.path).expanduser() if path is None else Path(path)
         given = config.residency.ram if ram is None else ram
         budget = None if given == "" else parse_bytes(given, "ram")
-        if budget is not None or config.weights.verify != "off":
-            read_early(place, bounded=budget is not None)
+        verify, early = config.weights.verify, None
+        if budget is not None:  # else all of it is read by all threads
+            early = read_early(place, hashed=verify != "off")
         # The rest is imported while the disk works.
         from arrowmind.engine.admission import admit  # noqa: PLC0415
         from arrowmind.engine.folder import ModelFolder  # noqa: PLC0415
         from arrowmind.engine.tokenizer import TextTokenizer  # noqa: PLC0415
 
-        self._folder = ModelFolder(place, config.weights.verify)
+        self._folder = ModelFolder(place, verify, early)
         if judge:
             admit(self._folder.weights, config)
         self._threads = _native.ThreadPool(_thread_count(config) if threads is None else threads)

@@ -15,6 +15,7 @@ from arrowmind.weights.configuration import KEY, read_configuration
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from arrowmind import _native
     from arrowmind.models.decoder_spec import DecoderSpec
 
 __all__ = ["ModelFolder"]
@@ -23,12 +24,14 @@ __all__ = ["ModelFolder"]
 class ModelFolder:
     """The files of `models/<name>/`. Opening reads configuration and headers, not the weights."""
 
-    def __init__(self, path: Path, verify: str = "first_touch") -> None:
+    def __init__(
+        self, path: Path, verify: str = "first_touch", early: _native.EarlyWeights | None = None
+    ) -> None:
         self.path = path
         if not path.is_dir():
             raise WeightError(f"{path} is not a folder; give a model folder made by `arrowmind convert`")
         self.config = read_configuration(path)
-        self.weights: WeightSource = open_weights(path, verify=verify)
+        self.weights: WeightSource = open_weights(path, verify=verify, early=early)
         self.spec = build_model(self.config, self.weights.names(), self._pooling())
         self.tokenizer_path = path / "tokenizer.json"
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from arrowmind._native import ThreadPool, WeightTable
+    from arrowmind._native import EarlyWeights, ThreadPool, WeightTable
     from arrowmind.columnar import BinaryColumn
     from arrowmind.observe import Progress
     from arrowmind.weights.tensor import TensorSpec
@@ -76,13 +76,19 @@ class WeightFile(WeightSource):
             self.verify()
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str], verify: str = "first_touch") -> WeightFile:
+    def open(
+        cls,
+        path: str | os.PathLike[str],
+        verify: str = "first_touch",
+        early: EarlyWeights | None = None,
+    ) -> WeightFile:
         """Maps the file at ``path`` and checks its index.
 
         Args:
             path: the file.
             verify: when the file is compared with its hash tree: ``first_touch``: what is used, when it is
                 first used; ``full``: all of it, here; ``off``: never, which leaves the checksums.
+            early: reads this file already, and has it open.
 
         Raises:
             InvalidArgumentError: ``verify`` is something else.
@@ -91,7 +97,7 @@ class WeightFile(WeightSource):
         """
         if verify not in VERIFY_MODES:
             raise InvalidArgumentError(f"verify={verify!r} is none of {', '.join(VERIFY_MODES)}")
-        file = ArrowFile.open(path)
+        file = ArrowFile.open(path, early)
         try:
             return cls(Path(path), file, verify)
         except BaseException:

@@ -14,6 +14,7 @@ from arrowmind.weights.file import WeightFile
 if TYPE_CHECKING:
     import os
 
+    from arrowmind._native import EarlyWeights
     from arrowmind.weights.source import WeightSource
 
 __all__ = ["PARQUET_NAME", "open_weights"]
@@ -25,7 +26,9 @@ _PARQUET_NAMES = (PARQUET_NAME, "weights_int8.parquet")
 _ARROW_MAGIC, _PARQUET_MAGIC, _GGUF_MAGIC = b"ARROW1", b"PAR1", b"GGUF"
 
 
-def open_weights(path: str | os.PathLike[str], *, verify: str = "first_touch") -> WeightSource:
+def open_weights(
+    path: str | os.PathLike[str], *, verify: str = "first_touch", early: EarlyWeights | None = None
+) -> WeightSource:
     """Opens the weights at ``path``; their kind is logged.
 
     Args:
@@ -33,19 +36,20 @@ def open_weights(path: str | os.PathLike[str], *, verify: str = "first_touch") -
             one weights.arrow, Parquet or GGUF file.
         verify: when a weights.arrow is compared with its hash tree, and the tree with manifest.json:
             ``off``, ``first_touch`` or ``full``; see :meth:`WeightFile.open`.
+        early: reads the weights.arrow of the folder already.
 
     Raises:
         WeightError: there are no weights, or not of a kind this version reads.
         IntegrityError: they are damaged.
     """
-    source = _open(Path(path), verify)
+    source = _open(Path(path), verify, early)
     _log.info("weights opened", path=str(source.path), kind=source.kind, tensors=len(source.names()))
     return source
 
 
-def _open(path: Path, verify: str) -> WeightSource:
+def _open(path: Path, verify: str, early: EarlyWeights | None) -> WeightSource:
     if path.is_dir():
-        return _open_folder(path, verify)
+        return _open_folder(path, verify, early)
     try:
         with path.open("rb") as file:
             magic = file.read(len(MAGIC))
@@ -62,13 +66,13 @@ def _open(path: Path, verify: str) -> WeightSource:
     raise WeightError(f"{path} is no Arrow, Parquet or GGUF file; give a model folder or one of those")
 
 
-def _open_native(folder: Path, verify: str) -> WeightSource:
+def _open_native(folder: Path, verify: str, early: EarlyWeights | None) -> WeightSource:
     """The weights.arrow of a folder: of the manifest's, if there is one, by the root of its hash tree."""
     path = folder / schema.FILE_NAME
     listed = {}
     if verify != "off" and (folder / manifest.FILE_NAME).exists():
         listed = manifest.read_manifest(folder)
-    weights = WeightFile.open(path, verify)
+    weights = WeightFile.open(path, verify, early)
     try:
         if schema.FILE_NAME in listed:
             manifest.check_root(path, weights.root, listed[schema.FILE_NAME])
@@ -78,9 +82,9 @@ def _open_native(folder: Path, verify: str) -> WeightSource:
     return weights
 
 
-def _open_folder(folder: Path, verify: str) -> WeightSource:
+def _open_folder(folder: Path, verify: str, early: EarlyWeights | None) -> WeightSource:
     if (folder / schema.FILE_NAME).exists():
-        return _open_native(folder, verify)
+        return _open_native(folder, verify, early)
     for name in _PARQUET_NAMES:
         if (folder / name).exists():
             return _open_parquet(folder / name)

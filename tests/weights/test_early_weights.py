@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import threading
 
 import numpy as np
 import pytest
 
 from arrowmind import _native
-from arrowmind.errors import WeightError
+from arrowmind.errors import IntegrityError, WeightError
 from arrowmind.weights import WeightFile, write_weights
 from arrowmind.weights.tensor import float_tensor, int8_tensor
 
@@ -16,6 +17,7 @@ TABLE, HEAD, NORM = "model.embed_tokens.weight", "lm_head.weight", "model.layers
 QUERY, ROUTER = "model.layers.0.self_attn.q_proj.weight", "model.layers.0.mlp.gate.weight"
 EXPERTS = tuple(f"model.layers.0.mlp.experts.{i}.up_proj.weight" for i in range(3))
 DENSE = (TABLE, QUERY, NORM, HEAD)
+CHUNK = 64 << 10
 SIDE = 384  # squared more than what is read with its neighbours
 
 
@@ -30,9 +32,13 @@ def write(path, names):
     write_weights(path, tensors, {"model": {}})
 
 
-def read(path, bounded):
+def early(path, hashed=True):
+    return _native.EarlyWeights(os.fsencode(path), hashed)
+
+
+def read(path, hashed):
     """Names of the tensors whose codes are read."""
-    ranges = _native.read_for_opening(os.fsencode(path), bounded)
+    ranges = early(path, hashed).read()
     assert ranges == sorted(ranges)
     with WeightFile.open(path) as file:
 
@@ -48,28 +54,28 @@ def read(path, bounded):
 
 
 @pytest.mark.parametrize(
-    ("names", "bounded", "wanted"),
+    ("names", "wanted"),
     [
-        (DENSE, False, {QUERY, NORM, HEAD}),
-        (DENSE, True, {TABLE, NORM, HEAD}),
-        ((*DENSE, ROUTER, *EXPERTS), False, {QUERY, NORM, HEAD, ROUTER, *EXPERTS}),
-        ((*DENSE, ROUTER, *EXPERTS), True, {TABLE, QUERY, NORM, HEAD, ROUTER}),
+        (DENSE, {TABLE, NORM, HEAD}),
+        ((*DENSE, ROUTER, *EXPERTS), {TABLE, QUERY, NORM, HEAD, ROUTER}),
     ],
 )
-def test_what_opening_needs_is_read(tmp_path, names, bounded, wanted):
+@pytest.mark.parametrize("hashed", [False, True])
+def test_what_stays_is_read(tmp_path, names, wanted, hashed):
     path = tmp_path / "weights.arrow"
     write(path, names)
-    assert read(path, bounded) == wanted
+    assert read(path, hashed) == wanted
 
 
 @pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="the system takes no advice on files")
-def test_what_was_read_is_in_memory(tmp_path):
+@pytest.mark.parametrize("hashed", [False, True])
+def test_what_was_read_is_in_memory(tmp_path, hashed):
     path = tmp_path / "weights.arrow"
     write(path, DENSE)
     with path.open("rb") as file:
         os.fsync(file.fileno())
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-        for offset, size in _native.read_for_opening(os.fsencode(path), bounded=False):
+        for offset, size in early(path, hashed=hashed).read():
             try:
                 there = os.preadv(file.fileno(), [bytearray(size)], offset, os.RWF_NOWAIT)
             except (AttributeError, BlockingIOError, OSError) as error:
@@ -83,7 +89,7 @@ def test_what_is_no_weight_file_is_told(tmp_path, content):
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(WeightError):
-        _native.read_for_opening(os.fsencode(path), bounded=True)
+        early(path).read()
 
 
 def test_a_damaged_file_is_read_or_refused(tmp_path):
@@ -99,7 +105,64 @@ def test_a_damaged_file_is_read_or_refused(tmp_path):
         damaged[place] ^= 1 << int(chance.integers(8))
         path.write_bytes(damaged)
         try:
-            ranges = _native.read_for_opening(os.fsencode(path), bounded=False)
+            ranges = early(path, hashed=bool(place % 2)).read()
         except WeightError:
             continue
         assert all(begin >= 0 and begin + size <= len(damaged) for begin, size in ranges)
+
+
+def test_what_was_hashed_is_not_hashed_again(tmp_path):
+    path = tmp_path / "weights.arrow"
+    write(path, DENSE)
+    reader = early(path)
+    reader.read()
+    _, tree = reader.opened()
+    with WeightFile.open(path, early=reader) as file:
+        known = tree.hashed_chunks
+        for name in (TABLE, NORM, HEAD):
+            file.tensor(name).verify()
+        # What describes the tensors, and a matrix that may come and go.
+        assert tree.hashed_chunks - known <= 8 + SIDE * SIDE // CHUNK
+        assert file.root == tree.root.hex()
+
+
+def test_a_file_is_opened_while_it_is_read(tmp_path):
+    path = tmp_path / "weights.arrow"
+    write(path, DENSE)
+    reader = early(path)
+    thread = threading.Thread(target=reader.read)
+    thread.start()
+    with WeightFile.open(path, early=reader) as file:
+        file.touch(_native.ThreadPool(2))
+        file.verify()
+    thread.join()
+
+
+@pytest.mark.parametrize("name", [TABLE, HEAD])
+def test_damage_is_told_by_who_asks_for_the_tensor(tmp_path, name):
+    path = tmp_path / "weights.arrow"
+    write(path, DENSE)
+    with WeightFile.open(path) as file:
+        at = file.offset(name) + 5
+    damaged = bytearray(path.read_bytes())
+    damaged[at] ^= 4
+    path.write_bytes(damaged)
+    reader = early(path)
+    with pytest.raises(IntegrityError, match="what a model needs"):
+        reader.read()
+    with WeightFile.open(path, early=reader) as file:
+        file.touch(_native.ThreadPool(1))
+        with pytest.raises(IntegrityError, match=name):
+            file.tensor(name).verify()
+
+
+def test_what_cannot_be_opened_early_is_opened_again(tmp_path):
+    """Whoever opens it says what is wrong."""
+    path = tmp_path / "weights.arrow"
+    path.write_bytes(b"no Arrow file")
+    reader = early(path)
+    with pytest.raises(WeightError):
+        reader.read()
+    assert reader.opened() is None
+    with pytest.raises(WeightError, match=r"weights\.arrow"):
+        WeightFile.open(path, early=reader)

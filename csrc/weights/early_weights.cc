@@ -1,0 +1,147 @@
+#include "weights/early_weights.h"
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+#include <utility>
+
+#include "base/checked.h"
+
+namespace arrowmind::weights {
+namespace {
+
+using Ranges = std::vector<std::pair<int64_t, int64_t>>;
+
+// Bytes that are read with their neighbours: less than another request costs.
+constexpr int64_t kGap = 64 << 10;
+constexpr int64_t kPiece = 4 << 20;
+constexpr int64_t kChunk = 64 << 10;  // of a hash tree
+constexpr std::array<Buffer, 4> kSmall = {Buffer::kScales, Buffer::kZeroPoints, Buffer::kSums,
+                                          Buffer::kOuterScales};
+
+bool holds(std::string_view name, std::string_view part) {
+  return name.find(part) != std::string_view::npos;
+}
+
+bool is_of_expert(std::string_view name) {
+  return holds(name, ".experts.");
+}
+
+bool is_table(std::string_view name) {
+  return holds(name, "embed") || holds(name, "wte.") || holds(name, "wpe.");
+}
+
+Ranges joined(Ranges ranges) {
+  std::sort(ranges.begin(), ranges.end());
+  Ranges found;
+  for (const auto& [offset, size] : ranges) {
+    if (size <= 0) continue;
+    if (!found.empty() && offset - (found.back().first + found.back().second) <= kGap) {
+      found.back().second = std::max(found.back().second, offset + size - found.back().first);
+    } else {
+      found.emplace_back(offset, size);
+    }
+  }
+  return found;
+}
+
+}  // namespace
+
+Ranges staying_ranges(const WeightTable& table) {
+  bool has_experts = false;
+  for (int64_t row = 0; row < table.rows(); ++row) {
+    has_experts = has_experts || is_of_expert(table.text("name", row));
+  }
+  const auto do_codes_stay = [&](int64_t row) {
+    const std::string_view name = table.text("name", row);
+    const bool is_matrix = table.shape(row).size() == 2;
+    if (!is_matrix) return true;
+    return has_experts ? !is_of_expert(name) : is_table(name) || holds(name, "lm_head");
+  };
+  Ranges ranges;
+  for (int64_t row = 0; row < table.rows(); ++row) {
+    const auto add = [&](Buffer buffer) {
+      const arrow::FileRange range = table.range(row, buffer);
+      ranges.emplace_back(range.offset, range.size);
+    };
+    for (const Buffer buffer : kSmall) add(buffer);
+    if (do_codes_stay(row)) add(Buffer::kCodes);
+  }
+  const int64_t end = table.mapping()->size();
+  const auto is_outside = [end](const auto& range) { return range.second > end - range.first; };
+  std::erase_if(ranges, is_outside);  // of a file that lies about sizes: who reads it says so
+  return joined(std::move(ranges));
+}
+
+EarlyWeights::EarlyWeights(std::string path, bool hashed) : path_(std::move(path)), hashed_(hashed) {}
+
+EarlyWeights::Opened EarlyWeights::open() const {
+  Opened opened{arrow::ArrowFile::open(path_), nullptr};
+  const arrow::ArrowFile& file = *opened.file;
+  if (hashed_ && file.tree_offset() >= 0) {
+    opened.tree = arrow::HashTree::open(file.mapping(), file.tree_offset(), file.footer_offset());
+  }
+  return opened;
+}
+
+void EarlyWeights::tell(std::optional<Opened> opened) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (is_told_) return;
+    opened_ = std::move(opened);
+    is_told_ = true;
+  }
+  told_.notify_all();
+}
+
+std::optional<EarlyWeights::Opened> EarlyWeights::opened() const {
+  std::unique_lock lock(mutex_);
+  told_.wait(lock, [this] { return is_told_; });
+  return opened_;
+}
+
+Ranges EarlyWeights::read() {
+  try {
+    const Opened opened = open();
+    tell(opened);
+    if (opened.file->batch_count() != 1) return {};
+    const WeightTable table(std::make_shared<const arrow::Batch>(opened.file->batch(0)));
+    if (!table.is_sound()) return {};
+    Ranges ranges = staying_ranges(table);
+    if (opened.tree == nullptr) {
+      opened.file->mapping()->read_ahead(ranges);
+    } else {
+      hash(opened, ranges);
+    }
+    return ranges;
+  } catch (...) {
+    tell(std::nullopt);
+    throw;
+  }
+}
+
+// The disk reads two pieces while the one before is hashed; no more, so that requests of others wait for
+// milliseconds. Bytes are read beside the mapping: a budget counts the process as it is before the model
+// comes, and a page that is mapped before it is there has the system read megabytes around it.
+void EarlyWeights::hash(const Opened& opened, const Ranges& ranges) const {
+  const arrow::MappedFile& file = *opened.file->mapping();
+  const int64_t end = opened.tree->data_bytes();
+  Ranges pieces;
+  for (const auto& [offset, size] : ranges) {
+    const int64_t stop = std::min(round_up(offset + size, kChunk), end);
+    for (int64_t at = offset / kChunk * kChunk; at < stop; at += kPiece) {
+      pieces.emplace_back(at, std::min(kPiece, stop - at));
+    }
+  }
+  const auto send_for = [&](size_t i) {
+    if (i < pieces.size()) file.will_need(pieces[i].first, pieces[i].second);
+  };
+  send_for(0);
+  send_for(1);
+  for (size_t i = 0; i < pieces.size(); ++i) {
+    send_for(i + 2);
+    opened.tree->verify({{pieces[i].first, pieces[i].second}}, "what a model needs", true);
+  }
+}
+
+}  // namespace arrowmind::weights

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "arrow/file.h"
+#include "arrow/hash_tree.h"
+#include "weights/weight_table.h"
+
+namespace arrowmind::weights {
+
+// Offset and size of what a model keeps in memory within any budget, in file order: all that is no code, and
+// codes: of a model with experts all but theirs, of another those of tables and of a head. Names decide, so
+// this is for advice alone.
+std::vector<std::pair<int64_t, int64_t>> staying_ranges(const WeightTable& table);
+
+// A weight file that is read and hashed by a thread of its own while others prepare what they need it for.
+// Who opens it takes the file and its tree from here, and need not hash again what was hashed.
+class EarlyWeights {
+ public:
+  struct Opened {
+    std::shared_ptr<const arrow::ArrowFile> file;
+    std::shared_ptr<const arrow::HashTree> tree;  // null for a file without, and where nothing is hashed
+  };
+
+  // Does nothing yet. `hashed`: chunks are compared with the hash tree; damage is for others to tell.
+  EarlyWeights(std::string path, bool hashed);
+
+  // Reads; called once, by any thread. Returns what was read. Throws Error for what is no sound weight file.
+  std::vector<std::pair<int64_t, int64_t>> read();
+  // The file, as soon as read() has opened it; nothing where it could not: opening it again says why.
+  std::optional<Opened> opened() const;
+
+ private:
+  Opened open() const;
+  void tell(std::optional<Opened> opened);
+  void hash(const Opened& opened, const std::vector<std::pair<int64_t, int64_t>>& ranges) const;
+
+  std::string path_;
+  bool hashed_;
+  mutable std::mutex mutex_;
+  mutable std::condition_variable told_;
+  bool is_told_ = false;
+  std::optional<Opened> opened_;
+};
+
+}  // namespace arrowmind::weights
