@@ -143,7 +143,7 @@ def test_damage_is_told_by_who_asks_for_the_tensor(tmp_path, name):
     path = tmp_path / "weights.arrow"
     write(path, DENSE)
     with WeightFile.open(path) as file:
-        at = file.offset(name) + 5
+        at = file.offset(name) + CHUNK  # behind what describes the tensors
     damaged = bytearray(path.read_bytes())
     damaged[at] ^= 4
     path.write_bytes(damaged)
