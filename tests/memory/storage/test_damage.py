@@ -15,6 +15,7 @@ from tests.memory.fake_encoder import FakeEncoder
 
 from arrowmind.errors import MemoryStoreError, StoreVersionError
 from arrowmind.memory import MemoryStore, steps
+from arrowmind.memory.searching import indexing
 from arrowmind.memory.storage import segment
 
 COUNT = 60
@@ -145,6 +146,18 @@ def test_an_index_that_lost_a_commit_is_built_again(folder, encoder, caplog):
         assert store.recall("number105", 1)[0].id == late[5]
         assert "text_index_damaged" in caplog.text
         assert store.verify().ok
+
+
+def test_an_index_is_on_disk_before_the_catalogue_tells_of_it(folder, encoder, monkeypatch):
+    order = []
+    monkeypatch.setattr(indexing, "sync_folder", lambda path: order.append(path))
+    monkeypatch.setattr(indexing, "reached", order.append)
+    with MemoryStore(folder, encoder) as store:
+        store.remember("one more")
+        store.flush()
+    index = folder / "index"
+    generation = next(index.iterdir())
+    assert order == ["index.committed", generation, index, "index.recorded"]
 
 
 def test_a_later_version_of_the_store(folder, encoder):

@@ -38,7 +38,7 @@ def time_decoder(
 
     made = AutoConfig.for_model(**config)
     with torch.device(device):
-        model = AutoModelForCausalLM.from_config(made, dtype=torch.float16).eval()  # type: ignore[no-untyped-call]
+        model = AutoModelForCausalLM.from_config(made, dtype=torch.float16).eval()
 
     def write() -> None:
         ids, past = torch.tensor([prompt], device=device), None
@@ -57,7 +57,7 @@ def time_encoder(
 
     made = AutoConfig.for_model(**config)
     with torch.device(device):
-        model = AutoModel.from_config(made, dtype=torch.float16).eval()  # type: ignore[no-untyped-call]
+        model = AutoModel.from_config(made, dtype=torch.float16).eval()
         ids = torch.randint(0, config["vocab_size"], (batch, length))
 
     def forward(ids: torch.Tensor) -> torch.Tensor:
