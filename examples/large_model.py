@@ -7,7 +7,6 @@ What random weights write means nothing. What it costs does: memory, and time on
 from __future__ import annotations
 
 import json
-import resource
 import shutil
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from arrowmind import ArrowEngine, _native
 from arrowmind.bench.language.random_models import write_random_model
+from arrowmind.bench.resident import peak_bytes
 from arrowmind.config import load_config
 from arrowmind.engine.folder import ModelFolder
 from arrowmind.engine.machine import disk_rate, memory_rate
@@ -102,7 +102,7 @@ def generate(ram: int) -> dict[str, Any]:
     seconds = time.perf_counter() - started
     return {
         "tokens_per_second": len(made.token_ids) / seconds,
-        "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "peak_bytes": peak_bytes(),
         "residency": engine.info().get("residency", {}),
     }
 

@@ -12,7 +12,8 @@ from tests.reference import folder
 
 from arrowmind.bench.contenders.base import Job, Setting
 from arrowmind.bench.process import WorkerProcess
-from arrowmind.bench.worker import Worker, resident_bytes
+from arrowmind.bench.resident import resident_bytes
+from arrowmind.bench.worker import Worker
 
 TEXTS = {"all": ["the cat", "a dog sat"], "tuning": ["the cat"]}
 

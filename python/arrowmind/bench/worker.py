@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import sys
 import time
 from dataclasses import asdict
@@ -19,6 +18,7 @@ import numpy as np
 
 from arrowmind.bench.contenders import contender
 from arrowmind.bench.contenders.base import Job, Session, Setting
+from arrowmind.bench.resident import peak_bytes, resident_bytes
 from arrowmind.observe.metrics import fallback_events
 
 if TYPE_CHECKING:
@@ -98,23 +98,12 @@ class Worker:
         return {}
 
     def _memory(self, _: Request) -> Reply:
-        return {
-            "resident": resident_bytes(),
-            "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-        }
+        return {"resident": resident_bytes(), "peak": peak_bytes()}
 
     def _ready(self, request: Request) -> tuple[Session, list[str]]:
         if self._session is None:
             raise RuntimeError("open comes first")
         return self._session, self._texts[request["texts"]]
-
-
-def resident_bytes() -> int:
-    """Return the resident memory of this process, file mappings included."""
-    import psutil  # noqa: PLC0415
-
-    resident: int = psutil.Process().memory_info().rss
-    return resident
 
 
 class Lap(NamedTuple):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from arrowmind.bench.language.contenders import LanguageSession, row_of
-from arrowmind.bench.worker import resident_bytes, serve
+from arrowmind.bench.resident import peak_bytes, resident_bytes
+from arrowmind.bench.worker import serve
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,8 +83,7 @@ class LanguageWorker:
         return {}
 
     def _memory(self, _: Request) -> Reply:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        return {"resident": resident_bytes(), "peak": peak}
+        return {"resident": resident_bytes(), "peak": peak_bytes()}
 
     def _ready(self) -> LanguageSession:
         if self._session is None:
