@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import logging
 import os
 import random
@@ -16,6 +17,7 @@ from tests.memory.fake_encoder import FakeEncoder
 from arrowmind.errors import MemoryStoreError, StoreVersionError
 from arrowmind.memory import MemoryStore, steps
 from arrowmind.memory.searching import indexing
+from arrowmind.memory.searching.index_files import damaged_file
 from arrowmind.memory.storage import segment
 
 COUNT = 60
@@ -146,6 +148,29 @@ def test_an_index_that_lost_a_commit_is_built_again(folder, encoder, caplog):
         assert store.recall("number105", 1)[0].id == late[5]
         assert "text_index_damaged" in caplog.text
         assert store.verify().ok
+
+
+def test_deletions_of_a_commit_that_was_cut_off_are_no_damage(folder, encoder):
+    with MemoryStore(folder, encoder) as store:
+        store.forget(store.recall("number17", 1)[0].id)
+        store.compact()
+    generation = next((folder / "index").iterdir())
+    for part in json.loads((generation / "meta.json").read_text())["segments"]:
+        name = part["segment_id"].replace("-", "")
+        (generation / f"{name}.999999.del").write_bytes(b"torn")
+    with MemoryStore(folder, encoder) as store:
+        assert store.verify().problems == []
+        assert store.recall("number18", 1)[0].text.startswith("memory number18 ")
+
+
+def test_torn_deletions_are_damage(tmp_path):
+    meta = {"segments": [{"segment_id": "ab-cd", "deletes": {"opstamp": 7}}], "opstamp": 7}
+    (tmp_path / "meta.json").write_text(json.dumps(meta))
+    assert damaged_file(tmp_path, None) == ""
+    (tmp_path / "abcd.6.del").write_bytes(b"torn")
+    assert damaged_file(tmp_path, None) == ""
+    (tmp_path / "abcd.7.del").write_bytes(b"torn")
+    assert damaged_file(tmp_path, None) == "abcd.7.del"
 
 
 def test_an_index_is_on_disk_before_the_catalogue_tells_of_it(folder, encoder, monkeypatch):

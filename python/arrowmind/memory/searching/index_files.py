@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import struct
 import zlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from arrowmind.columnar import crc32c
 
@@ -46,7 +46,7 @@ def damaged_file(folder: Path, noted: str | None) -> str:
     try:
         data = (folder / _META).read_bytes()
         meta = json.loads(data)
-        segments = [str(segment["segment_id"]).replace("-", "") for segment in meta["segments"]]
+        segments = dict(map(_deletions, meta["segments"]))
         if noted is not None:
             operation, checksum = map(int, noted.split())
             if int(meta["opstamp"]) == operation and crc32c(data) != checksum:
@@ -54,9 +54,18 @@ def damaged_file(folder: Path, noted: str | None) -> str:
     except (OSError, ValueError, KeyError, TypeError):
         return _META
     for path in sorted(folder.iterdir()):
-        if path.name.partition(".")[0] in segments and not _is_whole(path):
+        segment = path.name.partition(".")[0]
+        # Deletions that a commit began to write, and did not come to name, are nothing.
+        is_named = segment in segments and (path.suffix != ".del" or path.name == segments[segment])
+        if is_named and not _is_whole(path):
             return path.name
     return ""
+
+
+def _deletions(segment: dict[str, Any]) -> tuple[str, str]:
+    """A segment in `meta.json`, and the file that says which of its memories are deleted; empty for none."""
+    name, deletes = str(segment["segment_id"]).replace("-", ""), segment["deletes"]
+    return name, "" if deletes is None else f"{name}.{int(deletes['opstamp'])}.del"
 
 
 def _is_whole(path: Path) -> bool:
