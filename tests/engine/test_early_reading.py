@@ -64,7 +64,7 @@ def asked(monkeypatch):
 @pytest.mark.parametrize(("verify", "hashed"), [("first_touch", True), ("off", False)])
 def test_within_a_budget_weights_are_asked_for_first(model, asked, monkeypatch, verify, hashed):
     monkeypatch.setenv("ARROWMIND_WEIGHTS_VERIFY", verify)
-    ArrowEngine(model, config=load_config(), ram="1GiB").close()
+    ArrowEngine(model, config=load_config(), ram="1TiB").close()
     assert asked() == [(bytes(model / "weights.arrow"), hashed)]
 
 
@@ -74,9 +74,9 @@ def test_without_a_budget_all_is_read_as_before(model, asked):
 
 
 def test_a_model_says_the_same_read_early_or_not(model, monkeypatch):
-    with_it = ArrowEngine(model, ram="1GiB").logits([3, 4, 5])
+    with_it = ArrowEngine(model, ram="1TiB").logits([3, 4, 5])
     monkeypatch.setattr("arrowmind.engine.engine.read_early", lambda *_, **__: None)
-    np.testing.assert_array_equal(ArrowEngine(model, ram="1GiB").logits([3, 4, 5]), with_it)
+    np.testing.assert_array_equal(ArrowEngine(model, ram="1TiB").logits([3, 4, 5]), with_it)
 
 
 def test_a_folder_without_weights_is_for_its_opener_to_tell(tmp_path):

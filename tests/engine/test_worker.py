@@ -38,7 +38,7 @@ def until(condition, seconds=10):
 
 
 def endless():
-    return make([1], max_tokens=1500, window=2000)
+    return make([1], max_tokens=150_000, window=200_000)
 
 
 def test_threads_get_each_their_own(worker):

@@ -245,12 +245,12 @@ def test_time_is_linear(piece):
 
     def seconds(size):
         text = (piece * (size // len(piece) + 1))[:size]
-        started = time.process_time()
+        started = time.thread_time()  # threads that other tests left go on
         EVERYTHING.find(text)
-        return time.process_time() - started
+        return time.thread_time() - started
 
     small = min(seconds(20_000) for _ in range(2))
-    assert seconds(80_000) < 9 * small + 0.1
+    assert min(seconds(80_000) for _ in range(2)) < 9 * small + 0.1
 
 
 @pytest.mark.slow
