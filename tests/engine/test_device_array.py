@@ -64,6 +64,7 @@ def test_what_nobody_takes_is_given_back(fake, encoder):
 def test_streams_of_cuda(fake, encoder, stream):
     vectors = ArrowEngine(encoder, device="cuda", threads=2, config=STRICT).encode_on_device("a dog")
     address, managed = take(vectors.__dlpack__(stream=stream, max_version=(1, 0)))
+    np.testing.assert_array_equal(values_of(managed.tensor), vectors.to_numpy())
     managed.deleter(address)
 
 
