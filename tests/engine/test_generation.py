@@ -14,6 +14,7 @@ from tests.engine.writers import WINDOW, write_bytes_model, write_stories
 
 from arrowmind import ArrowEngine
 from arrowmind.config import load_config
+from arrowmind.engine.writing import cached_decoder
 from arrowmind.errors import InvalidArgumentError, OverloadError, WeightError
 from arrowmind.generate import PromptLookup
 
@@ -419,7 +420,7 @@ def test_a_format_that_costs_too_much_is_not_used(folder, monkeypatch, caplog):
     monkeypatch.setattr(cache_divergence, "cache_divergence", lambda *_: found)
     config = load_config(overrides={"generation.cache_format": "int8"})
     engine = ArrowEngine(folder, config=config)
-    assert engine._cached_decoder().settings.format == "fp16"
+    assert cached_decoder(engine._parts, engine._decoder, config.generation).settings.format == "fp16"
     assert "perplexity above the bound" in caplog.text
     with pytest.raises(InvalidArgumentError, match="cache format 'fp7'"):
         ArrowEngine(folder, config=load_config(overrides={"generation.cache_format": "fp7"})).generate("x")

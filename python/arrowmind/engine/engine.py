@@ -28,13 +28,11 @@ if TYPE_CHECKING:
 
     from arrowmind.config import Config
     from arrowmind.engine.comparing import Comparison
-    from arrowmind.engine.decoding import CachedDecoder
     from arrowmind.engine.device_array import DeviceArray
     from arrowmind.engine.drafting import DraftModel
     from arrowmind.engine.generation import TextGenerator
     from arrowmind.engine.language import LanguageModel
-    from arrowmind.engine.on_device import DeviceHost, PlacedPlan
-    from arrowmind.engine.overseeing import Overseer
+    from arrowmind.engine.on_device import PlacedPlan
     from arrowmind.engine.perplexity import Perplexity
     from arrowmind.engine.reader_options import ReaderOptions
     from arrowmind.engine.reading import TextReader
@@ -45,8 +43,6 @@ if TYPE_CHECKING:
 __all__ = ["ArrowEngine"]
 
 _log = get_logger("arrowmind.engine")
-# Tokens that a small cache is measured on before it is used: far more than it keeps exact.
-_SAMPLE_TOKENS = 768
 
 
 class ArrowEngine(EmbedsText, GeneratesText, Perceives):
@@ -112,29 +108,23 @@ class ArrowEngine(EmbedsText, GeneratesText, Perceives):
         )
         self._optimize = optimize
         place = Path(config.model.path).expanduser() if path is None else Path(path)
-        given = config.residency.ram if ram is None else ram
-        budget = None if given == "" else parse_bytes(given, "ram")
-        verify, early = config.weights.verify, None
+        budget = _bytes_or_none(config.residency.ram if ram is None else ram, "ram")
+        early = None
         if budget is not None:  # else all of it is read by all threads
-            early = read_early(place, hashed=verify != "off")
-        # The rest is imported while the disk works.
-        from arrowmind.engine.admission import admit  # noqa: PLC0415
-        from arrowmind.engine.folder import ModelFolder  # noqa: PLC0415
-        from arrowmind.engine.tokenizer import TextTokenizer  # noqa: PLC0415
+            early = read_early(place, hashed=config.weights.verify != "off")
+        from arrowmind.engine.assembling import Wishes, assemble  # noqa: PLC0415  imported while the disk works
 
-        self._folder = ModelFolder(place, verify, early)
-        if judge:
-            admit(self._folder.weights, config)
         self._threads = _native.ThreadPool(_thread_count(config) if threads is None else threads)
-        self._tokenizer = TextTokenizer(self._folder.tokenizer_path, self._folder.max_tokens)
-        self._host: DeviceHost | None = None
-        self._language: LanguageModel | None = None
-        self._senses: Senses | None = None
-        self._overseer: Overseer | None = None
-        self._end_overseeing: weakref.finalize[..., ArrowEngine] | None = None
-        asked = config.device.vram if vram is None else vram
-        self._vram = 0 if asked == "" else parse_bytes(asked, "vram")
-        self._compile(budget, on_progress)
+        asked = _bytes_or_none(config.device.vram if vram is None else vram, "vram") or 0
+        wishes = Wishes(self.device, self._threads, optimize, budget, asked, judge)
+        self._parts = parts = assemble(place, wishes, config, early, on_progress)
+        self._folder, self._tokenizer, self._overseer = parts.folder, parts.tokenizer, parts.overseer
+        self._plan, self._language, self._senses = parts.encoder, parts.language, parts.senses
+        self._host = parts.host
+        if self._host is None:
+            self.device = "cpu"
+        if self._overseer is not None:
+            self._end_overseeing = weakref.finalize(self, self._overseer.close)
         self._load_seconds = time.perf_counter() - started
         _log.info(
             "model opened",
@@ -142,43 +132,6 @@ class ArrowEngine(EmbedsText, GeneratesText, Perceives):
             kernels=self._kernels(),
             seconds=round(self._load_seconds, 4),
         )
-
-    def _compile(self, budget: int | None, progress: Progress) -> None:
-        from arrowmind.engine.layers import Options  # noqa: PLC0415  weights are read before
-
-        folder = self._folder
-        if self.device != "cpu":
-            from arrowmind.engine.on_device import host_of  # noqa: PLC0415  the CPU starts faster without
-
-            self._host = host_of(self.device, self._config.device, self._vram)
-        if folder.is_decoder:
-            from arrowmind.engine.opening import open_language  # noqa: PLC0415  an encoder starts faster without
-            from arrowmind.engine.overseeing import Overseer  # noqa: PLC0415  an encoder starts faster without
-
-            options = Options(self._optimize, progress=progress)
-            self._overseer = Overseer(folder, self._config, budget, self._threads.threads, self._host)
-            self._language = open_language(
-                folder, self._threads, options, self._config, ram=budget, host=self._host
-            )
-            self._leave_refused_device()
-            self._overseer.follow(self._language)
-            self._end_overseeing = weakref.finalize(self, self._overseer.close)
-        elif folder.has_senses:
-            from arrowmind.engine.senses import Senses  # noqa: PLC0415  an encoder of text starts faster without
-
-            folder.weights.touch(self._threads, progress)
-            options = Options(self._optimize)
-            self._senses = Senses(folder.senses, folder.weights, self._threads, options, self._host)
-        else:
-            from arrowmind.engine.compiler import compile_plan  # noqa: PLC0415  weights are read before
-
-            folder.weights.touch(self._threads, progress)
-            plan = compile_plan(folder.model, folder.weights, folder.max_tokens, quantise=self._optimize)
-            self._plan = plan if self._host is None else self._host.place(plan)
-
-    def _leave_refused_device(self) -> None:
-        if self._host is not None and self._host.is_refused:
-            self._host, self.device = None, "cpu"
 
     @property
     def comparison(self) -> Comparison | None:
@@ -191,50 +144,18 @@ class ArrowEngine(EmbedsText, GeneratesText, Perceives):
     def close(self) -> None:
         """Ends the texts that are being generated; the engine generates no more."""
         super().close()
-        if self._end_overseeing is not None:
+        if self._overseer is not None:
             self._end_overseeing()
 
     def _text_generator(self) -> TextGenerator:
-        from arrowmind.engine.cache_settings import PAGEWISE_FORMATS  # noqa: PLC0415  an encoder starts faster without
-        from arrowmind.engine.generation import TextGenerator  # noqa: PLC0415  an encoder starts faster without
+        from arrowmind.engine.writing import text_generator  # noqa: PLC0415  an encoder starts faster without
 
-        decoder = self._cached_decoder()
-        cache = decoder.settings
-        # Pages that became small give back about what was there, not what was there.
-        longest_cut = cache.page_tokens - 1 if cache.format in PAGEWISE_FORMATS else None
-        witness = None if self._overseer is None else self._overseer.witness
-        settings = self._config.generation
-        return TextGenerator(self._folder, self._tokenizer, decoder, settings, longest_cut, witness)
+        return text_generator(self._parts, self._decoder, self._config.generation)
 
     def _draft_model(self) -> DraftModel:
-        from arrowmind.engine.drafting import DraftModel  # noqa: PLC0415  an encoder starts faster without
+        from arrowmind.engine.writing import draft_model  # noqa: PLC0415  an encoder starts faster without
 
-        return DraftModel(self._cached_decoder(), self._tokenizer.uncut)
-
-    def _cached_decoder(self) -> CachedDecoder:
-        from arrowmind.engine.cache_divergence import admitted_cache  # noqa: PLC0415  an encoder starts faster without
-        from arrowmind.engine.cache_settings import SMALL_FORMATS, CacheSettings  # noqa: PLC0415  an encoder starts faster without
-        from arrowmind.engine.decoding import CachedDecoder  # noqa: PLC0415  an encoder starts faster without
-
-        settings = self._config.generation
-        cache = CacheSettings(
-            format=settings.cache_format,
-            max_tokens=settings.cache_tokens or None,
-            prefill_chunk=settings.prefill_chunk,
-        )
-        if cache.format in SMALL_FORMATS:
-            cache = admitted_cache(self._decoder, self._sample(), cache)
-        decoder = CachedDecoder(self._decoder, cache)
-        if self._overseer is not None:
-            self._overseer.add_cache(decoder)
-        return decoder
-
-    def _sample(self) -> list[int]:
-        """Tokens of a text to measure a cache on."""
-        from arrowmind.quantize.calibration_texts import CALIBRATION_TEXTS  # noqa: PLC0415  weights are read before
-
-        ids = self.tokenise("\n\n".join(CALIBRATION_TEXTS))
-        return ids[: min(_SAMPLE_TOKENS, self.max_tokens)]
+        return draft_model(self._parts, self._decoder, self._config.generation)
 
     @property
     def perception(self) -> Senses:  # noqa: D102
@@ -427,3 +348,7 @@ class ArrowEngine(EmbedsText, GeneratesText, Perceives):
 
 def _thread_count(config: Config) -> int:
     return config.device.threads or _native.available_cpus()
+
+
+def _bytes_or_none(given: str | int, what: str) -> int | None:
+    return None if given == "" else parse_bytes(given, what)
