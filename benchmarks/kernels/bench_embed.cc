@@ -28,7 +28,10 @@ void bench_element(Report& report, embed::Element element, const char* name) {
     place[i] = i;
   }
   embed::Params p;
-  p.word = {table.as<void>(), element, kVocabulary, scale.as<float>(), nullptr};
+  p.word.data = table.as<void>();
+  p.word.element = element;
+  p.word.rows = kVocabulary;
+  p.word.scale = scale.as<float>();
   p.position = p.type = p.word;
   p.token = token;
   p.position_id = place;

@@ -8,20 +8,8 @@
 namespace arrowmind::device {
 namespace {
 
-template <typename Parameters>
-Parameters read(const void* parameters) {
-  Parameters p;
-  std::memcpy(&p, parameters, sizeof p);
-  return p;
-}
-
-template <typename T>
-T* at(void* const* places, int place) {
-  return static_cast<T*>(places[place]);
-}
-
 void route_rows(void* const* places, const void* parameters) {
-  const auto p = read<RouteParameters>(parameters);
+  const auto p = read_parameters<RouteParameters>(parameters);
   route::Params r;
   r.x = at<float>(places, 0);
   r.x_stride = p.x_stride;
@@ -41,7 +29,7 @@ void route_rows(void* const* places, const void* parameters) {
 }
 
 void scale_rows(void* const* places, const void* parameters) {
-  const auto p = read<ColumnsParameters>(parameters);
+  const auto p = read_parameters<ColumnsParameters>(parameters);
   for (uint32_t row = 0; row < p.rows; ++row) {
     const float scale = at<float>(places, 0)[int64_t{row} * p.in_stride + 1];
     float* out = at<float>(places, 1) + int64_t{row} * p.out_stride;
@@ -50,7 +38,7 @@ void scale_rows(void* const* places, const void* parameters) {
 }
 
 void move_rows(void* const* places, const void* parameters) {
-  const auto p = read<MoveRowsParameters>(parameters);
+  const auto p = read_parameters<MoveRowsParameters>(parameters);
   const int32_t* from = (p.flags & kHasFrom) != 0 ? at<int32_t>(places, 1) : nullptr;
   const int32_t* to = (p.flags & kHasTo) != 0 ? at<int32_t>(places, 2) : nullptr;
   for (uint32_t row = 0; row < p.rows; ++row) {
@@ -62,7 +50,7 @@ void move_rows(void* const* places, const void* parameters) {
 
 // In the order of runtime/ops/experts.cc.
 void combine_rows(void* const* places, const void* parameters) {
-  const auto p = read<CombineParameters>(parameters);
+  const auto p = read_parameters<CombineParameters>(parameters);
   const bool has_residual = (p.flags & kHasResidual) != 0;
   for (int64_t row = 0; row < p.rows; ++row) {
     const float* weights = at<float>(places, 1) + row * p.weights_stride + p.top;

@@ -9,18 +9,16 @@ namespace arrowmind::device {
 namespace {
 
 void fill_u32(void* const* places, const void* parameters) {
-  FillParameters p;
-  std::memcpy(&p, parameters, sizeof p);
-  auto* out = static_cast<uint32_t*>(places[0]);
+  const auto p = read_parameters<FillParameters>(parameters);
+  auto* out = at<uint32_t>(places, 0);
   for (uint32_t i = 0; i < p.count; ++i) out[i] = p.value;
 }
 
 void add_f32(void* const* places, const void* parameters) {
-  AddParameters p;
-  std::memcpy(&p, parameters, sizeof p);
-  const auto* a = static_cast<const float*>(places[0]);
-  const auto* b = static_cast<const float*>(places[1]);
-  auto* out = static_cast<float*>(places[2]);
+  const auto p = read_parameters<AddParameters>(parameters);
+  const auto* a = at<const float>(places, 0);
+  const auto* b = at<const float>(places, 1);
+  auto* out = at<float>(places, 2);
   for (uint32_t i = 0; i < p.count; ++i) out[i] = a[i] + b[i];
 }
 

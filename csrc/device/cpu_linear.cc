@@ -1,7 +1,5 @@
 // linear_* of the cpu device, by the kernels of qmatmul.
 
-#include <cstring>
-
 #include "device/cpu_operators.h"
 #include "kernels/qmatmul/qmatmul.h"
 
@@ -18,9 +16,9 @@ void bind_weights(const LinearParameters& p, void* const* places, qmatmul::Param
   q.bias = static_cast<const float*>(present(kHasBias, 9));
   if (weight < qmatmul::Weight::kI8) return;
   if (weight == qmatmul::Weight::kI8) {
-    q.w_scale = static_cast<const float*>(places[5]);
+    q.w_scale = at<const float>(places, 5);
     q.w_zero = static_cast<const float*>(present(kHasZeros, 6));
-    if ((p.flags & kHasAZero) != 0) q.w_sum = static_cast<const int32_t*>(places[7]);
+    if ((p.flags & kHasAZero) != 0) q.w_sum = at<const int32_t>(places, 7);
     return;
   }
   q.grid.group = p.group;
@@ -32,8 +30,7 @@ void bind_weights(const LinearParameters& p, void* const* places, qmatmul::Param
 
 template <qmatmul::Activation activation, qmatmul::Weight weight>
 void linear(void* const* places, const void* parameters) {
-  LinearParameters p;
-  std::memcpy(&p, parameters, sizeof p);
+  const auto p = read_parameters<LinearParameters>(parameters);
   qmatmul::Params q;
   q.m = p.rows;
   q.n = q.n_end = p.n;
@@ -41,17 +38,17 @@ void linear(void* const* places, const void* parameters) {
   q.a = places[0];
   q.a_stride = p.a_stride;
   if (activation != qmatmul::Activation::kF32) {
-    q.a_scale = static_cast<const float*>(places[1]);
-    q.a_sum = static_cast<const int32_t*>(places[3]);
+    q.a_scale = at<const float>(places, 1);
+    q.a_sum = at<const int32_t>(places, 3);
   }
-  if ((p.flags & kHasAZero) != 0) q.a_zero = static_cast<const int32_t*>(places[2]);
+  if ((p.flags & kHasAZero) != 0) q.a_zero = at<const int32_t>(places, 2);
   bind_weights<weight>(p, places, q);
   if ((p.flags & kHasResidual) != 0) {
-    q.residual = static_cast<const float*>(places[10]) + p.first_column;
+    q.residual = at<const float>(places, 10) + p.first_column;
     q.residual_stride = p.residual_stride;
   }
   q.nonlinearity = (p.flags & kIsGelu) != 0 ? qmatmul::Nonlinearity::kGelu : qmatmul::Nonlinearity::kNone;
-  q.c = static_cast<float*>(places[11]) + p.first_column;
+  q.c = at<float>(places, 11) + p.first_column;
   q.c_stride = p.c_stride;
   qmatmul::select(activation, weight, q.m).run(q);
 }

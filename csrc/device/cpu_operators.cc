@@ -15,18 +15,6 @@
 namespace arrowmind::device {
 namespace {
 
-template <typename Parameters>
-Parameters read(const void* parameters) {
-  Parameters p;
-  std::memcpy(&p, parameters, sizeof p);
-  return p;
-}
-
-template <typename T>
-T* at(void* const* places, int place) {
-  return static_cast<T*>(places[place]);
-}
-
 embed::Table table_of(const EmbedParameters& p, void* const* places) {
   embed::Table table;
   table.data = places[1];
@@ -47,7 +35,7 @@ embed::Table table_of(const EmbedParameters& p, void* const* places) {
 
 // One table at a time: the sums of embed.h in its order.
 void embed_rows(void* const* places, const void* parameters) {
-  const auto p = read<EmbedParameters>(parameters);
+  const auto p = read_parameters<EmbedParameters>(parameters);
   const int32_t row_0 = 0;
   embed::Params e;
   e.word = table_of(p, places);
@@ -66,7 +54,7 @@ void embed_rows(void* const* places, const void* parameters) {
 }
 
 void norm_rows(void* const* places, const void* parameters) {
-  const auto p = read<NormParameters>(parameters);
+  const auto p = read_parameters<NormParameters>(parameters);
   norm::Params n;
   n.x_stride = p.x_stride;
   n.y_stride = p.y_stride;
@@ -84,7 +72,7 @@ void norm_rows(void* const* places, const void* parameters) {
 
 template <quantise::Code code>
 void quantise_rows(void* const* places, const void* parameters) {
-  const auto p = read<QuantiseParameters>(parameters);
+  const auto p = read_parameters<QuantiseParameters>(parameters);
   quantise::Params q;
   q.x = at<float>(places, 0);
   q.x_stride = p.x_stride;
@@ -103,7 +91,7 @@ void quantise_rows(void* const* places, const void* parameters) {
 }
 
 void attend(void* const* places, const void* parameters) {
-  const auto p = read<AttentionParameters>(parameters);
+  const auto p = read_parameters<AttentionParameters>(parameters);
   const int32_t* offsets = at<int32_t>(places, 1);
   int32_t longest = 0;
   for (uint32_t s = 0; s < p.sequences; ++s) longest = std::max(longest, offsets[s + 1] - offsets[s]);
@@ -129,7 +117,7 @@ void attend(void* const* places, const void* parameters) {
 }
 
 void pool_sequences(void* const* places, const void* parameters) {
-  const auto p = read<PoolParameters>(parameters);
+  const auto p = read_parameters<PoolParameters>(parameters);
   pool::Params q;
   q.x = at<float>(places, 0);
   q.x_stride = p.x_stride;
@@ -145,7 +133,7 @@ void pool_sequences(void* const* places, const void* parameters) {
 }
 
 void activate_rows(void* const* places, const void* parameters) {
-  const auto p = read<ActivateParameters>(parameters);
+  const auto p = read_parameters<ActivateParameters>(parameters);
   activate::Params a;
   a.kind = static_cast<activate::Kind>(p.kind);
   a.cap = p.cap;
@@ -160,7 +148,7 @@ void activate_rows(void* const* places, const void* parameters) {
 }
 
 void turn_rows(void* const* places, const void* parameters) {
-  const auto p = read<RopeParameters>(parameters);
+  const auto p = read_parameters<RopeParameters>(parameters);
   rope::Params r;
   r.x = at<float>(places, 0) + p.first;
   r.x_stride = p.x_stride;
@@ -175,7 +163,7 @@ void turn_rows(void* const* places, const void* parameters) {
 }
 
 void sum_rows(void* const* places, const void* parameters) {
-  const auto p = read<ColumnsParameters>(parameters);
+  const auto p = read_parameters<ColumnsParameters>(parameters);
   for (uint32_t row = 0; row < p.rows; ++row) {
     const float* in = at<float>(places, 0) + int64_t{row} * p.in_stride;
     float* out = at<float>(places, 1) + int64_t{row} * p.out_stride;
@@ -184,7 +172,7 @@ void sum_rows(void* const* places, const void* parameters) {
 }
 
 void multiply_rows(void* const* places, const void* parameters) {
-  const auto p = read<ColumnsParameters>(parameters);
+  const auto p = read_parameters<ColumnsParameters>(parameters);
   const float* multiplier = at<float>(places, 1);
   for (uint32_t row = 0; row < p.rows; ++row) {
     const float* in = at<float>(places, 0) + int64_t{row} * p.in_stride;
@@ -195,7 +183,7 @@ void multiply_rows(void* const* places, const void* parameters) {
 
 template <bool kClears>
 void copy_pieces(void* const* places, const void* parameters) {
-  const auto p = read<CopyParameters>(parameters);
+  const auto p = read_parameters<CopyParameters>(parameters);
   const size_t bytes = size_t{p.width} * sizeof(float);
   for (uint32_t row = 0; row < p.rows; ++row) {
     const float* in = at<float>(places, 0) + int64_t{row} * p.in_stride + p.from_first;

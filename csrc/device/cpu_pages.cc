@@ -1,7 +1,6 @@
 // Keys and values in pages, on the cpu device.
 
 #include <algorithm>
-#include <cstring>
 #include <vector>
 
 #include "base/aligned_buffer.h"
@@ -10,18 +9,6 @@
 
 namespace arrowmind::device {
 namespace {
-
-template <typename Parameters>
-Parameters read(const void* parameters) {
-  Parameters p;
-  std::memcpy(&p, parameters, sizeof p);
-  return p;
-}
-
-template <typename T>
-T* at(void* const* places, int place) {
-  return static_cast<T*>(places[place]);
-}
 
 // Rows of one sequence, which stand one behind the other.
 struct Run {
@@ -76,7 +63,7 @@ cached_attention::Head head_of(const Parameters& p, const PagePart& part, const 
 }
 
 void write_pages(void* const* places, const void* parameters) {
-  const auto p = read<CacheWriteParameters>(parameters);
+  const auto p = read_parameters<CacheWriteParameters>(parameters);
   for (const Run& run : runs_of(p, places)) {
     const float* k = at<float>(places, 0) + run.begin * p.in_stride + p.heads * p.head_dim;
     for (uint32_t head = 0; head < p.key_heads; ++head, k += p.head_dim) {
@@ -92,7 +79,7 @@ void write_pages(void* const* places, const void* parameters) {
 }
 
 void shrink_pages(void* const* places, const void* parameters) {
-  const auto p = read<CacheShrinkParameters>(parameters);
+  const auto p = read_parameters<CacheShrinkParameters>(parameters);
   const auto* list = at<const uint32_t>(places, 0);
   AlignedBuffer scratch;
   scratch.resize(cached_attention::kShrinkScratch);
@@ -122,7 +109,7 @@ int64_t small_end(const CachedAttentionParameters& p, const Run& run, int64_t se
 }
 
 void attend_pages(void* const* places, const void* parameters) {
-  const auto p = read<CachedAttentionParameters>(parameters);
+  const auto p = read_parameters<CachedAttentionParameters>(parameters);
   const int64_t group = p.heads / p.key_heads;
   AlignedBuffer scratch;
   for (const Run& run : runs_of(p, places)) {

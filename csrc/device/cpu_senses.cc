@@ -10,11 +10,10 @@ namespace arrowmind::device {
 namespace {
 
 void previous_rows(void* const* places, const void* parameters) {
-  CopyParameters p;
-  std::memcpy(&p, parameters, sizeof p);
-  const auto* in = static_cast<const float*>(places[0]);
-  const auto* position = static_cast<const int32_t*>(places[1]);
-  auto* out = static_cast<float*>(places[2]);
+  const auto p = read_parameters<CopyParameters>(parameters);
+  const auto* in = at<const float>(places, 0);
+  const auto* position = at<const int32_t>(places, 1);
+  auto* out = at<float>(places, 2);
   const size_t bytes = size_t{p.width} * sizeof(float);
   for (int64_t row = 0; row < p.rows; ++row) {
     float* to = out + row * p.out_stride + p.to_first;
@@ -28,11 +27,10 @@ void previous_rows(void* const* places, const void* parameters) {
 
 // Row by row: those of a sequence need not be known here.
 void cross_attend(void* const* places, const void* parameters) {
-  CrossAttentionParameters p;
-  std::memcpy(&p, parameters, sizeof p);
-  const auto* looked = static_cast<const float*>(places[1]);
-  const auto* offsets = static_cast<const int32_t*>(places[2]);
-  const auto* sequence_of = static_cast<const int32_t*>(places[3]);
+  const auto p = read_parameters<CrossAttentionParameters>(parameters);
+  const auto* looked = at<const float>(places, 1);
+  const auto* offsets = at<const int32_t>(places, 2);
+  const auto* sequence_of = at<const int32_t>(places, 3);
   cross_attention::Params c;
   c.kv_stride = p.looked_stride;
   c.heads = c.end = p.heads;
@@ -44,10 +42,10 @@ void cross_attend(void* const* places, const void* parameters) {
     const float* first = looked + int64_t{own[0]} * p.looked_stride;
     c.keys = own[1] - own[0];
     scratch.resize(cross_attention::scratch_bytes(c.keys));
-    c.q = static_cast<const float*>(places[0]) + row * p.q_stride;
+    c.q = at<const float>(places, 0) + row * p.q_stride;
     c.k = first + p.keys;
     c.v = first + p.values;
-    c.out = static_cast<float*>(places[4]) + row * p.out_stride;
+    c.out = at<float>(places, 4) + row * p.out_stride;
     c.scratch = scratch.as<void>();
     cross_attention::select().run(c);
   }

@@ -67,7 +67,7 @@ def assemble(
         progress: told while weights are read.
 
     Raises:
-        ArrowMindError: as of `ArrowEngine`.
+        OptimizationError: as of `ArrowEngine`.
     """
     folder = ModelFolder(path, config.weights.verify, early)
     if wishes.judge:
