@@ -59,7 +59,8 @@ typedef struct ArrowmindDeviceInfo {
   char driver[64];        // its version
   char architecture[32];  // such as sm_90 or gfx90a
   int64_t total_bytes;
-  int64_t alignment_bytes;  // offsets in memory that kernels are given are multiples of it
+  int64_t alignment_bytes;   // offsets in memory that kernels are given are multiples of it
+  int64_t most_place_bytes;  // from a place that a kernel is given to the end of its memory; 0: no bound
 } ArrowmindDeviceInfo;
 
 enum ArrowmindDeviceFlags {

@@ -78,6 +78,7 @@ DeviceInfo describe(const ArrowmindBackend& backend, int32_t index, const std::s
           .architecture = plain_text(info.architecture, sizeof info.architecture),
           .total_bytes = std::max<int64_t>(info.total_bytes, 0),
           .alignment_bytes = std::max<int64_t>(info.alignment_bytes, 1),
+          .most_place_bytes = std::max<int64_t>(info.most_place_bytes, 0),
           .shares_host_memory = (info.flags & ARROWMIND_SHARES_HOST_MEMORY) != 0,
           .is_software = (info.flags & ARROWMIND_IS_SOFTWARE) != 0};
 }

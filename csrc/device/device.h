@@ -22,6 +22,7 @@ struct DeviceInfo {
   std::string architecture;
   int64_t total_bytes = 0;
   int64_t alignment_bytes = 1;
+  int64_t most_place_bytes = 0;  // that a kernel takes at a place; 0: no bound
   bool shares_host_memory = false;
   bool is_software = false;
 };

@@ -85,6 +85,18 @@ struct LinearParameters {
 
 constexpr uint32_t kFewRows = 8;
 
+// linear_<activations>_<weights>_grouped: rows that stand in groups, of which each meets a matrix of its own
+//                                                                            work: {n, tiles}
+// places: as above, but
+//   0 to 3, 11  rows as group_rows orders them
+//   4 to 8      those of all matrices, each as above and one behind the other without a gap
+//   9 tiles     u32 [tiles][3]: a matrix, the first row, how many rows
+//   10          not looked at
+// `rows` is the number of tiles, most_tiles(). Flags: kHasZeros, kHasOuter, kHasAZero.
+// A tile has at most kGroupedRows rows, or none. A back end may also have linear_..._grouped_few, which is
+// used for tiles of at most kFewRows rows.
+constexpr uint32_t kGroupedRows = 32;
+
 // embed: out[t] = row of a table, or added to what is there                work: {width, rows}
 // places: index i32 [rows], data, scales, zeros, outer, out f32 [rows][out_stride]
 //   element kEmbedI8: scales and zeros f32 [table rows]; grids: scales and zeros [table rows][groups],
@@ -151,7 +163,7 @@ struct PoolParameters {
 };
 
 // activate: kernels/activate/activate.h                                      work: {width, rows}
-// places: x, out; may be the same where not gated. kGated: `up` is the `width` columns behind those of x.
+// places: x, out; may be the same. kGated: `up` is the `width` columns behind those of x.
 enum Activation : uint32_t { kSilu = 0, kGelu = 1, kGeluTanh = 2, kCap = 3, kQuickGelu = 4 };
 struct ActivateParameters {
   uint32_t rows, sequences;
@@ -269,6 +281,24 @@ struct RouteParameters {
   uint32_t flags;  // kHasBias, kNormalise
 };
 
+// group_rows: the pairs (t, r) of rows and their `top` experts in the order of experts, of one expert in that
+//   of t and r; and what products of them are split into                     work: {experts, 1}
+// places: route f32 [rows][route_stride], as `route` gives it; from i32 [rows * top]: the row t of each place
+//   in that order; to i32 [rows * top]: the place of pair t * top + r; tiles u32 [most_tiles()][3]: an
+//   expert, the first place and the number of places, at most `tile`; 0: there is nothing to do
+// What is no number of an expert counts as the nearest one, a NaN as 0.
+struct GroupRowsParameters {
+  uint32_t rows, sequences;
+  uint32_t route_stride, top, experts, tile;
+};
+
+// Tiles of at most `tile` out of `pairs` in so many groups, at the most. So many of them begin before group
+// number `groups` where that begins at place `pairs`.
+constexpr uint32_t most_tiles(uint32_t pairs, uint32_t groups, uint32_t tile) {
+  const uint32_t parts = pairs / tile + groups;
+  return pairs < parts ? pairs : parts;
+}
+
 // scale_rows: out[t] *= in[t][1]                                             work: {width, rows}
 // places: in, out; ColumnsParameters
 
@@ -282,14 +312,14 @@ struct MoveRowsParameters {
 };
 
 // combine: out[t] = residual[t] + sum of weight[t][r] * in[t * top + r], r ascending, products rounded, then
-//   the sum                                                                  work: {width, rows}
+//   the sum; with kHasFrom of in[from[t * top + r]]                          work: {width, rows}
 // places: in f32 [rows * top][in_stride], weights f32 [rows][weights_stride] from column `top` on,
-//   residual f32 [rows][residual_stride] (may be out), out f32 [rows][out_stride]
+//   residual f32 [rows][residual_stride] (may be out), out f32 [rows][out_stride], from i32 [rows * top]
 struct CombineParameters {
   uint32_t rows, sequences;
   uint32_t width, top;
   uint32_t in_stride, weights_stride, residual_stride, out_stride;
-  uint32_t flags;  // kHasResidual
+  uint32_t flags;  // kHasResidual, kHasFrom
 };
 
 }  // namespace arrowmind::device

@@ -47,6 +47,7 @@ BLOCKS = {
     "cached_attention": f"{_PAGES} {_part('small')} small_table first_small recent "
     "out_stride window scale:f cap:f",
     "route": "x_stride out_stride experts top is_sigmoid groups kept sums_two factor:f flags",
+    "group_rows": "route_stride top experts tile",
     "move_rows": "width in_stride out_stride flags",
     "combine": "width top in_stride weights_stride residual_stride out_stride flags",
 }

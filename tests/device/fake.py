@@ -27,6 +27,12 @@ class Fake:
         self._library.arrowmind_fake_report(found)
         return dict(zip(_REPORT, found, strict=True))
 
+    def work(self) -> tuple[int, int]:
+        """Launches since the last set(), and how often the host waited for a stream."""
+        found = (ctypes.c_int64 * 2)()
+        self._library.arrowmind_fake_work(found)
+        return found[0], found[1]
+
     def live(self) -> dict[str, int]:
         """What was taken and not given back yet."""
         return {name: count for name, count in self.report().items() if name != "calls" and count}

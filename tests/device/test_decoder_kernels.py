@@ -94,7 +94,7 @@ def test_rows_that_are_scaled_moved_and_added_up(bench):
             flags=flags("residual") if has else 0,
         )
         out = Out(residual.copy())
-        (found,) = bench.run("combine", (33, 5, 1), [results, weights, out.array, out], parameters)
+        (found,) = bench.run("combine", (33, 5, 1), [results, weights, out.array, out, None], parameters)
         products = (weights[:, 2:, None] * results.reshape(5, 2, 35)[:, :, :33]).sum(axis=1)
         wanted = residual[:, :33] + products if has else products
         np.testing.assert_allclose(found[:, :33], wanted, atol=1e-5)

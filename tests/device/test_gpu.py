@@ -141,6 +141,7 @@ def names_of_kernels():
     rows = (ROOT / "csrc/device/gpu/kernels.inc").read_text()
     names = re.findall(r"^KERNEL\((\w+),", rows, re.MULTILINE)
     linear = re.findall(r"^LINEAR\((\w+),", rows, re.MULTILINE)
+    linear += [f"{name}_grouped" for name in re.findall(r"^GROUPED\((\w+),", rows, re.MULTILINE)]
     return names + linear + [f"{name}_few" for name in linear]
 
 

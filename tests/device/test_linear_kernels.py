@@ -82,7 +82,8 @@ def plain_problem(form: Form, shape: tuple[int, int, int], extras: tuple, zeros:
     return Problem(form, a, w, gelu="gelu" in extras, **given)
 
 
-def run_plain(bench: Bench, name: str, problem: Problem) -> list[np.ndarray]:
+def plain_operands(problem: Problem) -> tuple[np.ndarray, dict, dict]:
+    """The rows, what lies at the other places, and parameters."""
     m, n, k = problem.shape
     a = np.full((m, padded(k, 4) + 8), 111 if problem.form.integer else np.nan, problem.a.dtype)
     a[:, : padded(k, 4)] = 0 if problem.form.integer else np.nan
@@ -111,7 +112,12 @@ def run_plain(bench: Bench, name: str, problem: Problem) -> list[np.ndarray]:
     }
     used = flags(*(["gelu"] if problem.gelu else []), *(["zeros"] if problem.w_zero is not None else []))
     used |= flags("a_zero") if problem.a_zero is not None else 0
-    return launch(bench, name, problem, a, places, flags=used)
+    return a, places, {"flags": used}
+
+
+def run_plain(bench: Bench, name: str, problem: Problem) -> list[np.ndarray]:
+    a, places, parameters = plain_operands(problem)
+    return launch(bench, name, problem, a, places, **parameters)
 
 
 @pytest.mark.parametrize("weight", PLAIN)
@@ -177,7 +183,8 @@ def test_sums_at_the_end_of_32_bits(bench, k):
             assert_same_bits(result, problem.run("qmatmul_i16_i8_scalar"))
 
 
-def run_grid(bench: Bench, name: str, problem: GridProblem) -> list[np.ndarray]:
+def grid_operands(problem: GridProblem) -> tuple[np.ndarray, dict, dict]:
+    """The rows, what lies at the other places, and parameters."""
     grid: Grid = problem.weights.grid
     described, k = problem.description, problem.shape[2]
     places = {
@@ -203,6 +210,11 @@ def run_grid(bench: Bench, name: str, problem: GridProblem) -> list[np.ndarray]:
         places |= {"a_scale": problem.a_scale, "a_sum": sums}
         parameters |= {"blocks": problem.a_scale.shape[1], "parts": sums.shape[1]}
         parameters |= {"block": grid.block, "part": problem.part}
+    return a, places, parameters
+
+
+def run_grid(bench: Bench, name: str, problem: GridProblem) -> list[np.ndarray]:
+    a, places, parameters = grid_operands(problem)
     return launch(bench, name, problem, a, places, **parameters)
 
 

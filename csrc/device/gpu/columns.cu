@@ -56,12 +56,15 @@ ARROWMIND_KERNEL(kColumnThreads, move_rows, const uint32_t* in, const int32_t* f
 }
 
 ARROWMIND_KERNEL(kColumnThreads, combine, const float* in, const float* weights, const float* residual,
-                 float* out, CombineParameters p) {
+                 float* out, const int32_t* from, CombineParameters p) {
+  const bool has_from = (p.flags & kHasFrom) != 0;
   each_row(p.width, p.rows, [&](uint32_t row, uint32_t column) {
     float sum = (p.flags & kHasResidual) != 0 ? residual[row * uint64_t{p.residual_stride} + column] : 0.0f;
     const float* weight = weights + row * uint64_t{p.weights_stride} + p.top;
     for (uint32_t i = 0; i < p.top; ++i) {
-      sum = sum + weight[i] * in[(row * uint64_t{p.top} + i) * p.in_stride + column];
+      const uint64_t pair = row * uint64_t{p.top} + i,
+                     place = has_from ? static_cast<uint32_t>(from[pair]) : pair;
+      sum = sum + weight[i] * in[place * p.in_stride + column];
     }
     out[row * uint64_t{p.out_stride} + column] = sum;
   });

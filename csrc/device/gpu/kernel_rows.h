@@ -14,7 +14,7 @@ struct KernelRow {
 };
 
 // Their numbers are below it.
-constexpr int kMostKernels = 64;
+constexpr int kMostKernels = 128;
 // Number of the kernel of this name; -1 where there is none.
 int find_row(const char* name);
 const KernelRow& row(int number);
@@ -24,7 +24,7 @@ struct Image {
   const char* source;
   const void* code;
 };
-constexpr int kMostImages = 16;
+constexpr int kMostImages = 24;
 const Image& image(int index);
 
 }  // namespace arrowmind::device::gpu

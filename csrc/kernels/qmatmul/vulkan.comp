@@ -7,7 +7,12 @@
 //
 // A group computes a panel of 16 outputs for TILE_Y rows. Each of its threads has four outputs and ROWS rows, of every
 // SLICES-th 16 k; what the slices summed up is added in the end, in their order.
-#define ROW_GROUPS (TILE_Y / ROWS)
+//
+// GROUPED: linear_..._grouped. The rows of a tile and its matrix are all that a group sees; TILE_ROWS is what is TILE_Y else.
+#ifndef TILE_ROWS
+#define TILE_ROWS TILE_Y
+#endif
+#define ROW_GROUPS (TILE_ROWS / ROWS)
 #define SLICES (THREADS / (4 * ROW_GROUPS))
 
 layout(local_size_x = THREADS) in;
@@ -31,8 +36,12 @@ layout(binding = 1) readonly buffer AScale { float a_scale[]; };
 layout(binding = 2) readonly buffer AZero { int a_zero[]; };
 layout(binding = 3) readonly buffer ASum { int a_sum[]; };
 layout(binding = 7) readonly buffer WSum { ivec4 w_sum[]; };
+#ifdef GROUPED
+layout(binding = 9) readonly buffer Tiles { uint tiles[]; };
+#else
 layout(binding = 9) readonly buffer Bias { float bias[]; };
 layout(binding = 10) buffer Residual { float residual[]; };
+#endif
 layout(binding = 11) buffer C { float c[]; };
 
 #include "kernels/qmatmul/vulkan_weights.glsl"
@@ -118,19 +127,29 @@ vec4 real_values(vec4 sum, uint row, uint quarter) {
 
 void finish(uint row, uint column, float sum) {
   precise float value = sum;
+  const uint to = p.first_column + column;
+#ifndef GROUPED
   if ((p.flags & kHasBias) != 0u) value = value + bias[column];
   if ((p.flags & kIsGelu) != 0u) value = gelu_of(value);
-  const uint to = p.first_column + column;
   if ((p.flags & kHasResidual) != 0u) value = value + residual[row * p.residual_stride + to];
+#endif
   c[row * p.c_stride + to] = value;
 }
 
 void main() {
   const uint lane = gl_LocalInvocationIndex;
   const uint part = lane & 3u, row_group = lane / 4u % ROW_GROUPS, slice = lane / (4u * ROW_GROUPS);
-  const uint panel = gl_WorkGroupID.x, first_row = gl_WorkGroupID.y * TILE_Y;
+#ifdef GROUPED
+  const uint tile = 3u * gl_WorkGroupID.y;
+  const uint first_row = tiles[tile + 1u], end_row = first_row + tiles[tile + 2u];
+  if (first_row == end_row) return;
+  const uint first_panel = tiles[tile] * ((p.n + 15u) / 16u);
+#else
+  const uint first_row = gl_WorkGroupID.y * TILE_ROWS, end_row = p.rows, first_panel = 0u;
+#endif
+  const uint panel = first_panel + gl_WorkGroupID.x;
   const uint own_row = first_row + row_group * ROWS;
-  const uint own_rows = own_row < p.rows ? min(p.rows - own_row, ROWS) : 0u;
+  const uint own_rows = own_row < end_row ? min(end_row - own_row, ROWS) : 0u;
 #if defined(W_T2G) || defined(W_T3G)
   open_tables();
 #endif
@@ -181,17 +200,17 @@ void main() {
   }
 #undef real
 
-  [[unroll]] for (uint r = 0u; r < ROWS; ++r) sums[(slice * TILE_Y + row_group * ROWS + r) * 4u + part] = total[r];
+  [[unroll]] for (uint r = 0u; r < ROWS; ++r) sums[(slice * TILE_ROWS + row_group * ROWS + r) * 4u + part] = total[r];
   barrier();
-  for (uint item = lane; item < 4u * TILE_Y; item += THREADS) {
+  for (uint item = lane; item < 4u * TILE_ROWS; item += THREADS) {
     const uint row = first_row + item / 4u;
-    if (row >= p.rows) continue;
+    if (row >= end_row) continue;
     SUM sum = sums[item];
-    for (uint i = 1u; i < SLICES; ++i) sum += sums[i * 4u * TILE_Y + item];
-    const uint quarter = 4u * panel + (item & 3u);
-    const vec4 value = real_values(sum, row, quarter);
+    for (uint i = 1u; i < SLICES; ++i) sum += sums[i * 4u * TILE_ROWS + item];
+    const vec4 value = real_values(sum, row, 4u * panel + (item & 3u));
+    const uint first_column = 16u * gl_WorkGroupID.x + 4u * (item & 3u);
     [[unroll]] for (uint i = 0u; i < 4u; ++i) {
-      if (4u * quarter + i < p.n) finish(row, 4u * quarter + i, value[i]);
+      if (first_column + i < p.n) finish(row, first_column + i, value[i]);
     }
   }
 }

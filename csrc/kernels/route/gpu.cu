@@ -78,6 +78,14 @@ ARROWMIND_DEVICE void drop_groups(const RouteParameters& p, const float* choices
   for (uint32_t i = lane(); i < p.experts; i += 32) taken[i] = kept[i / size] == 0 ? 1 : 0;
 }
 
+constexpr uint32_t kGroupThreads = 128;
+
+ARROWMIND_DEVICE uint32_t expert_of(const GroupRowsParameters& p, const float* route, uint32_t pair) {
+  const float number = route[pair / p.top * uint64_t{p.route_stride} + pair % p.top];
+  const float within = number > 0.0f ? number : 0.0f;  // a NaN is none
+  return within < static_cast<float>(p.experts) ? static_cast<uint32_t>(within) : p.experts - 1;
+}
+
 }  // namespace
 
 ARROWMIND_KERNEL(kThreads, route, const float* x, const float* bias, float* out, RouteParameters p) {
@@ -118,5 +126,44 @@ ARROWMIND_KERNEL(kThreads, route, const float* x, const float* bias, float* out,
     float weight = numbers[p.top + i];
     if ((p.flags & kNormalise) != 0) weight = weight / (total + 1e-20f);
     numbers[p.top + i] = weight * p.factor;
+  }
+}
+
+// A group for each expert: each of its threads counts, of the next pairs, those of this expert and of the
+// ones before it; behind those of the threads before it, it writes down its own.
+ARROWMIND_KERNEL(kGroupThreads, group_rows, const float* route, uint32_t* from, uint32_t* to, uint32_t* tiles,
+                 GroupRowsParameters p) {
+  ARROWMIND_SHARED(uint32_t, counts, kGroupThreads);
+  ARROWMIND_SHARED(uint32_t, before, kGroupThreads);
+  const uint32_t expert = group_x(), pairs = p.rows * p.top, share = ceil_of(pairs, kGroupThreads);
+  const uint32_t begin = least(thread() * share, pairs), end = least(begin + share, pairs);
+  uint32_t own = 0, smaller = 0;
+  for (uint32_t pair = begin; pair < end; ++pair) {
+    const uint32_t number = expert_of(p, route, pair);
+    own += number == expert ? 1 : 0;
+    smaller += number < expert ? 1 : 0;
+  }
+  counts[thread()] = own;
+  before[thread()] = smaller;
+  barrier();
+  uint32_t start = 0, count = 0, place = 0;
+  for (uint32_t i = 0; i < kGroupThreads; ++i) {
+    start += before[i];
+    if (i < thread()) place += counts[i];
+    count += counts[i];
+  }
+  place += start;
+  for (uint32_t pair = begin; pair < end; ++pair) {
+    if (expert_of(p, route, pair) != expert) continue;
+    from[place] = pair / p.top;
+    to[pair] = place++;
+  }
+  const uint32_t first_tile = most_tiles(start, expert, p.tile),
+                 end_tile = most_tiles(start + count, expert + 1, p.tile);
+  for (uint32_t i = first_tile + thread(); i < end_tile; i += kGroupThreads) {
+    const uint32_t first = least((i - first_tile) * p.tile, count);
+    tiles[3 * i] = expert;
+    tiles[3 * i + 1] = start + first;
+    tiles[3 * i + 2] = least(p.tile, count - first);
   }
 }

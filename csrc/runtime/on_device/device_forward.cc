@@ -22,6 +22,26 @@ std::vector<std::byte> filled_in(const Step& step, int64_t rows, int64_t sequenc
   return parameters;
 }
 
+// What a step is told of the rows of a forward.
+struct GroupedRows {
+  int64_t rows, work;  // as its parameters have it; items of the second direction
+  bool are_few;
+  uint32_t tile = 0;
+};
+
+GroupedRows rows_of(const Grouped& grouped, int64_t rows) {
+  using Over = Grouped::Over;
+  if (grouped.over == Over::kNone) return {rows, rows, rows <= device::kFewRows};
+  const int64_t pairs = rows * grouped.top;
+  // As many as there are of an expert on the average; more become tiles more.
+  const bool are_few = pairs <= device::kFewRows * grouped.experts;
+  const uint32_t tile = are_few ? device::kFewRows : device::kGroupedRows;
+  if (grouped.over == Over::kSort) return {rows, std::min<int64_t>(rows, 1), are_few, tile};
+  if (grouped.over == Over::kPairs) return {pairs, pairs, are_few, tile};
+  const int64_t tiles = device::most_tiles(Lowering::word(pairs), Lowering::word(grouped.experts), tile);
+  return {tiles, tiles, are_few, tile};
+}
+
 }  // namespace
 
 DevicePlan::Layout DevicePlan::lay_out(int64_t rows, int64_t sequences) const {
@@ -122,8 +142,10 @@ device::Grid DevicePlan::grid_of(const Kernel& kernel, const std::array<int64_t,
 }
 
 void DevicePlan::launch(const Forward& f, const Step& step, const Launch& launch, bool normalise) const {
-  const Kernel& kernel = f.rows <= device::kFewRows ? launch.few : launch.kernel;
-  std::array<int64_t, 3> work = {step.work.x, step.work.per_sequence ? f.sequences : f.rows, step.work.z};
+  const GroupedRows grouped = rows_of(step.grouped, f.rows);
+  const Kernel& kernel = grouped.are_few ? launch.few : launch.kernel;
+  std::array<int64_t, 3> work = {step.work.x, step.work.per_sequence ? f.sequences : grouped.work,
+                                 step.work.z};
   if (step.paged == Step::Paged::kShrink) work = shrink_work(f, step);
   if (work[1] == 0) return;
   const device::Grid grid = grid_of(kernel, work);
@@ -131,7 +153,11 @@ void DevicePlan::launch(const Forward& f, const Step& step, const Launch& launch
   for (size_t i = 0; i < step.places.size(); ++i) {
     slices.push_back(slice(f, step.places[i], launch.constants[i]));
   }
-  std::vector<std::byte> parameters = filled_in(step, f.rows, f.sequences, normalise);
+  std::vector<std::byte> parameters = filled_in(step, grouped.rows, f.sequences, normalise);
+  if (step.grouped.over == Grouped::Over::kSort) {
+    std::memcpy(parameters.data() + offsetof(device::GroupRowsParameters, tile), &grouped.tile,
+                sizeof grouped.tile);
+  }
   if (step.layer >= 0) describe_pages(f, step, parameters);
   if (step.looked_columns > 0) {
     const uint32_t columns = Lowering::word(f.looked->columns);
@@ -183,7 +209,7 @@ device::Slice DevicePlan::slice(const Forward& f, const Place& place, const devi
   if (place.id == plan_.result()) return in(f.at.result);
   if (place.id == plan_.source()) return in(f.at.source);
   const Plan::Offsets at = plan_.offsets(place.id, f.at.rows);
-  return in(place.kind == Kind::kData    ? at.data
+  return in(place.kind == Kind::kData    ? at.data + place.row_bytes * f.at.rows
             : place.kind == Kind::kScale ? at.scale
             : place.kind == Kind::kSum   ? at.sum
                                          : at.zero);

@@ -12,7 +12,12 @@ namespace arrowmind::runtime {
 namespace {
 
 // Groups in the second direction of a grid; every device takes as many.
-constexpr int64_t kMostRows = 32768;
+constexpr int64_t kMostRows = 32768, kMostGroups = 65535;
+
+int64_t most_place_bytes(const device::DeviceInfo& info) {
+  return info.most_place_bytes == 0 ? Lowering::kMostPlaceBytes
+                                    : std::min(info.most_place_bytes, Lowering::kMostPlaceBytes);
+}
 
 bool is_linear(const std::string& kernel) {
   return kernel.starts_with("linear_");
@@ -35,7 +40,8 @@ class Finally {
 DevicePlan::DevicePlan(const Plan& plan, std::shared_ptr<DeviceWeights> weights,
                        std::shared_ptr<device::CachingAllocator> memory, const PlacingOptions& options)
     : plan_(plan),
-      lowering_(plan, options.experts_here, options.cache.room_bytes > 0),
+      lowering_(plan, options.experts_here, options.cache.room_bytes > 0,
+                most_place_bytes(weights->device()->info())),
       weights_(std::move(weights)),
       memory_(std::move(memory)),
       device_(weights_->device()),
@@ -154,7 +160,11 @@ void DevicePlan::run_all(const Batch& batch, const RunOptions& options, const Re
   check_cache(options.cache);
   const std::unique_lock turn = passes() ? passing_->turn() : std::unique_lock<std::mutex>();
   std::unique_ptr<Context> context = borrow();
-  for (const Range& range : split(batch, std::clamp<int64_t>(options.micro_tokens, 1, kMostRows))) {
+  int64_t most = kMostRows;
+  for (const Step& step : lowering_.steps()) {
+    most = std::min(most, kMostGroups / std::max<int64_t>(step.grouped.top, 1));
+  }
+  for (const Range& range : split(batch, std::clamp<int64_t>(options.micro_tokens, 1, most))) {
     const int64_t first = plan_.gives_tokens() ? batch.offsets[range.begin] : range.begin;
     Results part = results;
     if (results.there != nullptr) {

@@ -34,12 +34,15 @@ device::Slice DeviceWeights::place(int64_t bytes) {
 
 device::Slice DeviceWeights::put(const Constant& constant) {
   const std::lock_guard lock(mutex_);
-  const auto key = std::pair(constant.data, constant.bytes);
+  Key key{constant.others, constant.bytes};
+  key.first.push_back(constant.data);
   if (const auto found = placed_.find(key); found != placed_.end()) return found->second;
-  const device::Slice slice = place(constant.bytes);
-  upload_.copy(slice, constant.data, constant.bytes);
-  bytes_ += constant.bytes;
-  return placed_.emplace(key, slice).first->second;
+  const device::Slice slice = place(constant.all_bytes());
+  constant.each([&](const void* data, int64_t offset) {
+    upload_.copy({slice.buffer, slice.offset + offset}, data, constant.bytes);
+  });
+  bytes_ += constant.all_bytes();
+  return placed_.emplace(std::move(key), slice).first->second;
 }
 
 void DeviceWeights::finish() {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 #include <utility>
+#include <vector>
 
 #include "device/resources.h"
 #include "runtime/on_device/lowering.h"
@@ -40,7 +41,8 @@ class DeviceWeights {
   device::Buffer* shared_ = nullptr;    // that small constants share
   int64_t used_ = 0;                    // of the shared one
   int64_t bytes_ = 0;
-  std::map<std::pair<const void*, int64_t>, device::Slice> placed_;
+  using Key = std::pair<std::vector<const void*>, int64_t>;  // where they are, bytes of each
+  std::map<Key, device::Slice> placed_;
   Upload upload_;  // last: it waits for its work before the buffers go
 };
 

@@ -162,7 +162,8 @@ class ExpertsStep {
     p.flags = has_residual ? device::kHasResidual : 0u;
     to_.launch("combine",
                {memory_.results, Lowering::data(options_.route),
-                has_residual ? Lowering::data(options_.residual) : Place{}, Lowering::data(options_.output)},
+                has_residual ? Lowering::data(options_.residual) : Place{}, Lowering::data(options_.output),
+                Place{}},
                p, {.x = hidden_});
   }
 

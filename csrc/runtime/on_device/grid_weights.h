@@ -20,18 +20,27 @@ constexpr int64_t bytes_of(grid::Scale type) {
 }
 
 // Of `rows` outputs of `columns` weights; packed ones are padded to panels by the caller.
-inline GridPlaces grid_places(Lowering& lowering, const grid::Grid& grid, int64_t rows, int64_t columns) {
+// place(part, bytes): where what part(grid) points to lies, or nothing for null.
+template <typename PlaceOf>
+GridPlaces grid_places(const grid::Grid& grid, int64_t rows, int64_t columns, const PlaceOf& place) {
   const int64_t groups = grid.group == 0 ? 1 : ceil_div(columns, grid.group);
   GridPlaces places;
-  places.scales = lowering.constant(grid.scales, rows * groups * bytes_of(grid.scale_type));
-  places.zeros = lowering.constant(grid.zeros, grid.zeros == nullptr ? 0 : rows * groups);
-  places.outer = lowering.constant(grid.outer, grid.outer == nullptr ? 0 : rows * 4);
+  using Grid = grid::Grid;
+  places.scales =
+      place([](const Grid& g) -> const void* { return g.scales; }, rows * groups * bytes_of(grid.scale_type));
+  places.zeros = place([](const Grid& g) -> const void* { return g.zeros; }, rows* groups);
+  places.outer = place([](const Grid& g) -> const void* { return g.outer; }, rows * 4);
   places.group = Lowering::word(grid.group);
   places.groups = Lowering::word(groups);
   places.scale_type = static_cast<uint32_t>(grid.scale_type);
   places.flags =
       (grid.zeros != nullptr ? device::kHasZeros : 0u) | (grid.outer != nullptr ? device::kHasOuter : 0u);
   return places;
+}
+
+inline GridPlaces grid_places(Lowering& lowering, const grid::Grid& grid, int64_t rows, int64_t columns) {
+  return grid_places(grid, rows, columns,
+                     [&](const auto& part, int64_t bytes) { return lowering.constant(part(grid), bytes); });
 }
 
 }  // namespace arrowmind::runtime

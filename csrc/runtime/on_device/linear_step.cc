@@ -49,15 +49,30 @@ struct WeightPlaces {
   uint32_t flags = 0;
 };
 
+// What part(params) points to, of all matrices.
+template <typename Part>
+Place constant_of(Lowering& lowering, const LinearStep& step, const Part& part, int64_t bytes) {
+  Constant constant{.data = part(*step.params), .bytes = bytes};
+  for (size_t i = 1; i < step.matrices.size(); ++i) constant.others.push_back(part(step.matrices[i]));
+  return lowering.constant(std::move(constant));
+}
+
 WeightPlaces weight_places(Lowering& lowering, const LinearStep& step, device::LinearParameters& p) {
-  const qmatmul::Params& w = *step.params;
+  using Params = qmatmul::Params;
+  const Params& w = *step.params;
   const int64_t outputs = round_up(w.n, qmatmul::kPanel);
+  const auto place = [&](const auto& part, int64_t bytes) {
+    return constant_of(lowering, step, part, bytes);
+  };
   WeightPlaces places;
-  places.packed = lowering.constant(w.w, qmatmul::packed_bytes(step.weight, w.n, w.k, w.grid.group));
-  places.bias = lowering.constant(w.bias, w.bias == nullptr ? 0 : w.n * 4);
+  places.packed = place([](const Params& one) { return one.w; },
+                        qmatmul::packed_bytes(step.weight, w.n, w.k, w.grid.group));
+  places.bias = lowering.constant(w.bias, w.n * 4);
   if (w.bias != nullptr) places.flags |= device::kHasBias;
   if (step.weight >= Weight::kI8Grid) {
-    const GridPlaces grid = grid_places(lowering, w.grid, outputs, w.k);
+    const GridPlaces grid = grid_places(w.grid, outputs, w.k, [&](const auto& part, int64_t bytes) {
+      return place([&](const Params& one) { return part(one.grid); }, bytes);
+    });
     places.scale = grid.scales;
     places.zero = grid.zeros;
     places.outer = grid.outer;
@@ -67,9 +82,9 @@ WeightPlaces weight_places(Lowering& lowering, const LinearStep& step, device::L
     p.scale_type = grid.scale_type;
     return places;
   }
-  places.scale = lowering.constant(w.w_scale, outputs * 4);
-  places.zero = lowering.constant(w.w_zero, outputs * 4);
-  places.sum = lowering.constant(w.w_sum, outputs * 4);
+  places.scale = place([](const Params& one) { return one.w_scale; }, outputs * 4);
+  places.zero = place([](const Params& one) { return one.w_zero; }, outputs * 4);
+  places.sum = place([](const Params& one) { return one.w_sum; }, outputs * 4);
   if (w.w_zero != nullptr) places.flags |= device::kHasZeros;
   return places;
 }
@@ -97,6 +112,14 @@ qmatmul::Params params_of(const LinearWeights& weights) {
   return p;
 }
 
+bool are_alike(const LinearWeights& a, const LinearWeights& b) {
+  const auto both = [](const void* x, const void* y) { return (x == nullptr) == (y == nullptr); };
+  return a.type == b.type && a.n == b.n && a.k == b.k && a.grid.group == b.grid.group &&
+         a.grid.scale_type == b.grid.scale_type && both(a.grid.zeros, b.grid.zeros) &&
+         both(a.grid.outer, b.grid.outer) && both(a.zero, b.zero) && both(a.sum, b.sum) &&
+         both(a.bias, b.bias);
+}
+
 bool launch_linear(Lowering& lowering, const LinearStep& step) {
   const RowPlaces& in = step.input;
   const qmatmul::Params& w = *step.params;
@@ -117,11 +140,15 @@ bool launch_linear(Lowering& lowering, const LinearStep& step) {
     p.residual_stride = lowering.stride(step.residual);
     residual = Lowering::data(step.residual);
   }
-  const std::string kernel = cat("linear_", name_of(in.type), "_", name_of(step.weight));
-  lowering.launch(kernel.c_str(),
-                  {in.data, in.scale, in.zero, in.sum, weights.packed, weights.scale, weights.zero,
-                   weights.sum, weights.outer, weights.bias, residual, step.output},
-                  p, {.x = w.n});
+  const bool is_grouped = !step.matrices.empty();
+  const std::string kernel =
+      cat("linear_", name_of(in.type), "_", name_of(step.weight), is_grouped ? "_grouped" : "");
+  Step& launched = lowering.launch(
+      kernel.c_str(),
+      {in.data, in.scale, in.zero, in.sum, weights.packed, weights.scale, weights.zero, weights.sum,
+       weights.outer, is_grouped ? step.tiles : weights.bias, residual, step.output},
+      p, {.x = w.n});
+  launched.grouped = step.grouped;
   return true;
 }
 

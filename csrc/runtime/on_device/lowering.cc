@@ -7,8 +7,12 @@
 namespace arrowmind::runtime {
 
 Place Lowering::constant(const void* data, int64_t bytes) {
-  if (data == nullptr || bytes == 0) return nothing();
-  constants_.push_back({data, bytes});
+  return constant(Constant{.data = data, .bytes = bytes});
+}
+
+Place Lowering::constant(Constant constant) {
+  if (constant.data == nullptr || constant.bytes == 0) return nothing();
+  constants_.push_back(std::move(constant));
   return {Place::Kind::kConstant, static_cast<int>(constants_.size()) - 1};
 }
 

@@ -44,7 +44,7 @@ struct Place {
   };
   Kind kind = Kind::kNothing;
   int id = -1;
-  int64_t row_bytes = 0;  // begins so many bytes later for each row of the micro-batch
+  int64_t row_bytes = 0;  // kData, kSpare: begins so many bytes later for each row of the micro-batch
 };
 
 // Rows of some type, and what belongs to them.
@@ -69,10 +69,25 @@ struct Work {
   int64_t z = 1;
 };
 
-// Bytes that all forwards read.
+// A step over the rows of a forward in the order of their experts, each of them once for each of its `top`.
+struct Grouped {
+  enum class Over : uint8_t { kNone, kSort, kPairs, kTiles } over = Over::kNone;
+  int64_t top = 0, experts = 0;
+};
+
+// Bytes that all forwards read; on the device others of as many bytes follow without a gap.
 struct Constant {
   const void* data = nullptr;
   int64_t bytes = 0;
+  std::vector<const void*> others = {};
+
+  int64_t all_bytes() const { return bytes * static_cast<int64_t>(others.size() + 1); }
+  // piece(data, offset) of each.
+  template <typename Piece>
+  void each(const Piece& piece) const {
+    piece(data, int64_t{0});
+    for (size_t i = 0; i < others.size(); ++i) piece(others[i], bytes * static_cast<int64_t>(i + 1));
+  }
 };
 
 // Forwards that a step is part of: all, or those without a cache, or with one.
@@ -86,6 +101,7 @@ struct Step {
   std::vector<Place> places;
   std::vector<std::byte> parameters;  // begins with rows and sequences
   Work work;
+  Grouped grouped;
   Fill fill;                // set: f32 [rows][columns] for the buffer of places[0], and no kernel
   bool normalises = false;  // kNormalise joins the flags when results are to be of unit length
   When when = When::kAlways;
@@ -110,8 +126,10 @@ class Lowering {
  public:
   // `experts_here`: so many of the first layers with experts leave these to the CPU.
   // `caches`: single ones of these may be brought there.
-  explicit Lowering(const Plan& plan, int64_t experts_here = 0, bool caches = false)
-      : plan_(plan), experts_here_(experts_here), caches_(caches) {}
+  // `most_place_bytes`: of what a kernel takes at one place.
+  explicit Lowering(const Plan& plan, int64_t experts_here = 0, bool caches = false,
+                    int64_t most_place_bytes = kMostPlaceBytes)
+      : plan_(plan), experts_here_(experts_here), caches_(caches), most_place_bytes_(most_place_bytes) {}
 
   const Plan& plan() const { return plan_; }
   const std::vector<Step>& steps() const { return steps_; }
@@ -131,6 +149,10 @@ class Lowering {
   int64_t spare_bytes() const { return spare_bytes_; }
   // Bytes that live as long as the plan; nothing for null.
   Place constant(const void* data, int64_t bytes);
+  Place constant(Constant constant);
+  // Kernels count 32 bits of elements.
+  static constexpr int64_t kMostPlaceBytes = int64_t{1} << 34;
+  int64_t most_place_bytes() const { return most_place_bytes_; }
 
   // `parameters`, one of those of device/kernels.h, with rows and sequences left open.
   template <typename Parameters>
@@ -176,6 +198,7 @@ class Lowering {
   int64_t spare_bytes_ = 0;  // of a row
   int64_t experts_here_;
   bool caches_;
+  int64_t most_place_bytes_;
   bool needs_ = false;
 };
 

@@ -40,17 +40,20 @@ void PassingWeights::lay_out(const Lowering& lowering, int64_t alignment) {
     for (const runtime::Place& place : step.places) {
       if (place.kind != runtime::Place::Kind::kConstant) continue;
       const Constant& constant = lowering.constants()[static_cast<size_t>(place.id)];
-      const bool is_new = block.offsets.try_emplace({constant.data, constant.bytes}, block.bytes).second;
+      const int64_t bytes = constant.all_bytes();
+      const bool is_new = block.offsets.try_emplace({constant.data, bytes}, block.bytes).second;
       if (!is_new) continue;
-      block.parts.push_back({constant.data, constant.bytes, block.bytes});
-      block.bytes = round_up(block.bytes + round_up(constant.bytes, kPadding), alignment);
+      constant.each([&](const void* data, int64_t offset) {
+        block.parts.push_back({data, constant.bytes, block.bytes + offset});
+      });
+      block.bytes = round_up(block.bytes + round_up(bytes, kPadding), alignment);
     }
   }
 }
 
 device::Slice PassingWeights::slice(size_t block, const Constant& constant) const {
   return {&places_[block % places_.size()].memory,
-          blocks_[block].offsets.at({constant.data, constant.bytes})};
+          blocks_[block].offsets.at({constant.data, constant.all_bytes()})};
 }
 
 void PassingWeights::send(size_t block) {

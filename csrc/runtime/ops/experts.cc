@@ -6,6 +6,7 @@
 #include "base/checked.h"
 #include "base/error.h"
 #include "runtime/on_device/experts_step.h"
+#include "runtime/on_device/grouped_experts_step.h"
 #include "runtime/ops/guess.h"
 #include "runtime/ops/row_form.h"
 
@@ -84,15 +85,10 @@ struct Shape {
   int64_t hidden, inner, top, guessed_top;
 };
 
-// Buffers of the plan that this op has to itself.
-struct Scratch {
-  int lists, gathered, between, codes, results;
-};
-
 class Experts : public Op {
  public:
   Experts(std::shared_ptr<ExpertSource> source, const ExpertsOptions& options, const Shape& shape,
-          const RowForm& outer, const Scratch& scratch)
+          const RowForm& outer, const ExpertsScratch& scratch)
       : source_(std::move(source)),
         options_(options),
         shape_(shape),
@@ -140,7 +136,10 @@ class Experts : public Op {
   }
 
   bool lower(Lowering& to) const override {
-    if (!to.leaves_experts()) return lower_experts(to, *source_, options_, outer_, inner_);
+    if (!to.leaves_experts()) {
+      return lower_grouped_experts(to, *source_, options_, outer_, inner_, scratch_) ||
+             lower_experts(to, *source_, options_, outer_, inner_);
+    }
     std::vector<int> given = {options_.input, options_.route};
     if (options_.residual >= 0) given.push_back(options_.residual);
     if (options_.guess >= 0) given.push_back(options_.guess);
@@ -379,7 +378,7 @@ class Experts : public Op {
   ExpertsOptions options_;
   Shape shape_;
   RowForm outer_, inner_;
-  Scratch scratch_;
+  ExpertsScratch scratch_;
   const activate::Row& activate_;
   Kernels outer_kernels_, inner_kernels_;
 };
@@ -420,7 +419,7 @@ void add_experts(Plan& plan, std::shared_ptr<ExpertSource> source, const Experts
     check_matrix(expert.down, i, shape.hidden, inner);
   }
   const auto rows_of = [&](int64_t words) { return plan.add_buffer(BufferType::kF32, shape.top * words); };
-  const Scratch scratch{
+  const ExpertsScratch scratch{
       .lists = plan.add_buffer(BufferType::kF32, Experts::list_columns(source->experts(), shape.top)),
       .gathered = rows_of(outer.words),
       .between = rows_of(2 * shape.inner),

@@ -20,6 +20,15 @@ struct ExpertsOptions {
   int64_t inner_group = 0;              // kI8Block: k per scale of the downs
 };
 
+// Buffers of the plan that the operator has to itself: float32, `top` rows of what is named for each token.
+struct ExpertsScratch {
+  int lists = -1;
+  int gathered = -1;  // rows as the gates and ups meet them, RowForm::words of each
+  int between = -1;   // gate | up
+  int codes = -1;     // what the downs meet, or -1 where that is float32
+  int results = -1;   // [hidden]
+};
+
 // output = residual + sum over the row's experts e, in the order of the route, of
 //   weight[e] * down_e(activation(gate_e(x)) * up_e(x))
 // products rounded, then the sum: the bits of a row depend on nothing but the row. Each expert meets all rows

@@ -6,6 +6,7 @@
 //   probe=N       answer to the probe (ArrowmindProbe)
 //   flags=N       of the device (ArrowmindDeviceFlags)
 //   memory=N      bytes that the device has (1 GiB)
+//   place=N       bytes that a kernel takes at a place; 0: no bound
 //   rate=N        bytes per second of copies from and to the host, of each stream; 0: as fast as it goes
 //   registering=N what the registration of host memory answers (ArrowmindStatus)
 //   allocation=N  the N-th allocation, from 1 on, is out of memory
@@ -32,7 +33,7 @@ using arrowmind::device::cpu_backend;
 using arrowmind::device::CpuKernelRow;
 
 struct Counts {
-  int64_t calls, devices, allocations, bytes, streams, events, pinned, registrations, launches,
+  int64_t calls, devices, allocations, bytes, streams, events, pinned, registrations, launches, waits,
       total_allocations;
 };
 
@@ -49,7 +50,7 @@ int64_t setting(const char* name, int64_t otherwise) {
 void set(const char* text) {
   const std::lock_guard lock(mutex);
   settings.clear();
-  counts.calls = counts.launches = counts.total_allocations = 0;
+  counts.calls = counts.launches = counts.waits = counts.total_allocations = 0;
   std::istringstream words(text == nullptr ? "" : text);
   for (std::string word; std::getline(words, word, ',');) {
     const size_t equals = word.find('=');
@@ -107,6 +108,7 @@ int32_t describe(int32_t index, ArrowmindDeviceInfo* info, ArrowmindWords*) {
   info->flags = static_cast<uint32_t>(setting("flags", 0));
   info->total_bytes = setting("memory", int64_t{1} << 30);
   info->alignment_bytes = 256;
+  info->most_place_bytes = setting("place", 0);
   return ARROWMIND_OK;
 }
 
@@ -162,7 +164,11 @@ void destroy_stream(ArrowmindStream* stream) {
 
 int32_t synchronise(ArrowmindStream* stream, ArrowmindWords* words) {
   cpu_backend().synchronise(stream, words);  // whatever it then answers: nothing is under way any more
-  return guarded(words, nullptr, [] { return ARROWMIND_OK; });
+  return guarded(words, nullptr, [] {
+    const std::lock_guard lock(mutex);
+    ++counts.waits;
+    return ARROWMIND_OK;
+  });
 }
 
 void sleep_in_order(void* const*, const void* parameters) {
@@ -332,4 +338,11 @@ EXPORTED void arrowmind_fake_report(int64_t* out) {
   const int64_t found[] = {counts.calls,   counts.devices, counts.allocations, counts.bytes,
                            counts.streams, counts.events,  counts.pinned,      counts.registrations};
   std::copy(std::begin(found), std::end(found), out);
+}
+
+// Calls since the last set: launches, and waits of the host for a stream.
+EXPORTED void arrowmind_fake_work(int64_t* out) {
+  const std::lock_guard lock(mutex);
+  out[0] = counts.launches;
+  out[1] = counts.waits;
 }

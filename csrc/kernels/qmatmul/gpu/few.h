@@ -75,7 +75,7 @@ ARROWMIND_DEVICE void each_unit(const Linear& l, uint32_t units, Use use) {
 template <class W, int kRows, uint32_t kFours>
 ARROWMIND_DEVICE void add_segment(const Linear& l, const typename W::Words& words, const uint8_t* table,
                                   uint32_t unit, uint32_t first, uint32_t group, float (&sums)[kRows][4]) {
-  const uint32_t panel = group_x(), chunk = thread() & 3, first_row = group_y() * kFewRows;
+  const uint32_t panel = group_x(), chunk = thread() & 3, first_row = l.tile * kFewRows;
   const bool whole = l.p.a_stride % 4 == 0;
   float zeros[4], partial[kRows][4] = {};
   ARROWMIND_UNROLL
@@ -127,7 +127,7 @@ ARROWMIND_DEVICE void few_rows(const Linear& l) {
   const float sum = gathered<kRows>(sums, reinterpret_cast<float (*)[kRows][kPanel]>(scratch));
   const uint32_t row = thread() / kPanel, place = thread() % kPanel, panel = group_x();
   if (row >= kRows) return;
-  finish(l, group_y() * kFewRows + row, panel * kPanel + place,
+  finish(l, l.tile * kFewRows + row, panel * kPanel + place,
          W::kScaling == 1 ? sum * scale_of<W>(l, panel, 0, place) : sum);
 }
 
@@ -135,7 +135,7 @@ ARROWMIND_DEVICE void few_rows(const Linear& l) {
 template <int kRows>
 ARROWMIND_DEVICE void few_integer_rows(const Linear& l) {
   ARROWMIND_SHARED(int32_t, scratch, kLinearWarps * kRows * kPanel);
-  const uint32_t first_row = group_y() * kFewRows;
+  const uint32_t first_row = l.tile * kFewRows;
   int32_t sums[kRows][4] = {};
   each_unit<I8Weights, kUnitsAhead<I8Weights, kRows>>(
       l, ceil_of(l.p.k, 4), [&](const Four& words, uint32_t unit) {
@@ -161,7 +161,7 @@ ARROWMIND_DEVICE int32_t signed_part(uint32_t word, int first) {
 template <int kRows>
 ARROWMIND_DEVICE void few_word_rows(const Linear& l) {
   const LinearParameters& p = l.p;
-  const uint32_t panel = group_x(), chunk = thread() & 3, first_row = group_y() * kFewRows;
+  const uint32_t panel = group_x(), chunk = thread() & 3, first_row = l.tile * kFewRows;
   const uint32_t units = ceil_of(p.k, 4);
   int32_t sums[kRows][4] = {};
   for (uint32_t unit = thread() / 4; unit < units; unit += kUnitStep) {
@@ -194,7 +194,7 @@ ARROWMIND_DEVICE void few_block_rows(const Linear& l) {
   auto* sums = reinterpret_cast<int32_t (*)[kFewRows][kPanel]>(held);
   constexpr uint32_t kSegment = W::kFours < 4 ? W::kFours : 4;  // fours of k that are of one part
   const LinearParameters& p = l.p;
-  const uint32_t panel = group_x(), chunk = thread() & 3, first_row = group_y() * kFewRows;
+  const uint32_t panel = group_x(), chunk = thread() & 3, first_row = l.tile * kFewRows;
   const uint32_t rows = least(kFewRows, p.rows - first_row);
   const uint32_t part_bits = group_bits(p.part), per_block = p.block / p.part;
   const uint32_t own_row = first_row + thread() / kPanel, own_place = thread() % kPanel;

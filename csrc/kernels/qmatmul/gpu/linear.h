@@ -26,6 +26,7 @@ struct Linear {
   const float* residual;
   float* c;
   const LinearParameters& p;
+  uint32_t tile;  // of rows, that the group has
 
   ARROWMIND_DEVICE bool has(uint32_t flag) const { return (p.flags & flag) != 0; }
   ARROWMIND_DEVICE const float* a_row(uint32_t row) const {
@@ -41,12 +42,13 @@ struct Linear {
   }
 };
 
-#define ARROWMIND_LINEAR_KERNEL(name, ...)                                                                  \
-  ARROWMIND_KERNEL(kLinearThreads, name, const void* a, const float* a_scale, const int32_t* a_zero,        \
-                   const int32_t* a_sum, const void* w, const void* w_scale, const void* w_zero,            \
-                   const int32_t* w_sum, const float* outer, const float* bias, const float* residual,      \
-                   float* c, LinearParameters p) {                                                          \
-    __VA_ARGS__(Linear{a, a_scale, a_zero, a_sum, w, w_scale, w_zero, w_sum, outer, bias, residual, c, p}); \
+#define ARROWMIND_LINEAR_KERNEL(name, ...)                                                                \
+  ARROWMIND_KERNEL(kLinearThreads, name, const void* a, const float* a_scale, const int32_t* a_zero,      \
+                   const int32_t* a_sum, const void* w, const void* w_scale, const void* w_zero,          \
+                   const int32_t* w_sum, const float* outer, const float* bias, const float* residual,    \
+                   float* c, LinearParameters p) {                                                        \
+    __VA_ARGS__(Linear{a, a_scale, a_zero, a_sum, w, w_scale, w_zero, w_sum, outer, bias, residual, c, p, \
+                       group_y()});                                                                       \
   }
 
 // Scale and zero point of an output (number `place` of its panel) for a group of k, in whole levels: a

@@ -23,7 +23,7 @@ struct Standing {
       : panel(group_x() * (kTileOutputs / kPanel) + 2 * warp() + (lane() >> 4)),
         chunk(lane() >> 2 & 3),
         slot(lane() & 3),
-        first_row(group_y() * kTileRows),
+        first_row(l.tile * kTileRows),
         is_there(panel * kPanel < l.p.n) {}
   ARROWMIND_DEVICE uint32_t place(int output) const { return 4 * chunk + output; }
   ARROWMIND_DEVICE uint32_t n(int output) const { return panel * kPanel + place(output); }

@@ -9,6 +9,7 @@
 //   kScaling     0: none, 1: a scale per output, 2: a grid
 //   kOffset, kUnit, kZeroStep    as kernels/grid/values.h has them
 //   kTerms       bfloat16 numbers that add up to a weight less its zero point, exactly
+//   kUnitBytes   of a unit of a panel
 //   kTable       bytes of the table of levels that four() looks into, 0: none
 
 #include "device/gpu/language.h"
@@ -33,7 +34,7 @@ ARROWMIND_DEVICE void levels(uint32_t bytes, float zero, float (&out)[4]) {
 }
 
 struct CodedWeights {
-  static constexpr uint32_t kTerms = 1, kTable = 0;
+  static constexpr uint32_t kTerms = 1, kTable = 0, kUnitBytes = 64;
   static constexpr uint32_t kScaling = 2;
   static constexpr float kUnit = 1.0f;
   static constexpr bool kSigned = false;
@@ -134,7 +135,7 @@ struct Trellis2 : TrellisWeights<grid::Trellis2Tables, 256> {
 };
 
 struct Trellis3 : TrellisWeights<grid::Trellis3Tables, 128> {
-  static constexpr uint32_t kFours = 8;
+  static constexpr uint32_t kFours = 8, kUnitBytes = 192;
   struct Words {
     Four before, codes[3];
   };
@@ -177,7 +178,7 @@ struct FloatWeights {
 };
 
 struct F32Weights : FloatWeights {
-  static constexpr uint32_t kTerms = 3;
+  static constexpr uint32_t kTerms = 3, kUnitBytes = 64;
   struct Words {
     Four rows[4];
     ARROWMIND_DEVICE float value(int row, int output) const { return float_of(rows[row].word[output]); }
@@ -196,7 +197,7 @@ struct F32Weights : FloatWeights {
 
 template <bool kIsHalf>
 struct ShortWeights : FloatWeights {
-  static constexpr uint32_t kTerms = kIsHalf ? 2 : 1;
+  static constexpr uint32_t kTerms = kIsHalf ? 2 : 1, kUnitBytes = 32;
   struct Words {
     Two rows[4];
     ARROWMIND_DEVICE float value(int row, int output) const {
