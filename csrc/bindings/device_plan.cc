@@ -101,6 +101,29 @@ void run_rows_there(DevicePlan& self, const FloatRows& rows,
                  {places.data(), places.size()});
 }
 
+using Tokens = nb::ndarray<nb::numpy, int64_t>;
+using Values = nb::ndarray<nb::numpy, float>;
+
+// Of each row of results the column of the largest, and the largest.
+std::pair<Tokens, Values> run_rows_peaks(DevicePlan& self, const FloatRows& rows, int64_t micro_tokens) {
+  const OneSequence whole(self.plan(), rows);
+  const runtime::Batch batch = whole.batch();
+  const int64_t results = self.plan().gives_tokens() ? batch.tokens() : batch.sequences;
+  const auto count = static_cast<size_t>(results);
+  std::vector<runtime::Peak> peaks(count);
+  {
+    nb::gil_scoped_release release;
+    self.run_peaks(batch, {.micro_tokens = micro_tokens, .rows = rows.data()}, peaks);
+  }
+  auto columns = std::make_unique<int64_t[]>(count);
+  auto values = std::make_unique<float[]>(count);
+  for (size_t i = 0; i < count; ++i) {
+    columns[i] = peaks[i].column;
+    values[i] = peaks[i].value;
+  }
+  return {owned(std::move(columns), {count}), owned(std::move(values), {count})};
+}
+
 std::vector<std::pair<std::string, int64_t>> time_rows(DevicePlan& self, const FloatRows& rows,
                                                        int64_t micro_tokens) {
   const OneSequence whole(self.plan(), rows);
@@ -158,6 +181,8 @@ void bind_device_plan(nb::module_& m) {
            "As run(); result i becomes row places[i] of `output`.")
       .def("run_rows_there", &run_rows_there, nb::arg("rows"), nb::arg("output"), nb::arg("places"),
            nb::arg("micro_tokens") = 4096)
+      .def("run_rows_peaks", &run_rows_peaks, nb::arg("rows"), nb::arg("micro_tokens") = 4096,
+           "As run_rows(); of each row of results the column of the largest, and the largest, alone.")
       .def(
           "rows",
           [](const DevicePlan& self, int64_t count) {

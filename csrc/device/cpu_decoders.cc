@@ -1,6 +1,7 @@
 // Routed feed-forwards of language models on the cpu device.
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <vector>
 
@@ -28,6 +29,20 @@ void route_rows(void* const* places, const void* parameters) {
   r.out_stride = p.out_stride;
   r.end = p.rows;
   route::select().run(r);
+}
+
+void highest_of_rows(void* const* places, const void* parameters) {
+  const auto p = read_parameters<ColumnsParameters>(parameters);
+  for (uint32_t row = 0; row < p.rows; ++row) {
+    const float* in = at<float>(places, 0) + size_t{row} * p.in_stride;
+    uint32_t* out = at<uint32_t>(places, 1) + size_t{row} * p.out_stride;
+    uint32_t best = 0;
+    for (uint32_t k = 1; k < p.width && !std::isnan(in[best]); ++k) {
+      if (in[k] > in[best] || std::isnan(in[k])) best = k;
+    }
+    out[0] = best;
+    std::memcpy(out + 1, in + best, sizeof(float));
+  }
 }
 
 void scale_rows(void* const* places, const void* parameters) {
@@ -102,6 +117,7 @@ void combine_rows(void* const* places, const void* parameters) {
 
 constexpr CpuKernelRow kDecoders[] = {
     {"route", route_rows, 3, sizeof(RouteParameters)},
+    {"highest", highest_of_rows, 2, sizeof(ColumnsParameters)},
     {"scale_rows", scale_rows, 2, sizeof(ColumnsParameters)},
     {"move_rows", move_rows, 4, sizeof(MoveRowsParameters)},
     {"combine", combine_rows, 5, sizeof(CombineParameters)},

@@ -213,6 +213,11 @@ struct CrossAttentionParameters {
   float scale;
 };
 
+// highest: of each row the largest, and its column: of equals the first. A NaN anywhere makes NaN of the row
+//                                                                            work: {1, rows}
+// places: in f32 [rows][in_stride], out u32 [rows][out_stride]: the column, then the bits of the largest;
+//   ColumnsParameters. Of a row with NaN the column may be any.
+
 // --- language models: keys and values in pages, routed feed-forwards
 
 // Pages lie as kernels/cached_attention/cached_attention.h says, those of a group of layers in one buffer.

@@ -273,6 +273,11 @@ class DevicePlan:
     ) -> None:
         """As `run`; result i becomes row places[i] of `output`, which is there when it returns."""
 
+    def run_rows_peaks(
+        self, rows: npt.NDArray[np.float32], micro_tokens: int = 4096
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+        """As `run_rows`; of each row of results the column of the largest, and the largest, alone."""
+
     def run_rows_there(
         self,
         rows: npt.NDArray[np.float32],

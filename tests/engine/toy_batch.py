@@ -13,6 +13,8 @@ from arrowmind.errors import CacheFullError
 class ToyBatchDecoder:
     """As `BatchDecoder`. Each sequence has pages of its own; `failing(tokens)` may raise for one of them."""
 
+    gives_peaks = False
+
     def __init__(self, vocabulary=8, *, capacity=256, page=4, order=2, window=64, seed=0):
         self.vocabulary, self.window, self.page, self.order, self.seed = vocabulary, window, page, order, seed
         self.pages = capacity // page

@@ -167,7 +167,9 @@ void DevicePlan::run_all(const Batch& batch, const RunOptions& options, const Re
   for (const Range& range : split(batch, std::clamp<int64_t>(options.micro_tokens, 1, most))) {
     const int64_t first = plan_.gives_tokens() ? batch.offsets[range.begin] : range.begin;
     Results part = results;
-    if (results.there != nullptr) {
+    if (!results.peaks.empty()) {
+      part.peaks = results.peaks.subspan(static_cast<size_t>(first));
+    } else if (results.there != nullptr) {
       part.places = results.places.subspan(static_cast<size_t>(first));
     } else {
       part.host += first * plan_.limits().output_columns;

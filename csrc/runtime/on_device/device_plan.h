@@ -24,6 +24,12 @@ struct StepTime {
   int64_t nanoseconds = 0;
 };
 
+// The largest of a row of results, and its column: of equals the first. NaN where the row has any.
+struct Peak {
+  uint32_t column = 0;
+  float value = 0.0f;
+};
+
 struct PlacingOptions {
   // So many of the first layers with experts leave these to the CPU, and `threads`.
   int64_t experts_here = 0;
@@ -54,6 +60,9 @@ class DevicePlan {
   // there when it returns.
   void run_there(const Batch& batch, const RunOptions& options, SharedRows& output,
                  std::span<const int32_t> places);
+
+  // The same, of each row of results the largest: no more comes to the host. `peaks` has one for each row.
+  void run_peaks(const Batch& batch, const RunOptions& options, std::span<Peak> peaks);
 
   const Plan& plan() const { return plan_; }
   const std::shared_ptr<device::Device>& device() const { return device_; }
@@ -103,6 +112,7 @@ class DevicePlan {
     float* host = nullptr;
     const device::Buffer* there = nullptr;
     std::span<const int32_t> places = {};  // of rows there
+    std::span<Peak> peaks = {};            // not empty: these alone
     std::vector<StepTime>* times = nullptr;
   };
   // The rows of an expert: where their lists begin, and how many there are.
@@ -131,6 +141,7 @@ class DevicePlan {
                        const Results& results);
   void run_all(const Batch& batch, const RunOptions& options, const Results& results);
   void deliver(const Forward& forward, const Results& results) const;
+  void find_peaks(const Forward& forward, int64_t count, std::span<Peak> peaks) const;
   void move_there(const Forward& forward, int64_t count, const Results& results) const;
   void copy_in(const Forward& forward, const Batch& batch, Range range, const RunOptions& options) const;
   void copy_in_places(const Forward& forward, const Batch& batch, Range range) const;

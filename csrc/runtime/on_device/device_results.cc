@@ -44,9 +44,33 @@ void DevicePlan::run_there(const Batch& batch, const RunOptions& options, Shared
 void DevicePlan::deliver(const Forward& f, const Results& results) const {
   const int64_t count = plan_.gives_tokens() ? f.rows : f.sequences;
   if (results.there != nullptr) return move_there(f, count, results);
+  if (!results.peaks.empty()) return find_peaks(f, count, results.peaks);
   f.context.stream.copy_out(results.host, {&f.memory, f.at.result},
                             4 * count * plan_.limits().output_columns);
   f.context.stream.synchronise();
+}
+
+void DevicePlan::run_peaks(const Batch& batch, const RunOptions& options, std::span<Peak> peaks) {
+  const int64_t count = plan_.gives_tokens() ? batch.tokens() : batch.sequences;
+  if (static_cast<int64_t>(peaks.size()) != count) {
+    fail(ErrorKind::kInvalidArgument, peaks.size(), " places for ", count, " rows of results");
+  }
+  if (count > 0) run_all(batch, options, {.peaks = peaks});
+}
+
+void DevicePlan::find_peaks(const Forward& f, int64_t count, std::span<Peak> peaks) const {
+  static_assert(sizeof(Peak) == 8);
+  device::Stream& stream = f.context.stream;
+  const device::CachingAllocator::Block found = memory_->allocate(8 * count, stream);
+  device::ColumnsParameters p = {};
+  p.rows = Lowering::word(count);
+  p.width = p.in_stride = Lowering::word(plan_.limits().output_columns);
+  p.out_stride = 2;
+  const Kernel kernel = find("highest");
+  const device::Slice slices[] = {{&f.memory, f.at.result}, {&found.buffer(), 0}};
+  stream.launch(kernel.number, grid_of(kernel, {1, count, 1}), slices, std::as_bytes(std::span(&p, 1)));
+  stream.copy_out(peaks.data(), {&found.buffer(), 0}, 8 * count);
+  stream.synchronise();
 }
 
 void DevicePlan::move_there(const Forward& f, int64_t count, const Results& results) const {

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from arrowmind import _native
+from arrowmind.engine.peaks import RowPeaks, peaks_of
 from arrowmind.errors import InvalidArgumentError
 from arrowmind.models.decoder_spec import LatentAttention
 
@@ -109,6 +110,27 @@ class CachedDecoder:
                 vocabulary, or a sequence would outgrow the window; nothing was appended.
             CacheFullError: the pool has too few pages; nothing was appended.
         """
+        states, counts = self._states(feeds)
+        if states is None:
+            return [np.zeros((0, self.vocabulary), np.float32) for _ in counts]
+        return np.split(self._language.logits(states), np.cumsum(counts)[:-1])
+
+    @property
+    def gives_peaks(self) -> bool:
+        """Whether logits are on a device, and `append_peaks` leaves them there."""
+        return self._language.gives_peaks
+
+    def append_peaks(self, feeds: Sequence[tuple[int, Sequence[int], int]]) -> list[RowPeaks]:
+        """As `append`, of each row the highest logit."""
+        states, counts = self._states(feeds)
+        ends = np.cumsum(counts).tolist()
+        peaks = peaks_of(np.zeros((0, 1), np.float32)) if states is None else self._language.peaks(states)
+        return [peaks.rows(end - count, end) for end, count in zip(ends, counts, strict=True)]
+
+    def _states(
+        self, feeds: Sequence[tuple[int, Sequence[int], int]]
+    ) -> tuple[NDArray[np.float32] | None, list[int]]:
+        """Hidden states of the wanted rows, None where there are none, and how many each feed has of them."""
         checked = [self._check(*feed) for feed in feeds]
         with self._lock:
             before = [self._room(feed) for feed in checked]
@@ -119,7 +141,8 @@ class CachedDecoder:
                 for feed, length in zip(checked, before, strict=True):
                     self._cache.forget(feed.handle, self._cache.length(feed.handle) - length)
                 raise
-        return self._logits(states, [feed.rows for feed in checked])
+        parts = [part for feed in states for part in feed]
+        return np.concatenate(parts) if parts else None, [feed.rows for feed in checked]
 
     def forget(self, handle: int, count: int) -> None:
         """Drops the last `count` tokens of a sequence.
@@ -289,15 +312,6 @@ class CachedDecoder:
                     # A copy: the states of the whole forward need not stay.
                     found[piece.feed].append(states[max(0, wanted) :].copy())
         return found
-
-    def _logits(
-        self, states: list[list[NDArray[np.float32]]], counts: list[int]
-    ) -> list[NDArray[np.float32]]:
-        parts = [part for feed in states for part in feed]
-        if not parts:
-            return [np.zeros((0, self.vocabulary), np.float32) for _ in counts]
-        rows = self._language.logits(np.concatenate(parts))
-        return np.split(rows, np.cumsum(counts)[:-1])
 
 
 def _layers(attentions: Sequence[DecoderAttention | LatentAttention]) -> list[tuple[int, int, int]]:

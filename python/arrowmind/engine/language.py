@@ -11,6 +11,7 @@ from arrowmind.engine.batching import pack
 from arrowmind.engine.bodies import make_body
 from arrowmind.engine.decoder_compiler import compile_body, compile_head
 from arrowmind.engine.layers import Options
+from arrowmind.engine.peaks import RowPeaks, peaks_of
 from arrowmind.engine.staying import rows_there
 from arrowmind.errors import InvalidArgumentError
 from arrowmind.observe import no_progress
@@ -149,6 +150,18 @@ class LanguageModel:
     def logits(self, states: NDArray[np.float32]) -> NDArray[np.float32]:
         """Logits of rows of `states`, float32 [rows, vocabulary]."""
         return self._head.run_rows(np.ascontiguousarray(states), self._threads)
+
+    @property
+    def gives_peaks(self) -> bool:
+        """Whether the head is on a device, so that `peaks` takes less than `logits`."""
+        return not isinstance(self._head, _native.Plan)
+
+    def peaks(self, states: NDArray[np.float32]) -> RowPeaks:
+        """Of each row of logits the highest; they stay where the head runs."""
+        rows = np.ascontiguousarray(states)
+        if isinstance(self._head, _native.Plan):
+            return peaks_of(self.logits(rows))
+        return self._head.run_peaks(rows, self._threads)
 
     def logits_there(self, states: NDArray[np.float32]) -> DeviceArray:
         """The same where the head runs: of a model whose head is on a device, they stay there."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from arrowmind.engine.device_telemetry import describe_upload, follow_host
 from arrowmind.engine.opened_device import OpenedDevice, PlanShare
+from arrowmind.engine.peaks import RowPeaks, peaks_of
 from arrowmind.engine.placed_cache import PlacedCache
 from arrowmind.errors import (
     DeviceError,
@@ -339,6 +340,14 @@ class PlacedPlan:
             self.plan,
             lambda there: there.run_rows(rows, self._rows, offsets, normalise),
             lambda: self.plan.run_rows(rows, threads, offsets, normalise, micro_tokens),
+        )
+
+    def run_peaks(self, rows: NDArray[np.float32], threads: _native.ThreadPool) -> RowPeaks:
+        """As `run_rows`, of each row of results the highest; the others stay on the device."""
+        return self._host.run(
+            self.plan,
+            lambda there: RowPeaks(*there.run_rows_peaks(rows, self._rows)),
+            lambda: peaks_of(self.plan.run_rows(rows, threads)),
         )
 
     def run_there(

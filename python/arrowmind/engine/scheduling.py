@@ -14,9 +14,12 @@ from typing import TYPE_CHECKING
 
 from arrowmind.engine.prefixes import KeptPrefixes, common_length
 from arrowmind.errors import CacheFullError
+from arrowmind.generate import Peaks
 from arrowmind.observe import get_logger, metrics
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -198,7 +201,7 @@ class Schedule:
                 for job, count in parts
             ]
             try:
-                logits = self._decoder.append(feeds)
+                logits = self._append(parts, feeds)
             except CacheFullError as error:
                 parts = self._make_room(parts, error)
             except Exception as error:
@@ -208,6 +211,15 @@ class Schedule:
                 for (job, count), rows in zip(parts, logits, strict=True):
                     self._advance(job, count, rows)
                 return
+
+    def _append(
+        self, parts: list[tuple[Job, int]], feeds: list[tuple[int, list[int], int]]
+    ) -> Sequence[NDArray[np.float32] | Peaks]:
+        """Whole rows of logits, unless nobody of those that are fed together needs them."""
+        decoder = self._decoder
+        if decoder.gives_peaks and all(job.sequence.takes_peaks for job, _ in parts):
+            return [Peaks(*peaks) for peaks in decoder.append_peaks(feeds)]
+        return decoder.append(feeds)
 
     def _run_apart(self, parts: list[tuple[Job, int]], error: Exception) -> None:
         """One of several failed: each alone, so that only those end that fail alone, too."""
@@ -237,7 +249,7 @@ class Schedule:
         self._waiting.appendleft(youngest)
         return [part for part in parts if part[0] is not youngest]
 
-    def _advance(self, job: Job, count: int, logits: NDArray[np.float32]) -> None:
+    def _advance(self, job: Job, count: int, logits: NDArray[np.float32] | Peaks) -> None:
         """Takes the logits of a run, and hands on the tokens that they give."""
         job.fed += job.pending[:count]
         job.pending = job.pending[count:]

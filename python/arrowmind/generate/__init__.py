@@ -17,7 +17,7 @@ from arrowmind.generate.chat import ChatTemplate, TemplateLimits, read_chat_temp
 from arrowmind.generate.constraint import ConstraintVocabulary, GrammarConstraint, TokenConstraint
 from arrowmind.generate.drafts import DraftProposer, PromptLookup
 from arrowmind.generate.result import Delta, FinishReason, Generation, Timings
-from arrowmind.generate.sampling import Choice, Sampler, SamplingParameters
+from arrowmind.generate.sampling import Choice, Peak, Peaks, Sampler, SamplingParameters
 from arrowmind.generate.sequence import Decoder, Feed, FunctionDecoder, TokenSequence, decode
 from arrowmind.generate.text import Detokenizer, StopMatcher, TokenPieces
 
@@ -34,6 +34,8 @@ __all__ = [
     "FunctionDecoder",
     "Generation",
     "GrammarConstraint",
+    "Peak",
+    "Peaks",
     "PromptLookup",
     "Sampler",
     "SamplingParameters",

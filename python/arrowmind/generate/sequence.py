@@ -18,7 +18,7 @@ from arrowmind.errors import InvalidArgumentError
 from arrowmind.generate import checks
 from arrowmind.generate.ending import Ending
 from arrowmind.generate.result import Delta, FinishReason, Generation, Timings
-from arrowmind.generate.sampling import Sampler
+from arrowmind.generate.sampling import Peak, Peaks, Sampler
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -149,18 +149,25 @@ class TokenSequence:
         self._draft = tuple(proposed[:room])
         return Feed((self.token_ids[-1], *self._draft), 1 + len(self._draft))
 
-    def take(self, logits: Logits) -> Delta:
+    @property
+    def takes_peaks(self) -> bool:
+        """Whether `take` needs the highest logit of each row, and no other."""
+        return self._constraint is None and self._sampler.takes_peaks
+
+    def take(self, logits: Logits | Peaks) -> Delta:
         """Chooses the next tokens: one, and one more for each token of the draft that was right.
 
         Args:
-            logits: float32 [rows, vocabulary] for the last feed. Not written to.
+            logits: float32 [rows, vocabulary] for the last feed, or the highest of each row where it
+                `takes_peaks`. Not written to.
 
         Raises:
             InvalidArgumentError: They have another shape, or are no distribution.
         """
         rows = 1 + len(self._draft)
-        if logits.ndim != 2 or len(logits) != rows:
-            raise InvalidArgumentError(f"logits are {list(logits.shape)}; {rows} rows are needed")
+        shape = (len(logits), 1) if isinstance(logits, Peaks) else logits.shape
+        if len(shape) != 2 or shape[0] != rows:
+            raise InvalidArgumentError(f"logits are {list(shape)}; {rows} rows are needed")
         choices: list[Choice] = []
         texts, right = [], 0
         for index in range(rows):
@@ -190,9 +197,14 @@ class TokenSequence:
             timings=self._timings(),
         )
 
-    def _next(self, logits: Logits) -> tuple[Choice, str]:
+    def _choose(self, row: Logits | Peak) -> Choice:
+        if isinstance(row, Peak):
+            return self._sampler.choose_peak(row)
+        return self._sampler.choose(row, None if self._constraint is None else self._constraint.mask())
+
+    def _next(self, row: Logits | Peak) -> tuple[Choice, str]:
         """One token and the text it completes; sets the finish reason."""
-        choice = self._sampler.choose(logits, None if self._constraint is None else self._constraint.mask())
+        choice = self._choose(row)
         self._sampler.accept(choice.token)
         self.token_ids.append(choice.token)
         text = self._ending.add(choice.token)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from arrowmind.generate.sampling.parameters import SamplingParameters
+from arrowmind.generate.sampling.peaks import Peak, Peaks
 from arrowmind.generate.sampling.sampler import Choice, Sampler
 
-__all__ = ["Choice", "Sampler", "SamplingParameters"]
+__all__ = ["Choice", "Peak", "Peaks", "Sampler", "SamplingParameters"]

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from arrowmind.generate.sampling.parameters import SamplingParameters
+    from arrowmind.generate.sampling.peaks import Peak
 
 __all__ = ["Choice", "Sampler"]
 
@@ -105,6 +106,22 @@ class Sampler:
         token = best if self.parameters.is_greedy else self._draw(row, float(row[best]))
         return self._told(token, logits, peak)
 
+    @property
+    def takes_peaks(self) -> bool:
+        """Whether the highest logit of a row is all that a choice needs of it."""
+        parameters = self.parameters
+        is_plain = parameters.logprobs is None and not parameters.logit_bias and self._penalties is None
+        return parameters.is_greedy and is_plain
+
+    def choose_peak(self, peak: Peak) -> Choice:
+        """The next token where `takes_peaks`; changes nothing.
+
+        Raises:
+            InvalidArgumentError: The peak is NaN or infinite, or no token of the vocabulary.
+        """
+        self._check_peak(peak.value)
+        return Choice(checks.whole("token", peak.token, 0, self.vocabulary - 1))
+
     def accept(self, token: int) -> None:
         """Takes `token` as the next one of the sequence, whether or not it was chosen here."""
         self.position += 1
@@ -123,12 +140,15 @@ class Sampler:
                 f"logits are {logits.dtype} {list(logits.shape)}; float32 [{self.vocabulary}] is needed"
             )
         peak = float(logits.max())  # NaN if any is
+        self._check_peak(peak)
+        return peak
+
+    def _check_peak(self, peak: float) -> None:
         if not math.isfinite(peak):
             raise InvalidArgumentError(
                 f"logits of token {self.position} have {peak} as their highest value; the model computed no "
                 "distribution: verify its files, or use wider activations"
             )
-        return peak
 
     def _processed(self, logits: Logits, allowed: npt.NDArray[np.bool_] | None) -> Logits:
         row = logits
