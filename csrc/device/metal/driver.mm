@@ -193,6 +193,7 @@ struct MetalGpu : Gpu {
       info->flags = device.hasUnifiedMemory ? ARROWMIND_SHARES_HOST_MEMORY : 0;
       info->total_bytes = static_cast<int64_t>(device.recommendedMaxWorkingSetSize);
       info->alignment_bytes = kAlignment;
+      if (info->size >= sizeof *info) info->most_place_bytes = static_cast<int64_t>(device.maxBufferLength);
     }
   }
 

@@ -85,7 +85,7 @@ int32_t describe(int32_t index, ArrowmindDeviceInfo* info, ArrowmindWords* words
     std::snprintf(info->architecture, sizeof info->architecture, "%s",
                   type_name(device.properties.deviceType));
     info->total_bytes = device.total_bytes;
-    if (info->size >= sizeof *info) info->most_place_bytes = device.limits().maxStorageBufferRange;
+    if (info->size >= sizeof *info) info->most_place_bytes = device.most_place_bytes;
     info->alignment_bytes =
         std::max(kLeastAlignment, static_cast<int64_t>(device.limits().minStorageBufferOffsetAlignment));
   });

@@ -133,6 +133,7 @@ void describe_memory(const InstanceFunctions& vk, PhysicalDevice* device) {
 // Empty where the device can be used.
 std::string describe_device(const InstanceFunctions& vk, PhysicalDevice* device) {
   VkPhysicalDeviceDriverProperties driver = {VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_DRIVER_PROPERTIES};
+  VkPhysicalDeviceMaintenance3Properties sizes = {VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_3_PROPERTIES};
   VkPhysicalDeviceProperties2 properties = {VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2};
   vk.vkGetPhysicalDeviceProperties2(device->handle, &properties);
   device->properties = properties.properties;
@@ -146,10 +147,11 @@ std::string describe_device(const InstanceFunctions& vk, PhysicalDevice* device)
     return std::ranges::find(extensions, wanted) != extensions.end();
   };
   const bool is_1_2 = version >= VK_API_VERSION_1_2;
-  if (is_1_2 || has(VK_KHR_DRIVER_PROPERTIES_EXTENSION_NAME)) {
-    properties.pNext = &driver;
-    vk.vkGetPhysicalDeviceProperties2(device->handle, &properties);
-  }
+  if (is_1_2 || has(VK_KHR_DRIVER_PROPERTIES_EXTENSION_NAME)) sizes.pNext = &driver;
+  properties.pNext = &sizes;
+  vk.vkGetPhysicalDeviceProperties2(device->handle, &properties);
+  const uint64_t range = device->limits().maxStorageBufferRange, most = sizes.maxMemoryAllocationSize;
+  device->most_place_bytes = static_cast<int64_t>(most == 0 ? range : std::min(range, most));
   device->driver =
       driver.driverInfo[0] != '\0' ? driver.driverInfo : version_text(properties.properties.driverVersion);
   device->has_timeline_in_core = is_1_2;

@@ -18,7 +18,8 @@ struct PhysicalDevice {
   bool has_timeline_in_core = false;  // else by an extension
   bool tells_budget = false;          // VK_EXT_memory_budget
   bool shares_host_memory = false;
-  int64_t total_bytes = 0;  // of the largest heap of its own
+  int64_t total_bytes = 0;       // of the largest heap of its own
+  int64_t most_place_bytes = 0;  // that a shader reads at a binding, in memory that can be had at once
 
   const VkPhysicalDeviceLimits& limits() const { return properties.limits; }
 };
