@@ -30,12 +30,13 @@ using Looked = std::shared_ptr<runtime::SharedRows>;
 
 void make(DevicePlan* self, const Plan& plan, std::shared_ptr<DeviceWeights> weights,
           std::shared_ptr<CachingAllocator> memory, int64_t experts_here, ThreadPool* threads, bool passes,
-          int64_t expert_room, double expert_threshold) {
+          int64_t expert_room, double expert_threshold, bool mixed) {
   new (self) DevicePlan(plan, std::move(weights), std::move(memory),
                         {.experts_here = experts_here,
                          .threads = threads,
                          .passes = passes,
-                         .cache = {.room_bytes = expert_room, .threshold = expert_threshold}});
+                         .cache = {.room_bytes = expert_room, .threshold = expert_threshold},
+                         .mixed = mixed});
 }
 
 // Of single experts on the device; none where there are none.
@@ -169,8 +170,8 @@ void bind_device_plan(nb::module_& m) {
   nb::class_<DevicePlan>(m, "DevicePlan", "A plan whose operators run as kernels of a device.")
       .def("__init__", &make, nb::arg("plan"), nb::arg("weights"), nb::arg("memory"),
            nb::arg("experts_here") = 0, nb::arg("threads") = nb::none(), nb::arg("passes") = false,
-           nb::arg("expert_room") = 0, nb::arg("expert_threshold") = 1.0, nb::keep_alive<1, 2>(),
-           nb::keep_alive<1, 6>(), Release())
+           nb::arg("expert_room") = 0, nb::arg("expert_threshold") = 1.0, nb::arg("mixed") = false,
+           nb::keep_alive<1, 2>(), nb::keep_alive<1, 6>(), Release())
       .def("run", &run, nb::arg("token_ids"), nb::arg("offsets"), nb::arg("normalise") = false,
            nb::arg("micro_tokens") = 4096, nb::arg("memory") = nb::none(),
            nb::arg("memory_offsets") = nb::none())
@@ -196,6 +197,8 @@ void bind_device_plan(nb::module_& m) {
            nb::arg("memory") = nb::none(), nb::arg("memory_offsets") = nb::none(),
            "Appends tokens to sequences of a cache, whose pages come to the device.")
       .def_prop_ro("sent_bytes", &DevicePlan::sent_bytes)
+      .def_prop_ro("is_mixed", &DevicePlan::is_mixed,
+                   "Whether activations in float32 are rounded to bfloat16 for any product.")
       .def("expert_counters", &expert_counters)
       .def(
           "give_way",

@@ -218,13 +218,19 @@ class DevicePlan:
         passes: bool = False,
         expert_room: int = 0,
         expert_threshold: float = 1.0,
+        mixed: bool = False,
     ) -> None:
         """`experts_here`: so many of the first layers with experts leave these to the CPU, and `threads`.
 
         `passes`: its blocks stay with the host, and each forward sends their weights, two blocks at a time.
         `expert_room`: bytes for single ones of the experts that the CPU computes, brought once more than
         `expert_threshold` of the last rounds used them.
+        `mixed`: products of many rows in float32 round them to bfloat16, where the device has kernels for it.
         """
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether any product does."""
 
     @property
     def sent_bytes(self) -> int:

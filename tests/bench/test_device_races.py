@@ -206,10 +206,12 @@ def test_targets_of_races():
 
 @pytest.mark.parametrize(("share", "reached"), [(0.7, True), (0.5, False), (None, None)])
 def test_targets_of_large_products(share, reached):
-    rows = [{"width": "int4", "rows": rows, "share": 0.9, "tensor_share": share} for rows in (256, 4096)]
+    given = {"width": "int4", "share": 0.9, "precision": "mixed"}
+    rows = [{**given, "rows": rows, "tensor_share": share} for rows in (256, 4096)]
+    rows.append({**given, "rows": 4096, "tensor_share": 0.2, "precision": "float32"})
     result = {"device": CARD, "products": rows, "tensor": {"not_measured": "torch is not installed"}}
     (verdict,) = report.judge(result)
-    assert verdict.what == "int4, 1024 rows and more"
+    assert verdict.what == "int4, mixed, 1024 rows and more"
     assert verdict.reached is reached
     if share is None:
         assert verdict.measured == "not measured: torch is not installed"

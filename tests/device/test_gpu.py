@@ -142,13 +142,23 @@ def names_of_kernels():
     names = re.findall(r"^KERNEL\((\w+),", rows, re.MULTILINE)
     linear = re.findall(r"^LINEAR\((\w+),", rows, re.MULTILINE)
     linear += [f"{name}_grouped" for name in re.findall(r"^GROUPED\((\w+),", rows, re.MULTILINE)]
-    return names + linear + [f"{name}_few" for name in linear]
+    mixed = [f"linear_bf16_{name}" for name in re.findall(r"^MIXED\((\w+)\)", rows, re.MULTILINE)]
+    return names + linear + [f"{name}_few" for name in linear] + mixed
 
 
 def test_every_row_has_its_kernel(driver, tmp_path):
     device = _native.DeviceRegistry(str(tmp_path)).open(driver.kind)
     names = names_of_kernels()
     assert len(names) == len({device.kernel(name) for name in names}) > 50
+
+
+def test_large_tiles_are_for_tensor_cores(driver, tmp_path):
+    device = _native.DeviceRegistry(str(tmp_path)).open(driver.kind)
+    if driver.kind == "cuda":
+        assert device.kernel("linear_bf16_i4g_wide") != device.kernel("linear_bf16_i4g")
+    else:
+        with pytest.raises(DeviceUnsupportedError, match="without instructions for bfloat16"):
+            device.kernel("linear_bf16_i4g_wide")
 
 
 def test_launches_that_no_kernel_is_made_for(driver, tmp_path):

@@ -23,6 +23,7 @@ struct ArrowmindDevice {
   int number;  // as the driver has it
   void* context;
   int64_t total_bytes;
+  bool multiplies_bf16 = false;  // has instructions for products of small matrices in bfloat16
   std::atomic<bool> is_lost = false;
   std::mutex mutex;  // of what follows
   std::array<void*, arrowmind::device::gpu::kMostImages> modules = {};

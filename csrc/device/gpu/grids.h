@@ -23,6 +23,24 @@ ARROWMIND_DEVICE float stored_scale(uint32_t type, const void* scales, uint64_t 
   }
 }
 
+// Four scales beside each other, number `index` of fours, as they are stored; and one of them.
+ARROWMIND_DEVICE Four stored_four(uint32_t type, const void* scales, uint64_t index) {
+  if (type == kScaleF32) return read_four(static_cast<const Four*>(scales) + index);
+  if (type == kScaleF16) {
+    const Two two = read_two(static_cast<const Two*>(scales) + index);
+    return {{two.word[0], two.word[1], 0, 0}};
+  }
+  return {{static_cast<const uint32_t*>(scales)[index], 0, 0, 0}};
+}
+ARROWMIND_DEVICE float scale_in(uint32_t type, const Four& four, int place) {
+  const uint32_t byte = four.word[0] >> 8 * place & 0xff;
+  if (type == kScaleF32) return float_of(four.word[place]);
+  if (type == kScaleF16) return half_float(four.word[place / 2] >> 16 * (place & 1) & 0xffff);
+  if (type == kScaleU8) return static_cast<float>(byte);
+  if (type == kScaleE8M0) return float_of(byte << 23);
+  return float_of(byte << 20) * 0x1p120f;
+}
+
 // Bits of a group's size: k >> group_bits() is its number. Of one that has all of k: 31.
 ARROWMIND_DEVICE uint32_t group_bits(uint32_t group) {
   uint32_t bits = 0;

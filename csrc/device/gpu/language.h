@@ -47,9 +47,34 @@ ARROWMIND_DEVICE float bfloat(uint32_t bits) {
   return float_of(bits << 16);
 }
 
-// The number a word lacks to hold it as float: exact below 2^23.
+// The nearest bfloat16, ties to even, in the upper half; the lower may hold anything. A NaN stays one.
+ARROWMIND_DEVICE uint32_t rounded_bf16(float x) {
+  const uint32_t bits = bits_of(x);
+  return x != x ? bits | 0x400000u : bits + 0x7fffu + (bits >> 16 & 1);
+}
+
+// Two of them, the first in the lower half.
+ARROWMIND_DEVICE uint32_t bf16_pair(float low, float high) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+  uint32_t pair;
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
+  return pair;
+#else
+  return rounded_bf16(low) >> 16 | (rounded_bf16(high) & 0xffff0000u);
+#endif
+}
+
+// A byte of a word as a float that is 2^23 too large.
+ARROWMIND_DEVICE float raised_byte(uint32_t word, int place) {
+#if defined(__CUDA_ARCH__)
+  return float_of(
+      choose_bytes(word, 0x4b000000u, 0x7440u | static_cast<uint32_t>(place)));  // one instruction
+#else
+  return float_of(0x4b000000u | (word >> 8 * place & 0xffu));
+#endif
+}
 ARROWMIND_DEVICE float float_of_byte(uint32_t word, int place) {
-  return float_of(0x4b000000u | (word >> 8 * place & 0xffu)) - 8388608.0f;
+  return raised_byte(word, place) - 8388608.0f;
 }
 
 ARROWMIND_DEVICE float warp_sum(float x) {

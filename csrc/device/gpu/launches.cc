@@ -1,4 +1,6 @@
 // Kernels of the back end of CUDA and HIP.
+#include <string_view>
+
 #include "device/gpu/calls.h"
 
 namespace arrowmind::device::gpu {
@@ -25,6 +27,11 @@ const KernelRow& row_of(const ArrowmindDevice& device, uint64_t kernel) {
   return row(static_cast<int>(reinterpret_cast<void* const*>(kernel) - device.functions.data()));
 }
 
+// Kernels whose large tiles tensor cores are to multiply (kernels/qmatmul/gpu/wide.h).
+bool is_wide(const char* name) {
+  return std::string_view(name).ends_with("_wide");
+}
+
 // Why a kernel cannot be launched so; null when it can.
 const char* refusal_of(const ArrowmindLaunch& launch, const KernelRow& row) {
   if (launch.place_count != row.places || launch.parameter_bytes != row.parameter_bytes) {
@@ -43,6 +50,9 @@ const char* refusal_of(const ArrowmindLaunch& launch, const KernelRow& row) {
 int32_t find_kernel(ArrowmindDevice* device, const char* name, uint64_t* kernel, ArrowmindWords* words) {
   const int number = find_row(name);
   if (number < 0) return say(words, ARROWMIND_NOT_SUPPORTED, "no kernel of this name");
+  if (is_wide(name) && !device->multiplies_bf16) {
+    return say(words, ARROWMIND_NOT_SUPPORTED, "without instructions for bfloat16 it is no faster");
+  }
   char symbol[96];
   std::snprintf(symbol, sizeof symbol, "arrowmind_%s", name);
   void*& function = device->functions[static_cast<size_t>(number)];

@@ -141,13 +141,25 @@ device::Grid DevicePlan::grid_of(const Kernel& kernel, const std::array<int64_t,
   return grid;
 }
 
+std::array<int64_t, 3> DevicePlan::work_of(const Forward& f, const Step& step) const {
+  if (step.paged == Step::Paged::kShrink) return shrink_work(f, step);
+  return {step.work.x, step.work.per_sequence ? f.sequences : rows_of(step.grouped, f.rows).work,
+          step.work.z};
+}
+
+const DevicePlan::Kernel& DevicePlan::choose(const Forward& f, const Step& step, const Launch& launch) const {
+  if (rows_of(step.grouped, f.rows).are_few) return launch.few;
+  if (!launch.wide) return launch.kernel;
+  const device::Grid grid = grid_of(*launch.wide, work_of(f, step));
+  const uint64_t groups = uint64_t{grid.groups[0]} * grid.groups[1];
+  return groups >= device::kWideGroups ? *launch.wide : launch.kernel;
+}
+
 void DevicePlan::launch(const Forward& f, const Step& step, const Launch& launch, bool normalise) const {
   const GroupedRows grouped = rows_of(step.grouped, f.rows);
-  const Kernel& kernel = grouped.are_few ? launch.few : launch.kernel;
-  std::array<int64_t, 3> work = {step.work.x, step.work.per_sequence ? f.sequences : grouped.work,
-                                 step.work.z};
-  if (step.paged == Step::Paged::kShrink) work = shrink_work(f, step);
+  const std::array<int64_t, 3> work = work_of(f, step);
   if (work[1] == 0) return;
+  const Kernel& kernel = choose(f, step, launch);
   const device::Grid grid = grid_of(kernel, work);
   std::vector<device::Slice> slices;
   for (size_t i = 0; i < step.places.size(); ++i) {

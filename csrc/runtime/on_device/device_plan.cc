@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <string_view>
 
 #include "base/checked.h"
 #include "base/error.h"
@@ -18,6 +19,8 @@ int64_t most_place_bytes(const device::DeviceInfo& info) {
   return info.most_place_bytes == 0 ? Lowering::kMostPlaceBytes
                                     : std::min(info.most_place_bytes, Lowering::kMostPlaceBytes);
 }
+
+constexpr std::string_view kFloatRows = "linear_f32_";
 
 bool is_linear(const std::string& kernel) {
   return kernel.starts_with("linear_");
@@ -45,7 +48,8 @@ DevicePlan::DevicePlan(const Plan& plan, std::shared_ptr<DeviceWeights> weights,
       weights_(std::move(weights)),
       memory_(std::move(memory)),
       device_(weights_->device()),
-      threads_(options.threads) {
+      threads_(options.threads),
+      may_mix_(options.mixed) {
   if (!plan.is_finished()) fail(ErrorKind::kInvalidArgument, "the plan is not finished; call finish() first");
   for (const std::unique_ptr<Op>& op : plan.ops()) {
     if (op->lower(lowering_)) continue;
@@ -64,7 +68,7 @@ void DevicePlan::refuse(const std::string& what) const {
 
 DevicePlan::Kernel DevicePlan::find(const std::string& name) const {
   const uint64_t number = device_->kernel(name);
-  return {number, device_->kernel_shape(number, name)};
+  return {number, device_->kernel_shape(number, name), name};
 }
 
 void DevicePlan::prepare(DeviceWeights& weights, const ExpertCacheOptions& cache) {
@@ -104,17 +108,34 @@ void DevicePlan::prepare(DeviceWeights& weights, const ExpertCacheOptions& cache
   if (!layers.empty()) cache_ = std::make_unique<ExpertCache>(device_, std::move(layers), cache);
 }
 
-DevicePlan::Launch DevicePlan::prepare_launch(const Step& step) const {
+DevicePlan::Launch DevicePlan::prepare_launch(const Step& step) {
   Launch launch;
   if (step.kernel.empty()) return launch;
   launch.kernel = find(step.kernel);
   launch.few = launch.kernel;
-  try {
-    if (is_linear(step.kernel)) launch.few = find(step.kernel + "_few");
-  } catch (const device::DeviceFailure& failure) {
-    if (failure.failure() != device::Failure::kNotSupported) throw;  // else: one kernel for all
-  }
+  if (is_linear(step.kernel)) prepare_linear(launch);
   return launch;
+}
+
+// Kernels that some back ends have beside the one that all have.
+void DevicePlan::prepare_linear(Launch& launch) {
+  if (const auto few = find_other(launch.kernel.name + "_few")) launch.few = *few;
+  if (!may_mix_ || !launch.kernel.name.starts_with(kFloatRows)) return;
+  const std::string mixed = cat("linear_bf16_", launch.kernel.name.substr(kFloatRows.size()));
+  if (const auto kernel = find_other(mixed)) {
+    launch.kernel = *kernel;
+    launch.wide = find_other(mixed + "_wide");
+    is_mixed_ = true;
+  }
+}
+
+std::optional<DevicePlan::Kernel> DevicePlan::find_other(const std::string& name) const {
+  try {
+    return find(name);
+  } catch (const device::DeviceFailure& failure) {
+    if (failure.failure() != device::Failure::kNotSupported) throw;
+    return std::nullopt;
+  }
 }
 
 void DevicePlan::check_cache(const CacheRun* cache) const {
@@ -207,16 +228,19 @@ void DevicePlan::run_micro_batch(Context& context, const Batch& batch, Range ran
     const Step& step = lowering_.steps()[i];
     if (!forward.has(step)) continue;
     const int64_t took = marks[mark].nanoseconds_until(marks[mark + 1]);
-    times->push_back({step.fill ? "copy_in" : step.routed.experts > 0 ? "experts" : step.kernel, took});
+    times->push_back({step.fill                 ? "copy_in"
+                      : step.routed.experts > 0 ? "experts"
+                                                : choose(forward, step, launches_[i]).name,
+                      took});
     ++mark;
   }
 }
 
 std::vector<std::string> DevicePlan::kernels() const {
   std::vector<std::string> names;
-  for (const Step& step : lowering_.steps()) {
-    const bool is_new = std::find(names.begin(), names.end(), step.kernel) == names.end();
-    if (!step.kernel.empty() && is_new) names.push_back(step.kernel);
+  for (const Launch& launch : launches_) {
+    const std::string& name = launch.kernel.name;
+    if (!name.empty() && std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
   }
   return names;
 }

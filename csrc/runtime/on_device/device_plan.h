@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -39,6 +40,8 @@ struct PlacingOptions {
   bool passes = false;
   // Single ones of the experts that stay with the CPU.
   ExpertCacheOptions cache = {};
+  // Activations in float32 are multiplied as bfloat16 where the device has kernels that do.
+  bool mixed = false;
 };
 
 // A plan whose operators run as kernels of a device; the same results as the plan's within the tolerance of
@@ -67,18 +70,21 @@ class DevicePlan {
   const Plan& plan() const { return plan_; }
   const std::shared_ptr<device::Device>& device() const { return device_; }
   std::vector<std::string> kernels() const;                   // by name, each once
+  bool is_mixed() const { return is_mixed_; }                 // whether any rounds activations to bfloat16
   ExpertCache* expert_cache() const { return cache_.get(); }  // or null
   bool passes() const { return passing_ != nullptr; }
   int64_t sent_bytes() const { return passes() ? passing_->sent_bytes() : 0; }  // of weights that pass
 
  private:
-  // A kernel as the device knows it; and the one for few rows, where there is one.
+  // A kernel as the device knows it; and those for few rows and for much work, where there are any.
   struct Kernel {
     uint64_t number = 0;
     device::KernelShape shape;
+    std::string name = {};
   };
   struct Launch {
     Kernel kernel, few;
+    std::optional<Kernel> wide;            // of many outputs and rows; of many rows for each sequence
     std::vector<device::Slice> constants;  // by place; no buffer: none
   };
   // What one forward at a time uses; kept for the next.
@@ -122,8 +128,11 @@ class DevicePlan {
 
   [[noreturn]] void refuse(const std::string& what) const;
   void prepare(DeviceWeights& weights, const ExpertCacheOptions& cache);
-  Launch prepare_launch(const Step& step) const;
+  Launch prepare_launch(const Step& step);
+  void prepare_linear(Launch& launch);
   Kernel find(const std::string& name) const;
+  std::optional<Kernel> find_other(const std::string& name) const;
+  const Kernel& choose(const Forward& forward, const Step& step, const Launch& launch) const;
   static device::Grid grid_of(const Kernel& kernel, const std::array<int64_t, 3>& work);
   Layout lay_out(int64_t rows, int64_t sequences) const;
   void lay_out_tables(Layout& at, const CacheRun& cache, const Batch& batch, Range range) const;
@@ -165,6 +174,7 @@ class DevicePlan {
   int64_t add_part(std::vector<Part>& parts, const Constant& constant) const;
   template <typename Copy>
   void each_part(const Forward& forward, int buffer, const Slot& slot, const Copy& copy) const;
+  std::array<int64_t, 3> work_of(const Forward& forward, const Step& step) const;
   void launch(const Forward& forward, const Step& step, const Launch& launch, bool normalise) const;
   device::Slice page_slice(const Forward& forward, const Place& place) const;
   device::Slice slice(const Forward& forward, const Place& place, const device::Slice& constant) const;
@@ -176,7 +186,9 @@ class DevicePlan {
   const std::shared_ptr<DeviceWeights> weights_;
   const std::shared_ptr<device::CachingAllocator> memory_;
   const std::shared_ptr<device::Device> device_;
-  ThreadPool* const threads_;                // or null
+  ThreadPool* const threads_;  // or null
+  const bool may_mix_;
+  bool is_mixed_ = false;
   std::unique_ptr<PassingWeights> passing_;  // or null
   std::vector<Launch> launches_;             // by step
   std::map<size_t, int64_t> single_layers_;  // by the step that the CPU runs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from arrowmind.engine import ArrowEngine
@@ -23,7 +24,13 @@ _SILENT_SECONDS = 1.0
 
 
 def open_engine(
-    session: Session, model: str | Path | None = None, *, judge: bool = True, ram: str = "", vram: str = ""
+    session: Session,
+    model: str | Path | None = None,
+    *,
+    judge: bool = True,
+    ram: str = "",
+    vram: str = "",
+    exact: bool = False,
 ) -> ArrowEngine:
     """The engine of a model folder.
 
@@ -33,6 +40,7 @@ def open_engine(
         judge: False opens it whatever its precision report says.
         ram: Most memory of the process; empty takes `residency.ram`.
         vram: Most memory of the device; empty takes `device.vram`.
+        exact: In float32, whatever `device.precision` says.
 
     Raises:
         WeightError: the folder cannot be used.
@@ -45,6 +53,8 @@ def open_engine(
     path = model or session.config.model.path
     threads = settings.threads or None
     config = session.config
+    if exact:
+        config = replace(config, device=replace(settings, precision="float32"))
     with session.progress(after=_SILENT_SECONDS) as progress:
         return ArrowEngine(
             path,
@@ -58,11 +68,11 @@ def open_engine(
         )
 
 
-def embedder(session: Session) -> EmbedderFactory:
-    """What the precision check opens model folders with."""
+def embedder(session: Session, *, exact: bool = False) -> EmbedderFactory:
+    """What the precision check opens model folders with; `exact` as of `open_engine`."""
 
     def opened(path: Path) -> Embedder | Foreteller:
-        engine = open_engine(session, path, judge=False)
+        engine = open_engine(session, path, judge=False, exact=exact)
         return open_embedder(engine)
 
     return opened

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from arrowmind.engine.admission import admit
 from arrowmind.engine.compiler import compile_plan
+from arrowmind.engine.device import refuse_mixed
 from arrowmind.engine.folder import ModelFolder
 from arrowmind.engine.layers import Options
 from arrowmind.engine.tokenizer import TextTokenizer
@@ -77,6 +78,8 @@ def assemble(
         from arrowmind.engine.on_device import host_of  # noqa: PLC0415  the CPU starts faster without
 
         parts.host = host_of(wishes.device, config.device, wishes.vram)
+    elif config.device.precision == "mixed":
+        refuse_mixed(wishes.device, falls_back=config.device.fallback == "cpu")
     if folder.is_decoder:
         _compile_language(parts, wishes, config, progress)
     elif folder.has_senses:

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from arrowmind.engine.device_probe import DEVICES, probe
-from arrowmind.errors import DeviceError
+from arrowmind.errors import DeviceError, DeviceUnsupportedError
 from arrowmind.observe import record_fallback
 
-__all__ = ["DEVICES", "describe_device", "resolve_device"]
+__all__ = ["DEVICES", "describe_device", "refuse_mixed", "resolve_device"]
 
 
 def resolve_device(requested: str, *, fallback: bool = False) -> str:
@@ -38,6 +38,19 @@ def resolve_device(requested: str, *, fallback: bool = False) -> str:
     if refusal is not None:
         return _give_up(requested, *refusal, fallback=fallback)
     return _full_name(kind, index)
+
+
+def refuse_mixed(device: str, *, falls_back: bool) -> None:
+    """Tells that `device.precision=mixed` is asked of a device that computes in float32 alone.
+
+    Raises:
+        DeviceUnsupportedError: It may not.
+    """
+    if not falls_back:
+        raise DeviceUnsupportedError(
+            f"device {device!r} has no kernels for device.precision=mixed; use device.precision=float32"
+        )
+    record_fallback("precision", "the device has no kernels for mixed", device=device, used="float32")
 
 
 def describe_device(device: str) -> dict[str, Any]:

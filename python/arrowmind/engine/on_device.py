@@ -6,6 +6,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from arrowmind.engine.device import refuse_mixed
 from arrowmind.engine.device_telemetry import describe_upload, follow_host
 from arrowmind.engine.opened_device import OpenedDevice, PlanShare
 from arrowmind.engine.peaks import RowPeaks, peaks_of
@@ -58,7 +59,8 @@ _REASONS: tuple[tuple[type[DeviceError], str], ...] = (
 def host_of(device: str, settings: DeviceSettings, vram: int = 0) -> DeviceHost:
     """What runs the plans of a model on `device`; it takes at most `vram` bytes there, 0 is no bound."""
     falls_back = settings.fallback == "cpu"
-    return DeviceHost(device, falls_back=falls_back, most_used=settings.most_used, vram=vram)
+    mixed = settings.precision == "mixed"
+    return DeviceHost(device, falls_back=falls_back, most_used=settings.most_used, vram=vram, mixed=mixed)
 
 
 def refuse_device(device: str, reason: str, *, falls_back: bool) -> None:
@@ -78,7 +80,15 @@ class DeviceHost:
     A device that was lost is opened anew, with all weights. Safe from several threads.
     """
 
-    def __init__(self, name: str, *, falls_back: bool = True, most_used: float = 1.0, vram: int = 0) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        falls_back: bool = True,
+        most_used: float = 1.0,
+        vram: int = 0,
+        mixed: bool = False,
+    ) -> None:
         """Opens nothing yet.
 
         Args:
@@ -86,8 +96,10 @@ class DeviceHost:
             falls_back: False raises what the device answers instead of going on on the CPU.
             most_used: Share of the device's memory, whoever has it, above which the CPU serves.
             vram: Most bytes that are taken of it; 0 for no bound.
+            mixed: Products of rows in float32 round these to bfloat16 there.
         """
         self.name = name
+        self._mixed = mixed
         self.vram = vram
         self.placement: dict[str, Any] = {}  # what of the model is there, for who asks
         # With the plans, so that no other gets the identity of one.
@@ -229,7 +241,8 @@ class DeviceHost:
         """State and memory of the device.
 
         Returns:
-            `serves` (whether it is used now), and where it is open `free_bytes` and `total_bytes` of all who
+            `serves` (whether it is used now), and where it is open `precision` (`mixed` where products round
+            their rows, see `device.precision`), `free_bytes` and `total_bytes` of all who
             use it, `weight_bytes`, `buffer_bytes` and `cache_bytes` of this engine, `upload` (how its weights
             came there, see `describe_upload`), and what `OpenedDevice.counters` has.
         """
@@ -244,6 +257,7 @@ class DeviceHost:
         buffers = opened.memory.counters()["reserved_bytes"]
         return {
             **told,
+            "precision": opened.precision(),
             "free_bytes": free,
             "total_bytes": total,
             "vram_bytes": self.vram or None,
@@ -265,9 +279,15 @@ class DeviceHost:
                 return None
             if self._opened is None or self._opened.device.is_lost:
                 self._opened = None  # its memory first
-                self._opened = OpenedDevice(self.name, self.vram)
-                _log.info("device opened", device=self.name, **self._opened.device.info())
+                self._opened = self._open()
             return None if self._has_no_room(self._opened) else self._opened
+
+    def _open(self) -> OpenedDevice:
+        opened = OpenedDevice(self.name, self.vram, mixed=self._mixed)
+        _log.info("device opened", device=self.name, **opened.device.info())
+        if self._mixed and not opened.can_mix():
+            refuse_mixed(self.name, falls_back=self.falls_back)
+        return opened
 
     def _has_no_room(self, opened: OpenedDevice) -> bool:
         now = time.monotonic()

@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from arrowmind import _native
 from arrowmind.engine.device_probe import open_device
 from arrowmind.engine.device_telemetry import count_upload
+from arrowmind.errors import DeviceUnsupportedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = ["OpenedDevice", "PlanShare"]
+
+# Devices have all of these kernels, or none.
+_MIXED_KERNEL = "linear_bf16_f32"
 
 
 class PlanShare(NamedTuple):
@@ -35,12 +39,13 @@ class PlanShare(NamedTuple):
 class OpenedDevice:
     """An open device, what of the model is on it, and its memory for forwards."""
 
-    def __init__(self, name: str, vram: int) -> None:
+    def __init__(self, name: str, vram: int, *, mixed: bool = False) -> None:
         """Opens it.
 
         Args:
             name: of the device.
             vram: most bytes that are taken of it; 0 for no bound.
+            mixed: products of rows in float32 round these to bfloat16, where the device has kernels for it.
 
         Raises:
             DeviceError: it cannot be opened.
@@ -51,13 +56,27 @@ class OpenedDevice:
         self.memory = _native.CachingAllocator(self.device)
         # By identity: plans outlive the sessions of their host, as PlacedPlan holds them.
         self.plans: dict[int, _native.DevicePlan] = {}
+        self._mixed = mixed
+
+    def can_mix(self) -> bool:
+        """Whether it has kernels for mixed precision."""
+        try:
+            self.device.kernel(_MIXED_KERNEL)
+        except DeviceUnsupportedError:
+            return False
+        return True
+
+    def precision(self) -> str:
+        """`mixed` where a product of any plan rounds its rows, else `float32`."""
+        return "mixed" if any(plan.is_mixed for plan in list(self.plans.values())) else "float32"
 
     def plan(self, plan: _native.Plan, share: PlanShare | None) -> _native.DevicePlan:
         """The plan there; made when it is first asked for."""
         made = self.plans.get(id(plan))
         if made is None:
             before = self.weights.uploaded()
-            made = _native.DevicePlan(plan, self.weights, self.memory, *(share or PlanShare()))
+            taken = share or PlanShare()
+            made = _native.DevicePlan(plan, self.weights, self.memory, *taken, mixed=self._mixed)
             self.plans[id(plan)] = made
             count_upload(self.device.name, before, self.weights.uploaded())
         return made

@@ -154,6 +154,7 @@ def validate(
     candidate: str | os.PathLike[str],
     *,
     embedder: EmbedderFactory | None = None,
+    reference_embedder: EmbedderFactory | None = None,
     texts: Sequence[str] = PROBES,
     thresholds: Thresholds | None = None,
     progress: Progress = no_progress,
@@ -164,6 +165,7 @@ def validate(
         reference: the original, of any kind that :func:`arrowmind.weights.open_weights` opens.
         candidate: the model to judge.
         embedder: opens a folder for embedding; None takes the registered one.
+        reference_embedder: opens the reference; None takes `embedder`.
         texts: to embed.
         thresholds: what the candidate must reach; None takes :func:`own_thresholds`.
         progress: told of tensors compared.
@@ -187,7 +189,8 @@ def validate(
                 stack.enter_context(native_folder(Path(path), source, progress=progress))
                 for path, source in opened
             ]
-            report = check(factory(native[0][0]), factory(native[1][0]), texts, thresholds)
+            original = (reference_embedder or factory)(native[0][0])
+            report = check(original, factory(native[1][0]), texts, thresholds)
             sources = [source for _, source in native]
         compare_weights(report, sources[0], sources[1], progress)
         made = stored_report(sources[1]) or report

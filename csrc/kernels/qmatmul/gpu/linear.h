@@ -42,14 +42,15 @@ struct Linear {
   }
 };
 
-#define ARROWMIND_LINEAR_KERNEL(name, ...)                                                                \
-  ARROWMIND_KERNEL(kLinearThreads, name, const void* a, const float* a_scale, const int32_t* a_zero,      \
+#define ARROWMIND_LINEAR_KERNEL_OF(threads, name, ...)                                                    \
+  ARROWMIND_KERNEL(threads, name, const void* a, const float* a_scale, const int32_t* a_zero,             \
                    const int32_t* a_sum, const void* w, const void* w_scale, const void* w_zero,          \
                    const int32_t* w_sum, const float* outer, const float* bias, const float* residual,    \
                    float* c, LinearParameters p) {                                                        \
     __VA_ARGS__(Linear{a, a_scale, a_zero, a_sum, w, w_scale, w_zero, w_sum, outer, bias, residual, c, p, \
                        group_y()});                                                                       \
   }
+#define ARROWMIND_LINEAR_KERNEL(name, ...) ARROWMIND_LINEAR_KERNEL_OF(kLinearThreads, name, __VA_ARGS__)
 
 // Scale and zero point of an output (number `place` of its panel) for a group of k, in whole levels: a
 // grid's, one per output, or none. Kinds of weights (weights.h) know what they have.

@@ -5,7 +5,8 @@
 // products: lane 4 g + t reads 16 bytes, four outputs 4 (g % 4) to 4 (g % 4) + 3 of panel g / 4 of the warp's
 // two, of the t-th of every four fours of k; the first two outputs are rows g and g + 8 of one product, the
 // others of a second. Rows of activations are columns of b: brought into memory of the group in the order of
-// lanes, 64 k at a time.
+// lanes, 64 k at a time. Numbers are taken apart into so many bfloat16: three keep float32's accuracy, one is
+// the number rounded (linear_bf16_*), for a third of the products.
 
 #include "kernels/qmatmul/gpu/few.h"
 
@@ -19,11 +20,12 @@ constexpr uint32_t kStepK = 16, kChunkSteps = 4, kChunkK = kStepK * kChunkSteps;
 struct Standing {
   uint32_t panel, chunk, slot, first_row;
   bool is_there;  // its panel is
-  ARROWMIND_DEVICE explicit Standing(const Linear& l)
-      : panel(group_x() * (kTileOutputs / kPanel) + 2 * warp() + (lane() >> 4)),
+  ARROWMIND_DEVICE explicit Standing(const Linear& l, uint32_t outputs = kTileOutputs,
+                                     uint32_t rows = kTileRows)
+      : panel(group_x() * (outputs / kPanel) + 2 * warp() + (lane() >> 4)),
         chunk(lane() >> 2 & 3),
         slot(lane() & 3),
-        first_row(l.tile * kTileRows),
+        first_row(l.tile * rows),
         is_there(panel * kPanel < l.p.n) {}
   ARROWMIND_DEVICE uint32_t place(int output) const { return 4 * chunk + output; }
   ARROWMIND_DEVICE uint32_t n(int output) const { return panel * kPanel + place(output); }
@@ -33,31 +35,45 @@ struct Standing {
   }
 };
 
-// A number as bfloat16 parts that add up to it, 8 bits each, the largest first.
+// A number as bfloat16 parts, 8 bits each, the largest first: three add up to it, one is the nearest.
+template <int kParts>
 struct Parts {
-  uint32_t bits[3];  // in the upper halves
+  uint32_t bits[kParts];  // in the upper halves
 };
-ARROWMIND_DEVICE Parts parts_of(float x) {
-  const uint32_t bits = bits_of(x);
-  if ((bits & 0x7f800000u) == 0x7f800000u) {  // the others would make a NaN of an infinity
-    return {{(bits & 0xffff0000u) | ((bits & 0x7fffffu) != 0 ? 0x400000u : 0u), 0, 0}};
+template <int kParts>
+ARROWMIND_DEVICE Parts<kParts> parts_of(float x) {
+  static_assert(kParts == 1 || kParts == 3);
+  if constexpr (kParts == 1) {
+    return {{rounded_bf16(x)}};
+  } else {
+    const uint32_t bits = bits_of(x);
+    if ((bits & 0x7f800000u) == 0x7f800000u) {  // the others would make a NaN of an infinity
+      return {{(bits & 0xffff0000u) | ((bits & 0x7fffffu) != 0 ? 0x400000u : 0u), 0, 0}};
+    }
+    const uint32_t first = bits & 0xffff0000u;
+    const float rest = x - float_of(first);
+    const uint32_t second = bits_of(rest) & 0xffff0000u;
+    return {{first, second, bits_of(rest - float_of(second))}};
   }
-  const uint32_t first = bits & 0xffff0000u;
-  const float rest = x - float_of(first);
-  const uint32_t second = bits_of(rest) & 0xffff0000u;
-  return {{first, second, bits_of(rest - float_of(second))}};
 }
 ARROWMIND_DEVICE uint32_t pair_of(uint32_t low, uint32_t high) {
   return low >> 16 | (high & 0xffff0000u);
 }
 
+// bfloat16 numbers of a weight, beside so many of an activation.
+template <class W, int kParts>
+constexpr int kWeightParts = kParts == 1 ? 1 : static_cast<int>(W::kTerms);
+
 // Activations of a chunk of k in the order of lanes: [part][step][column][lane].
 struct alignas(8) Fragment {
   uint32_t word[2];
 };
-using FloatChunk = Fragment[3][kChunkSteps][kColumns][32];
+template <int kParts>
+using FloatChunk = Fragment[kParts][kChunkSteps][kColumns][32];
 
-ARROWMIND_DEVICE void bring_floats(const Linear& l, uint32_t first_row, uint32_t first_k, FloatChunk& chunk) {
+template <int kParts>
+ARROWMIND_DEVICE void bring_floats(const Linear& l, uint32_t first_row, uint32_t first_k,
+                                   FloatChunk<kParts>& chunk) {
   const bool whole = l.p.a_stride % 4 == 0;
   for (uint32_t i = thread(); i < kTileRows * kChunkK / 4; i += kLinearThreads) {
     const uint32_t row = i / (kChunkK / 4), four = i % (kChunkK / 4);
@@ -65,12 +81,12 @@ ARROWMIND_DEVICE void bring_floats(const Linear& l, uint32_t first_row, uint32_t
     if (first_row + row < l.p.rows) {
       read_activations(l.a_row(first_row + row), first_k + 4 * four, l.p.k, whole, a);
     }
-    Parts parts[4];
+    Parts<kParts> parts[4];
     ARROWMIND_UNROLL
-    for (int j = 0; j < 4; ++j) parts[j] = parts_of(a[j]);
+    for (int j = 0; j < 4; ++j) parts[j] = parts_of<kParts>(a[j]);
     const uint32_t to = 4 * (row % 8) + four % 4;
     ARROWMIND_UNROLL
-    for (int part = 0; part < 3; ++part) {
+    for (int part = 0; part < kParts; ++part) {
       chunk[part][four / 4][row / 8][to] = {{pair_of(parts[0].bits[part], parts[1].bits[part]),
                                              pair_of(parts[2].bits[part], parts[3].bits[part])}};
     }
@@ -81,37 +97,37 @@ ARROWMIND_DEVICE void bring_floats(const Linear& l, uint32_t first_row, uint32_t
 using Sums = float[2][kColumns][4];
 
 // Parts of the weights of four outputs for two products, as they want them.
-template <class W>
-ARROWMIND_DEVICE void put_weights(const float (&values)[4][4], uint32_t (&a)[W::kTerms][2][4]) {
+template <class W, int kTerms>
+ARROWMIND_DEVICE void put_weights(const float (&values)[4][4], uint32_t (&a)[kTerms][2][4]) {
   ARROWMIND_UNROLL
   for (int e = 0; e < 4; ++e) {
-    Parts parts[4];
+    Parts<kTerms == 1 ? 1 : 3> parts[4];
     ARROWMIND_UNROLL
     for (int i = 0; i < 4; ++i) {
       if constexpr (W::kTerms == 1) {
         parts[i].bits[0] = bits_of(values[e][i]);
       } else {
-        parts[i] = parts_of(values[e][i]);
+        parts[i] = parts_of<kTerms == 1 ? 1 : 3>(values[e][i]);
       }
     }
     ARROWMIND_UNROLL
-    for (uint32_t term = 0; term < W::kTerms; ++term) {
+    for (int term = 0; term < kTerms; ++term) {
       a[term][e / 2][e % 2] = pair_of(parts[0].bits[term], parts[1].bits[term]);
       a[term][e / 2][e % 2 + 2] = pair_of(parts[2].bits[term], parts[3].bits[term]);
     }
   }
 }
 
-template <class W>
-ARROWMIND_DEVICE void multiply_step(const uint32_t (&a)[W::kTerms][2][4], const FloatChunk& chunk,
+template <int kTerms, int kParts>
+ARROWMIND_DEVICE void multiply_step(const uint32_t (&a)[kTerms][2][4], const FloatChunk<kParts>& chunk,
                                     uint32_t step, Sums& sums) {
   ARROWMIND_UNROLL
   for (uint32_t column = 0; column < kColumns; ++column) {
     ARROWMIND_UNROLL
-    for (int part = 2; part >= 0; --part) {  // the smallest products first
+    for (int part = kParts - 1; part >= 0; --part) {  // the smallest products first
       const Fragment b = chunk[part][step][column][lane()];
       ARROWMIND_UNROLL
-      for (int term = static_cast<int>(W::kTerms) - 1; term >= 0; --term) {
+      for (int term = kTerms - 1; term >= 0; --term) {
         if (part + term > 2) continue;  // below the last bit of the others
         multiply_bf16(sums[0][column], a[term][0], b.word);
         multiply_bf16(sums[1][column], a[term][1], b.word);
@@ -174,11 +190,11 @@ ARROWMIND_DEVICE void finish_tile(const Linear& l, const Standing& at, const flo
   }
 }
 
-// Float activations.
-template <class W>
+// Float activations, in so many parts.
+template <class W, int kParts = 3>
 ARROWMIND_DEVICE void many_floats(const Linear& l) {
   ARROWMIND_SHARED(uint8_t, table, W::kTable + 4);
-  ARROWMIND_SHARED(FloatChunk, chunks, 1);
+  ARROWMIND_SHARED(FloatChunk<kParts>, chunks, 1);
   const LinearParameters& p = l.p;
   const Standing at(l);
   const uint32_t bits = group_bits(p.group), end = ceil_of(p.k, kStepK) * kStepK;
@@ -189,7 +205,7 @@ ARROWMIND_DEVICE void many_floats(const Linear& l) {
   W::fill_table(table);
   for (uint32_t first_k = 0; first_k < end; first_k += kChunkK) {
     barrier();
-    bring_floats(l, at.first_row, first_k, chunks[0]);
+    bring_floats<kParts>(l, at.first_row, first_k, chunks[0]);
     barrier();
     for (uint32_t step = 0; step < kChunkSteps && first_k + step * kStepK < end; ++step) {
       const uint32_t k = first_k + step * kStepK, four = k / 4 + at.slot, group = k >> bits;
@@ -203,9 +219,9 @@ ARROWMIND_DEVICE void many_floats(const Linear& l) {
         }
         known = group;
       }
-      uint32_t a[W::kTerms][2][4];
+      uint32_t a[kWeightParts<W, kParts>][2][4];
       put_weights<W>(values, a);
-      multiply_step<W>(a, chunks[0], step, sums);
+      multiply_step<kWeightParts<W, kParts>, kParts>(a, chunks[0], step, sums);
       const uint32_t next = k + kStepK;
       if (W::kScaling == 2 && (next >= end || next >> bits != group))
         fold_group_sums<W>(l, at, group, sums, out);

@@ -173,6 +173,8 @@ ARROWMIND_DEVICE void values_of(const typename W::Words& words, int output, uint
 
 // Floats: rows of sixteen outputs, a unit is four rows.
 struct FloatWeights {
+  static constexpr bool kSigned = false;
+  static constexpr float kUnit = 1.0f;
   static constexpr uint32_t kFours = 1, kScaling = 0, kTable = 0;
   ARROWMIND_DEVICE static void fill_table(uint8_t*) {}
 };

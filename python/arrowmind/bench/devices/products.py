@@ -30,7 +30,9 @@ _GRIDS = {"int4": ("int4", 32, "fp16", 16), "int2": ("int2", 64, "fp16", 4), "mx
 _ROUNDS = 9
 _CHECKED = 64
 # Of the largest value of a product, for sums in any order: k * 2^-24, with room for activations as codes.
-_TOLERANCE = {"fp32": 1e-3, "int8": 2e-2}
+_TOLERANCE = {"fp32": 1e-3, "int8": 2e-2, "mixed": 2e-2}
+# Fewer rows are multiplied as float32 in either precision.
+_MIXED_ROWS = 9
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,8 @@ class Product:
         rows: Rows of activations.
         outputs: Rows of the matrix.
         inputs: Its columns.
-        kernel: Name of the kernel.
+        precision: `float32`, or `mixed`: rows rounded to bfloat16.
+        kernel: Name of the kernel, that of its tiles for most rows.
         seconds: Median device time.
         bytes_per_s: Of weights with their scales, activations and results.
         operations_per_s: Two for each weight and row.
@@ -54,6 +57,7 @@ class Product:
     rows: int
     outputs: int
     inputs: int
+    precision: str
     kernel: str
     seconds: float
     bytes_per_s: float
@@ -156,20 +160,26 @@ def _of_width(
     size = sum(buffer.nbytes for buffer in tensor.buffers() if buffer is not None)
     copies = min(64, 1 + cached // size)
     plan = _plan(tensor, shape, copies)
-    placed = _native.DevicePlan(plan, _native.DeviceWeights(device), _native.CachingAllocator(device))
+    weights, room = _native.DeviceWeights(device), _native.CachingAllocator(device)
+    ways = {
+        name: _native.DevicePlan(plan, weights, room, mixed=name == "mixed") for name in ("float32", "mixed")
+    }
     threads = _native.ThreadPool(_native.available_cpus())
     found = []
     for count in rows:
         x = np.random.default_rng(count).standard_normal((count, shape[1])).astype(np.float32)
         some = _some(count)  # rows do not depend on each other
-        _check(width, plan.run_rows(x[some], threads), placed.run_rows(x)[some])
-        name, seconds = _time(placed, x)
-        moved = size + x.nbytes + 4 * count * shape[0]
-        operations = 2 * count * shape[0] * shape[1]
-        speed = moved / seconds
-        found.append(
-            Product(width, count, *shape, name, seconds, speed, operations / seconds, speed / memory, None)
-        )
+        expected = plan.run_rows(x[some], threads)
+        for precision, placed in ways.items():
+            if precision == "mixed" and not (placed.is_mixed and count >= _MIXED_ROWS):
+                continue
+            _check(width, precision, expected, placed.run_rows(x)[some])
+            name, seconds = _time(placed, x)
+            speed = (size + x.nbytes + 4 * count * shape[0]) / seconds
+            rate = 2 * count * shape[0] * shape[1] / seconds
+            found.append(
+                Product(width, count, *shape, precision, name, seconds, speed, rate, speed / memory, None)
+            )
     return found
 
 
@@ -212,8 +222,9 @@ def _plan(tensor: Tensor, shape: tuple[int, int], copies: int) -> _native.Plan:
     return plan
 
 
-def _check(width: str, expected: Any, found: Any) -> None:
-    tolerance = _TOLERANCE["int8" if width == "int8-int8" else "fp32"] * float(np.abs(expected).max())
+def _check(width: str, precision: str, expected: Any, found: Any) -> None:
+    kind = "int8" if width == "int8-int8" else "mixed" if precision == "mixed" else "fp32"
+    tolerance = _TOLERANCE[kind] * float(np.abs(expected).max())
     worst = float(np.abs(found - expected).max())
     if not worst <= tolerance:
         raise OptimizationError(

@@ -32,9 +32,12 @@ def judge_large(result: Mapping[str, Any]) -> list[Verdict]:
     verdicts = []
     for width in _LARGE_WIDTHS:
         large = [one for one in result["products"] if one["width"] == width and one["rows"] >= _LARGE_ROWS]
+        # Float32 by tensor cores is three products of bfloat16.
+        large = [one for one in large if one["precision"] == "mixed"] or large
         if not large:
             continue
-        what, target = f"{width}, {_LARGE_ROWS} rows and more", f">= {100 * _LARGE:.0f} % of the bf16 rate"
+        what = f"{width}, {large[0]['precision']}, {_LARGE_ROWS} rows and more"
+        target = f">= {100 * _LARGE:.0f} % of the bf16 rate"
         shares = [one["tensor_share"] for one in large]
         if None in shares:
             verdicts.append(Verdict(what, target, tensor_words(result["tensor"]), None))

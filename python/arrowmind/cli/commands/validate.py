@@ -33,6 +33,7 @@ def run(
         reference,
         candidate,
         embedder=embedder(session),
+        reference_embedder=embedder(session, exact=True),
         texts=PROBES if texts is None else read_texts([], texts),
         thresholds=_thresholds(session.config, candidate),
     )

@@ -50,6 +50,12 @@ class DeviceSettings:
         "When the device is not there, or fails: go on on the cpu (logged), or give an error.",
         choices=("cpu", "error"),
     )
+    precision: str = setting(
+        "float32",
+        "How a device multiplies rows in floats by weights: as float32, or mixed, with rows rounded to "
+        "bfloat16 and sums in float32; check a model with `arrowmind validate` first.",
+        choices=("float32", "mixed"),
+    )
     most_used: float = setting(
         0.98,
         "Share of a device's memory, whoever has it, above which the cpu serves instead.",
