@@ -156,6 +156,11 @@ struct AttentionParameters {
   float scale, cap;  // cap 0: none
 };
 
+// A back end may also have attention_rows and cached_attention_rows, which do the same for the same, and are
+// used where there are kRowsTogether times as many rows as sequences or more: rows of a sequence share what
+// they read.
+constexpr uint32_t kRowsTogether = 4;
+
 // pool: kernels/pool/pool.h                                                  work: {1, sequences}
 // places: x f32 [rows][x_stride], offsets i32 [sequences + 1], out f32 [sequences][width]
 enum PoolMode : uint32_t { kPoolMean = 0, kPoolFirst = 1, kPoolLast = 2 };

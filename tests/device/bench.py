@@ -121,6 +121,18 @@ class Bench:
         self.stream.synchronise()
         return self._written(places, offsets, memory, after)
 
+    def run_rows(
+        self, name: str, work: tuple[int, int, int], places: list[np.ndarray | Out | None], parameters: bytes
+    ) -> np.ndarray:
+        """What a kernel of attention wrote; its form for rows together, where there is one, has its bits."""
+        (found,) = self.run(name, work, places, parameters)
+        if self.has(name + "_rows"):
+            (together,) = self.run(name + "_rows", work, places, parameters)
+            np.testing.assert_array_equal(np.isnan(together), np.isnan(found))
+            numbers = [one[~np.isnan(found)].view(np.uint32) for one in (together, found)]
+            np.testing.assert_array_equal(*numbers)
+        return found
+
     def _written(self, places, offsets, before: np.ndarray, after: np.ndarray) -> list[np.ndarray]:
         found = []
         for place in places:

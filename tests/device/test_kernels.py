@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from tests.device.bench import Bench, Out, block, flags
+from tests.device.bench import Bench, Out, block, flags, needs
 from tests.kernels import test_activate
 from tests.kernels.rows import SEED
 from tests.kernels.test_quantise_blocks import expected as expected_blocks
@@ -182,7 +182,7 @@ def attend(
         cap=form.get("cap", 0.0),
     )
     places = [padded_rows(qkv, 0, 1), offsets, sequence_of, Out(out)]
-    (found,) = bench.run("attention", (1, rows, heads), places, parameters)
+    found = bench.run_rows("attention", (1, rows, heads), places, parameters)
     assert (found[:, heads * dim :] == 7).all()
     return found[:, : heads * dim]
 
@@ -200,6 +200,25 @@ def test_attention(bench, form, dim):
 def test_attention_of_wide_heads(bench, dim):
     qkv = floats(np.random.default_rng(SEED), 9, 3 * dim)
     offsets = np.array([0, 4, 9], np.int32)
+    close(attend(bench, qkv, offsets, 1, dim**-0.5), *attention(qkv, offsets, 1, dim**-0.5))
+
+
+@pytest.mark.parametrize("form", [{}, {"causal": True}, {"causal": True, "window": 100, "cap": 3.0}], ids=str)
+@pytest.mark.parametrize("dim", [16, 128, 130])
+def test_rows_together_over_more_keys_than_a_group_remembers(bench, form, dim):
+    """`run_rows` compares them to rows by themselves; sequences end within a tile, and hold one row."""
+    needs(bench, "attention_rows")
+    offsets = np.cumsum([0, 499 if dim > 128 else 259, 1, 17], dtype=np.int32)
+    qkv = floats(np.random.default_rng(SEED + dim), offsets[-1], 3 * dim)
+    close(attend(bench, qkv, offsets, 1, dim**-0.5, **form), *attention(qkv, offsets, 1, dim**-0.5, **form))
+
+
+@pytest.mark.parametrize("dim", [520, 1100])
+def test_rows_together_of_the_widest_heads(bench, dim):
+    """Two rows a tile, and beyond what a tile holds each by itself."""
+    needs(bench, "attention_rows")
+    offsets = np.array([0, 9, 14], np.int32)
+    qkv = floats(np.random.default_rng(SEED), 14, 3 * dim)
     close(attend(bench, qkv, offsets, 1, dim**-0.5), *attention(qkv, offsets, 1, dim**-0.5))
 
 

@@ -1,6 +1,6 @@
 // Keys and values of new rows to their pages, pages made small, and attention over pages (cached_attention.h
 // has the layouts).
-#include "kernels/attention/gpu_attend.h"
+#include "kernels/attention/gpu_tile.h"
 #include "kernels/cached_attention/gpu_pages.h"
 #include "kernels/cached_attention/gpu_shrink.h"
 
@@ -155,6 +155,9 @@ struct CachedKeys {
         sum = fused(query[d], Page::Keys::at(own.words, first + d, lane), sum);
       if constexpr (Page::kScaled) sum = sum * step_at(own.words, own.key_scales + 2 * slot);
     });
+    return capped(sum);
+  }
+  ARROWMIND_DEVICE float capped(float sum) const {
     return p.cap > 0.0f ? soft_cap(sum, p.cap * kLog2E) : sum;
   }
   // Page by page.
@@ -185,6 +188,108 @@ struct CachedKeys {
     });
     return step;
   }
+
+  // For attend_tile(): 16 tokens side by side, and 16 dimensions of a token.
+  ARROWMIND_DEVICE void bring_keys(uint32_t begin, uint32_t count, uint32_t stride, float* to,
+                                   float* steps) const {
+    const uint32_t lane = thread() % 16, width = padded_width(p.head_dim);
+    for (uint32_t panel = begin / 16 * 16; panel < begin + count; panel += 16) {
+      const uint32_t place = panel + lane, slot = place % p.page_tokens;
+      if (place < begin || place >= begin + count) continue;
+      const Part own = part(place / p.page_tokens);
+      with_page(own.format, [&](auto format) {
+        using Page = decltype(format);
+        for (uint32_t d = thread() / 16; d < stride; d += kThreads / 16) {
+          to[(place - begin) * stride + d] =
+              d < p.head_dim ? Page::Keys::at(own.words, slot / 16 * width + d, lane) : 0.0f;
+        }
+        float step = 1.0f;
+        if constexpr (Page::kScaled) step = step_at(own.words, own.key_scales + 2 * slot);
+        if (thread() < 16) steps[place - begin] = step;
+      });
+    }
+  }
+  ARROWMIND_DEVICE void bring_values(uint32_t begin, uint32_t count, uint32_t stride, float* to,
+                                     float* steps) const {
+    for (uint32_t i = thread() / 16; i < count; i += kThreads / 16) {
+      const uint32_t slot = (begin + i) % p.page_tokens;
+      const Part own = part((begin + i) / p.page_tokens);
+      with_page(own.format, [&](auto format) {
+        using Page = decltype(format);
+        for (uint32_t d = thread() % 16; d < p.head_dim; d += 16) {
+          to[i * stride + d] =
+              Page::Values::at(own.words + own.values / 4, d / 16 * p.page_tokens + slot, d % 16);
+        }
+        float step = 1.0f;
+        if constexpr (Page::kScaled) step = step_at(own.words, own.value_scales + 2 * slot);
+        if (thread() % 16 == 0) steps[i] = step;
+      });
+    }
+  }
+};
+
+// What the kernels below are given.
+struct CachedRows {
+  const float* qkv;
+  const uint32_t* table;
+  const int32_t* sequence_of;
+  const int32_t* place_of;
+  const float* signs;
+  const uint32_t *pages, *small;
+  float* out;
+  const CachedAttentionParameters& p;
+
+  ARROWMIND_DEVICE uint32_t end(uint32_t row) const { return static_cast<uint32_t>(place_of[row]) + 1; }
+  ARROWMIND_DEVICE const float* query(uint32_t row) const {
+    return qkv + row * uint64_t{p.in_stride} + group_z() * p.head_dim;
+  }
+  ARROWMIND_DEVICE CachedKeys keys(uint32_t row, const float* query) const {
+    const uint32_t* own = table + static_cast<uint32_t>(sequence_of[row]) * uint64_t{p.table_stride};
+    return {p, pages, small, own, group_z() / (p.heads / p.key_heads), end(row), query};
+  }
+  // Pages that a row whose keys end there reads from the small ones, but for the first, and those that are
+  // gone.
+  ARROWMIND_DEVICE uint32_t small_pages(uint32_t end) const {
+    return p.small_table > 0 && end > p.recent ? (end - p.recent) / p.page_tokens : 0;
+  }
+  // Whether a row is of the same tile as the one before it.
+  ARROWMIND_DEVICE bool continues(uint32_t row, uint32_t most_rows) const {
+    return row > 0 && sequence_of[row] == sequence_of[row - 1] && end(row) == end(row - 1) + 1 &&
+           end(row) % most_rows != 0 && small_pages(end(row)) == small_pages(end(row) - 1);
+  }
+  ARROWMIND_DEVICE void bring_query(uint32_t row, float* to) const {
+    const float scale = p.scale * kLog2E;
+    read_row(query(row), signs, p.head_dim, p.turned != 0, to);
+    barrier();
+    for (uint32_t d = thread(); d < p.head_dim; d += kThreads) to[d] = to[d] * scale;
+  }
+  ARROWMIND_DEVICE void store(uint32_t row, float* sums) const {
+    barrier();
+    if (p.turned != 0) hadamard(sums, p.head_dim);
+    float* to = out + row * uint64_t{p.out_stride} + group_z() * p.head_dim;
+    for (uint32_t d = thread(); d < p.head_dim; d += kThreads)
+      to[d] = p.turned != 0 ? sums[d] * signs[d] : sums[d];
+  }
+  ARROWMIND_DEVICE TileRows seen(uint32_t row, uint32_t count) const {
+    return {count, end(row), 1, p.window};
+  }
+  ARROWMIND_DEVICE void attend_one(uint32_t row, float* query, float* sums,
+                                   const AttendMemory& memory) const {
+    bring_query(row, query);
+    barrier();
+    const TileRows rows = seen(row, 1);
+    attend(keys(row, query), rows.first(0), rows.end(0), p.head_dim, memory, sums);
+    store(row, sums);
+  }
+  ARROWMIND_DEVICE void attend_some(uint32_t row, uint32_t count, const TileMemory& memory) const {
+    const uint32_t padded = ceil_of(p.head_dim, 4) * 4;
+    for (uint32_t i = 0; i < count; ++i) {
+      bring_query(row + i, memory.queries + i * padded);
+      if (p.head_dim + thread() < padded) memory.queries[i * padded + p.head_dim + thread()] = 0.0f;
+    }
+    attend_tile(keys(row, nullptr), seen(row, count), p.head_dim, memory);
+    for (uint32_t i = 0; i < count; ++i) store(row + i, memory.sums + i * padded);
+  }
 };
 
 }  // namespace
@@ -197,20 +302,20 @@ ARROWMIND_KERNEL(kThreads, cached_attention, const float* qkv, const uint32_t* t
   ARROWMIND_SHARED(float, sums, kMostDim);
   ARROWMIND_SHARED(float, weights, kKeysHeld);
   ARROWMIND_SHARED(float, scratch, kWarps);
-  const uint32_t row = group_y(), head = group_z();
-  const uint32_t end = static_cast<uint32_t>(place_of[row]) + 1;
-  const uint32_t first = p.window > 0 && end > p.window ? end - p.window : 0;
-  read_row(qkv + row * uint64_t{p.in_stride} + head * p.head_dim, signs, p.head_dim, p.turned != 0, query);
-  const float scale = p.scale * kLog2E;
-  barrier();
-  for (uint32_t d = thread(); d < p.head_dim; d += kThreads) query[d] = query[d] * scale;
-  barrier();
-  const uint32_t* own_table = table + static_cast<uint32_t>(sequence_of[row]) * uint64_t{p.table_stride};
-  const CachedKeys keys = {p, pages, small, own_table, head / (p.heads / p.key_heads), end, query};
-  attend(keys, first, end, p.head_dim, {weights, scratch}, sums);
-  barrier();
-  if (p.turned != 0) hadamard(sums, p.head_dim);
-  for (uint32_t d = thread(); d < p.head_dim; d += kThreads) {
-    out[row * uint64_t{p.out_stride} + head * p.head_dim + d] = p.turned != 0 ? sums[d] * signs[d] : sums[d];
-  }
+  const CachedRows rows = {qkv, table, sequence_of, place_of, signs, pages, small, out, p};
+  rows.attend_one(group_y(), query, sums, {weights, scratch});
+}
+
+// The same where sequences have several rows. The group of a tile's first row serves all of it.
+ARROWMIND_KERNEL(kThreads, cached_attention_rows, const float* qkv, const uint32_t* table,
+                 const int32_t* sequence_of, const int32_t* place_of, const float* signs,
+                 const uint32_t* pages, const uint32_t* small, float* out, CachedAttentionParameters p) {
+  ARROWMIND_TILE_MEMORY(memory);
+  const CachedRows rows = {qkv, table, sequence_of, place_of, signs, pages, small, out, p};
+  const uint32_t row = group_y(), most_rows = tile_rows(p.head_dim);
+  if (rows.continues(row, most_rows)) return;
+  uint32_t count = 1;
+  while (count < most_rows && row + count < p.rows && rows.continues(row + count, most_rows)) ++count;
+  if (count > 1) return rows.attend_some(row, count, memory);
+  rows.attend_one(row, memory.queries, memory.sums, {memory.weights, memory.largest});
 }

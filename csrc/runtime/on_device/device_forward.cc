@@ -148,6 +148,9 @@ std::array<int64_t, 3> DevicePlan::work_of(const Forward& f, const Step& step) c
 }
 
 const DevicePlan::Kernel& DevicePlan::choose(const Forward& f, const Step& step, const Launch& launch) const {
+  if (launch.wide && !launch.kernel.name.starts_with("linear_")) {
+    return f.rows >= f.sequences * device::kRowsTogether ? *launch.wide : launch.kernel;
+  }
   if (rows_of(step.grouped, f.rows).are_few) return launch.few;
   if (!launch.wide) return launch.kernel;
   const device::Grid grid = grid_of(*launch.wide, work_of(f, step));

@@ -26,6 +26,10 @@ bool is_linear(const std::string& kernel) {
   return kernel.starts_with("linear_");
 }
 
+bool shares_keys(const std::string& kernel) {
+  return kernel == "attention" || kernel == "cached_attention";
+}
+
 template <typename Body>
 class Finally {
  public:
@@ -114,6 +118,7 @@ DevicePlan::Launch DevicePlan::prepare_launch(const Step& step) {
   launch.kernel = find(step.kernel);
   launch.few = launch.kernel;
   if (is_linear(step.kernel)) prepare_linear(launch);
+  if (shares_keys(step.kernel)) launch.wide = find_other(step.kernel + "_rows");
   return launch;
 }
 
