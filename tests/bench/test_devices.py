@@ -56,10 +56,10 @@ def test_models_in_turn_with_the_cpu(tmp_path):
 
 def test_a_wrong_answer_is_an_error():
     right = np.ones((2, 3), np.float32)
-    products._check("int4", right, right + 5e-4)
+    products._check("int4", "float32", right, right + 5e-4)
     for wrong in (right + 5e-3, right * np.nan):
         with pytest.raises(OptimizationError, match="its kernel is wrong"):
-            products._check("int4", right, wrong)
+            products._check("int4", "float32", right, wrong)
 
 
 def test_targets_are_for_cards():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from arrowmind import ArrowEngine, _native
 from arrowmind.bench.devices import products
+from arrowmind.cli import main
 from arrowmind.config import Config, DeviceSettings
 from arrowmind.engine.device_probe import BACKENDS_VARIABLE
 from arrowmind.errors import DeviceUnsupportedError
@@ -54,6 +56,19 @@ def test_vectors_are_near_those_of_float32_and_not_the_same(driver, model):
     assert not np.array_equal(found, expected)
     driver.set(backward=1)
     np.testing.assert_array_equal(opened(model, MIXED).encode(TEXTS), found)
+
+
+def test_a_model_is_held_against_itself_in_float32(driver, model, tmp_path, capsys):
+    (tmp_path / "texts").write_text("\n".join(TEXTS[:3]))
+    words = ["validate", str(model), str(model), "--texts", str(tmp_path / "texts"), "--json"]
+    words += ["--set", "device.name=cuda"]
+    found = []
+    for precision in ("float32", "mixed"):
+        assert main([*words, "--set", "device.fallback=error", "--set", f"device.precision={precision}"]) == 0
+        found.append(json.loads(capsys.readouterr().out)["cosine_mean"])
+    exact, mixed = found
+    assert exact == pytest.approx(1, abs=1e-7)
+    assert 1e-7 < 1 - mixed < 1e-4
 
 
 def test_few_rows_are_multiplied_as_float32(driver, model):

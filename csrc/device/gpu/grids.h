@@ -23,7 +23,7 @@ ARROWMIND_DEVICE float stored_scale(uint32_t type, const void* scales, uint64_t 
   }
 }
 
-// Four scales beside each other, number `index` of fours, as they are stored; and one of them.
+// Four scales beside each other, number `index` of fours, as they are stored; and as numbers.
 ARROWMIND_DEVICE Four stored_four(uint32_t type, const void* scales, uint64_t index) {
   if (type == kScaleF32) return read_four(static_cast<const Four*>(scales) + index);
   if (type == kScaleF16) {
@@ -32,13 +32,18 @@ ARROWMIND_DEVICE Four stored_four(uint32_t type, const void* scales, uint64_t in
   }
   return {{static_cast<const uint32_t*>(scales)[index], 0, 0, 0}};
 }
-ARROWMIND_DEVICE float scale_in(uint32_t type, const Four& four, int place) {
-  const uint32_t byte = four.word[0] >> 8 * place & 0xff;
-  if (type == kScaleF32) return float_of(four.word[place]);
-  if (type == kScaleF16) return half_float(four.word[place / 2] >> 16 * (place & 1) & 0xffff);
-  if (type == kScaleU8) return static_cast<float>(byte);
-  if (type == kScaleE8M0) return float_of(byte << 23);
-  return float_of(byte << 20) * 0x1p120f;
+ARROWMIND_DEVICE void scales_in(uint32_t type, const Four& four, float (&scales)[4]) {
+  const auto each = [&](auto scale) {
+    ARROWMIND_UNROLL
+    for (int i = 0; i < 4; ++i) scales[i] = scale(i, four.word[0] >> 8 * i & 0xff);
+  };
+  if (type == kScaleF32) return each([&](int i, uint32_t) { return float_of(four.word[i]); });
+  if (type == kScaleF16) {
+    return each([&](int i, uint32_t) { return half_float(four.word[i / 2] >> 16 * (i & 1) & 0xffff); });
+  }
+  if (type == kScaleU8) return each([&](int, uint32_t byte) { return static_cast<float>(byte); });
+  if (type == kScaleE8M0) return each([&](int, uint32_t byte) { return float_of(byte << 23); });
+  each([&](int, uint32_t byte) { return float_of(byte << 20) * 0x1p120f; });
 }
 
 // Bits of a group's size: k >> group_bits() is its number. Of one that has all of k: 31.

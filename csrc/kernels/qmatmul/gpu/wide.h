@@ -103,10 +103,11 @@ struct WideScales {
 
   template <class W>
   ARROWMIND_DEVICE void take(const Linear& l, const WideUnit<W>& unit, const float (&outer)[4]) {
+    scales_in(l.p.scale_type, unit.scales, scale);
     ARROWMIND_UNROLL
     for (int e = 0; e < 4; ++e) {
       const float zero = l.has(kHasZeros) ? float_of_byte(unit.zeros, e) * W::kZeroStep : W::kOffset;
-      scale[e] = scale_in(l.p.scale_type, unit.scales, e) * outer[e];
+      scale[e] = scale[e] * outer[e];
       shift[e] = 0.0f - zero * scale[e];
     }
   }
