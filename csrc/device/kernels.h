@@ -72,9 +72,9 @@ enum ScaleType : uint32_t { kScaleF32 = 0, kScaleF16 = 1, kScaleU8 = 2, kScaleE8
 //   11 c        f32 [rows][c_stride]
 // Columns of bias count from 0, those of residual and c from first_column.
 // A back end may also have linear_..._few, for at most kFewRows rows, which is used for these.
-// A back end may also have linear_bf16_<weights>, which is linear_f32_<weights> with each activation rounded
-// to the nearest bfloat16, and weights of f32 and f16 likewise; and linear_bf16_..._wide, which may round a
-// grid's weights, too, and is used where the work makes kWideGroups groups of it or more.
+// A back end may also have linear_bf16_<weights> and its _grouped: linear_f32_<weights> with activations
+// rounded to the nearest bfloat16, weights of f32 and f16 likewise; and linear_bf16_<weights>_wide, which may
+// round a grid's weights, too, and is used where the work makes kWideGroups groups of it or more.
 struct LinearParameters {
   uint32_t rows, sequences;
   uint32_t n, k;

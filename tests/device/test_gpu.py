@@ -143,6 +143,7 @@ def names_of_kernels():
     linear = re.findall(r"^LINEAR\((\w+),", rows, re.MULTILINE)
     linear += [f"{name}_grouped" for name in re.findall(r"^GROUPED\((\w+),", rows, re.MULTILINE)]
     mixed = [f"linear_bf16_{name}" for name in re.findall(r"^MIXED\((\w+)\)", rows, re.MULTILINE)]
+    mixed += [f"{name}_grouped" for name in mixed]
     return names + linear + [f"{name}_few" for name in linear] + mixed
 
 

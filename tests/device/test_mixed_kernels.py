@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.device.bench import needs
+from tests.device.test_grouped_kernels import COUNTS, MANY, Groups
 from tests.device.test_linear_kernels import (
     EXTRAS,
     ON_GRIDS,
@@ -15,6 +16,8 @@ from tests.device.test_linear_kernels import (
     SHAPES,
     agrees,
     generator,
+    grid_operands,
+    plain_operands,
     plain_problem,
     run_grid,
     run_plain,
@@ -74,6 +77,26 @@ def test_grids(bench, weight, tile):
         if tile:  # levels times scales are rounded, too
             bound = bound + UNIT * np.abs(nearest(problem.a)) @ np.abs(problem.weights.values()).T
         agrees(run_grid(bench, name, problem), value, bound)
+
+
+@pytest.mark.parametrize("weight", [*PLAIN, *ON_GRIDS])
+def test_groups_of_rows_with_a_matrix_each(bench, weight):
+    name = f"linear_bf16_{weight}_grouped"
+    needs(bench, name)
+    if weight in PLAIN:
+        form = Form("fp32", PLAIN[weight])
+        problems = [plain_problem(form, (max(count, 1), 20, 37), (), weight == "i8") for count in COUNTS]
+        found = Groups(problems, plain_operands).run(bench, name, MANY)
+    else:
+        grid = grids_of(ON_GRIDS[weight])[-1]
+        rng = generator(grid, "groups")
+        problems = [random_problem(rng, grid, (max(count, 1), 20, 150), False) for count in COUNTS]
+        found = Groups(problems, grid_operands).run(bench, name, MANY)
+    for result, problem, count in zip(found, problems, COUNTS, strict=True):
+        same = replace(problem, a=nearest(problem.a))
+        if weight in ROUNDED:
+            same = replace(same, form=Form("fp32", "fp32"), w=nearest(problem.w))
+        agrees([result], *(part[:count] for part in same.expected()))
 
 
 @pytest.mark.parametrize("tile", TILES)

@@ -14,7 +14,7 @@ struct KernelRow {
 };
 
 // Their numbers are below it.
-constexpr int kMostKernels = 128;
+constexpr int kMostKernels = 192;
 // Number of the kernel of this name; -1 where there is none.
 int find_row(const char* name);
 const KernelRow& row(int number);
