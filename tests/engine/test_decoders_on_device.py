@@ -7,6 +7,7 @@ import pytest
 from tests.engine.placed import (
     FAMILIES,
     PROMPTS,
+    ROUTED,
     STRICT,
     compiled,
     forwards,
@@ -224,6 +225,23 @@ def test_every_family_on_a_device_that_is_not_the_cpu(other, folders, name, form
     wanted = talk(CachedDecoder(compiled(folders(name)), settings(form)))
     for one, known in zip(found, wanted, strict=True):
         np.testing.assert_allclose(one, known, atol=5e-3 if form == "int8" else 5e-5, rtol=0)
+
+
+@pytest.mark.parametrize("other", ["cuda"], indirect=True)
+@pytest.mark.parametrize("name", ["llama", "qwen3-moe", "deepseek-v2"])
+def test_mixed_precision_is_near_and_says_so(other, folders, name):
+    host = DeviceHost(f"{other}:0", falls_back=False, mixed=True)
+    model = compiled(folders(name), host)
+    found = talk(CachedDecoder(model, settings("fp32")))
+    wanted = talk(CachedDecoder(compiled(folders(name)), settings("fp32")))
+    differences = [
+        np.abs(one - known).mean() / np.std(known) for one, known in zip(found, wanted, strict=True)
+    ]
+    assert 1e-5 < max(differences) < 0.02
+    assert host.info()["precision"] == "mixed"
+    kernels = model.kernels()
+    assert "linear_bf16_f32" in kernels
+    assert ("linear_bf16_f32_grouped" in kernels) == (name in ROUTED)
 
 
 def test_codes_on_a_device_that_is_not_the_cpu(other, coded):
