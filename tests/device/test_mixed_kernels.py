@@ -142,12 +142,18 @@ def test_a_damaged_row_stays_alone(bench, weight, tile):
     assert_same_bits(damaged[rest], whole[rest])
 
 
-def test_zero_points_beyond_codes_and_between_them(bench):
-    """They are few, and the tiles take what no code can hold off the sums."""
+@pytest.mark.parametrize("tile", TILES)
+def test_zero_points_beyond_codes_and_between_them(bench, tile):
+    """What no code can hold is taken off the sums, with rows as they are; in large tiles of halves, too."""
+    name = f"linear_bf16_i8{tile}"
+    needs(bench, name)
     problem = plain_problem(Form("fp32", "int8"), (35, 20, 100), (), True)
-    problem = replace(problem, w_zero=np.linspace(-300, 300, 20).astype(np.float32))
-    for tile in TILES:
-        needs(bench, f"linear_bf16_i8{tile}")
-        value, bound = problem.expected()
-        size = np.abs(problem.a) @ (np.abs(problem.w).astype(np.float64) + 300).T * problem.w_scale
-        agrees(run_plain(bench, f"linear_bf16_i8{tile}", problem), value, bound + 2 * UNIT * size)
+    zeros = np.linspace(-300, 300, 20).astype(np.float32)
+    zeros = zeros if tile else np.rint(zeros)
+    inner = np.rint(np.clip(zeros, -128, 127)).astype(np.float64)
+    rows, exact = nearest(problem.a).astype(np.float64), problem.a.astype(np.float64)
+    w = problem.w - inner[:, None]
+    value = rows @ w.T - exact.sum(axis=1)[:, None] * (zeros - inner)
+    size = np.abs(rows) @ np.abs(w).T + np.abs(exact).sum(axis=1)[:, None] * np.abs(zeros - inner)
+    found = run_plain(bench, name, replace(problem, w_zero=zeros))
+    agrees(found, value * problem.w_scale, 104 * 2.0**-24 * size * problem.w_scale)
