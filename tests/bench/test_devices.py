@@ -63,7 +63,7 @@ def test_a_wrong_answer_is_an_error():
 
 
 def test_targets_are_for_cards():
-    row = {"width": "int4", "rows": 1, "share": 0.8}
+    row = {"width": "int4", "rows": 1, "precision": "float32", "share": 0.8}
     card = {"device": {"is_software": False, "shares_host_memory": False}, "products": [row]}
     (verdict,) = report.judge(card)
     assert (verdict.what, verdict.reached, verdict.measured) == ("int4, 1 row", False, "80 %")
