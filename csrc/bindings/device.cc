@@ -4,12 +4,14 @@
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
 #include <array>
 #include <memory>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -17,6 +19,7 @@
 #include "base/error.h"
 #include "bindings/bindings.h"
 #include "device/caching_allocator.h"
+#include "device/graph.h"
 #include "device/registry.h"
 #include "device/resources.h"
 
@@ -64,13 +67,41 @@ void copy_out(HeldStream& self, const Writable& to, const nb::object& from, int6
   self.stream.copy_out(to.data(), slice_of(from, offset), static_cast<int64_t>(to.size()));
 }
 
-void launch(HeldStream& self, uint64_t kernel, uint32_t groups, uint32_t threads,
-            const std::vector<nb::object>& memory, const nb::bytes& parameters) {
+std::span<const std::byte> bytes_of(const nb::bytes& parameters) {
+  return {reinterpret_cast<const std::byte*>(parameters.c_str()), parameters.size()};
+}
+
+std::vector<Slice> slices_of(const std::vector<nb::object>& memory) {
   std::vector<Slice> slices;
   for (const nb::object& one : memory) slices.push_back(slice_of(one, 0));
-  const device::Grid grid = {.groups = {groups, 1, 1}, .threads = {threads, 1, 1}, .shared_bytes = 0};
-  self.stream.launch(kernel, grid, slices,
-                     {reinterpret_cast<const std::byte*>(parameters.c_str()), parameters.size()});
+  return slices;
+}
+
+device::Grid line(uint32_t groups, uint32_t threads) {
+  return {.groups = {groups, 1, 1}, .threads = {threads, 1, 1}, .shared_bytes = 0};
+}
+
+void launch(HeldStream& self, uint64_t kernel, uint32_t groups, uint32_t threads,
+            const std::vector<nb::object>& memory, const nb::bytes& parameters) {
+  self.stream.launch(kernel, line(groups, threads), slices_of(memory), bytes_of(parameters));
+}
+
+// A graph and the memory that its launches name. Streams need not hold it: when it goes, it waits for its work.
+struct HeldGraph {
+  std::vector<nb::object> held;
+  device::Graph graph;
+};
+
+using Launch = std::tuple<uint64_t, uint32_t, uint32_t, std::vector<nb::object>, nb::bytes>;
+
+HeldGraph* graph_of(Device& self, const std::vector<Launch>& launches) {
+  device::LaunchList list(self.shared_from_this());
+  std::vector<nb::object> held;
+  for (const auto& [kernel, groups, threads, memory, parameters] : launches) {
+    list.add(kernel, line(groups, threads), slices_of(memory), bytes_of(parameters));
+    held.insert(held.end(), memory.begin(), memory.end());
+  }
+  return new HeldGraph{std::move(held), self.graph(list)};
 }
 
 // A kernel over items of work in three directions, groups as it wants them; places are memory and an offset.
@@ -87,8 +118,7 @@ void launch_over(HeldStream& self, const std::string& name, const std::array<uin
   grid.shared_bytes = shape.shared_bytes;
   std::vector<Slice> slices;
   for (const auto& [memory, offset] : places) slices.push_back(slice_of(memory, offset));
-  self.stream.launch(kernel, grid, slices,
-                     {reinterpret_cast<const std::byte*>(parameters.c_str()), parameters.size()});
+  self.stream.launch(kernel, grid, slices, bytes_of(parameters));
 }
 
 nb::dict described(const device::DeviceInfo& info) {
@@ -144,6 +174,8 @@ void bind_resources(nb::module_& m) {
   nb::class_<device::PinnedMemory>(m, "PinnedMemory", "Host memory that copies reach directly.")
       .def_prop_ro("bytes", &device::PinnedMemory::bytes);
   nb::class_<device::Registration>(m, "HostRegistration", "Host memory made known to a device.");
+  nb::class_<HeldGraph>(m, "DeviceGraph", "Launches that run as one; keeps the memory that they name.")
+      .def_prop_ro("launches", [](const HeldGraph& self) { return self.graph.launches(); });
   nb::class_<HeldStream>(m, "DeviceStream", "Work of a device, in order; keeps what copies use until then.")
       .def("copy_in", &copy_in, nb::arg("to"), nb::arg("offset"), nb::arg("source"))
       .def("copy_out", &copy_out, nb::arg("to"), nb::arg("source"), nb::arg("offset"))
@@ -162,6 +194,10 @@ void bind_resources(nb::module_& m) {
            nb::arg("parameters"))
       .def("launch_over", &launch_over, nb::arg("name"), nb::arg("work"), nb::arg("places"),
            nb::arg("parameters"), "A kernel of device/kernels.h over items of work in three directions.")
+      .def(
+          "run",
+          [](HeldStream& self, const HeldGraph& graph) { self.stream.run(graph.graph); },
+          nb::arg("graph"), "The launches of a graph, which must not be under way elsewhere.")
       .def("synchronise", &HeldStream::synchronise, "Waits for the work submitted until now.");
 }
 
@@ -213,7 +249,10 @@ void bind_device(nb::module_& m) {
             return self.register_host(memory.data(), static_cast<int64_t>(memory.size()));
           },
           nb::arg("memory"), nb::keep_alive<0, 2>())
-      .def("kernel", &Device::kernel, nb::arg("name"));
+      .def("kernel", &Device::kernel, nb::arg("name"))
+      .def_prop_ro("has_graphs", &Device::has_graphs)
+      .def("graph", &graph_of, nb::arg("launches"),
+           "Launches, each (kernel, groups, threads, memory, parameters), made ready to run as one.");
   bind_allocator(m);
   nb::class_<Registry>(m, "DeviceRegistry", "The back ends of devices in a folder; the cpu is built in.")
       .def(nb::init<std::string>(), nb::arg("folder") = "")

@@ -12,8 +12,8 @@
 // - A call that fails gives nothing out, and writes what the driver said into `words`.
 // - Release functions (close, release, destroy_*, unregister_host) cannot fail: they are called for lost
 // devices, too, and
-//   free what the process holds. release() and destroy_stream() first wait for submitted work that may use
-//   what goes away.
+//   free what the process holds. release(), destroy_stream() and destroy_graph() first wait for submitted
+//   work that may use what goes away.
 // - Work of a stream runs in the order of its calls, and beside that of other streams. Its failure is told by
 // the next
 //   call that can fail.
@@ -71,6 +71,7 @@ enum ArrowmindDeviceFlags {
 typedef struct ArrowmindDevice ArrowmindDevice;
 typedef struct ArrowmindStream ArrowmindStream;
 typedef struct ArrowmindEvent ArrowmindEvent;
+typedef struct ArrowmindGraph ArrowmindGraph;
 
 // A place in memory of a device. `memory` is what allocate() gave: an address where the device has such
 // (CUDA, HIP), else the handle of a buffer (Vulkan, Metal); so nobody but the back end may add to it.
@@ -160,6 +161,14 @@ typedef struct ArrowmindBackend {
                           ArrowmindWords* words);
   int32_t (*adopt_memory)(ArrowmindDevice* device, uint64_t address, int64_t bytes, uint64_t* memory,
                           ArrowmindWords* words);
+
+  // Optional: launches that are made ready once and then run as one, in order, again and again. What they say
+  // is read before make_graph() returns, places and parameters included; whoever runs a graph sees to it that
+  // its memory is there, and that it is not under way twice at once. Graphs belong to no stream.
+  int32_t (*make_graph)(ArrowmindDevice* device, const ArrowmindLaunch* launches, uint32_t count,
+                        ArrowmindGraph** graph, ArrowmindWords* words);
+  void (*destroy_graph)(ArrowmindGraph* graph);
+  int32_t (*run_graph)(ArrowmindStream* stream, ArrowmindGraph* graph, ArrowmindWords* words);
 } ArrowmindBackend;
 
 // Given the version that the core speaks; a back end that speaks another may answer null.

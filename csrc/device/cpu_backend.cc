@@ -15,6 +15,7 @@
 
 #include "base/checked.h"
 #include "base/cpu.h"
+#include "device/cpu_call.h"
 #include "device/cpu_kernels.h"
 #include "device/cpu_stream.h"
 
@@ -32,6 +33,11 @@ struct ArrowmindStream {
   CpuStream work;
 };
 
+struct ArrowmindGraph {
+  ArrowmindDevice* device;
+  std::vector<arrowmind::device::CpuCall> calls;
+};
+
 struct ArrowmindEvent {
   std::mutex mutex;
   std::shared_ptr<CpuMark> last;  // null: never recorded
@@ -46,6 +52,7 @@ namespace arrowmind::device {
 namespace {
 
 constexpr int64_t kAlignment = 256;
+constexpr const char* kOtherArguments = "another number of places or bytes of parameters";
 
 int32_t say(ArrowmindWords* words, int32_t status, const char* text) {
   std::snprintf(words->text, sizeof words->text, "%s", text);
@@ -110,11 +117,13 @@ int32_t allocate(ArrowmindDevice*, int64_t bytes, uint64_t* memory, ArrowmindWor
   return status;
 }
 
+void wait_for_all(ArrowmindDevice* device) {
+  const std::lock_guard lock(device->mutex);  // no stream goes away meanwhile
+  for (ArrowmindStream* stream : device->streams) stream->work.synchronise();
+}
+
 void release(ArrowmindDevice* device, uint64_t memory) {
-  {
-    const std::lock_guard lock(device->mutex);  // no stream goes away meanwhile
-    for (ArrowmindStream* stream : device->streams) stream->work.synchronise();
-  }
+  wait_for_all(device);
   std::free(reinterpret_cast<void*>(memory));
 }
 
@@ -231,19 +240,36 @@ int32_t describe_kernel(ArrowmindDevice*, uint64_t, ArrowmindKernelInfo* info, A
 }
 
 int32_t launch(ArrowmindStream* stream, const ArrowmindLaunch* launch, ArrowmindWords* words) try {
-  const auto* row = reinterpret_cast<const CpuKernelRow*>(launch->kernel);
-  if (launch->place_count != row->places || launch->parameter_bytes != row->parameter_bytes) {
-    return say(words, ARROWMIND_LAUNCH_FAILED, "another number of places or bytes of parameters");
-  }
-  std::vector<void*> places;
-  for (uint32_t i = 0; i < launch->place_count; ++i) places.push_back(address(launch->places[i]));
-  const auto* bytes = static_cast<const char*>(launch->parameters);
-  std::vector<char> parameters(bytes, bytes + launch->parameter_bytes);
-  return submit(stream, [row, places = std::move(places), parameters = std::move(parameters)] {
-    row->run(places.data(), parameters.data());
-  });
+  CpuCall call;
+  if (!CpuCall::make(*launch, &call)) return say(words, ARROWMIND_LAUNCH_FAILED, kOtherArguments);
+  return submit(stream, std::move(call));
 } catch (const std::bad_alloc&) {
   return ARROWMIND_OUT_OF_MEMORY;
+}
+
+int32_t make_graph(ArrowmindDevice* device, const ArrowmindLaunch* launches, uint32_t count,
+                   ArrowmindGraph** graph, ArrowmindWords* words) try {
+  auto made = std::make_unique<ArrowmindGraph>(ArrowmindGraph{device, {}});
+  for (uint32_t i = 0; i < count; ++i) {
+    if (!CpuCall::make(launches[i], &made->calls.emplace_back())) {
+      return say(words, ARROWMIND_LAUNCH_FAILED, kOtherArguments);
+    }
+  }
+  *graph = made.release();
+  return ARROWMIND_OK;
+} catch (const std::bad_alloc&) {
+  return ARROWMIND_OUT_OF_MEMORY;
+}
+
+void destroy_graph(ArrowmindGraph* graph) {
+  wait_for_all(graph->device);
+  delete graph;
+}
+
+int32_t run_graph(ArrowmindStream* stream, ArrowmindGraph* graph, ArrowmindWords*) {
+  return submit(stream, [graph] {
+    for (const CpuCall& call : graph->calls) call();
+  });
 }
 
 int32_t allocate_pinned(ArrowmindDevice*, int64_t bytes, void** memory, ArrowmindWords* words) {
@@ -291,6 +317,9 @@ constexpr ArrowmindBackend kCpu = {
     .describe_kernel = describe_kernel,
     .adopt_stream = nullptr,
     .adopt_memory = nullptr,
+    .make_graph = make_graph,
+    .destroy_graph = destroy_graph,
+    .run_graph = run_graph,
 };
 
 }  // namespace

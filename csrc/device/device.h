@@ -12,6 +12,8 @@ namespace arrowmind::device {
 
 class Buffer;
 class Event;
+class Graph;
+class LaunchList;
 class PinnedMemory;
 class Registration;
 class Stream;
@@ -89,6 +91,11 @@ class Device : public std::enable_shared_from_this<Device> {
   // result lives, and get them back as they are. Throws with kNotSupported where the back end cannot.
   Buffer adopt(uint64_t address, int64_t bytes);
   Stream adopt_stream(uint64_t handle);
+  // Whether graphs can be made at all.
+  bool has_graphs() const { return backend_.make_graph != nullptr; }
+  // Launches made ready to run as one; at least one of this device. Throws with kNotSupported where the back
+  // end, or the driver, cannot.
+  Graph graph(const LaunchList& launches);
   // For launches; valid as long as the device. Throws with kNotSupported where the back end has no such
   // kernel.
   uint64_t kernel(const std::string& name);

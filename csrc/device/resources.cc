@@ -21,21 +21,48 @@ int64_t Event::nanoseconds_until(Event& later) {
   return nanoseconds;
 }
 
-void Stream::expect_own(const Device* other, const char* what) const {
-  if (other == device().get()) return;
-  fail(ErrorKind::kInvalidArgument, "[", device()->name(), "] ", what, " of ",
+namespace {
+
+void expect_own(const Device& device, const Device* other, const char* what) {
+  if (other == &device) return;
+  fail(ErrorKind::kInvalidArgument, "[", device.name(), "] ", what, " of ",
        other == nullptr ? "no device" : other->name(), " given to a stream of another device");
 }
 
-ArrowmindPlace Stream::place(Slice slice, int64_t bytes, const char* action) const {
+}  // namespace
+
+ArrowmindPlace place_in(const Device& device, Slice slice, int64_t bytes, const char* action) {
   if (slice.buffer == nullptr)
-    fail(ErrorKind::kInvalidArgument, "[", device()->name(), "] ", action, ": no buffer");
-  expect_own(slice.buffer->device().get(), "a buffer");
+    fail(ErrorKind::kInvalidArgument, "[", device.name(), "] ", action, ": no buffer");
+  expect_own(device, slice.buffer->device().get(), "a buffer");
   if (!range_fits(slice.offset, bytes, slice.buffer->bytes())) {
-    fail(ErrorKind::kInvalidArgument, "[", device()->name(), "] ", action, ": ", bytes, " bytes at ",
+    fail(ErrorKind::kInvalidArgument, "[", device.name(), "] ", action, ": ", bytes, " bytes at ",
          slice.offset, " of a buffer of ", slice.buffer->bytes());
   }
   return {slice.buffer->handle(), slice.offset};
+}
+
+ArrowmindLaunch launch_of(const Device& device, uint64_t kernel, const Grid& grid, size_t slices,
+                          size_t parameter_bytes) {
+  if (slices > kMostSlices || parameter_bytes > kMostParameterBytes) {
+    fail(ErrorKind::kInvalidArgument, "[", device.name(), "] launch with ", slices, " slices and ",
+         parameter_bytes, " bytes of parameters; at most ", kMostSlices, " and ", kMostParameterBytes);
+  }
+  ArrowmindLaunch launch = {};
+  launch.size = sizeof launch;
+  for (int i = 0; i < 3; ++i) {
+    launch.grid[i] = grid.groups[i];
+    launch.group[i] = grid.threads[i];
+  }
+  launch.shared_bytes = grid.shared_bytes;
+  launch.kernel = kernel;
+  launch.place_count = static_cast<uint32_t>(slices);
+  launch.parameter_bytes = static_cast<uint32_t>(parameter_bytes);
+  return launch;
+}
+
+void Stream::expect_own(const Device* other, const char* what) const {
+  device::expect_own(*device(), other, what);
 }
 
 void Stream::copy_in(Slice to, const void* from, int64_t bytes) {
@@ -83,22 +110,9 @@ void Stream::wait(Event& event) {
 void Stream::launch(uint64_t kernel, const Grid& grid, std::span<const Slice> slices,
                     std::span<const std::byte> parameters) {
   std::array<ArrowmindPlace, kMostSlices> places;
-  if (slices.size() > kMostSlices || parameters.size() > kMostParameterBytes) {
-    fail(ErrorKind::kInvalidArgument, "[", device()->name(), "] launch with ", slices.size(), " slices and ",
-         parameters.size(), " bytes of parameters; at most ", kMostSlices, " and ", kMostParameterBytes);
-  }
+  ArrowmindLaunch launch = launch_of(*device(), kernel, grid, slices.size(), parameters.size());
   for (size_t i = 0; i < slices.size(); ++i) places[i] = place(slices[i], 0, "launch");
-  ArrowmindLaunch launch = {};
-  launch.size = sizeof launch;
-  for (int i = 0; i < 3; ++i) {
-    launch.grid[i] = grid.groups[i];
-    launch.group[i] = grid.threads[i];
-  }
-  launch.shared_bytes = grid.shared_bytes;
-  launch.kernel = kernel;
   launch.places = places.data();
-  launch.place_count = static_cast<uint32_t>(slices.size());
-  launch.parameter_bytes = static_cast<uint32_t>(parameters.size());
   launch.parameters = parameters.data();
   device()->call({"launch"},
                  [&](ArrowmindWords* words) { return device()->backend().launch(handle(), &launch, words); });

@@ -152,6 +152,13 @@ class Event : public Resource<ArrowmindEvent*, release_event> {
 constexpr size_t kMostSlices = 16;
 constexpr size_t kMostParameterBytes = 128;
 
+// Where a slice lies. Throws Error(kInvalidArgument) for bytes that are not in the buffer, or a buffer of
+// another device.
+ArrowmindPlace place_in(const Device& device, Slice slice, int64_t bytes, const char* action);
+// A launch without its places and parameters, of so many. Throws Error(kInvalidArgument) for too many.
+ArrowmindLaunch launch_of(const Device& device, uint64_t kernel, const Grid& grid, size_t slices,
+                          size_t parameter_bytes);
+
 // Work in order. Each function returns once the work is submitted. Host memory given stays valid and
 // unchanged until the stream is synchronised or an event after it is reached; declared before the stream, it
 // does whatever is thrown, as a stream that goes away waits. Slices are checked: Error(kInvalidArgument) for
@@ -166,10 +173,14 @@ class Stream : public Resource<ArrowmindStream*, release_stream> {
   void wait(Event& event);
   void launch(uint64_t kernel, const Grid& grid, std::span<const Slice> slices,
               std::span<const std::byte> parameters);
+  // All memory that its launches name is there, and it is not under way elsewhere.
+  void run(const Graph& graph);
   void synchronise();
 
  private:
-  ArrowmindPlace place(Slice slice, int64_t bytes, const char* action) const;
+  ArrowmindPlace place(Slice slice, int64_t bytes, const char* action) const {
+    return place_in(*device(), slice, bytes, action);
+  }
   void expect_own(const Device* other, const char* what) const;
 };
 

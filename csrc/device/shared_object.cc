@@ -81,6 +81,8 @@ const char* lacking(const ArrowmindBackend& b) {
       // What can be taken must be given back.
       {"release_pinned", !b.allocate_pinned || b.release_pinned},
       {"unregister_host", !b.register_host || b.unregister_host},
+      {"destroy_graph", !b.make_graph || b.destroy_graph},
+      {"run_graph", !b.make_graph || b.run_graph},
   };
   const auto* found = std::ranges::find_if(needed, [](const auto& row) { return !row.second; });
   return found == std::end(needed) ? "" : found->first;

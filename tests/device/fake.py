@@ -7,7 +7,8 @@ import shutil
 from pathlib import Path
 
 BACKENDS = Path(__file__).parents[2] / "build" / "test-backends"
-_REPORT = ("calls", "devices", "allocations", "bytes", "streams", "events", "pinned", "registrations")
+_LIVE = ("devices", "allocations", "bytes", "streams", "events", "pinned", "registrations", "graphs")
+_REPORT = ("calls", *_LIVE, "launches", "graph_runs", "stale")
 
 
 class Fake:
@@ -35,7 +36,7 @@ class Fake:
 
     def live(self) -> dict[str, int]:
         """What was taken and not given back yet."""
-        return {name: count for name, count in self.report().items() if name != "calls" and count}
+        return {name: count for name, count in self.report().items() if name in _LIVE and count}
 
 
 def install(backend: str, folder: Path, kind: str = "cuda") -> Path:

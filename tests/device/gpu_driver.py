@@ -10,7 +10,11 @@ from tests.device.fake import BACKENDS, install
 if TYPE_CHECKING:
     from pathlib import Path
 
-_REPORT = ("calls", "contexts", "memory", "pinned", "registered", "streams", "events", "modules")
+_LIVE = (
+    *("contexts", "memory", "pinned", "registered", "streams", "events", "modules"),
+    *("graphs", "ready_graphs"),
+)
+_REPORT = ("calls", *_LIVE, "launches", "graph_launches")
 
 
 class Driver:
@@ -34,7 +38,7 @@ class Driver:
 
     def live(self) -> dict[str, int]:
         """What was taken and not given back yet."""
-        return {name: count for name, count in self.report().items() if name != "calls" and count}
+        return {name: count for name, count in self.report().items() if name in _LIVE and count}
 
     def stream(self) -> int:
         """That of the last launch."""

@@ -44,8 +44,16 @@ def script(registry):
     sum_ = allocator.allocate(4 * COUNT, stream)
     stream.record(event)
     stream.copy_in(a, 0, np.full(COUNT, 3, np.float32).view(np.uint8))
-    stream.launch(device.kernel("fill_u32"), 1, COUNT, [b], struct.pack("<II", COUNT, 0x40000000))
-    stream.launch(device.kernel("add_f32"), 1, COUNT, [a, b, sum_], struct.pack("<I", COUNT))
+    fill, add = device.kernel("fill_u32"), device.kernel("add_f32")
+    stream.launch(fill, 1, COUNT, [b], struct.pack("<II", COUNT, 0))
+    graph = device.graph(
+        [
+            (fill, 1, COUNT, [b], struct.pack("<II", COUNT, 0x40000000)),
+            (add, 1, COUNT, [a, b, sum_], struct.pack("<I", COUNT)),
+        ]
+    )
+    stream.run(graph)
+    stream.launch(add, 1, COUNT, [a, b, sum_], struct.pack("<I", COUNT))
     stream.record(later)
     second.wait(later)
     again = device.allocate(4 * COUNT)
@@ -56,7 +64,7 @@ def script(registry):
     stream.synchronise()
     assert later.is_reached()
     assert event.nanoseconds_until(later) >= 0
-    del sum_
+    del graph, sum_
     reused = allocator.allocate(4 * COUNT, second)
     assert (pinned.bytes, reused.bytes, total >= free) == (4096, 4 * COUNT, True)
     del registered, reused

@@ -130,6 +130,9 @@ constexpr ArrowmindBackend kGpu = {
     .describe_kernel = describe_kernel,
     .adopt_stream = adopt_stream,
     .adopt_memory = adopt_memory,
+    .make_graph = make_graph,
+    .destroy_graph = destroy_graph,
+    .run_graph = run_graph,
 };
 
 }  // namespace

@@ -36,6 +36,11 @@ struct ArrowmindStream {
   bool is_foreign = false;
 };
 
+struct ArrowmindGraph {
+  ArrowmindDevice* device;
+  void* ready;
+};
+
 struct ArrowmindEvent {
   ArrowmindDevice* device;
   void* handle;
@@ -43,6 +48,8 @@ struct ArrowmindEvent {
 };
 
 namespace arrowmind::device::gpu {
+
+constexpr uint32_t kMostPlaces = 16;
 
 inline int32_t say(ArrowmindWords* words, int32_t status, const char* text) {
   std::snprintf(words->text, sizeof words->text, "%s", text);
@@ -112,5 +119,26 @@ int32_t adopt_stream(ArrowmindDevice* device, uint64_t handle, ArrowmindStream**
 int32_t find_kernel(ArrowmindDevice* device, const char* name, uint64_t* kernel, ArrowmindWords* words);
 int32_t launch(ArrowmindStream* stream, const ArrowmindLaunch* launch, ArrowmindWords* words);
 int32_t describe_kernel(ArrowmindDevice* device, uint64_t kernel, ArrowmindKernelInfo* info, ArrowmindWords*);
+
+// A launch as the driver takes it: the function, the hardware's grid, and the address of each argument. It is
+// valid while `launch` is, and stays where it is.
+struct DriverLaunch {
+  DriverLaunch() = default;
+  DriverLaunch(const DriverLaunch&) = delete;
+  DriverLaunch& operator=(const DriverLaunch&) = delete;
+  // Why it cannot be launched so; null when it can.
+  const char* fill(const ArrowmindDevice& device, const ArrowmindLaunch& launch);
+
+  void* function;
+  unsigned grid[3];
+  std::array<uint64_t, kMostPlaces> addresses;
+  std::array<void*, kMostPlaces + 1> arguments;
+};
+
+// Graphs.
+int32_t make_graph(ArrowmindDevice* device, const ArrowmindLaunch* launches, uint32_t count,
+                   ArrowmindGraph** graph, ArrowmindWords* words);
+void destroy_graph(ArrowmindGraph* graph);
+int32_t run_graph(ArrowmindStream* stream, ArrowmindGraph* graph, ArrowmindWords* words);
 
 }  // namespace arrowmind::device::gpu

@@ -43,9 +43,12 @@ const char* fill(void* library, Driver* driver) {
 #define DRIVER(member, cuda, hip, parameters)                                                       \
   driver->member = reinterpret_cast<decltype(driver->member)>(dlsym(library, kIsHip ? hip : cuda)); \
   if (driver->member == nullptr) return kIsHip ? hip : cuda;
+#define OPTIONAL(member, cuda, hip, parameters) \
+  driver->member = reinterpret_cast<decltype(driver->member)>(dlsym(library, kIsHip ? hip : cuda));
 #include "device/gpu/driver.inc"
   DRIVER(failure_text, "cuGetErrorString", "hipGetErrorString", )
 #undef DRIVER
+#undef OPTIONAL
   return nullptr;
 }
 

@@ -7,7 +7,6 @@ namespace arrowmind::device::gpu {
 namespace {
 
 constexpr uint32_t kMostThreads = 1024, kUsualThreads = 256;
-constexpr uint32_t kMostPlaces = 16;
 
 // The code of a source, loaded when the first of its kernels is asked for. The device's lock is held.
 int load_image(ArrowmindDevice* device, int index, void** module) {
@@ -34,7 +33,8 @@ bool is_wide(const char* name) {
 
 // Why a kernel cannot be launched so; null when it can.
 const char* refusal_of(const ArrowmindLaunch& launch, const KernelRow& row) {
-  if (launch.place_count != row.places || launch.parameter_bytes != row.parameter_bytes) {
+  if (launch.place_count != row.places || launch.parameter_bytes != row.parameter_bytes ||
+      launch.place_count > kMostPlaces) {
     return "another number of places or bytes of parameters";
   }
   const uint32_t threads = launch.group[0];
@@ -67,24 +67,32 @@ int32_t find_kernel(ArrowmindDevice* device, const char* name, uint64_t* kernel,
   return status;
 }
 
-int32_t launch(ArrowmindStream* stream, const ArrowmindLaunch* launch, ArrowmindWords* words) {
-  const KernelRow& row = row_of(*stream->device, launch->kernel);
-  if (const char* refusal = refusal_of(*launch, row)) return say(words, ARROWMIND_LAUNCH_FAILED, refusal);
-  std::array<uint64_t, kMostPlaces> addresses;
-  std::array<void*, kMostPlaces + 1> arguments;
-  for (uint32_t i = 0; i < launch->place_count; ++i) {
-    addresses[i] = address(launch->places[i]);
+const char* DriverLaunch::fill(const ArrowmindDevice& device, const ArrowmindLaunch& launch) {
+  const KernelRow& row = row_of(device, launch.kernel);
+  if (const char* refusal = refusal_of(launch, row)) return refusal;
+  for (uint32_t i = 0; i < launch.place_count; ++i) {
+    addresses[i] = address(launch.places[i]);
     arguments[i] = &addresses[i];
   }
-  arguments[launch->place_count] = const_cast<void*>(launch->parameters);
-  void* function = *reinterpret_cast<void* const*>(launch->kernel);
+  arguments[launch.place_count] = const_cast<void*>(launch.parameters);
+  function = *reinterpret_cast<void* const*>(launch.kernel);
   // Only the first direction has room for more than 65535 groups: rows run along it, but where there are
   // none.
   const bool has_rows = row.group != 0;
-  const uint32_t x = launch->grid[has_rows ? 1 : 0], y = launch->grid[has_rows ? 0 : 1];
+  grid[0] = launch.grid[has_rows ? 1 : 0];
+  grid[1] = launch.grid[has_rows ? 0 : 1];
+  grid[2] = launch.grid[2];
+  return nullptr;
+}
+
+int32_t launch(ArrowmindStream* stream, const ArrowmindLaunch* launch, ArrowmindWords* words) {
+  DriverLaunch what;
+  if (const char* refusal = what.fill(*stream->device, *launch)) {
+    return say(words, ARROWMIND_LAUNCH_FAILED, refusal);
+  }
   const int32_t status = ask(stream->device, words, [&](const Driver& driver) {
-    return driver.launch(function, x, y, launch->grid[2], launch->group[0], 1, 1, launch->shared_bytes,
-                         stream->handle, arguments.data(), nullptr);
+    return driver.launch(what.function, what.grid[0], what.grid[1], what.grid[2], launch->group[0], 1, 1,
+                         launch->shared_bytes, stream->handle, what.arguments.data(), nullptr);
   });
   return status == ARROWMIND_FAILED ? int32_t{ARROWMIND_LAUNCH_FAILED} : status;
 }

@@ -255,6 +255,9 @@ constexpr ArrowmindBackend kVulkan = {
     .describe_kernel = describe_kernel,
     .adopt_stream = nullptr,
     .adopt_memory = nullptr,
+    .make_graph = nullptr,
+    .destroy_graph = nullptr,
+    .run_graph = nullptr,
 };
 
 }  // namespace

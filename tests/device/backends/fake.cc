@@ -1,4 +1,5 @@
-// A device that fails where it is told to: the cpu device behind counters and faults. For tests only.
+// A device that fails where it is told to: the cpu device behind counters and faults. Memory begins as NaN
+// and ends as such; a launch, alone or in a graph, over memory that is not there fails. For tests only.
 //
 // Settings are words `key=value` separated by commas, in ARROWMIND_FAKE_DEVICE when it is loaded, then given
 // to arrowmind_fake_set(); each set begins anew and sets the counters of calls to 0:
@@ -11,6 +12,8 @@
 //   registering=N what the registration of host memory answers (ArrowmindStatus)
 //   allocation=N  the N-th allocation, from 1 on, is out of memory
 //   launch=N      the N-th launch fails
+//   graph=N       the N-th graph that runs fails
+//   making=N      what the making of graphs answers (ArrowmindStatus)
 //   lost=N        the N-th call that can fail, and all after it, find the device lost
 //   at=N,status=S the N-th call that can fail answers S (ArrowmindStatus)
 #include <algorithm>
@@ -23,6 +26,7 @@
 #include <sstream>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "device/cpu_backend.h"
 #include "device/cpu_kernels.h"
@@ -33,8 +37,8 @@ using arrowmind::device::cpu_backend;
 using arrowmind::device::CpuKernelRow;
 
 struct Counts {
-  int64_t calls, devices, allocations, bytes, streams, events, pinned, registrations, launches, waits,
-      total_allocations;
+  int64_t calls, devices, allocations, bytes, streams, events, pinned, registrations, graphs, launches, waits,
+      total_allocations, graph_runs, stale;
 };
 
 std::mutex mutex;
@@ -51,6 +55,7 @@ void set(const char* text) {
   const std::lock_guard lock(mutex);
   settings.clear();
   counts.calls = counts.launches = counts.waits = counts.total_allocations = 0;
+  counts.graph_runs = counts.stale = 0;
   std::istringstream words(text == nullptr ? "" : text);
   for (std::string word; std::getline(words, word, ',');) {
     const size_t equals = word.find('=');
@@ -137,6 +142,7 @@ int32_t allocate(ArrowmindDevice* device, int64_t bytes, uint64_t* memory, Arrow
     return say(words, ARROWMIND_OUT_OF_MEMORY, "full");
   const int32_t status = cpu_backend().allocate(device, bytes, memory, words);
   if (status != ARROWMIND_OK) return status;
+  std::memset(reinterpret_cast<void*>(*memory), 0xff, static_cast<size_t>(bytes));
   sizes[*memory] = bytes;
   counts.bytes += bytes;
   ++counts.allocations;
@@ -151,6 +157,18 @@ void release(ArrowmindDevice* device, uint64_t memory) {
     --counts.allocations;
   }
   cpu_backend().release(device, memory);
+}
+
+// Whether all that launches name is there; the lock is held.
+bool is_there(const ArrowmindLaunch& what) {
+  for (uint32_t i = 0; i < what.place_count; ++i) {
+    const uint64_t place = what.places[i].memory + static_cast<uint64_t>(what.places[i].offset);
+    const auto after = sizes.upper_bound(place);
+    if (after == sizes.begin()) return false;
+    const auto& [begin, bytes] = *std::prev(after);
+    if (place > begin + static_cast<uint64_t>(bytes)) return false;
+  }
+  return true;
 }
 
 int32_t create_stream(ArrowmindDevice* device, ArrowmindStream** stream, ArrowmindWords* words) {
@@ -255,8 +273,61 @@ int32_t launch(ArrowmindStream* stream, const ArrowmindLaunch* what, ArrowmindWo
     {
       const std::lock_guard lock(mutex);
       if (++counts.launches == setting("launch", 0)) return say(words, ARROWMIND_LAUNCH_FAILED, "told to");
+      if (!is_there(*what)) return ++counts.stale, say(words, ARROWMIND_LAUNCH_FAILED, "memory is gone");
     }
     return cpu_backend().launch(stream, what, words);
+  });
+}
+
+// What a graph was made of, to see whether its memory is still there.
+struct Known {
+  std::vector<ArrowmindLaunch> launches;
+  std::vector<std::vector<ArrowmindPlace>> places;
+};
+std::map<ArrowmindGraph*, Known> graphs;
+
+int32_t make_graph(ArrowmindDevice* device, const ArrowmindLaunch* launches, uint32_t count,
+                   ArrowmindGraph** graph, ArrowmindWords* words) {
+  return guarded(words, &counts.graphs, [&]() -> int32_t {
+    {
+      const std::lock_guard lock(mutex);
+      const auto answer = static_cast<int32_t>(setting("making", ARROWMIND_OK));
+      if (answer != ARROWMIND_OK) return say(words, answer, "told to make none");
+    }
+    const int32_t status = cpu_backend().make_graph(device, launches, count, graph, words);
+    if (status != ARROWMIND_OK) return status;
+    Known known;
+    for (uint32_t i = 0; i < count; ++i) {
+      known.launches.push_back(launches[i]);
+      known.places.emplace_back(launches[i].places, launches[i].places + launches[i].place_count);
+      known.launches.back().places = known.places.back().data();
+    }
+    const std::lock_guard lock(mutex);
+    graphs[*graph] = std::move(known);
+    return ARROWMIND_OK;
+  });
+}
+
+void destroy_graph(ArrowmindGraph* graph) {
+  {
+    const std::lock_guard lock(mutex);
+    graphs.erase(graph);
+  }
+  cpu_backend().destroy_graph(graph);
+  gone(&counts.graphs);
+}
+
+int32_t run_graph(ArrowmindStream* stream, ArrowmindGraph* graph, ArrowmindWords* words) {
+  return guarded(words, nullptr, [&]() -> int32_t {
+    {
+      const std::lock_guard lock(mutex);
+      if (++counts.graph_runs == setting("graph", 0)) return say(words, ARROWMIND_LAUNCH_FAILED, "told to");
+      const auto& launches = graphs.at(graph).launches;
+      if (!std::all_of(launches.begin(), launches.end(), is_there)) {
+        return ++counts.stale, say(words, ARROWMIND_LAUNCH_FAILED, "memory of a graph is gone");
+      }
+    }
+    return cpu_backend().run_graph(stream, graph, words);
   });
 }
 
@@ -313,6 +384,9 @@ constexpr ArrowmindBackend kFake = {
     describe_kernel,
     nullptr,  // adopts no streams
     nullptr,  // nor memory
+    make_graph,
+    destroy_graph,
+    run_graph,
 };
 
 }  // namespace
@@ -332,11 +406,13 @@ EXPORTED void arrowmind_fake_set(const char* text) {
 }
 
 // Calls since the last set, then what is live now: devices, allocations, bytes, streams, events, pinned,
-// registrations.
+// registrations, graphs; then since the last set launches, runs of graphs, and such over memory that was
+// gone.
 EXPORTED void arrowmind_fake_report(int64_t* out) {
   const std::lock_guard lock(mutex);
-  const int64_t found[] = {counts.calls,   counts.devices, counts.allocations, counts.bytes,
-                           counts.streams, counts.events,  counts.pinned,      counts.registrations};
+  const int64_t found[] = {counts.calls,   counts.devices,  counts.allocations, counts.bytes,
+                           counts.streams, counts.events,   counts.pinned,      counts.registrations,
+                           counts.graphs,  counts.launches, counts.graph_runs,  counts.stale};
   std::copy(std::begin(found), std::end(found), out);
 }
 

@@ -8,16 +8,21 @@
 //   sticky=1                   once something failed, all later calls fail alike
 //   read_only=1                host memory may only be registered as such
 //   backward=1                 fibers run in the other order
+//   graph=F                    each graph that is made ready answers F
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <set>
 #include <sstream>
 #include <string>
+#include <vector>
 
+#include "device/gpu/driver.h"
 #include "on_host/fibers.h"
 #include "on_host/registered.h"
 
@@ -32,6 +37,7 @@ constexpr int64_t kVersion = 13000;
 
 namespace {
 
+using arrowmind::device::gpu::KernelNode;
 using arrowmind::on_host::Registered;
 using Clock = std::chrono::steady_clock;
 
@@ -39,10 +45,11 @@ std::recursive_mutex mutex;
 std::map<std::string, int64_t> settings;
 int64_t calls = 0;
 int failed = 0;  // sticky
-enum Kind { kContexts, kMemory, kPinned, kRegistered, kStreams, kEvents, kModules, kKinds };
+enum Kind { kContexts, kMemory, kPinned, kRegistered, kStreams, kEvents, kModules, kGraphs, kReady, kKinds };
 std::map<uint64_t, int64_t> live[kKinds];  // bytes, or 1
 
 std::atomic<uint64_t> last_stream = 0;  // of a launch
+std::atomic<int64_t> launches = 0, graph_launches = 0;
 
 struct Event {
   Clock::time_point when;
@@ -97,6 +104,18 @@ void* pointer(uint64_t address) {
   return reinterpret_cast<void*>(address);
 }
 
+// A launch of a graph. Of arguments the addresses are known alone: as a driver does, it copies what they
+// point to, by the sizes that the kernel was registered with.
+struct Node {
+  const Registered* kernel;
+  unsigned grid[3];
+  unsigned threads;
+  std::vector<std::vector<char>> values;
+};
+struct Graph {
+  std::vector<std::unique_ptr<Node>> nodes;
+};
+
 struct Call {
   const Registered* kernel;
   void* const* arguments;
@@ -105,6 +124,18 @@ struct Call {
     call->kernel->call(call->kernel->kernel, call->arguments);
   }
 };
+
+bool fits(const Registered& kernel, const unsigned* grid, const unsigned* group) {
+  if (grid[0] * grid[1] * grid[2] == 0 || grid[1] > 65535 || grid[2] > 65535) return false;
+  return group[0] <= kernel.most_threads && group[1] * group[2] == 1;
+}
+
+int run(const Registered& kernel, const unsigned* grid, unsigned threads, void* const* arguments) {
+  Call call = {&kernel, arguments};
+  const uint32_t groups[3] = {grid[0], grid[1], grid[2]};
+  arrowmind::fibers::run(groups, threads, setting("backward", 0) != 0, Call::run, &call);
+  return 0;
+}
 
 }  // namespace
 
@@ -175,6 +206,13 @@ DRIVER(cuMemAlloc_v2, hipMalloc)(uint64_t* memory, size_t bytes) {
   return 0;
 }
 DRIVER(cuMemFree_v2, hipFree)(uint64_t memory) {
+  {
+    const std::lock_guard lock(mutex);
+    const auto found = live[kMemory].find(memory);
+    if (found == live[kMemory].end()) return 1;
+    std::memset(pointer(memory), 0xff,
+                static_cast<size_t>(found->second));  // whoever still reads it sees NaN
+  }
   if (give(kMemory, memory) != 0) return 1;
   std::free(pointer(memory));
   return 0;
@@ -262,13 +300,60 @@ DRIVER(cuLaunchKernel, hipModuleLaunchKernel)
  unsigned group_z, unsigned, void* stream, void** arguments, void**) {
   if (const int failure = fault()) return failure;
   last_stream = reinterpret_cast<uint64_t>(stream);
+  ++launches;
   if (const int64_t failure = setting("launch", 0)) return static_cast<int>(failure);
+  const unsigned grid[] = {grid_x, grid_y, grid_z}, group[] = {group_x, group_y, group_z};
   const auto* kernel = static_cast<const Registered*>(function);
-  if (grid_x * grid_y * grid_z == 0 || grid_y > 65535 || grid_z > 65535) return 1;
-  if (group_x > kernel->most_threads || group_y * group_z != 1) return 1;
-  Call call = {kernel, arguments};
-  const uint32_t groups[3] = {grid_x, grid_y, grid_z};
-  arrowmind::fibers::run(groups, group_x, setting("backward", 0) != 0, Call::run, &call);
+  return fits(*kernel, grid, group) ? run(*kernel, grid, group_x, arguments) : 1;
+}
+DRIVER(cuGraphCreate, hipGraphCreate)(void** graph, unsigned flags) {
+  return flags != 0 ? 1 : make<Graph>(kGraphs, graph);
+}
+DRIVER(cuGraphDestroy, hipGraphDestroy)(void* graph) {
+  return destroy<Graph>(kGraphs, graph);
+}
+// A chain: each node is told the one before, and nothing else.
+DRIVER(cuGraphAddKernelNode_v2, hipGraphAddKernelNode)
+(void** node, void* graph, void* const* after, size_t count, const KernelNode* what) {
+  if (const int failure = fault()) return failure;
+  auto& nodes = static_cast<Graph*>(graph)->nodes;
+  if (count != (nodes.empty() ? 0u : 1u) || (count == 1 && *after != nodes.back().get())) return 1;
+  const auto* kernel = static_cast<const Registered*>(what->function);
+  if (!fits(*kernel, what->grid, what->group) || what->extra != nullptr) return 1;
+  nodes.push_back(std::make_unique<Node>());
+  Node& made = *nodes.back();
+  made.kernel = kernel;
+  std::copy_n(what->grid, 3, made.grid);
+  made.threads = what->group[0];
+  for (size_t i = 0; i < kernel->sizes.size(); ++i) {
+    const auto* value = static_cast<const char*>(what->arguments[i]);
+    made.values.emplace_back(value, value + kernel->sizes[i]);
+  }
+  *node = &made;
+  return 0;
+}
+DRIVER(cuGraphInstantiateWithFlags, hipGraphInstantiateWithFlags)
+(void** ready, void* graph, unsigned long long flags) {
+  if (const int64_t failure = setting("graph", 0)) return static_cast<int>(failure);
+  if (flags != 0) return 1;
+  if (const int failure = make<Graph>(kReady, ready)) return failure;
+  for (const auto& node : static_cast<Graph*>(graph)->nodes) {
+    static_cast<Graph*>(*ready)->nodes.push_back(std::make_unique<Node>(*node));
+  }
+  return 0;
+}
+DRIVER(cuGraphExecDestroy, hipGraphExecDestroy)(void* ready) {
+  return destroy<Graph>(kReady, ready);
+}
+DRIVER(cuGraphLaunch, hipGraphLaunch)(void* ready, void* stream) {
+  if (const int failure = fault()) return failure;
+  last_stream = reinterpret_cast<uint64_t>(stream);
+  ++graph_launches;
+  for (const auto& node : static_cast<const Graph*>(ready)->nodes) {
+    std::vector<void*> arguments;
+    for (std::vector<char>& value : node->values) arguments.push_back(value.data());
+    run(*node->kernel, node->grid, node->threads, arguments.data());
+  }
   return 0;
 }
 #ifdef ARROWMIND_HIP
@@ -286,6 +371,7 @@ EXPORTED void arrowmind_driver_set(const char* text) {
   const std::lock_guard lock(mutex);
   settings.clear();
   calls = 0;
+  launches = graph_launches = 0;
   failed = 0;
   std::istringstream words(text);
   for (std::string word; std::getline(words, word, ',');) {
@@ -295,11 +381,13 @@ EXPORTED void arrowmind_driver_set(const char* text) {
 }
 
 // Calls since the last set, then how many are live: contexts, memory, pinned, registered, streams, events,
-// modules.
+// modules, graphs, graphs made ready; then launches and such of graphs since the last set.
 EXPORTED void arrowmind_driver_report(int64_t* out) {
   const std::lock_guard lock(mutex);
   *out++ = calls;
   for (const auto& kind : live) *out++ = static_cast<int64_t>(kind.size());
+  *out++ = launches;
+  *out++ = graph_launches;
 }
 
 // The stream of the last launch.

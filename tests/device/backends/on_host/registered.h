@@ -7,6 +7,7 @@
 #include <cstring>
 #include <tuple>
 #include <utility>
+#include <vector>
 
 namespace arrowmind::on_host {
 
@@ -18,11 +19,16 @@ struct Registered {
   uint32_t most_threads;
   void (*kernel)();
   Call call;
+  std::vector<size_t> sizes;  // of the arguments
   const Registered* next;
 
   template <class... Arguments>
   Registered(const char* own_name, uint32_t threads, void (*own)(Arguments...))
-      : name(own_name), most_threads(threads), kernel(reinterpret_cast<void (*)()>(own)), next(first()) {
+      : name(own_name),
+        most_threads(threads),
+        kernel(reinterpret_cast<void (*)()>(own)),
+        sizes{sizeof(Arguments)...},
+        next(first()) {
     call = [](void (*of)(), void* const* arguments) {
       std::tuple<Arguments...> values;
       [&]<size_t... i>(std::index_sequence<i...>) {
