@@ -86,7 +86,8 @@ void launch(HeldStream& self, uint64_t kernel, uint32_t groups, uint32_t threads
   self.stream.launch(kernel, line(groups, threads), slices_of(memory), bytes_of(parameters));
 }
 
-// A graph and the memory that its launches name. Streams need not hold it: when it goes, it waits for its work.
+// A graph and the memory that its launches name. Streams need not hold it: when it goes, it waits for its
+// work.
 struct HeldGraph {
   std::vector<nb::object> held;
   device::Graph graph;
@@ -195,8 +196,7 @@ void bind_resources(nb::module_& m) {
       .def("launch_over", &launch_over, nb::arg("name"), nb::arg("work"), nb::arg("places"),
            nb::arg("parameters"), "A kernel of device/kernels.h over items of work in three directions.")
       .def(
-          "run",
-          [](HeldStream& self, const HeldGraph& graph) { self.stream.run(graph.graph); },
+          "run", [](HeldStream& self, const HeldGraph& graph) { self.stream.run(graph.graph); },
           nb::arg("graph"), "The launches of a graph, which must not be under way elsewhere.")
       .def("synchronise", &HeldStream::synchronise, "Waits for the work submitted until now.");
 }

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/error.h"
 #include "bindings/batches.h"
 #include "bindings/bindings.h"
 #include "bindings/owned.h"
@@ -28,15 +29,33 @@ using runtime::Plan;
 using Numbers = Offsets;
 using Looked = std::shared_ptr<runtime::SharedRows>;
 
+runtime::Graphs graphs_of(const std::string& name) {
+  if (name == "auto") return runtime::Graphs::kAuto;
+  if (name == "off") return runtime::Graphs::kOff;
+  if (name == "check") return runtime::Graphs::kCheck;
+  fail(ErrorKind::kInvalidArgument, "graphs '", name, "'; auto, off or check");
+}
+
 void make(DevicePlan* self, const Plan& plan, std::shared_ptr<DeviceWeights> weights,
           std::shared_ptr<CachingAllocator> memory, int64_t experts_here, ThreadPool* threads, bool passes,
-          int64_t expert_room, double expert_threshold, bool mixed) {
+          int64_t expert_room, double expert_threshold, bool mixed, const std::string& graphs) {
   new (self) DevicePlan(plan, std::move(weights), std::move(memory),
                         {.experts_here = experts_here,
                          .threads = threads,
                          .passes = passes,
                          .cache = {.room_bytes = expert_room, .threshold = expert_threshold},
-                         .mixed = mixed});
+                         .mixed = mixed,
+                         .graphs = graphs_of(graphs)});
+}
+
+std::map<std::string, int64_t> graph_counters(const DevicePlan& self) {
+  const runtime::GraphCounters c = self.graph_counters();
+  return {{"made", c.made},
+          {"runs", c.runs},
+          {"launches", c.launches},
+          {"held", c.held},
+          {"held_launches", c.held_launches},
+          {"failed", c.failed}};
 }
 
 // Of single experts on the device; none where there are none.
@@ -171,7 +190,7 @@ void bind_device_plan(nb::module_& m) {
       .def("__init__", &make, nb::arg("plan"), nb::arg("weights"), nb::arg("memory"),
            nb::arg("experts_here") = 0, nb::arg("threads") = nb::none(), nb::arg("passes") = false,
            nb::arg("expert_room") = 0, nb::arg("expert_threshold") = 1.0, nb::arg("mixed") = false,
-           nb::keep_alive<1, 2>(), nb::keep_alive<1, 6>(), Release())
+           nb::arg("graphs") = "auto", nb::keep_alive<1, 2>(), nb::keep_alive<1, 6>(), Release())
       .def("run", &run, nb::arg("token_ids"), nb::arg("offsets"), nb::arg("normalise") = false,
            nb::arg("micro_tokens") = 4096, nb::arg("memory") = nb::none(),
            nb::arg("memory_offsets") = nb::none())
@@ -200,12 +219,14 @@ void bind_device_plan(nb::module_& m) {
       .def_prop_ro("is_mixed", &DevicePlan::is_mixed,
                    "Whether activations in float32 are rounded to bfloat16 for any product.")
       .def("expert_counters", &expert_counters)
+      .def("graph_counters", &graph_counters)
       .def(
           "give_way",
-          [](const DevicePlan& self) {
+          [](DevicePlan& self) {
+            self.drop_graphs();
             if (self.expert_cache() != nullptr) self.expert_cache()->give_way();
           },
-          Release(), "Memory is short: half of the single experts go.")
+          Release(), "Memory is short: graphs go, and half of the single experts.")
       .def(
           "settle_experts",
           [](const DevicePlan& self) {

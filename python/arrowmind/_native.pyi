@@ -230,6 +230,7 @@ class DevicePlan:
         expert_room: int = 0,
         expert_threshold: float = 1.0,
         mixed: bool = False,
+        graphs: str = "auto",
     ) -> None:
         """`experts_here`: so many of the first layers with experts leave these to the CPU, and `threads`.
 
@@ -246,6 +247,9 @@ class DevicePlan:
     @property
     def sent_bytes(self) -> int:
         """Of weights that passed, since it was made."""
+
+    def graph_counters(self) -> dict[str, int]:
+        """Of forwards that run as one: `made`, `runs`, `launches`, `held`, `held_launches`, `failed`."""
 
     def expert_counters(self) -> dict[str, int]:
         """Of single experts: hits, misses, brought, evicted, failed, brought_bytes, held_bytes."""

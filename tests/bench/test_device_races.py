@@ -9,14 +9,17 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+from tests.device.fake import install
 
 from arrowmind.bench.command import main
 from arrowmind.bench.devices import peers, products, race_report, report
 from arrowmind.bench.devices.peer import Peer
 from arrowmind.bench.devices.peers import Peers
-from arrowmind.bench.devices.races import model_of
+from arrowmind.bench.devices.races import measure_race, model_of
 from arrowmind.bench.devices.shapes import LARGE, RACES
 from arrowmind.bench.process import WorkerError
+from arrowmind.engine.device_probe import BACKENDS_VARIABLE
+from arrowmind.observe import no_progress
 
 SMALL = ["gpu", "--device", "cpu", "--shapes", "48x128", "--rows", "1", "--widths", "int8", "--rounds", "2"]
 
@@ -65,6 +68,9 @@ def test_without_torch_it_says_so(tmp_path, cache, monkeypatch, capsys):
     result = run(tmp_path, cache, "--races", "tiny,tiny-encoder")
     assert result["tensor"] == {"not_measured": "torch is not installed"}
     writer, encoder = result["races"]["tiny"], result["races"]["tiny-encoder"]
+    # Engines on the CPU have no device; the encoder's plan runs on the cpu device.
+    assert [form["without_graphs"] for form in writer["forms"].values()] == [None, None]
+    assert all(form["without_graphs"] > 0 for form in encoder["forms"].values())
     for race in (writer, encoder):
         assert race["peer"] == {"not_measured": "torch and transformers are not installed"}
         assert all(form["rate"] > 0 and form["ratio"] is None for form in race["forms"].values())
@@ -94,6 +100,16 @@ def test_beside_torch(tmp_path, cache, with_torch, capsys):
     assert asked["backend"] == "eager"
     assert (asked["device"], asked["batch"], asked["length"]) == ("cpu", 4, 8)
     assert "2.0 Top/s (torch on nothing)" in capsys.readouterr().out
+
+
+def test_a_race_runs_with_graphs_and_without(tmp_path, cache, with_torch, monkeypatch):
+    monkeypatch.setenv(BACKENDS_VARIABLE, str(tmp_path))
+    install("fake", tmp_path)
+    for name in ("tiny", "tiny-encoder"):
+        peers = Peers("cuda:0", tmp_path, 1)
+        more = {"threads": 1, "rounds": 3, "memory": 1e9, "progress": no_progress}
+        race = measure_race(RACES[name], "cuda:0", peers, cache, **more)
+        assert all(form["rate"] > 0 and form["without_graphs"] > 0 for form in race["forms"].values())
 
 
 def test_a_peer_that_fails_is_told_and_the_others_go_on(tmp_path, cache, with_torch, monkeypatch):

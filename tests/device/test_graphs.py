@@ -1,4 +1,4 @@
-"""Launches that run as one: what is read when, what is refused, and what becomes of it when a device fails."""
+"""Launches that run as one: what is read when, what is refused, and what follows when a device fails."""
 
 from __future__ import annotations
 

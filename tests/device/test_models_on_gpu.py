@@ -62,6 +62,17 @@ def test_no_result_depends_on_which_thread_goes_first(driver, original, int8):
         np.testing.assert_array_equal(encode(model), forward)
 
 
+def test_a_shape_that_comes_again_runs_as_one(driver, int8):
+    expected = ArrowEngine(int8, device="cpu", threads=2).encode(TEXTS)
+    engine = ArrowEngine(int8, device="cuda", threads=2, config=STRICT)
+    for _ in range(3):
+        np.testing.assert_array_equal(engine.encode(TEXTS), expected)
+    driver.set()
+    np.testing.assert_array_equal(engine.encode(TEXTS), expected)
+    told = driver.report()
+    assert (told["launches"], told["graph_launches"]) == (0, 1)
+
+
 @pytest.mark.slow
 def test_minilm(driver, minilm_source, tmp_path):
     convert_model(minilm_source, tmp_path / "minilm")

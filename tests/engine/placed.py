@@ -32,9 +32,9 @@ def compiled(folder, host=None, split=None, residence=None, threads=2):
     return LanguageModel(folder.decoder, weights, WINDOW, pool, residence=residence, host=host, split=split)
 
 
-def cut(folder, split, *, falls_back=True):
+def cut(folder, split, *, falls_back=True, graphs="auto"):
     """A part of it on the device in place of cuda."""
-    return compiled(folder, DeviceHost("cuda:0", falls_back=falls_back), split)
+    return compiled(folder, DeviceHost("cuda:0", falls_back=falls_back, graphs=graphs), split)
 
 
 def opened(path, vram=None, **keys):

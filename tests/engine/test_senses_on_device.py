@@ -25,7 +25,7 @@ SOUNDS = [
 ]
 FAULTS = [
     ({"allocation": 1}, "out of memory"),
-    ({"launch": 3}, "a kernel did not run"),
+    ({"launch": 1}, "a kernel did not run"),
     ({"at": 5, "status": 5}, "the device failed"),
     ({"lost": 4}, "the device was lost"),
 ]

@@ -1,6 +1,7 @@
 #include "runtime/cache/device_pages.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 
 #include "base/checked.h"
@@ -17,11 +18,17 @@ constexpr int64_t kMostBytes = int64_t{1} << 34;
 // Of one launch that clears.
 constexpr int64_t kMostCleared = int64_t{1} << 26;
 
+uint64_t next_number() {
+  static std::atomic<uint64_t> last = 0;
+  return ++last;
+}
+
 }  // namespace
 
 DevicePages::DevicePages(std::shared_ptr<device::Device> device, const std::vector<Size>& sizes,
                          int64_t bound, const std::vector<float>& constants)
     : device_(std::move(device)),
+      number_(next_number()),
       bound_(bound),
       constants_(device_->allocate(std::max<int64_t>(64, static_cast<int64_t>(constants.size()) * 4))),
       stream_(device_->stream()) {
@@ -31,6 +38,11 @@ DevicePages::DevicePages(std::shared_ptr<device::Device> device, const std::vect
   if (constants.empty()) return;
   stream_.copy_in({&constants_, 0}, constants.data(), static_cast<int64_t>(constants.size()) * 4);
   wait();
+}
+
+void DevicePages::identify(std::vector<uint64_t>& numbers) const {
+  numbers.insert(numbers.end(), {number_, constants_.handle()});
+  for (const Kind& kind : kinds_) numbers.push_back(kind.buffer ? kind.buffer->handle() : 0);
 }
 
 device::Slice DevicePages::place(int kind, int64_t slot) const {

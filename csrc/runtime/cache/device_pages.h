@@ -41,6 +41,8 @@ class DevicePages {
     return static_cast<uint32_t>(slot * kinds_[static_cast<size_t>(kind)].size / 4);
   }
   int64_t bytes() const;  // of all buffers
+  // Adds numbers that are others once anything lies elsewhere.
+  void identify(std::vector<uint64_t>& numbers) const;
 
  private:
   struct Kind {
@@ -55,6 +57,7 @@ class DevicePages {
   void clear(const device::Buffer& buffer, int64_t begin, int64_t end);
 
   const std::shared_ptr<device::Device> device_;
+  const uint64_t number_;  // of no other in this process
   const int64_t bound_;
   std::vector<Kind> kinds_;
   device::Buffer constants_;

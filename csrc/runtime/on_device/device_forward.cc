@@ -53,21 +53,41 @@ DevicePlan::Layout DevicePlan::lay_out(int64_t rows, int64_t sequences) const {
     return offset;
   };
   take(plan_.scratch_bytes(at.rows));
-  at.numbers = take(4 * (4 * at.rows + round_up(sequences + 1, kRowRound)));
-  at.looked = take(4 * (sequences + 1));
   if (plan_.source() >= 0) at.source = take(4 * at.rows * plan_.columns(plan_.source()));
   const int64_t result_rows = plan_.gives_tokens() ? at.rows : sequences;
   at.spare = take(lowering_.spare_bytes() * at.rows);
   at.result = take(4 * result_rows * plan_.limits().output_columns);
+  at.numbers = take(4 * (4 * at.rows + round_up(sequences + 1, kRowRound)));
+  at.looked = take(4 * (sequences + 1));
+  at.filled = take(filled_bytes_ * at.rows);
+  at.inputs_end = at.bytes;
   return at;
 }
 
-// The numbers lie one behind the other: ids, positions, sequences and places of rows, then offsets.
+// Everything that changes from forward to forward in one copy.
 void DevicePlan::copy_in(const Forward& f, const Batch& batch, Range range, const RunOptions& options) const {
+  std::vector<std::byte>& inputs = f.context.inputs;
+  inputs.assign(static_cast<size_t>(f.at.inputs_end - f.at.numbers), std::byte{0});
+  put_numbers(f, batch, range);
+  put_filled(f);
+  if (f.cache != nullptr) passes() ? put_order(f, batch, range) : put_places(f, batch, range);
+  if (f.looked != nullptr) {
+    std::copy(f.looked->offsets + range.begin, f.looked->offsets + range.end + 1,
+              f.input<int32_t>(f.at.looked));
+  }
+  device::Stream& stream = f.context.stream;
+  stream.copy_in({&f.memory, f.at.numbers}, inputs.data(), static_cast<int64_t>(inputs.size()));
+  if (options.rows == nullptr) return;
+  const int64_t columns = plan_.columns(plan_.source());
+  stream.copy_in({&f.memory, f.at.source}, options.rows + batch.offsets[range.begin] * columns,
+                 4 * f.rows * columns);
+}
+
+// They lie one behind the other: ids, positions, sequences and places of rows, then offsets.
+void DevicePlan::put_numbers(const Forward& f, const Batch& batch, Range range) const {
   const int32_t first = batch.offsets[range.begin];
-  std::vector<int32_t>& numbers = f.context.numbers;
-  numbers.assign(static_cast<size_t>(4 * f.at.rows + f.sequences + 1), 0);
-  int32_t *ids = numbers.data(), *positions = ids + f.at.rows, *sequence_of = positions + f.at.rows;
+  auto* ids = f.input<int32_t>(f.at.numbers);
+  int32_t *positions = ids + f.at.rows, *sequence_of = positions + f.at.rows;
   int32_t *places = sequence_of + f.at.rows, *offsets = places + f.at.rows;
   if (batch.token_ids != nullptr) std::copy_n(batch.token_ids + first, f.rows, ids);
   for (int64_t s = 0; s < f.sequences; ++s) {
@@ -82,23 +102,18 @@ void DevicePlan::copy_in(const Forward& f, const Batch& batch, Range range, cons
       sequence_of[row] = static_cast<int32_t>(s);
     }
   }
-  device::Stream& stream = f.context.stream;
-  stream.copy_in({&f.memory, f.at.numbers}, numbers.data(), static_cast<int64_t>(numbers.size()) * 4);
-  if (f.cache != nullptr) passes() ? copy_in_order(f, batch, range) : copy_in_places(f, batch, range);
-  if (f.looked != nullptr) copy_in_looked(f, range);
-  if (options.rows == nullptr) return;
-  const int64_t columns = plan_.columns(plan_.source());
-  stream.copy_in({&f.memory, f.at.source}, options.rows + first * columns, 4 * f.rows * columns);
 }
 
-void DevicePlan::copy_in_looked(const Forward& f, Range range) const {
-  std::vector<int32_t>& looked = f.context.looked;
-  looked.assign(f.looked->offsets + range.begin, f.looked->offsets + range.end + 1);
-  f.context.stream.copy_in({&f.memory, f.at.looked}, looked.data(), static_cast<int64_t>(looked.size()) * 4);
+// Each buffer that the host fills has a place of its own, as no kernel writes there.
+void DevicePlan::put_filled(const Forward& f) const {
+  const int32_t* positions = f.input<int32_t>(f.at.numbers) + f.at.rows;
+  for (const Step& step : lowering_.steps()) {
+    if (!step.fill) continue;
+    step.fill(positions, f.rows, f.input<float>(f.at.filled + filled_.at(step.places[0].id) * f.at.rows));
+  }
 }
 
-void DevicePlan::run_steps(const Forward& f, const RunOptions& options) const {
-  f.context.filled.resize(launches_.size());
+void DevicePlan::run_each(const Forward& f, const RunOptions& options) const {
   for (size_t i = 0; i < launches_.size(); i += span_of(i)) {
     if (f.has(lowering_.steps()[i])) run_step(f, i, options);
   }
@@ -111,7 +126,6 @@ void DevicePlan::run_measured(const Forward& f, const RunOptions& options,
     marks.push_back(device_->event());
     f.context.stream.record(marks.back());
   };
-  f.context.filled.resize(launches_.size());
   mark();
   for (size_t i = 0; i < launches_.size(); i += span_of(i)) {
     if (!f.has(lowering_.steps()[i])) continue;
@@ -124,11 +138,7 @@ void DevicePlan::run_step(const Forward& f, size_t i, const RunOptions& options)
   const Step& step = lowering_.steps()[i];
   if (step.here != nullptr) return run_here(f, i);
   if (step.routed.experts > 0) return run_experts(f, i);
-  if (!step.fill) return launch(f, step, launches_[i], options.normalise);
-  std::vector<float>& rows = f.context.filled[i];
-  rows.resize(static_cast<size_t>(f.rows * plan_.columns(step.places[0].id)));
-  step.fill(f.context.numbers.data() + f.at.rows, f.rows, rows.data());
-  f.context.stream.copy_in(slice(f, step.places[0], {}), rows.data(), static_cast<int64_t>(rows.size()) * 4);
+  launch(f, step, launches_[i], options.normalise);
 }
 
 device::Grid DevicePlan::grid_of(const Kernel& kernel, const std::array<int64_t, 3>& work) {
@@ -179,6 +189,7 @@ void DevicePlan::launch(const Forward& f, const Step& step, const Launch& launch
     std::memcpy(parameters.data() + offsetof(device::CrossAttentionParameters, looked_stride), &columns,
                 sizeof columns);
   }
+  if (f.list != nullptr) return f.list->add(kernel.number, grid, slices, parameters);
   f.context.stream.launch(kernel.number, grid, slices, parameters);
 }
 
@@ -223,6 +234,9 @@ device::Slice DevicePlan::slice(const Forward& f, const Place& place, const devi
   }
   if (place.id == plan_.result()) return in(f.at.result);
   if (place.id == plan_.source()) return in(f.at.source);
+  if (const auto found = filled_.find(place.id); found != filled_.end()) {
+    return in(f.at.filled + found->second * f.at.rows);
+  }
   const Plan::Offsets at = plan_.offsets(place.id, f.at.rows);
   return in(place.kind == Kind::kData    ? at.data + place.row_bytes * f.at.rows
             : place.kind == Kind::kScale ? at.scale

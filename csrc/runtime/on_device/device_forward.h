@@ -15,13 +15,20 @@ struct DevicePlan::Forward {
   const device::Buffer& memory;
   Layout at;
   int64_t rows, sequences;
-  const CacheRun* cache;             // or null
-  const Memory* looked;              // what the sequences look at; or null
-  device::Slice from = {}, to = {};  // lists of the rows of an expert
+  const CacheRun* cache;               // or null
+  const Memory* looked;                // what the sequences look at; or null
+  device::Slice from = {}, to = {};    // lists of the rows of an expert
+  device::LaunchList* list = nullptr;  // set: launches go there and not to the stream
 
   bool has(const Step& step) const {
-    if (step.residency != nullptr || step.is_border) return false;
+    if (step.residency != nullptr || step.is_border || step.fill) return false;
     return step.when == When::kAlways || (step.when == When::kCached) == (cache != nullptr);
+  }
+
+  // Where the host writes what is to lie at an offset of the inputs.
+  template <typename Value>
+  Value* input(int64_t offset) const {
+    return reinterpret_cast<Value*>(context.inputs.data() + (offset - at.numbers));
   }
 };
 

@@ -53,9 +53,9 @@ void DevicePlan::lay_out_staged(Layout& at, const CacheRun& cache, const Batch& 
 }
 
 // Pages lie in the order of their sequences.
-void DevicePlan::copy_in_order(const Forward& f, const Batch& batch, Range range) const {
+void DevicePlan::put_order(const Forward& f, const Batch& batch, Range range) const {
   int64_t full = 0, small = 0;
-  copy_in_tables(f, batch, range, 1, [&](const Page&, bool is_small) {
+  put_tables(f, batch, range, 1, [&](const Page&, bool is_small) {
     return Lowering::word((is_small ? small++ * f.at.staged_small_bytes : full++ * f.at.staged_bytes) / 4);
   });
 }
@@ -128,7 +128,6 @@ void DevicePlan::run_passing(const Forward& f, const Batch& batch, Range range,
                              const RunOptions& options) const {
   const std::vector<Step>& steps = lowering_.steps();
   device::Stream& stream = f.context.stream;
-  f.context.filled.resize(launches_.size());
   const auto run = [&](size_t begin, size_t end) {
     for (size_t i = begin; i < end; i += span_of(i)) {
       if (f.has(steps[i])) run_step(f, i, options);

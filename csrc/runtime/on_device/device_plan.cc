@@ -53,7 +53,8 @@ DevicePlan::DevicePlan(const Plan& plan, std::shared_ptr<DeviceWeights> weights,
       memory_(std::move(memory)),
       device_(weights_->device()),
       threads_(options.threads),
-      may_mix_(options.mixed) {
+      may_mix_(options.mixed),
+      checks_graphs_(options.graphs == Graphs::kCheck) {
   if (!plan.is_finished()) fail(ErrorKind::kInvalidArgument, "the plan is not finished; call finish() first");
   for (const std::unique_ptr<Op>& op : plan.ops()) {
     if (op->lower(lowering_)) continue;
@@ -61,8 +62,18 @@ DevicePlan::DevicePlan(const Plan& plan, std::shared_ptr<DeviceWeights> weights,
     refuse(cat("the model has an operator that devices have no kernel for",
                kernels.empty() ? "" : cat(" (", kernels.front(), " on the CPU)")));
   }
+  for (const Step& step : lowering_.steps()) {
+    if (!step.fill) continue;
+    if (!filled_.emplace(step.places[0].id, filled_bytes_).second) {
+      fail(ErrorKind::kInvalidArgument, "a buffer is filled by the host twice");
+    }
+    filled_bytes_ += 4 * plan.columns(step.places[0].id);
+  }
   if (options.passes) passing_ = std::make_unique<PassingWeights>(device_, lowering_);
   prepare(*weights_, options.cache);
+  if (options.graphs != Graphs::kOff && !passes() && device_->has_graphs()) {
+    graphs_ = std::make_unique<LaunchGraphs>();
+  }
 }
 
 void DevicePlan::refuse(const std::string& what) const {
@@ -177,7 +188,7 @@ void DevicePlan::run(const Batch& batch, const RunOptions& options, float* outpu
   run_all(batch, options, {.host = output, .times = times});
 }
 
-void DevicePlan::run_all(const Batch& batch, const RunOptions& options, const Results& results) {
+void DevicePlan::run_all(const Batch& batch, const RunOptions& options, const Results& results) try {
   if ((plan_.source() >= 0) != (options.rows != nullptr)) {
     fail(ErrorKind::kInvalidArgument, "this plan reads ",
          plan_.source() >= 0 ? "rows, not token ids" : "token ids");
@@ -203,6 +214,9 @@ void DevicePlan::run_all(const Batch& batch, const RunOptions& options, const Re
     run_micro_batch(*context, batch, range, options, part);
   }
   give_back(std::move(context));
+} catch (const device::DeviceFailure&) {
+  drop_graphs();  // whatever failed, the next forward begins without them
+  throw;
 }
 
 void DevicePlan::run_micro_batch(Context& context, const Batch& batch, Range range, const RunOptions& options,
@@ -228,15 +242,13 @@ void DevicePlan::run_micro_batch(Context& context, const Batch& batch, Range ran
     run_measured(forward, options, marks);
   }
   deliver(forward, results);
+  context.recorded.reset();
   if (passes()) return;  // measured as a whole alone
   for (size_t i = 0, mark = 0; times != nullptr && i < launches_.size(); i += span_of(i)) {
     const Step& step = lowering_.steps()[i];
     if (!forward.has(step)) continue;
     const int64_t took = marks[mark].nanoseconds_until(marks[mark + 1]);
-    times->push_back({step.fill                 ? "copy_in"
-                      : step.routed.experts > 0 ? "experts"
-                                                : choose(forward, step, launches_[i]).name,
-                      took});
+    times->push_back({step.routed.experts > 0 ? "experts" : choose(forward, step, launches_[i]).name, took});
     ++mark;
   }
 }

@@ -12,6 +12,7 @@
 #include "device/caching_allocator.h"
 #include "runtime/on_device/device_weights.h"
 #include "runtime/on_device/expert_cache.h"
+#include "runtime/on_device/launch_graphs.h"
 #include "runtime/on_device/lowering.h"
 #include "runtime/on_device/passing_weights.h"
 #include "runtime/on_device/shared_rows.h"
@@ -42,6 +43,8 @@ struct PlacingOptions {
   ExpertCacheOptions cache = {};
   // Activations in float32 are multiplied as bfloat16 where the device has kernels that do.
   bool mixed = false;
+  // Forwards that come again are told to the device once, where it can.
+  Graphs graphs = Graphs::kAuto;
 };
 
 // A plan whose operators run as kernels of a device; the same results as the plan's within the tolerance of
@@ -73,6 +76,10 @@ class DevicePlan {
   bool is_mixed() const { return is_mixed_; }                 // whether any rounds activations to bfloat16
   ExpertCache* expert_cache() const { return cache_.get(); }  // or null
   bool passes() const { return passing_ != nullptr; }
+  GraphCounters graph_counters() const { return graphs_ == nullptr ? GraphCounters() : graphs_->counters(); }
+  void drop_graphs() {
+    if (graphs_ != nullptr) graphs_->drop();
+  }
   int64_t sent_bytes() const { return passes() ? passing_->sent_bytes() : 0; }  // of weights that pass
 
  private:
@@ -90,20 +97,21 @@ class DevicePlan {
   // What one forward at a time uses; kept for the next.
   struct Context {
     explicit Context(device::Stream made) : stream(std::move(made)) {}
-    std::vector<std::vector<float>> filled;  // by step
-    std::vector<int32_t> numbers, looked;
-    std::vector<uint32_t> tables, shrinks;
+    std::vector<std::byte> inputs;   // what goes to the device before a forward, as it lies there
     std::vector<int64_t> to_shrink;  // pages, by group of layers
     std::vector<float> route;
     std::vector<int32_t> lists, places;
-    AlignedBuffer here;  // buffers of operators that run on the CPU
+    AlignedBuffer here;                               // buffers of operators that run on the CPU
+    std::shared_ptr<const RecordedForward> recorded;  // that is under way, or null
     device::Stream stream;
   };
   // Offsets of a micro-batch in its block of memory.
   struct Layout {
-    int64_t rows = 0;    // padded
-    int64_t looked = 0;  // offsets of rows that sequences look at
-    int64_t numbers = 0, source = 0, result = 0, spare = 0, bytes = 0;
+    int64_t rows = 0;  // padded
+    int64_t source = 0, result = 0, spare = 0, bytes = 0;
+    // What each forward is given, from `numbers` up to the end of the inputs: numbers of rows, offsets of
+    // rows that sequences look at, rows that the host fills, and the tables.
+    int64_t numbers = 0, looked = 0, filled = 0, inputs_end = 0;
     // Tables of pages, one for each group of layers: the first, bytes of each, entries of a row. Where pages
     // become small, each is followed by that of the small ones, so many words behind it; and lists of those.
     int64_t tables = 0, table_bytes = 0, table_stride = 0, small_table = 0;
@@ -137,13 +145,14 @@ class DevicePlan {
   Layout lay_out(int64_t rows, int64_t sequences) const;
   void lay_out_tables(Layout& at, const CacheRun& cache, const Batch& batch, Range range) const;
   template <typename Word>
-  void copy_in_tables(const Forward& forward, const Batch& batch, Range range, int64_t groups,
-                      const Word& word) const;
+  void put_tables(const Forward& forward, const Batch& batch, Range range, int64_t groups,
+                  const Word& word) const;
   std::array<int64_t, 3> shrink_work(const Forward& forward, const Step& step) const;
   void describe_pages(const Forward& forward, const Step& step, std::vector<std::byte>& parameters) const;
   void check_cache(const CacheRun* cache) const;
   void check_memory(const Memory* memory) const;
-  void copy_in_looked(const Forward& forward, Range range) const;
+  void put_numbers(const Forward& forward, const Batch& batch, Range range) const;
+  void put_filled(const Forward& forward) const;
   void check_host_pages(const KvCache& cache) const;
   void lay_out_staged(Layout& at, const CacheRun& cache, const Batch& batch, Range range) const;
   void run_micro_batch(Context& context, const Batch& batch, Range range, const RunOptions& options,
@@ -153,15 +162,23 @@ class DevicePlan {
   void find_peaks(const Forward& forward, int64_t count, std::span<Peak> peaks) const;
   void move_there(const Forward& forward, int64_t count, const Results& results) const;
   void copy_in(const Forward& forward, const Batch& batch, Range range, const RunOptions& options) const;
-  void copy_in_places(const Forward& forward, const Batch& batch, Range range) const;
-  void copy_in_order(const Forward& forward, const Batch& batch, Range range) const;
+  void put_places(const Forward& forward, const Batch& batch, Range range) const;
+  void put_order(const Forward& forward, const Batch& batch, Range range) const;
   template <typename Copy>
   void each_staged(const Forward& forward, const Batch& batch, Range range, int64_t layer,
                    const Copy& copy) const;
   void stage(const Forward& forward, const Batch& batch, Range range, int64_t layer) const;
   void bring_back(const Forward& forward, const Batch& batch, Range range, int64_t layer) const;
   void run_passing(const Forward& forward, const Batch& batch, Range range, const RunOptions& options) const;
-  void run_steps(const Forward& forward, const RunOptions& options) const;
+  void run_steps(const Forward& forward, const RunOptions& options);
+  void run_each(const Forward& forward, const RunOptions& options) const;
+  LaunchKey launch_key(const Forward& forward, const RunOptions& options) const;
+  template <typename Piece>
+  void each_piece(const Forward& forward, const RunOptions& options, const Piece& piece) const;
+  std::shared_ptr<const RecordedForward> record(const Forward& forward, const RunOptions& options,
+                                                const LaunchKey& key);
+  void check_recorded(const Forward& forward, const RunOptions& options,
+                      const RecordedForward& recorded) const;
   void run_measured(const Forward& forward, const RunOptions& options,
                     std::vector<device::Event>& marks) const;
   void run_step(const Forward& forward, size_t i, const RunOptions& options) const;
@@ -193,6 +210,10 @@ class DevicePlan {
   std::vector<Launch> launches_;             // by step
   std::map<size_t, int64_t> single_layers_;  // by the step that the CPU runs
   std::unique_ptr<ExpertCache> cache_;       // or null
+  std::map<int, int64_t> filled_;            // by buffer that the host fills: bytes of a row before its own
+  int64_t filled_bytes_ = 0;                 // of a row
+  const bool checks_graphs_;
+  std::unique_ptr<LaunchGraphs> graphs_;  // or null
   std::mutex mutex_;
   std::vector<std::unique_ptr<Context>> free_;
 };

@@ -3,6 +3,7 @@
 #include "runtime/on_device/device_tables.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 
 #include "base/checked.h"
@@ -17,6 +18,13 @@ device::PagePart part_of(const cached_attention::Layout& layout, int64_t first_b
           .values = Lowering::word(layout.values),
           .key_scales = Lowering::word(layout.key_scales),
           .value_scales = Lowering::word(layout.value_scales)};
+}
+
+// Longer tables than are needed, an eighth at most, so that those of the next tokens are as long.
+int64_t rounded_pages(int64_t pages) {
+  const auto octave =
+      static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(std::max<int64_t>(pages, 1))));
+  return round_up(pages, std::max<int64_t>(octave / 8, 8));
 }
 
 template <typename Parameters, typename Body>
@@ -44,6 +52,7 @@ void DevicePlan::lay_out_tables(Layout& at, const CacheRun& cache, const Batch& 
       most = std::max(most, shrinks[group]);
     }
   }
+  at.table_stride = rounded_pages(at.table_stride);
   const auto take = [&at](int64_t bytes) {
     const int64_t offset = at.bytes;
     at.bytes = round_up(at.bytes + bytes, 256);
@@ -54,12 +63,13 @@ void DevicePlan::lay_out_tables(Layout& at, const CacheRun& cache, const Batch& 
   at.tables = take(at.table_bytes * of.groups());
   at.shrink_bytes = round_up(8 * most, 256);
   at.shrinks = take(at.shrink_bytes * of.groups());
+  at.inputs_end = at.bytes;
 }
 
-void DevicePlan::copy_in_places(const Forward& f, const Batch& batch, Range range) const {
+void DevicePlan::put_places(const Forward& f, const Batch& batch, Range range) const {
   const DevicePages& pages = *f.cache->cache->on_device();
-  copy_in_tables(f, batch, range, f.cache->cache->groups(),
-                 [&](const Page& page, bool) { return pages.word(page.kind, page.slot); });
+  put_tables(f, batch, range, f.cache->cache->groups(),
+             [&](const Page& page, bool) { return pages.word(page.kind, page.slot); });
 }
 
 std::array<int64_t, 3> DevicePlan::shrink_work(const Forward& f, const Step& step) const {

@@ -81,6 +81,9 @@ def _tell() -> None:
         metrics.device_sent.set(_total(experts, "brought_bytes"), device=name, what="experts")
         for what in ("hits", "misses", "brought", "evicted", "failed"):
             metrics.device_experts.set(_total(experts, what), device=name, what=what)
+        graphs = [one.get("graphs", {}) for one in found]
+        for what in ("made", "runs", "held", "launches", "failed"):
+            metrics.device_graphs.set(_total(graphs, what), device=name, what=what)
         for key, (what, is_whole) in _PARTS.items():
             sizes = [one.get(key, 0) for one in found]
             size = max(sizes, default=0) if is_whole else sum(sizes)

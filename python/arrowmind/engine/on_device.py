@@ -59,8 +59,14 @@ _REASONS: tuple[tuple[type[DeviceError], str], ...] = (
 def host_of(device: str, settings: DeviceSettings, vram: int = 0) -> DeviceHost:
     """What runs the plans of a model on `device`; it takes at most `vram` bytes there, 0 is no bound."""
     falls_back = settings.fallback == "cpu"
-    mixed = settings.precision == "mixed"
-    return DeviceHost(device, falls_back=falls_back, most_used=settings.most_used, vram=vram, mixed=mixed)
+    return DeviceHost(
+        device,
+        falls_back=falls_back,
+        most_used=settings.most_used,
+        vram=vram,
+        mixed=settings.precision == "mixed",
+        graphs=settings.graphs,
+    )
 
 
 def refuse_device(device: str, reason: str, *, falls_back: bool) -> None:
@@ -88,6 +94,7 @@ class DeviceHost:
         most_used: float = 1.0,
         vram: int = 0,
         mixed: bool = False,
+        graphs: str = "auto",
     ) -> None:
         """Opens nothing yet.
 
@@ -97,9 +104,11 @@ class DeviceHost:
             most_used: Share of the device's memory, whoever has it, above which the CPU serves.
             vram: Most bytes that are taken of it; 0 for no bound.
             mixed: Products of rows in float32 round these to bfloat16 there.
+            graphs: Whether forwards that come again run as one, as `device.graphs`.
         """
         self.name = name
         self._mixed = mixed
+        self._graphs = graphs
         self.vram = vram
         self.placement: dict[str, Any] = {}  # what of the model is there, for who asks
         # With the plans, so that no other gets the identity of one.
@@ -283,7 +292,7 @@ class DeviceHost:
             return None if self._has_no_room(self._opened) else self._opened
 
     def _open(self) -> OpenedDevice:
-        opened = OpenedDevice(self.name, self.vram, mixed=self._mixed)
+        opened = OpenedDevice(self.name, self.vram, mixed=self._mixed, graphs=self._graphs)
         _log.info("device opened", device=self.name, **opened.device.info())
         if self._mixed and not opened.can_mix():
             refuse_mixed(self.name, falls_back=self.falls_back)

@@ -39,13 +39,14 @@ class PlanShare(NamedTuple):
 class OpenedDevice:
     """An open device, what of the model is on it, and its memory for forwards."""
 
-    def __init__(self, name: str, vram: int, *, mixed: bool = False) -> None:
+    def __init__(self, name: str, vram: int, *, mixed: bool = False, graphs: str = "auto") -> None:
         """Opens it.
 
         Args:
             name: of the device.
             vram: most bytes that are taken of it; 0 for no bound.
             mixed: products of rows in float32 round these to bfloat16, where the device has kernels for it.
+            graphs: whether forwards that come again run as one, as `device.graphs`.
 
         Raises:
             DeviceError: it cannot be opened.
@@ -54,6 +55,7 @@ class OpenedDevice:
         self.device.limit(vram)
         self.weights = _native.DeviceWeights(self.device)
         self.memory = _native.CachingAllocator(self.device)
+        self._graphs = graphs
         # By identity: plans outlive the sessions of their host, as PlacedPlan holds them.
         self.plans: dict[int, _native.DevicePlan] = {}
         self._mixed = mixed
@@ -75,14 +77,16 @@ class OpenedDevice:
         made = self.plans.get(id(plan))
         if made is None:
             before = self.weights.uploaded()
-            taken = share or PlanShare()
-            made = _native.DevicePlan(plan, self.weights, self.memory, *taken, mixed=self._mixed)
+            parts = share or PlanShare()
+            made = _native.DevicePlan(
+                plan, self.weights, self.memory, *parts, mixed=self._mixed, graphs=self._graphs
+            )
             self.plans[id(plan)] = made
             count_upload(self.device.name, before, self.weights.uploaded())
         return made
 
     def give_way(self) -> None:
-        """Memory is short: gives back what is kept for later, and half of the single experts."""
+        """Memory is short: gives back what is kept for later, graphs, and half of the single experts."""
         for plan in list(self.plans.values()):
             plan.give_way()
         self.memory.trim()
@@ -91,14 +95,17 @@ class OpenedDevice:
         """What crossed to it since it was opened.
 
         Returns:
-            `sent_bytes` of weights that passed through for prompts; and `experts`, where single ones of them
+            `sent_bytes` of weights that passed through for prompts; `graphs`: of forwards that run as one
+            `made` and `runs`, `launches` that these took the place of, `held` now with `held_launches`, and
+            `failed` (forwards that none could be made for); and `experts`, where single ones of them
             may be there: `hits` and `misses` of those that forwards asked for, `brought`, `evicted`, `failed`
             (copies), `brought_bytes`, and `held_bytes`, which they take now.
         """
         plans = list(self.plans.values())
         experts = _sum(found for plan in plans if (found := plan.expert_counters()))
         sent = sum(plan.sent_bytes for plan in plans)
-        return {"sent_bytes": sent, **({"experts": experts} if experts else {})}
+        graphs = _sum(plan.graph_counters() for plan in plans)
+        return {"sent_bytes": sent, "graphs": graphs, **({"experts": experts} if experts else {})}
 
 
 def _sum(counters: Iterable[dict[str, int]]) -> dict[str, int]:

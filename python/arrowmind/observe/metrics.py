@@ -32,6 +32,7 @@ __all__ = [
     "device_blocks",
     "device_experts",
     "device_forwards",
+    "device_graphs",
     "device_memory",
     "device_sent",
     "device_serves",
@@ -226,6 +227,12 @@ device_sent = Gauge(
 device_experts = Gauge(
     "arrowmind_device_experts",
     "Single experts since a device was opened: found there or not, brought, evicted, copies that failed.",
+    ("device", "what"),
+)
+device_graphs = Gauge(
+    "arrowmind_device_graphs",
+    "Launches that ran as one since a device was opened: graphs made, run, and held now, launches that these "
+    "took the place of, and forwards that none could be made for.",
     ("device", "what"),
 )
 device_memory = Gauge(

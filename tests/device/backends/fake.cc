@@ -11,7 +11,7 @@
 //   rate=N        bytes per second of copies from and to the host, of each stream; 0: as fast as it goes
 //   registering=N what the registration of host memory answers (ArrowmindStatus)
 //   allocation=N  the N-th allocation, from 1 on, is out of memory
-//   launch=N      the N-th launch fails
+//   launch=N      the N-th launch fails, where a run of a graph is one, too
 //   graph=N       the N-th graph that runs fails
 //   making=N      what the making of graphs answers (ArrowmindStatus)
 //   lost=N        the N-th call that can fail, and all after it, find the device lost
@@ -272,7 +272,9 @@ int32_t launch(ArrowmindStream* stream, const ArrowmindLaunch* what, ArrowmindWo
   return guarded(words, nullptr, [&]() -> int32_t {
     {
       const std::lock_guard lock(mutex);
-      if (++counts.launches == setting("launch", 0)) return say(words, ARROWMIND_LAUNCH_FAILED, "told to");
+      if (++counts.launches + counts.graph_runs == setting("launch", 0)) {
+        return say(words, ARROWMIND_LAUNCH_FAILED, "told to");
+      }
       if (!is_there(*what)) return ++counts.stale, say(words, ARROWMIND_LAUNCH_FAILED, "memory is gone");
     }
     return cpu_backend().launch(stream, what, words);
@@ -321,7 +323,9 @@ int32_t run_graph(ArrowmindStream* stream, ArrowmindGraph* graph, ArrowmindWords
   return guarded(words, nullptr, [&]() -> int32_t {
     {
       const std::lock_guard lock(mutex);
-      if (++counts.graph_runs == setting("graph", 0)) return say(words, ARROWMIND_LAUNCH_FAILED, "told to");
+      const bool fails = ++counts.graph_runs == setting("graph", 0) ||
+                         counts.launches + counts.graph_runs == setting("launch", 0);
+      if (fails) return say(words, ARROWMIND_LAUNCH_FAILED, "told to");
       const auto& launches = graphs.at(graph).launches;
       if (!std::all_of(launches.begin(), launches.end(), is_there)) {
         return ++counts.stale, say(words, ARROWMIND_LAUNCH_FAILED, "memory of a graph is gone");

@@ -81,7 +81,7 @@ def race_table(races: Mapping[str, Mapping[str, Any]]) -> Table:
     )
     table.add_column("shape")
     table.add_column("form")
-    for name in ("batch", "unit", "ours", "Hugging Face", "ratio", "of the memory"):
+    for name in ("batch", "unit", "ours", "without graphs", "Hugging Face", "ratio", "of the memory"):
         table.add_column(name, justify="right")
     for name, race in races.items():
         peer = f"{race['peer']['rate']:.1f}" if "rate" in race["peer"] else "-"
@@ -92,6 +92,7 @@ def race_table(races: Mapping[str, Mapping[str, Any]]) -> Table:
                 str(race["batch"]),
                 race["unit"],
                 f"{found['rate']:.1f}",
+                f"{found['without_graphs']:.1f}" if found.get("without_graphs") else "-",
                 peer,
                 "-" if found["ratio"] is None else f"{found['ratio']:.2f}",
                 f"{100 * found['roofline']:.0f} %" if "roofline" in found else "-",

@@ -25,12 +25,15 @@ from arrowmind.weights.schema import FILE_NAME
 from arrowmind.weights.writer import write_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from arrowmind.bench.devices.peers import Peers
     from arrowmind.bench.devices.shapes import Race
     from arrowmind.observe import Progress
+
+    # What is timed, how much of it there is, and what the device tells of itself.
+    _Work = tuple[Callable[[], object], int, Callable[[], Mapping[str, Any]]]
 
 __all__ = ["measure_race", "model_of"]
 
@@ -58,7 +61,8 @@ def measure_race(
 
     Returns:
         `unit`, `peer` (`rate`, and `name`; or `not_measured`), and `forms`: of each `rate`, `ratio` to the
-        peer or None, and of a writer `weight_bytes`, which every token meets, and `roofline`, the share of
+        peer or None, `without_graphs` (the rate with `device.graphs=off`; None where no forward ran as one),
+        and of a writer `weight_bytes`, which every token meets, and `roofline`, the share of
         the memory's bandwidth.
 
     Raises:
@@ -67,10 +71,10 @@ def measure_race(
     forms: dict[str, dict[str, Any]] = {}
     for done, form in enumerate(race.forms):
         folder = model_of(race, form, cache)
-        with (_writer if race.writes else _encoder)(race, folder, key, threads) as (work, count):
-            rate = count / statistics.median(_times(work, rounds))
-        gc.collect()  # its memory of the device goes before the next one comes
-        forms[form] = {"rate": rate, **(_roofline(folder, rate, memory) if race.writes else {})}
+        rate, runs = _rate(race, folder, key, threads, rounds, "auto")
+        without = _rate(race, folder, key, threads, rounds, "off")[0] if runs else None
+        found = {"rate": rate, "without_graphs": without}
+        forms[form] = {**found, **(_roofline(folder, rate, memory) if race.writes else {})}
         progress(done + 1, len(race.forms) + 1, race.name)
     peer = _peer(race, peers, rounds, backend)
     progress(len(race.forms) + 1, len(race.forms) + 1, race.name)
@@ -78,6 +82,15 @@ def measure_race(
         found["ratio"] = found["rate"] / peer["rate"] if "rate" in peer else None
     unit = "tokens/s" if race.writes else "sentences/s"
     return {"writes": race.writes, "unit": unit, "batch": race.batch, "peer": peer, "forms": forms}
+
+
+def _rate(race: Race, folder: Path, key: str, threads: int, rounds: int, graphs: str) -> tuple[float, int]:
+    """Rate of a form, and how many forwards ran as one."""
+    with (_writer if race.writes else _encoder)(race, folder, key, threads, graphs) as (work, count, told):
+        rate = count / statistics.median(_times(work, rounds))
+        runs = told().get("graphs", {}).get("runs", 0)
+    gc.collect()  # its memory of the device goes before the next one comes
+    return rate, runs
 
 
 def _roofline(folder: Path, rate: float, memory: float) -> dict[str, float]:
@@ -113,8 +126,8 @@ def model_of(race: Race, form: str, cache: Path) -> Path:
 
 
 @contextmanager
-def _writer(race: Race, folder: Path, key: str, threads: int) -> Iterator[tuple[Callable[[], object], int]]:
-    strict = Config(device=DeviceSettings(fallback="error"))
+def _writer(race: Race, folder: Path, key: str, threads: int, graphs: str) -> Iterator[_Work]:
+    strict = Config(device=DeviceSettings(fallback="error", graphs=graphs))
     engine = ArrowEngine(folder, device=key, threads=threads, config=strict, judge=False)
 
     numbers = itertools.count()
@@ -123,16 +136,17 @@ def _writer(race: Race, folder: Path, key: str, threads: int) -> Iterator[tuple[
         return engine.generate([_PROMPT.format(next(numbers))], max_tokens=race.tokens, ignore_eos=True)
 
     try:
-        yield write, race.tokens
+        yield write, race.tokens, lambda: engine.info().get("device_state") or {}
     finally:
         engine.close()
 
 
 @contextmanager
-def _encoder(race: Race, folder: Path, key: str, threads: int) -> Iterator[tuple[Callable[[], object], int]]:
+def _encoder(race: Race, folder: Path, key: str, threads: int, graphs: str) -> Iterator[_Work]:
     opened, pool = ModelFolder(folder, verify="off"), _native.ThreadPool(threads)
     plan = compile_plan(opened.model, opened.weights, opened.max_tokens)
-    placed = DeviceHost(key, falls_back=False).place(plan)
+    host = DeviceHost(key, falls_back=False, graphs=graphs)
+    placed = host.place(plan)
     size = race.batch * race.tokens
     ids = np.random.default_rng(1).integers(0, race.config["vocab_size"], size).astype(np.int32)
     offsets = np.arange(0, size + 1, race.tokens, dtype=np.int32)
@@ -140,7 +154,7 @@ def _encoder(race: Race, folder: Path, key: str, threads: int) -> Iterator[tuple
     def encode() -> object:
         return placed.run(ids, offsets, pool, True)
 
-    yield encode, race.batch
+    yield encode, race.batch, host.info
 
 
 def _times(work: Callable[[], object], rounds: int) -> list[float]:

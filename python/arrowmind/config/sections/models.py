@@ -93,6 +93,12 @@ class DeviceSettings:
         low=-1.0,
         high=1.0,
     )
+    graphs: str = setting(
+        "auto",
+        "Forwards that come again, such as those of single tokens, are told to a device once and then run as "
+        "one, where it can; check compares them with what they replace, each time.",
+        choices=("auto", "off", "check"),
+    )
     threads: int = setting(0, "Threads of the native core; 0 means all processors.", low=0, high=1024)
     max_isa: str = setting(
         "",
