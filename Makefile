@@ -74,7 +74,7 @@ lint: $(VENV)/.lint build ## style, types and the direction of imports
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/clang-format --dry-run -Werror $(CLANG_FORMAT_FILES)
+	@echo "clang-format --dry-run"; $(BIN)/clang-format --dry-run -Werror $(CLANG_FORMAT_FILES)
 
 format: $(VENV)/.lint ## rewrite the sources in the common style
 	$(BIN)/ruff check --fix-only --quiet .

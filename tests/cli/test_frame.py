@@ -163,6 +163,7 @@ def test_a_closed_pipe_is_no_error_message():
 def test_interruption(shell):
     code = (
         "import os, signal, sys; from arrowmind.cli.commands import version; from arrowmind.cli import main\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # who runs the tests may ignore it
         "version.run = lambda session: os.kill(os.getpid(), signal.SIGINT)\n"
         "version.run.__annotations__ = {'session': version.Session}\n"
         "sys.exit(main(['version']))"

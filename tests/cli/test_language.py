@@ -300,6 +300,7 @@ INTERRUPTED = """
 import os, signal, sys
 import arrowmind.cli.engines as engines
 from arrowmind.cli.main import run
+signal.signal(signal.SIGINT, signal.default_int_handler)  # who runs the tests may ignore it
 opened = engines.ArrowEngine
 def interrupted(*words, on_progress, **more):
     def told(done, total, what):

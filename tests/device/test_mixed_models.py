@@ -10,7 +10,7 @@ import pytest
 
 from arrowmind import ArrowEngine, _native
 from arrowmind.bench.devices import products
-from arrowmind.cli import main
+from arrowmind.cli.main import run
 from arrowmind.config import Config, DeviceSettings
 from arrowmind.engine.device_probe import BACKENDS_VARIABLE
 from arrowmind.errors import DeviceUnsupportedError
@@ -64,7 +64,7 @@ def test_a_model_is_held_against_itself_in_float32(driver, model, tmp_path, caps
     words += ["--set", "device.name=cuda"]
     found = []
     for precision in ("float32", "mixed"):
-        assert main([*words, "--set", "device.fallback=error", "--set", f"device.precision={precision}"]) == 0
+        assert run([*words, "--set", "device.fallback=error", "--set", f"device.precision={precision}"]) == 0
         found.append(json.loads(capsys.readouterr().out)["cosine_mean"])
     exact, mixed = found
     assert exact == pytest.approx(1, abs=1e-7)
