@@ -75,6 +75,9 @@ SHAPES: dict[str, dict[str, Any]] = {
 DISK = 2 << 30
 """Bytes that are read to measure the disk."""
 
+WOKEN = 4
+"""Times its limit that a run finds awake: which of the free pages it is given, the system decides."""
+
 LLAMA_CPP = "llama.cpp"
 TARGETS = {"experts": 8.0, "few-experts": 3.0, "dense": 1.2}
 """Times faster than llama.cpp that a shape shall be."""
@@ -198,7 +201,7 @@ def measure(chosen: argparse.Namespace, limit: int) -> dict[str, list[dict[str, 
     """Rounds in turn: ours, then the peer; with each of ours the disk around it, and what was foretold."""
     weights, gguf = chosen.folder / "weights.arrow", chosen.folder / "model.gguf"
     rounds: dict[str, list[dict[str, Any]]] = {"ours": [], "peer": []}
-    woken = 0 if chosen.new_memory else limit * 5 // 4
+    woken = 0 if chosen.new_memory else WOKEN * limit
     for _ in range(chosen.rounds):
         said = foretold(chosen.folder, limit, chosen.threads)
         before = disk_rate(weights, DISK)

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "base/checked.h"
+#include "base/thread_pool.h"
 #include "bindings/bindings.h"
 #include "bindings/grid.h"
 #include "kernels/qmatmul/qmatmul.h"
@@ -75,6 +76,18 @@ uint8_t* packed_memory(size_t size) {
   return static_cast<uint8_t*>(memory);
 }
 
+// part(first row, rows) of parts that begin with a panel each, side by side where there is much to do: tied
+// heads are packed whenever a model opens.
+template <typename Part>
+void each_part(int64_t n, int64_t bytes, const Part& part) {
+  constexpr int64_t kPartBytes = int64_t{4} << 20;
+  const int64_t parts = std::clamp<int64_t>(bytes / kPartBytes, 1, std::max<int64_t>(1, n / qmatmul::kPanel));
+  if (parts == 1) return part(int64_t{0}, n);
+  const int64_t rows = round_up(ceil_div(n, parts), qmatmul::kPanel);
+  ThreadPool threads(static_cast<int>(std::min<int64_t>({parts, available_cpus(), 4})));
+  threads.run(ceil_div(n, rows), [&](int64_t i, int) { part(i * rows, std::min(rows, n - i * rows)); });
+}
+
 nb::ndarray<nb::numpy, uint8_t> pack(const std::string& type, AnyMatrix weights,
                                      std::optional<int64_t> group) {
   const Weight weight = weight_type(type, group);
@@ -86,7 +99,12 @@ nb::ndarray<nb::numpy, uint8_t> pack(const std::string& type, AnyMatrix weights,
   nb::capsule owner(packed, [](void* p) noexcept { std::free(p); });
   {
     nb::gil_scoped_release release;
-    qmatmul::pack(weight, n, k, weights.data(), packed, group.value_or(0));
+    const int64_t row_bytes = k * item_bytes(weight);
+    const auto* source = static_cast<const char*>(weights.data());
+    each_part(n, n * row_bytes, [&](int64_t first, int64_t rows) {
+      const int64_t before = qmatmul::packed_bytes(weight, first, k, group.value_or(0));
+      qmatmul::pack(weight, rows, k, source + first * row_bytes, packed + before, group.value_or(0));
+    });
   }
   return {packed, {size}, owner};
 }
@@ -98,7 +116,10 @@ nb::ndarray<nb::numpy, int32_t> sums_of_rows(Matrix<const int8_t> codes) {
   nb::capsule owner(sums, [](void* p) noexcept { delete[] static_cast<int32_t*>(p); });
   {
     nb::gil_scoped_release release;
-    qmatmul::row_sums(static_cast<int64_t>(n), static_cast<int64_t>(k), codes.data(), sums);
+    const auto columns = static_cast<int64_t>(k);
+    each_part(static_cast<int64_t>(n), static_cast<int64_t>(n * k), [&](int64_t first, int64_t rows) {
+      qmatmul::row_sums(rows, columns, codes.data() + first * columns, sums + first);
+    });
   }
   return {sums, {n}, owner};
 }

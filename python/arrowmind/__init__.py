@@ -15,6 +15,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from arrowmind.collector import collector_paused
+
 if TYPE_CHECKING:
     from arrowmind.engine import ArrowEngine
     from arrowmind.engine.quantizing import ArrowQuantizer, QuantizationConfig
@@ -36,7 +38,8 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'arrowmind' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    with collector_paused():
+        return getattr(importlib.import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -286,6 +286,19 @@ def test_packing_is_lossless(weight, n, k):
     assert np.array_equal(out, bits)
 
 
+@pytest.mark.parametrize("weight", ["fp32", "fp16", "bf16", "int8"])
+def test_what_several_threads_pack_is_whole(weight):
+    """More than 8 MiB: rows are packed, and summed, in parts that begin with a panel each."""
+    dtype = {"fp32": np.uint32, "fp16": np.uint16, "bf16": np.uint16, "int8": np.uint8}[weight]
+    bits = generator(weight).integers(0, np.iinfo(dtype).max, (4099, 2050), dtype)
+    packed = _native.qmatmul_pack(weight, bits)
+    panels = [_native.qmatmul_pack(weight, bits[i : i + 16]) for i in range(0, len(bits), 16)]
+    assert np.array_equal(packed, np.concatenate(panels))
+    if weight == "int8":
+        codes = bits.view(np.int8)
+        assert np.array_equal(_native.qmatmul_row_sums(codes), codes.sum(axis=1, dtype=np.int32))
+
+
 @pytest.mark.parametrize("shape", [(48, 200), (33, 66)])
 def test_layout_of_packed_codes_of_several_lines(shape):
     n, k = shape

@@ -134,6 +134,15 @@ def test_packing_is_lossless(quant_type, n, k, group):
     assert np.array_equal(out, codes)
 
 
+@pytest.mark.parametrize("quant_type", list(TYPES.values()))
+def test_what_several_threads_pack_is_whole(quant_type):
+    bits = {"int8": 8, "int4": 4, "int2": 2, "fp4": 4, "trellis2": 2, "trellis3": 3}[quant_type]
+    codes = generator(quant_type).integers(0, 1 << bits, (4099, 2090)).astype(np.uint8)
+    packed = _native.qmatmul_pack(quant_type, codes, group=32)
+    panels = [_native.qmatmul_pack(quant_type, codes[i : i + 16], group=32) for i in range(0, len(codes), 16)]
+    assert np.array_equal(packed, np.concatenate(panels))
+
+
 @pytest.mark.parametrize(("quant_type", "planes"), [("int8", 1), ("int4", 2), ("int2", 4), ("fp4", 2)])
 def test_layout_of_packed_codes(quant_type, planes):
     """Code (n, k) lies in byte [n / 16][k / 4 / planes][n % 16][k % 4], part k / 4 % planes; padding is 0."""

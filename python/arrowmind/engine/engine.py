@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from arrowmind import _native
+from arrowmind.collector import collector_paused
 from arrowmind.config import default_config, with_profile
 from arrowmind.config.sizes import parse_bytes
 from arrowmind.engine.device import describe_device, resolve_device
@@ -112,12 +113,13 @@ class ArrowEngine(EmbedsText, GeneratesText, Perceives):
         early = None
         if budget is not None:  # else all of it is read by all threads
             early = read_early(place, hashed=config.weights.verify != "off")
-        from arrowmind.engine.assembling import Wishes, assemble  # noqa: PLC0415  imported while the disk works
-
         self._threads = _native.ThreadPool(_thread_count(config) if threads is None else threads)
         asked = _bytes_or_none(config.device.vram if vram is None else vram, "vram") or 0
-        wishes = Wishes(self.device, self._threads, optimize, budget, asked, judge)
-        self._parts = parts = assemble(place, wishes, config, early, on_progress)
+        with collector_paused():
+            from arrowmind.engine.assembling import Wishes, assemble  # noqa: PLC0415  imported while the disk works
+
+            wishes = Wishes(self.device, self._threads, optimize, budget, asked, judge)
+            self._parts = parts = assemble(place, wishes, config, early, on_progress)
         self._folder, self._tokenizer, self._overseer = parts.folder, parts.tokenizer, parts.overseer
         self._plan, self._language, self._senses = parts.encoder, parts.language, parts.senses
         self._host = parts.host
