@@ -144,6 +144,31 @@ std::pair<Tokens, Values> run_rows_peaks(DevicePlan& self, const FloatRows& rows
   return {owned(std::move(columns), {count}), owned(std::move(values), {count})};
 }
 
+using Words = nb::ndarray<nb::numpy, uint32_t>;
+using Temperatures = nb::ndarray<const float, nb::numpy, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+
+// Of each row of results `count` candidates and a sum for each of its temperatures.
+Words run_rows_candidates(DevicePlan& self, const FloatRows& rows, const Temperatures& temperatures,
+                          int64_t count, int64_t micro_tokens) {
+  if (count < 1 || count > device::kMostCandidates) {
+    fail(ErrorKind::kInvalidArgument, count, " candidates of a row; 1 to ", device::kMostCandidates);
+  }
+  const OneSequence whole(self.plan(), rows);
+  const runtime::Batch batch = whole.batch();
+  const auto results = static_cast<size_t>(self.plan().gives_tokens() ? batch.tokens() : batch.sequences);
+  const size_t stride = 2 * static_cast<size_t>(count) + temperatures.shape(1);
+  auto words = std::make_unique<uint32_t[]>(results * stride);
+  {
+    nb::gil_scoped_release release;
+    self.run_candidates(batch, {.micro_tokens = micro_tokens, .rows = rows.data()},
+                        {.count = count,
+                         .sums = static_cast<int64_t>(temperatures.shape(1)),
+                         .temperatures = {temperatures.data(), temperatures.size()},
+                         .words = {words.get(), results * stride}});
+  }
+  return owned(std::move(words), {results, stride});
+}
+
 std::vector<std::pair<std::string, int64_t>> time_rows(DevicePlan& self, const FloatRows& rows,
                                                        int64_t micro_tokens) {
   const OneSequence whole(self.plan(), rows);
@@ -203,6 +228,10 @@ void bind_device_plan(nb::module_& m) {
            nb::arg("micro_tokens") = 4096)
       .def("run_rows_peaks", &run_rows_peaks, nb::arg("rows"), nb::arg("micro_tokens") = 4096,
            "As run_rows(); of each row of results the column of the largest, and the largest, alone.")
+      .def("run_rows_candidates", &run_rows_candidates, nb::arg("rows"), nb::arg("temperatures"),
+           nb::arg("count"), nb::arg("micro_tokens") = 4096,
+           "As run_rows(); of each row of results the columns of the `count` largest, the bits of their "
+           "values, and those of a sum of exponentials for each temperature of the row.")
       .def(
           "rows",
           [](const DevicePlan& self, int64_t count) {

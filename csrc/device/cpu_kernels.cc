@@ -32,7 +32,7 @@ constexpr CpuKernelRow kKernels[] = {
 const CpuKernelRow* find_cpu_kernel(const char* name) {
   for (const std::span<const CpuKernelRow> rows :
        {std::span<const CpuKernelRow>(kKernels), cpu_operators(), cpu_linears(), cpu_decoders(), cpu_senses(),
-        cpu_pages()}) {
+        cpu_pages(), cpu_candidates()}) {
     for (const CpuKernelRow& row : rows) {
       if (std::strcmp(row.name, name) == 0) return &row;
     }

@@ -13,5 +13,6 @@ std::span<const CpuKernelRow> cpu_linears();
 std::span<const CpuKernelRow> cpu_decoders();
 std::span<const CpuKernelRow> cpu_senses();
 std::span<const CpuKernelRow> cpu_pages();
+std::span<const CpuKernelRow> cpu_candidates();
 
 }  // namespace arrowmind::device

@@ -227,6 +227,23 @@ struct CrossAttentionParameters {
 // places: in f32 [rows][in_stride], out u32 [rows][out_stride]: the column, then the bits of the largest;
 //   ColumnsParameters. Of a row with NaN the column may be any.
 
+// candidates: of each row the `count` largest, best first, of equals the first; and sums over all of it
+//                                                                            work: {1, rows}
+// places: in f32 [rows][in_stride], temperatures f32 [rows][sums], out u32 [rows][out_stride]: `count`
+//   columns, the bits of their values, the bits of `sums` sums of exp((x - largest) / temperature)
+// Behind the end of a row that is shorter: kNoColumn and -inf. A NaN anywhere makes NaN of the first value;
+// what else there is of such a row, and the sums of one whose largest is infinite, may be any.
+// A sum is taken in kSumLanes lanes, element k in lane k mod kSumLanes, each in the order of k; then lane i
+// takes lane i + half, half from kSumLanes / 2 down to 1. It is within 1e-5 + width / 2^34 of itself from the
+// exact one, whatever the temperature.
+struct CandidatesParameters {
+  uint32_t rows, sequences;
+  uint32_t width, in_stride, out_stride;
+  uint32_t count, sums;  // count: kMostCandidates at most
+};
+constexpr uint32_t kMostCandidates = 256, kSumLanes = 1024;
+constexpr uint32_t kNoColumn = 0xffffffffu;
+
 // --- language models: keys and values in pages, routed feed-forwards
 
 // Pages lie as kernels/cached_attention/cached_attention.h says, those of a group of layers in one buffer.

@@ -299,6 +299,26 @@ class DevicePlan:
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
         """As `run_rows`; of each row of results the column of the largest, and the largest, alone."""
 
+    def run_rows_candidates(
+        self,
+        rows: npt.NDArray[np.float32],
+        temperatures: npt.NDArray[np.float32],
+        count: int,
+        micro_tokens: int = 4096,
+    ) -> npt.NDArray[np.uint32]:
+        """As `run_rows`; of each row of results its `count` largest, best first, and sums over all of it.
+
+        Args:
+            rows: as for `run_rows`.
+            temperatures: [results, sums], above 0.
+            count: 1 to 256, and at most the columns of a result.
+            micro_tokens: rows of a micro-batch.
+
+        Returns:
+            [results, 2 * count + sums]: columns, of equals the first; the bits of their values in float32;
+            those of sum(exp((x - largest) / temperature)) for each temperature of the row.
+        """
+
     def run_rows_there(
         self,
         rows: npt.NDArray[np.float32],

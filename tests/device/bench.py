@@ -12,6 +12,8 @@ import pytest
 from arrowmind.errors import DeviceUnsupportedError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from arrowmind import _native
 
 _NAMES = (
@@ -39,6 +41,7 @@ BLOCKS = {
     "pool": "width x_stride mode flags",
     "activate": "width x_stride out_stride kind cap:f flags",
     "columns": "width in_stride out_stride",
+    "candidates": "width in_stride out_stride count sums",
     "cross_attention": "heads head_dim q_stride out_stride looked_stride keys values scale:f",
     "copy": "width in_stride out_stride count from_first from_step to_first to_step",
     "rope": "x_stride first heads head_dim rotated turns_stride flags",
@@ -82,8 +85,9 @@ class Out:
 class Bench:
     """One device that runs kernels, one at a time."""
 
-    def __init__(self, device: _native.Device) -> None:
-        self.device = device
+    def __init__(self, device: _native.Device, order: Callable[[bytes], None] | None = None) -> None:
+        """`order` is told in which order fibers run, where threads are: every kernel then runs in both."""
+        self.device, self._order = device, order
         self.stream = device.stream()
         self._alignment = max(64, device.info()["alignment_bytes"])
 
@@ -112,14 +116,27 @@ class Bench:
         memory = np.full(size, _JUNK, np.uint8)
         for key, array in arrays.items():
             memory[offsets[key] :][: array.nbytes] = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-        buffer = self.device.allocate(size)
-        self.stream.copy_in(buffer, 0, memory)
         ids = [id(place.array if isinstance(place, Out) else place) for place in places]
-        self.stream.launch_over(name, work, [(buffer, offsets.get(key, 0)) for key in ids], parameters)
-        after = np.empty(size, np.uint8)
+        starts = [offsets.get(key, 0) for key in ids]
+        after = self._launch(name, work, starts, parameters, memory)
+        if self._order is not None:
+            self._order(b"backward=1")
+            backward = self._launch(name, work, starts, parameters, memory)
+            self._order(b"")
+            np.testing.assert_array_equal(backward, after, "it depends on which thread goes first")
+        return self._written(places, offsets, memory, after)
+
+    def _launch(
+        self, name: str, work: tuple[int, int, int], starts: list[int], parameters: bytes, memory: np.ndarray
+    ) -> np.ndarray:
+        """The memory as the kernel leaves it."""
+        buffer = self.device.allocate(len(memory))
+        self.stream.copy_in(buffer, 0, memory)
+        self.stream.launch_over(name, work, [(buffer, start) for start in starts], parameters)
+        after = np.empty(len(memory), np.uint8)
         self.stream.copy_out(after, buffer, 0)
         self.stream.synchronise()
-        return self._written(places, offsets, memory, after)
+        return after
 
     def run_rows(
         self, name: str, work: tuple[int, int, int], places: list[np.ndarray | Out | None], parameters: bytes

@@ -7,7 +7,7 @@ import pytest
 from arrowmind import _native
 from tests.device.bench import Bench
 from tests.device.fake import Fake
-from tests.device.machine import KERNEL_DEVICES
+from tests.device.machine import KERNEL_DEVICES, order_of_fibers
 
 
 @pytest.fixture
@@ -27,4 +27,5 @@ def registry(tmp_path):
 @pytest.fixture(scope="session", params=list(KERNEL_DEVICES))
 def bench(request, tmp_path_factory):
     """A device that has every kernel; one for all tests, as some take long to compile their kernels."""
-    return Bench(KERNEL_DEVICES[request.param](tmp_path_factory.mktemp(request.param)))
+    device = KERNEL_DEVICES[request.param](tmp_path_factory.mktemp(request.param))
+    return Bench(device, order_of_fibers(request.param))

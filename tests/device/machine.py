@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 import tempfile
@@ -36,6 +37,14 @@ def open_on_host(backend: str, folder: Path) -> _native.Device:
         pytest.skip("Metal's kernels are translated where GCC, glslangValidator and spirv-cross are")
     install(backend, folder, kind)
     return _native.DeviceRegistry(str(folder)).open(kind)
+
+
+def order_of_fibers(device: str) -> Callable[[bytes], None] | None:
+    """What tells a device of `KERNEL_DEVICES` in which order its fibers run; None where it has none."""
+    backend = {"cuda on the host": "gpu_on_host", "metal on the host": "metal_on_host"}.get(device)
+    if backend is None:
+        return None
+    return ctypes.CDLL(str(BACKENDS / f"{backend}_driver.so")).arrowmind_driver_set
 
 
 OWN_KINDS = ("vulkan", "mps") if sys.platform == "darwin" else ("vulkan",)

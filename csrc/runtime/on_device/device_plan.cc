@@ -183,6 +183,16 @@ void DevicePlan::check_memory(const Memory* memory) const {
   }
 }
 
+namespace {
+
+Candidates behind(Candidates all, int64_t rows) {
+  all.temperatures = all.temperatures.subspan(static_cast<size_t>(rows * all.sums));
+  all.words = all.words.subspan(static_cast<size_t>(rows * (2 * all.count + all.sums)));
+  return all;
+}
+
+}  // namespace
+
 void DevicePlan::run(const Batch& batch, const RunOptions& options, float* output,
                      std::vector<StepTime>* times) {
   run_all(batch, options, {.host = output, .times = times});
@@ -206,6 +216,8 @@ void DevicePlan::run_all(const Batch& batch, const RunOptions& options, const Re
     Results part = results;
     if (!results.peaks.empty()) {
       part.peaks = results.peaks.subspan(static_cast<size_t>(first));
+    } else if (results.candidates.count > 0) {
+      part.candidates = behind(results.candidates, first);
     } else if (results.there != nullptr) {
       part.places = results.places.subspan(static_cast<size_t>(first));
     } else {

@@ -32,6 +32,13 @@ struct Peak {
   float value = 0.0f;
 };
 
+// Of each row of results its largest, and sums over all of it: `candidates` of device/kernels.h.
+struct Candidates {
+  int64_t count = 0, sums = 0;               // of each row; there is one at least of the first
+  std::span<const float> temperatures = {};  // [rows][sums]
+  std::span<uint32_t> words = {};            // [rows][2 * count + sums]: columns, bits of values, of sums
+};
+
 struct PlacingOptions {
   // So many of the first layers with experts leave these to the CPU, and `threads`.
   int64_t experts_here = 0;
@@ -70,6 +77,9 @@ class DevicePlan {
   // The same, of each row of results the largest: no more comes to the host. `peaks` has one for each row.
   void run_peaks(const Batch& batch, const RunOptions& options, std::span<Peak> peaks);
 
+  // The same, of each row of results what `wanted` says: no more comes to the host.
+  void run_candidates(const Batch& batch, const RunOptions& options, const Candidates& wanted);
+
   const Plan& plan() const { return plan_; }
   const std::shared_ptr<device::Device>& device() const { return device_; }
   std::vector<std::string> kernels() const;                   // by name, each once
@@ -101,6 +111,7 @@ class DevicePlan {
     std::vector<int64_t> to_shrink;  // pages, by group of layers
     std::vector<float> route;
     std::vector<int32_t> lists, places;
+    std::vector<float> temperatures;
     AlignedBuffer here;                               // buffers of operators that run on the CPU
     std::shared_ptr<const RecordedForward> recorded;  // that is under way, or null
     device::Stream stream;
@@ -127,6 +138,7 @@ class DevicePlan {
     const device::Buffer* there = nullptr;
     std::span<const int32_t> places = {};  // of rows there
     std::span<Peak> peaks = {};            // not empty: these alone
+    Candidates candidates = {};            // count above 0: these alone
     std::vector<StepTime>* times = nullptr;
   };
   // The rows of an expert: where their lists begin, and how many there are.
@@ -160,6 +172,7 @@ class DevicePlan {
   void run_all(const Batch& batch, const RunOptions& options, const Results& results);
   void deliver(const Forward& forward, const Results& results) const;
   void find_peaks(const Forward& forward, int64_t count, std::span<Peak> peaks) const;
+  void find_candidates(const Forward& forward, int64_t count, const Candidates& wanted) const;
   void move_there(const Forward& forward, int64_t count, const Results& results) const;
   void copy_in(const Forward& forward, const Batch& batch, Range range, const RunOptions& options) const;
   void put_places(const Forward& forward, const Batch& batch, Range range) const;

@@ -1,5 +1,7 @@
 // What a forward on a device gives: to the host, or to rows of memory that stay there.
 
+#include <algorithm>
+#include <cmath>
 #include <vector>
 
 #include "base/error.h"
@@ -18,6 +20,24 @@ void check_places(std::span<const int32_t> places, int64_t results, const Shared
       fail(ErrorKind::kInvalidArgument, "row ", place, " of ", output.rows(), " is none, or taken twice");
     }
     is_taken[static_cast<size_t>(place)] = true;
+  }
+}
+
+void check_candidates(const Candidates& wanted, int64_t results, int64_t columns) {
+  const int64_t most = std::min<int64_t>(columns, device::kMostCandidates);
+  if (wanted.count < 1 || wanted.count > most || wanted.sums < 0) {
+    fail(ErrorKind::kInvalidArgument, wanted.count, " candidates and ", wanted.sums, " sums of a row; 1 to ",
+         most, " candidates");
+  }
+  if (static_cast<int64_t>(wanted.temperatures.size()) != results * wanted.sums ||
+      static_cast<int64_t>(wanted.words.size()) != results * (2 * wanted.count + wanted.sums)) {
+    fail(ErrorKind::kInvalidArgument, wanted.temperatures.size(), " temperatures and ", wanted.words.size(),
+         " words for ", results, " rows of results");
+  }
+  for (const float temperature : wanted.temperatures) {
+    if (!(temperature > 0.0f) || std::isinf(temperature)) {
+      fail(ErrorKind::kInvalidArgument, "temperature ", temperature, "; a number above 0");
+    }
   }
 }
 
@@ -45,6 +65,7 @@ void DevicePlan::deliver(const Forward& f, const Results& results) const {
   const int64_t count = plan_.gives_tokens() ? f.rows : f.sequences;
   if (results.there != nullptr) return move_there(f, count, results);
   if (!results.peaks.empty()) return find_peaks(f, count, results.peaks);
+  if (results.candidates.count > 0) return find_candidates(f, count, results.candidates);
   f.context.stream.copy_out(results.host, {&f.memory, f.at.result},
                             4 * count * plan_.limits().output_columns);
   f.context.stream.synchronise();
@@ -70,6 +91,34 @@ void DevicePlan::find_peaks(const Forward& f, int64_t count, std::span<Peak> pea
   const device::Slice slices[] = {{&f.memory, f.at.result}, {&found.buffer(), 0}};
   stream.launch(kernel.number, grid_of(kernel, {1, count, 1}), slices, std::as_bytes(std::span(&p, 1)));
   stream.copy_out(peaks.data(), {&found.buffer(), 0}, 8 * count);
+  stream.synchronise();
+}
+
+void DevicePlan::run_candidates(const Batch& batch, const RunOptions& options, const Candidates& wanted) {
+  const int64_t count = plan_.gives_tokens() ? batch.tokens() : batch.sequences;
+  check_candidates(wanted, count, plan_.limits().output_columns);
+  if (count > 0) run_all(batch, options, {.candidates = wanted});
+}
+
+void DevicePlan::find_candidates(const Forward& f, int64_t count, const Candidates& wanted) const {
+  device::Stream& stream = f.context.stream;
+  std::vector<float>& temperatures = f.context.temperatures;  // which outlives the copy, whatever fails
+  const auto first = wanted.temperatures.begin();
+  temperatures.assign(first, first + count * wanted.sums);
+  const int64_t list_bytes = 4 * count * wanted.sums, bytes = 4 * count * (2 * wanted.count + wanted.sums);
+  const device::CachingAllocator::Block list = memory_->allocate(std::max<int64_t>(list_bytes, 4), stream);
+  const device::CachingAllocator::Block found = memory_->allocate(bytes, stream);
+  if (list_bytes > 0) stream.copy_in({&list.buffer(), 0}, temperatures.data(), list_bytes);
+  device::CandidatesParameters p = {};
+  p.rows = Lowering::word(count);
+  p.width = p.in_stride = Lowering::word(plan_.limits().output_columns);
+  p.count = Lowering::word(wanted.count);
+  p.sums = Lowering::word(wanted.sums);
+  p.out_stride = 2 * p.count + p.sums;
+  const Kernel kernel = find("candidates");
+  const device::Slice slices[] = {{&f.memory, f.at.result}, {&list.buffer(), 0}, {&found.buffer(), 0}};
+  stream.launch(kernel.number, grid_of(kernel, {1, count, 1}), slices, std::as_bytes(std::span(&p, 1)));
+  stream.copy_out(wanted.words.data(), {&found.buffer(), 0}, bytes);
   stream.synchronise();
 }
 

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from arrowmind import _native
+from arrowmind.engine import row_candidates
 from arrowmind.engine.peaks import RowPeaks, peaks_of
 from arrowmind.errors import InvalidArgumentError
+from arrowmind.generate import Candidates
 from arrowmind.models.decoder_spec import LatentAttention
+from arrowmind.observe import record_fallback
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from arrowmind.engine.cache_settings import CacheSettings
     from arrowmind.engine.language import LanguageModel
     from arrowmind.engine.placed_cache import PlacedCache
+    from arrowmind.generate import CandidateNeed
     from arrowmind.models.decoder_spec import DecoderAttention
 
 __all__ = ["CachedDecoder"]
@@ -126,6 +130,23 @@ class CachedDecoder:
         ends = np.cumsum(counts).tolist()
         peaks = peaks_of(np.zeros((0, 1), np.float32)) if states is None else self._language.peaks(states)
         return [peaks.rows(end - count, end) for end, count in zip(ends, counts, strict=True)]
+
+    def append_candidates(
+        self, feeds: Sequence[tuple[int, Sequence[int], int]], needs: Sequence[CandidateNeed]
+    ) -> list[Candidates]:
+        """As `append`, of each row what its feed needs. A row that is asked for is computed again."""
+        states, counts = self._states(feeds)
+        if states is None:
+            return [Candidates(()) for _ in counts]
+        wanted = states
+        found = self._language.candidates(wanted, *row_candidates.asked(needs, counts, self.vocabulary))
+
+        def whole(row: int) -> NDArray[np.float32]:
+            record_fallback("sampling", "the highest logits do not decide", used="the row")
+            (logits,) = self._language.logits(wanted[row : row + 1])
+            return np.asarray(logits, np.float32)
+
+        return row_candidates.told(found, needs, counts, whole)
 
     def _states(
         self, feeds: Sequence[tuple[int, Sequence[int], int]]

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from arrowmind.engine.peaks import RowPeaks
-    from arrowmind.generate import Delta, TokenSequence
+    from arrowmind.generate import CandidateNeed, Candidates, Delta, TokenSequence
 
 __all__ = ["BatchDecoder", "Consumer", "Job"]
 
@@ -53,6 +53,11 @@ class BatchDecoder(Protocol):
 
     def append_peaks(self, feeds: Sequence[tuple[int, Sequence[int], int]]) -> list[RowPeaks]:
         """As `append`, of each row the highest logit."""
+
+    def append_candidates(
+        self, feeds: Sequence[tuple[int, Sequence[int], int]], needs: Sequence[CandidateNeed]
+    ) -> list[Candidates]:
+        """As `append`, of each row what its feed needs."""
 
     def forget(self, handle: int, count: int) -> None:
         """Drops the last `count` tokens."""

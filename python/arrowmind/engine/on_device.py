@@ -11,6 +11,7 @@ from arrowmind.engine.device_telemetry import describe_upload, follow_host
 from arrowmind.engine.opened_device import OpenedDevice, PlanShare
 from arrowmind.engine.peaks import RowPeaks, peaks_of
 from arrowmind.engine.placed_cache import PlacedCache
+from arrowmind.engine.row_candidates import RowCandidates, candidates_in, candidates_of
 from arrowmind.errors import (
     DeviceError,
     DeviceLaunchError,
@@ -377,6 +378,22 @@ class PlacedPlan:
             self.plan,
             lambda there: RowPeaks(*there.run_rows_peaks(rows, self._rows)),
             lambda: peaks_of(self.plan.run_rows(rows, threads)),
+        )
+
+    def run_candidates(
+        self,
+        rows: NDArray[np.float32],
+        temperatures: NDArray[np.float32],
+        count: int,
+        threads: _native.ThreadPool,
+    ) -> RowCandidates:
+        """As `run_rows`, of each row of results its `count` highest, and sums for its temperatures."""
+        return self._host.run(
+            self.plan,
+            lambda there: candidates_in(
+                there.run_rows_candidates(rows, temperatures, count, self._rows), count
+            ),
+            lambda: candidates_of(self.plan.run_rows(rows, threads), temperatures, count),
         )
 
     def run_there(

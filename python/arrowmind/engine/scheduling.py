@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from arrowmind.engine.prefixes import KeptPrefixes, common_length
 from arrowmind.errors import CacheFullError
-from arrowmind.generate import Peaks
+from arrowmind.generate import CandidateNeed, Peaks
 from arrowmind.observe import get_logger, metrics
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from arrowmind.engine.comparing import Witness
     from arrowmind.engine.jobs import BatchDecoder, Job
+    from arrowmind.generate import Candidates
 
 __all__ = ["Schedule", "ScheduleSettings"]
 
@@ -214,12 +215,27 @@ class Schedule:
 
     def _append(
         self, parts: list[tuple[Job, int]], feeds: list[tuple[int, list[int], int]]
-    ) -> Sequence[NDArray[np.float32] | Peaks]:
+    ) -> Sequence[NDArray[np.float32] | Peaks | Candidates]:
         """Whole rows of logits, unless nobody of those that are fed together needs them."""
         decoder = self._decoder
-        if decoder.gives_peaks and all(job.sequence.takes_peaks for job, _ in parts):
+        rows = sum(feed[2] for feed in feeds)
+        if not decoder.gives_peaks or rows == 0:
+            return decoder.append(feeds)
+        # Who is fed a part of a prompt has no rows, and needs none.
+        of_rows = [job.sequence for (job, _), feed in zip(parts, feeds, strict=True) if feed[2] > 0]
+        needs = [sequence.need for sequence in of_rows]
+        if all(sequence.takes_peaks for sequence in of_rows):
+            self._tell_rows(rows, "highest")
             return [Peaks(*peaks) for peaks in decoder.append_peaks(feeds)]
+        if all(need is not None for need in needs):
+            self._tell_rows(rows, "candidates")
+            of_feeds = [job.sequence.need or CandidateNeed(1) for job, _ in parts]
+            return decoder.append_candidates(feeds, of_feeds)
+        self._tell_rows(rows, "whole")
         return decoder.append(feeds)
+
+    def _tell_rows(self, rows: int, what: str) -> None:
+        metrics.logit_rows.add(rows, model=self._name, what=what)
 
     def _run_apart(self, parts: list[tuple[Job, int]], error: Exception) -> None:
         """One of several failed: each alone, so that only those end that fail alone, too."""
@@ -249,7 +265,7 @@ class Schedule:
         self._waiting.appendleft(youngest)
         return [part for part in parts if part[0] is not youngest]
 
-    def _advance(self, job: Job, count: int, logits: NDArray[np.float32] | Peaks) -> None:
+    def _advance(self, job: Job, count: int, logits: NDArray[np.float32] | Peaks | Candidates) -> None:
         """Takes the logits of a run, and hands on the tokens that they give."""
         job.fed += job.pending[:count]
         job.pending = job.pending[count:]

@@ -17,11 +17,23 @@ from arrowmind.generate.chat import ChatTemplate, TemplateLimits, read_chat_temp
 from arrowmind.generate.constraint import ConstraintVocabulary, GrammarConstraint, TokenConstraint
 from arrowmind.generate.drafts import DraftProposer, PromptLookup
 from arrowmind.generate.result import Delta, FinishReason, Generation, Timings
-from arrowmind.generate.sampling import Choice, Peak, Peaks, Sampler, SamplingParameters
+from arrowmind.generate.sampling import (
+    CandidateNeed,
+    CandidateRow,
+    Candidates,
+    Choice,
+    Peak,
+    Peaks,
+    Sampler,
+    SamplingParameters,
+)
 from arrowmind.generate.sequence import Decoder, Feed, FunctionDecoder, TokenSequence, decode
 from arrowmind.generate.text import Detokenizer, StopMatcher, TokenPieces
 
 __all__ = [
+    "CandidateNeed",
+    "CandidateRow",
+    "Candidates",
     "ChatTemplate",
     "Choice",
     "ConstraintVocabulary",

@@ -18,14 +18,14 @@ from arrowmind.errors import InvalidArgumentError
 from arrowmind.generate import checks
 from arrowmind.generate.ending import Ending
 from arrowmind.generate.result import Delta, FinishReason, Generation, Timings
-from arrowmind.generate.sampling import Peak, Peaks, Sampler
+from arrowmind.generate.sampling import CandidateRow, Candidates, Peak, Peaks, Sampler
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
     from arrowmind.generate.constraint import TokenConstraint
     from arrowmind.generate.drafts import DraftProposer
-    from arrowmind.generate.sampling import Choice, SamplingParameters
+    from arrowmind.generate.sampling import CandidateNeed, Choice, SamplingParameters
     from arrowmind.generate.text import TokenPieces
 
 __all__ = ["Decoder", "Feed", "FunctionDecoder", "TokenSequence", "decode"]
@@ -154,18 +154,23 @@ class TokenSequence:
         """Whether `take` needs the highest logit of each row, and no other."""
         return self._constraint is None and self._sampler.takes_peaks
 
-    def take(self, logits: Logits | Peaks) -> Delta:
+    @property
+    def need(self) -> CandidateNeed | None:
+        """What `take` needs of each row; None: the row."""
+        return self._sampler.need if self._constraint is None else None
+
+    def take(self, logits: Logits | Peaks | Candidates) -> Delta:
         """Chooses the next tokens: one, and one more for each token of the draft that was right.
 
         Args:
             logits: float32 [rows, vocabulary] for the last feed, or the highest of each row where it
-                `takes_peaks`. Not written to.
+                `takes_peaks`, or what it `need`s of each. Not written to.
 
         Raises:
             InvalidArgumentError: They have another shape, or are no distribution.
         """
         rows = 1 + len(self._draft)
-        shape = (len(logits), 1) if isinstance(logits, Peaks) else logits.shape
+        shape = (len(logits), 1) if isinstance(logits, Peaks | Candidates) else logits.shape
         if len(shape) != 2 or shape[0] != rows:
             raise InvalidArgumentError(f"logits are {list(shape)}; {rows} rows are needed")
         choices: list[Choice] = []
@@ -197,12 +202,14 @@ class TokenSequence:
             timings=self._timings(),
         )
 
-    def _choose(self, row: Logits | Peak) -> Choice:
+    def _choose(self, row: Logits | Peak | CandidateRow) -> Choice:
+        if isinstance(row, CandidateRow):
+            return self._sampler.choose_among(row)
         if isinstance(row, Peak):
             return self._sampler.choose_peak(row)
         return self._sampler.choose(row, None if self._constraint is None else self._constraint.mask())
 
-    def _next(self, row: Logits | Peak) -> tuple[Choice, str]:
+    def _next(self, row: Logits | Peak | CandidateRow) -> tuple[Choice, str]:
         """One token and the text it completes; sets the finish reason."""
         choice = self._choose(row)
         self._sampler.accept(choice.token)

@@ -45,6 +45,7 @@ __all__ = [
     "generations",
     "http_requests",
     "http_seconds",
+    "logit_rows",
     "lost_sequences",
     "memories",
     "preemptions",
@@ -234,6 +235,11 @@ device_graphs = Gauge(
     "Launches that ran as one since a device was opened: graphs made, run, and held now, launches that these "
     "took the place of, and forwards that none could be made for.",
     ("device", "what"),
+)
+logit_rows = Counter(
+    "arrowmind_logit_rows_total",
+    "Rows of logits on a device, by what came of them: the highest, the candidates for a token, or the row.",
+    ("model", "what"),
 )
 device_memory = Gauge(
     "arrowmind_device_memory_bytes",

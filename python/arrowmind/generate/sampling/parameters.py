@@ -102,6 +102,17 @@ class SamplingParameters:
         """Whether tokens that were there before count."""
         return self.repetition_penalty != 1 or self.frequency_penalty != 0 or self.presence_penalty != 0
 
+    @property
+    def changes_logits(self) -> bool:
+        """Whether there are biases or penalties."""
+        return self.has_penalties or bool(self.logit_bias)
+
+    @property
+    def only_lowers(self) -> bool:
+        """Whether biases and penalties raise no logit."""
+        penalties = (self.repetition_penalty - 1, self.frequency_penalty, self.presence_penalty)
+        return all(one >= 0 for one in penalties) and all(bias <= 0 for bias in self.logit_bias.values())
+
 
 def _temperature(value: object) -> float:
     temperature = checks.real("temperature", value, 0, 1000, " (0: always the most probable token)")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from arrowmind.generate.sampling.parameters import SamplingParameters
 
-__all__ = ["Penalties"]
+__all__ = ["Penalties", "places_of"]
 
 _PROMPT, _OUTPUT = 0, 1
 
@@ -40,11 +40,20 @@ class Penalties:
 
     def apply(self, logits: npt.NDArray[np.float32]) -> None:
         """Changes float32 `logits` [vocabulary] in place."""
-        parameters = self._parameters
         count = len(self._slots)
         ids = self._ids[:count]
-        counts = self._counts[:count]
-        values = logits[ids]
+        logits[ids] = self._penalised(logits[ids], self._counts[:count])
+
+    def apply_to(self, tokens: npt.NDArray[np.int64], logits: npt.NDArray[np.float32]) -> None:
+        """The same for some tokens, ids ascending, and the logits of these alone."""
+        count = len(self._slots)
+        places, are_there = places_of(self._ids[:count], tokens)
+        logits[places] = self._penalised(logits[places], self._counts[:count][are_there])
+
+    def _penalised(
+        self, values: npt.NDArray[np.float32], counts: npt.NDArray[np.int32]
+    ) -> npt.NDArray[np.float32]:
+        parameters = self._parameters
         if parameters.repetition_penalty != 1:
             factor = np.float32(parameters.repetition_penalty)
             penalised = np.where(values > 0, values / factor, values * factor)
@@ -52,7 +61,7 @@ class Penalties:
         generated = counts[:, _OUTPUT]
         values -= np.float32(parameters.frequency_penalty) * generated
         values -= np.float32(parameters.presence_penalty) * (generated > 0)
-        logits[ids] = values
+        return values
 
     def _add(self, token: int, where: int) -> None:
         slot = self._slot(token)  # may replace the arrays
@@ -71,6 +80,15 @@ class Penalties:
             self._counts = _doubled(self._counts)
         self._ids[slot] = token
         return slot
+
+
+def places_of(
+    wanted: npt.NDArray[np.int64], tokens: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """Where those of `wanted` that are among `tokens` (ascending, one or more) stand there; which are."""
+    places = np.minimum(np.searchsorted(tokens, wanted), len(tokens) - 1)
+    are_there = tokens[places] == wanted
+    return places[are_there], are_there
 
 
 def _doubled(values: npt.NDArray[Any]) -> npt.NDArray[Any]:

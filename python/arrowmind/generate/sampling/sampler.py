@@ -23,19 +23,24 @@ import numpy.typing as npt
 
 from arrowmind.errors import InvalidArgumentError
 from arrowmind.generate import checks
-from arrowmind.generate.sampling.penalties import Penalties
+from arrowmind.generate.sampling.candidates import MOST_CANDIDATES, sum_error
+from arrowmind.generate.sampling.deciding import Total, left_of, need_of
+from arrowmind.generate.sampling.penalties import Penalties, places_of
 from arrowmind.generate.sampling.philox import uniform
 from arrowmind.generate.sampling.selection import draw, highest, nucleus
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from arrowmind.generate.sampling.candidates import CandidateNeed, CandidateRow
     from arrowmind.generate.sampling.parameters import SamplingParameters
     from arrowmind.generate.sampling.peaks import Peak
 
 __all__ = ["Choice", "Sampler"]
 
 Logits = npt.NDArray[np.float32]
+
+_LONGEST_REST = 64  # tokens
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,6 +85,8 @@ class Sampler:
         self.position = 0
         history = checks.token_ids("prompt", prompt, vocabulary) if parameters.has_penalties else ()
         self._penalties = Penalties(parameters, history) if parameters.has_penalties else None
+        self._need = need_of(parameters)
+        self._undecided = self._rest = 0
         self._bias_ids = np.array(list(parameters.logit_bias), np.int64)
         self._bias = np.array(list(parameters.logit_bias.values()), np.float32)
         checks.token_ids("logit_bias", self._bias_ids, vocabulary)
@@ -122,9 +129,34 @@ class Sampler:
         self._check_peak(peak.value)
         return Choice(checks.whole("token", peak.token, 0, self.vocabulary - 1))
 
+    @property
+    def need(self) -> CandidateNeed | None:
+        """What a choice needs of a row; None: the row, also for a while after a need that was not enough."""
+        return None if self._rest else self._need
+
+    def choose_among(self, row: CandidateRow) -> Choice:
+        """The next token by what is needed of a row: that of the row, which is asked for where it must be.
+
+        Then `need` is None for the next tokens: twice as many each time in a row that this happens, up to 64.
+
+        Raises:
+            InvalidArgumentError: A logit is NaN or infinite, a token is none, or none is left.
+        """
+        self._check_peak(float(row.values[0]))
+        for token in (row.tokens.min(), row.tokens.max()):
+            checks.whole("a candidate", token, 0, self.vocabulary - 1)
+        chosen = self._decided(row)
+        if chosen is None:
+            self._undecided += 1
+            self._rest = min(1 << self._undecided, _LONGEST_REST)
+            return self.choose(row.whole())
+        self._undecided = 0
+        return self._told_among(chosen, row)
+
     def accept(self, token: int) -> None:
         """Takes `token` as the next one of the sequence, whether or not it was chosen here."""
         self.position += 1
+        self._rest = max(0, self._rest - 1)
         if self._penalties is not None:
             self._penalties.add(checks.whole("token", token, 0, self.vocabulary - 1))
 
@@ -165,8 +197,52 @@ class Sampler:
             self._penalties.apply(row)
         return row
 
+    def _decided(self, row: CandidateRow) -> int | None:
+        """The token of the whole row, None where it cannot be told."""
+        order = np.argsort(row.tokens)
+        ids, logits = row.tokens[order], row.values[order]
+        # No logit that is not there is above it; of equals the lowest tokens are there.
+        floor = float(row.values[-1]) if len(ids) < self.vocabulary else -math.inf
+        if self.parameters.changes_logits:
+            logits = self._changed(ids, logits)
+            is_first = logits > floor  # whatever penalties and biases, which only lower, made of the others
+            ids, logits = ids[is_first], logits[is_first]
+            if not len(ids):
+                return None
+        best = int(logits.argmax())
+        if self.parameters.is_greedy:
+            return int(ids[best])
+        left = self._left(logits, floor, row)
+        return None if left is None else self._drawn(ids[left[0]], left[1])
+
+    def _changed(self, ids: npt.NDArray[np.int64], logits: Logits) -> Logits:
+        """Logits of some tokens, ids ascending, after bias and penalties."""
+        logits = logits.copy()
+        places, are_there = places_of(self._bias_ids, ids)
+        logits[places] += self._bias[are_there]
+        if self._penalties is not None:
+            self._penalties.apply_to(ids, logits)
+        return logits
+
+    def _left(
+        self, logits: Logits, floor: float, row: CandidateRow
+    ) -> tuple[npt.NDArray[np.int64], Logits] | None:
+        """As `distribution` of the whole row, by places among `logits`; None where it cannot be told."""
+        parameters, peak = self.parameters, float(logits.max())
+        if parameters.top_k and (len(logits) >= parameters.top_k or floor == -math.inf):
+            return self.distribution(logits, peak)
+        weights, others = (
+            _weights(each, peak, parameters.temperature) for each in (logits, np.array([floor], np.float32))
+        )
+        sums = row.sums.get(parameters.temperature)
+        total = None if sums is None else Total(sums, sum_error(self.vocabulary))
+        places = left_of(weights, float(others[0]), parameters.top_p, parameters.min_p, total)
+        return None if places is None else (places, weights[places])
+
     def _draw(self, row: Logits, peak: float) -> int:
-        ids, weights = self.distribution(row, peak)
+        return self._drawn(*self.distribution(row, peak))
+
+    def _drawn(self, ids: npt.NDArray[np.int64], weights: Logits) -> int:
         if len(ids) == 1:
             return int(ids[0])
         return int(ids[draw(weights, uniform(self.seed, self.stream, self.position))])
@@ -202,6 +278,15 @@ class Sampler:
         top = tuple((int(i), float(logits[i]) - log_sum) for i in ids)
         return Choice(token, float(logits[token]) - log_sum, top)
 
+    def _told_among(self, token: int, row: CandidateRow) -> Choice:
+        count = self.parameters.logprobs
+        if count is None:
+            return Choice(token)
+        log_sum = float(row.values[0]) + math.log(row.sums[1.0])
+        value = float(row.values[np.flatnonzero(row.tokens == token)[0]])
+        top = zip(row.tokens[:count].tolist(), row.values[:count].tolist(), strict=True)
+        return Choice(token, value - log_sum, tuple((i, x - log_sum) for i, x in top if x > -math.inf))
+
 
 def _weights(row: Logits, peak: float, temperature: float) -> Logits:
     """Probabilities over the highest one."""
@@ -225,8 +310,12 @@ def _nucleus(
 def _leave(
     ids: npt.NDArray[np.int64], weights: Logits, kept: npt.NDArray[np.bool_]
 ) -> tuple[npt.NDArray[np.int64], Logits]:
-    """What is `kept`: taken out where it is little, the rest set to 0 where it is much; it is faster."""
-    if 2 * np.count_nonzero(kept) < len(kept):
+    """What is `kept`: taken out where it is little, the rest set to 0 where it is much; it is faster.
+
+    Among so few as candidates may be nothing else stays: a draw adds in blocks, and the same tokens are to
+    have the same sums, whether they were found in a row or among candidates.
+    """
+    if 2 * np.count_nonzero(kept) < len(kept) or len(kept) <= 2 * MOST_CANDIDATES:
         return ids[kept], weights[kept]
     weights *= kept
     return ids, weights
