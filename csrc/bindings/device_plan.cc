@@ -147,26 +147,32 @@ std::pair<Tokens, Values> run_rows_peaks(DevicePlan& self, const FloatRows& rows
 using Words = nb::ndarray<nb::numpy, uint32_t>;
 using Temperatures = nb::ndarray<const float, nb::numpy, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 
-// Of each row of results `count` candidates and a sum for each of its temperatures.
-Words run_rows_candidates(DevicePlan& self, const FloatRows& rows, const Temperatures& temperatures,
-                          int64_t count, int64_t micro_tokens) {
-  if (count < 1 || count > device::kMostCandidates) {
-    fail(ErrorKind::kInvalidArgument, count, " candidates of a row; 1 to ", device::kMostCandidates);
-  }
-  const OneSequence whole(self.plan(), rows);
-  const runtime::Batch batch = whole.batch();
+// Of each row of results `count` candidates and a sum for each of its temperatures; and some rows.
+std::pair<Words, Values> run_rows_candidates(DevicePlan& self, const FloatRows& rows,
+                                             const Temperatures& temperatures, int64_t count,
+                                             const Numbers& whole, int64_t micro_tokens) {
+  const OneSequence sequence(self.plan(), rows);
+  const runtime::Batch batch = sequence.batch();
   const auto results = static_cast<size_t>(self.plan().gives_tokens() ? batch.tokens() : batch.sequences);
+  if (count < 1 || count > device::kMostCandidates || whole.size() > results) {
+    fail(ErrorKind::kInvalidArgument, count, " candidates of a row, 1 to ", device::kMostCandidates, "; ",
+         whole.size(), " rows of ", results);
+  }
   const size_t stride = 2 * static_cast<size_t>(count) + temperatures.shape(1);
+  const auto columns = static_cast<size_t>(self.plan().limits().output_columns);
   auto words = std::make_unique<uint32_t[]>(results * stride);
+  auto whole_rows = std::make_unique<float[]>(whole.size() * columns);
   {
     nb::gil_scoped_release release;
     self.run_candidates(batch, {.micro_tokens = micro_tokens, .rows = rows.data()},
                         {.count = count,
                          .sums = static_cast<int64_t>(temperatures.shape(1)),
                          .temperatures = {temperatures.data(), temperatures.size()},
-                         .words = {words.get(), results * stride}});
+                         .words = {words.get(), results * stride},
+                         .whole = {whole.data(), whole.size()},
+                         .whole_rows = {whole_rows.get(), whole.size() * columns}});
   }
-  return owned(std::move(words), {results, stride});
+  return {owned(std::move(words), {results, stride}), owned(std::move(whole_rows), {whole.size(), columns})};
 }
 
 std::vector<std::pair<std::string, int64_t>> time_rows(DevicePlan& self, const FloatRows& rows,
@@ -228,10 +234,11 @@ void bind_device_plan(nb::module_& m) {
            nb::arg("micro_tokens") = 4096)
       .def("run_rows_peaks", &run_rows_peaks, nb::arg("rows"), nb::arg("micro_tokens") = 4096,
            "As run_rows(); of each row of results the column of the largest, and the largest, alone.")
-      .def("run_rows_candidates", &run_rows_candidates, nb::arg("rows"), nb::arg("temperatures"),
-           nb::arg("count"), nb::arg("micro_tokens") = 4096,
-           "As run_rows(); of each row of results the columns of the `count` largest, the bits of their "
-           "values, and those of a sum of exponentials for each temperature of the row.")
+      .def(
+          "run_rows_candidates", &run_rows_candidates, nb::arg("rows"), nb::arg("temperatures"),
+          nb::arg("count"), nb::arg("whole"), nb::arg("micro_tokens") = 4096,
+          "As run_rows(); of each row of results the columns of the `count` largest, the bits of their "
+          "values, and those of a sum of exponentials for each temperature of the row; and the rows `whole`.")
       .def(
           "rows",
           [](const DevicePlan& self, int64_t count) {

@@ -304,19 +304,22 @@ class DevicePlan:
         rows: npt.NDArray[np.float32],
         temperatures: npt.NDArray[np.float32],
         count: int,
+        whole: npt.NDArray[np.int32],
         micro_tokens: int = 4096,
-    ) -> npt.NDArray[np.uint32]:
+    ) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.float32]]:
         """As `run_rows`; of each row of results its `count` largest, best first, and sums over all of it.
 
         Args:
             rows: as for `run_rows`.
             temperatures: [results, sums], above 0.
             count: 1 to 256, and at most the columns of a result.
+            whole: numbers of rows that come as they are, too, ascending.
             micro_tokens: rows of a micro-batch.
 
         Returns:
             [results, 2 * count + sums]: columns, of equals the first; the bits of their values in float32;
-            those of sum(exp((x - largest) / temperature)) for each temperature of the row.
+            those of sum(exp((x - largest) / temperature)) for each temperature of the row. And the rows
+            themselves, [whole, columns].
         """
 
     def run_rows_there(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from tests.engine.placed import compiled, ids, settings, texts
@@ -10,12 +12,12 @@ from arrowmind import ArrowEngine
 from arrowmind.engine import on_device
 from arrowmind.engine.decoding import CachedDecoder
 from arrowmind.engine.on_device import DeviceHost, PlacedPlan
-from arrowmind.engine.row_candidates import candidates_of
+from arrowmind.engine.row_candidates import CandidatesWanted, candidates_of
 from arrowmind.errors import DeviceLostError, InvalidArgumentError
 from arrowmind.generate import CandidateNeed
 from arrowmind.observe import metrics
 
-NEEDS = [CandidateNeed(5, (0.7, 1.0)), CandidateNeed(1), CandidateNeed(20, (2.0,))]
+NEEDS = [CandidateNeed(5, (0.7, 1.0)), CandidateNeed(1), CandidateNeed(20, (2.0,)), None]
 
 
 @pytest.fixture
@@ -38,10 +40,14 @@ def asked(monkeypatch):
 
 
 def feeds_of(cached):
-    return [(cached.start(), ids(5, 1), 3), (cached.start(), ids(9, 2), 0), (cached.start(), ids(20, 3), 1)]
+    counts = [(5, 3), (9, 0), (20, 1), (4, 2)]
+    return [(cached.start(), ids(tokens, place), rows) for place, (tokens, rows) in enumerate(counts)]
 
 
 def check(found, logits, need, rtol):
+    if need is None:
+        np.testing.assert_array_equal(found, logits)
+        return
     for row, candidates in zip(logits, found.rows, strict=True):
         order = np.argsort(-row, kind="stable")[: need.count]
         np.testing.assert_array_equal(candidates.tokens[: need.count], order)
@@ -87,8 +93,9 @@ def test_a_failure_at_any_call_changes_nothing(fake, folders):
         fake.set()
         for handle, _, _ in feeds:
             cached.close(handle)
-        rows = [row for one in found for row in one.rows]
-        return np.concatenate([row.tokens for row in rows] + [row.values for row in rows]), calls
+        rows = [row for one in found[:-1] for row in one.rows]
+        told = [row.tokens for row in rows] + [row.values for row in rows] + [found[-1].reshape(-1)]
+        return np.concatenate(told), calls
 
     candidates()
     expected, calls = candidates()
@@ -97,18 +104,23 @@ def test_a_failure_at_any_call_changes_nothing(fake, folders):
     np.testing.assert_array_equal(candidates(lost=calls - 2)[0], expected)
     strict = compiled(folders("llama"), DeviceHost("cuda:0", falls_back=False))
     states = np.zeros((1, strict.model.hidden), np.float32)
-    for count, temperatures in (
-        (0, [[1.0]]),
-        (257, [[1.0]]),
-        (3, [[0.0]]),
-        (3, [[np.nan]]),
-        (3, [[1.0]] * 2),
+    one = [[1.0]]
+    for temperatures, best, whole in (
+        (one, 0, []),
+        (one, 257, []),
+        ([[0.0]], 3, []),
+        ([[np.nan]], 3, []),
+        (one * 2, 3, []),
+        (one, 3, [1]),
+        (one, 3, [-1]),
+        (one, 3, [0, 0]),
     ):
+        wanted = CandidatesWanted(np.array(temperatures, np.float32), best, np.array(whole, np.int32))
         with pytest.raises(InvalidArgumentError):
-            strict.candidates(states, np.array(temperatures, np.float32), count)
+            strict.candidates(states, wanted)
     fake.set(lost=1)
     with pytest.raises(DeviceLostError):
-        strict.candidates(states, np.ones((1, 1), np.float32), 3)
+        strict.candidates(states, CandidatesWanted(np.ones((1, 1), np.float32), 3, np.zeros(0, np.int32)))
 
 
 @pytest.mark.parametrize(
@@ -126,7 +138,7 @@ def test_a_failure_at_any_call_changes_nothing(fake, folders):
 )
 def test_texts_are_those_of_the_cpu(fake, bytes_model, asked, options):
     metrics.logit_rows.reset()
-    plain, placed = ArrowEngine(bytes_model, threads=2), ArrowEngine(bytes_model, device="cuda", threads=2)
+    plain, placed = (ArrowEngine(bytes_model, device=name, threads=2) for name in ("cpu", "cuda"))
     assert texts(placed, count=2, **options) == texts(plain, count=2, **options)
     assert asked["run_candidates"] > 0
     told = {labels[1]: count for labels, count in metrics.logit_rows.values().items()}
@@ -156,10 +168,26 @@ def test_rows_that_do_not_decide_are_read_and_counted(fake, bytes_model, asked):
 
     before = fallbacks()
     options = {"temperature": 1000.0, "seed": 3, "top_p": 0.99}  # nearly all tokens are equal
-    plain, placed = ArrowEngine(bytes_model, threads=2), ArrowEngine(bytes_model, device="cuda", threads=2)
+    plain, placed = (ArrowEngine(bytes_model, device=name, threads=2) for name in ("cpu", "cuda"))
     assert texts(placed, count=2, **options) == texts(plain, count=2, **options)
     assert fallbacks() > before
     assert asked["run_rows"] > asked["run_candidates"] > 0
+
+
+def test_who_needs_rows_brings_none_of_others(fake, bytes_model, asked):
+    """Chance over all tokens beside greedy texts and top-k, in the same forwards."""
+    options = [{"temperature": 1.2, "seed": 4}, {}, {"temperature": 1.2, "seed": 4, "top_k": 9}]
+
+    def told(engine):
+        with ThreadPoolExecutor(3) as pool:
+            return list(pool.map(lambda one: texts(engine, count=1, **one), options))
+
+    metrics.logit_rows.reset()
+    plain, placed = (ArrowEngine(bytes_model, device=name, threads=2) for name in ("cpu", "cuda"))
+    assert told(placed) == told(plain)
+    counts = {labels[1]: count for labels, count in metrics.logit_rows.values().items()}
+    assert counts["whole"] == 24
+    assert sum(counts.values()) == 72
 
 
 def test_logprobs_are_those_of_the_cpu(fake, bytes_model):
@@ -167,7 +195,7 @@ def test_logprobs_are_those_of_the_cpu(fake, bytes_model):
         choices = engine.generate("the cat", max_tokens=12, ignore_eos=True, logprobs=4).logprobs
         return [[one.logprob, *(number for _, number in one.top)] for one in choices]
 
-    plain, placed = ArrowEngine(bytes_model, threads=2), ArrowEngine(bytes_model, device="cuda", threads=2)
+    plain, placed = (ArrowEngine(bytes_model, device=name, threads=2) for name in ("cpu", "cuda"))
     np.testing.assert_allclose(told(placed), told(plain), atol=2e-5)
 
 
@@ -176,7 +204,9 @@ def test_what_the_cpu_gives_in_its_place():
     rows = np.round(rng.normal(size=(5, 700)) * 2).astype(np.float32)
     rows[1, 10:] = -np.inf
     rows[2, 5], rows[3], rows[4, 3] = np.nan, -np.inf, np.inf
-    found = candidates_of(rows, np.ones((5, 1), np.float32), 40)
+    whole = np.array([1, 4], np.int32)
+    found = candidates_of(rows, CandidatesWanted(np.ones((5, 1), np.float32), 40, whole))
+    np.testing.assert_array_equal(found.whole, rows[whole])
     order = np.argsort(-rows, axis=1, kind="stable")[:, :40]
     for row in (0, 1, 3, 4):
         np.testing.assert_array_equal(found.columns[row], order[row])

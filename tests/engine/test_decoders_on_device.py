@@ -183,7 +183,7 @@ def test_caches_whose_pages_are_moved_stay_on_the_cpu(fake, folders):
 
 
 def test_the_engine_writes_the_same(fake, bytes_model):
-    plain, placed = ArrowEngine(bytes_model, threads=2), ArrowEngine(bytes_model, device="cuda", threads=2)
+    plain, placed = (ArrowEngine(bytes_model, device=name, threads=2) for name in ("cpu", "cuda"))
     messages = [{"role": "user", "content": "the cat"}]
     assert texts(placed) == texts(plain)
     assert texts(placed, temperature=3.0, seed=5) == texts(plain, temperature=3.0, seed=5)
@@ -209,7 +209,7 @@ def test_a_real_model_token_for_token(fake, shared_data, tmp_path):
 
 
 def test_no_token_is_lost_under_64_streams(fake, bytes_model):
-    plain, placed = ArrowEngine(bytes_model, threads=2), ArrowEngine(bytes_model, device="cuda", threads=2)
+    plain, placed = (ArrowEngine(bytes_model, device=name, threads=2) for name in ("cpu", "cuda"))
     prompts = [f"{PROMPTS[i % 4]} {i}" for i in range(64)]
     options = {"max_tokens": 16, "ignore_eos": True}
     expected = [one.text for one in plain.generate(prompts, **options)]

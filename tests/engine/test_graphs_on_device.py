@@ -261,7 +261,7 @@ def test_encoders_that_see_the_same_shape_again(fake, encoder, encoded):
 
 
 def test_what_is_told_and_what_is_set(fake, bytes_model):
-    plain, engine = ArrowEngine(bytes_model, threads=2), opened(bytes_model)
+    plain, engine = ArrowEngine(bytes_model, device="cpu", threads=2), opened(bytes_model)
     off = opened(bytes_model, device__graphs="off")
     text = plain.generate("the cat", max_tokens=24, ignore_eos=True).token_ids
     assert engine.generate("the cat", max_tokens=24, ignore_eos=True).token_ids == text

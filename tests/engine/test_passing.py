@@ -211,7 +211,7 @@ def test_room_for_two_blocks(folders):
 
 
 def test_a_budget_is_kept_with_blocks_that_pass(fake, bytes_model):
-    plain = ArrowEngine(bytes_model, threads=2)
+    plain = ArrowEngine(bytes_model, device="cpu", threads=2)
     whole = opened(bytes_model)
     needed = whole.info()["device_state"]["taken_bytes"]
     seen = set()

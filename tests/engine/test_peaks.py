@@ -86,7 +86,7 @@ def test_a_failure_at_any_call_changes_nothing(fake, folders):
 
 
 def test_greedy_texts_bring_no_row_of_logits(fake, bytes_model, asked):
-    plain, placed = ArrowEngine(bytes_model, threads=2), ArrowEngine(bytes_model, device="cuda", threads=2)
+    plain, placed = (ArrowEngine(bytes_model, device=name, threads=2) for name in ("cpu", "cuda"))
     assert texts(placed) == texts(plain)
     assert asked["run_rows"] == 0
     assert asked["run_peaks"] > 24
@@ -103,7 +103,7 @@ def test_greedy_texts_bring_no_row_of_logits(fake, bytes_model, asked):
     ids=str,
 )
 def test_whole_rows_come_where_they_are_needed(fake, bytes_model, asked, options):
-    plain, placed = ArrowEngine(bytes_model, threads=2), ArrowEngine(bytes_model, device="cuda", threads=2)
+    plain, placed = (ArrowEngine(bytes_model, device=name, threads=2) for name in ("cpu", "cuda"))
     assert texts(placed, count=2, **options) == texts(plain, count=2, **options)
     assert asked["run_rows"] > 24
     assert asked["run_peaks"] == 0
@@ -111,7 +111,7 @@ def test_whole_rows_come_where_they_are_needed(fake, bytes_model, asked, options
 
 def test_a_grammar_needs_them_too(fake, bytes_model, asked):
     pytest.importorskip("llguidance", reason="constraints need the extra grammar")
-    plain, placed = ArrowEngine(bytes_model, threads=2), ArrowEngine(bytes_model, device="cuda", threads=2)
+    plain, placed = (ArrowEngine(bytes_model, device=name, threads=2) for name in ("cpu", "cuda"))
     expected = plain.generate(PROMPTS[0], max_tokens=12, regex="[a-d]{3,9}").text
     assert placed.generate(PROMPTS[0], max_tokens=12, regex="[a-d]{3,9}").text == expected
     assert asked["run_peaks"] == 0

@@ -208,7 +208,7 @@ def test_a_budget_is_kept_and_what_fits_is_there(fake, bytes_model, form):
 
 
 def test_a_number_of_blocks(fake, bytes_model):
-    plain = ArrowEngine(bytes_model, threads=2)
+    plain = ArrowEngine(bytes_model, device="cpu", threads=2)
     for count in (0, 1):
         engine = opened(bytes_model, device__blocks=count)
         assert placement(engine) == (count, True)
@@ -220,7 +220,7 @@ def test_a_number_of_blocks(fake, bytes_model):
 def test_a_device_without_room_for_anything(fake, bytes_model):
     engine = opened(bytes_model, "64KiB")
     assert engine.device == "cpu"
-    assert texts(engine) == texts(ArrowEngine(bytes_model, threads=2))
+    assert texts(engine) == texts(ArrowEngine(bytes_model, device="cpu", threads=2))
     with pytest.raises(DeviceUnsupportedError, match="hold neither a block nor the head"):
         opened(bytes_model, "64KiB", device__fallback="error")
 
@@ -232,7 +232,7 @@ def test_a_budget_that_is_no_size(bytes_model, vram):
 
 
 def test_no_token_is_lost_under_64_streams(fake, bytes_model):
-    plain = ArrowEngine(bytes_model, threads=2)
+    plain = ArrowEngine(bytes_model, device="cpu", threads=2)
     placed = opened(bytes_model, device__blocks=1, generation__cache_tokens=0)
     prompts = [f"the cat {i} sat" for i in range(64)]
     options = {"max_tokens": 12, "ignore_eos": True}

@@ -186,6 +186,7 @@ void DevicePlan::check_memory(const Memory* memory) const {
 namespace {
 
 Candidates behind(Candidates all, int64_t rows) {
+  all.first += rows;
   all.temperatures = all.temperatures.subspan(static_cast<size_t>(rows * all.sums));
   all.words = all.words.subspan(static_cast<size_t>(rows * (2 * all.count + all.sums)));
   return all;

@@ -37,6 +37,9 @@ struct Candidates {
   int64_t count = 0, sums = 0;               // of each row; there is one at least of the first
   std::span<const float> temperatures = {};  // [rows][sums]
   std::span<uint32_t> words = {};            // [rows][2 * count + sums]: columns, bits of values, of sums
+  std::span<const int32_t> whole = {};       // rows that come as they are, too, by their numbers, ascending
+  std::span<float> whole_rows = {};          // [whole][columns of a result]
+  int64_t first = 0;                         // number of the first row
 };
 
 struct PlacingOptions {

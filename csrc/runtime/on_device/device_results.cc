@@ -23,6 +23,21 @@ void check_places(std::span<const int32_t> places, int64_t results, const Shared
   }
 }
 
+void check_whole(const Candidates& wanted, int64_t results, int64_t columns) {
+  int64_t next = 0;
+  for (const int32_t row : wanted.whole) {
+    if (row < next || row >= results) {
+      fail(ErrorKind::kInvalidArgument, "row ", row, " of ", results,
+           " is none, or not behind the one before");
+    }
+    next = row + 1;
+  }
+  if (wanted.whole_rows.size() != wanted.whole.size() * static_cast<size_t>(columns)) {
+    fail(ErrorKind::kInvalidArgument, wanted.whole_rows.size(), " numbers for ", wanted.whole.size(),
+         " rows");
+  }
+}
+
 void check_candidates(const Candidates& wanted, int64_t results, int64_t columns) {
   const int64_t most = std::min<int64_t>(columns, device::kMostCandidates);
   if (wanted.count < 1 || wanted.count > most || wanted.sums < 0) {
@@ -34,6 +49,7 @@ void check_candidates(const Candidates& wanted, int64_t results, int64_t columns
     fail(ErrorKind::kInvalidArgument, wanted.temperatures.size(), " temperatures and ", wanted.words.size(),
          " words for ", results, " rows of results");
   }
+  check_whole(wanted, results, columns);
   for (const float temperature : wanted.temperatures) {
     if (!(temperature > 0.0f) || std::isinf(temperature)) {
       fail(ErrorKind::kInvalidArgument, "temperature ", temperature, "; a number above 0");
@@ -119,6 +135,13 @@ void DevicePlan::find_candidates(const Forward& f, int64_t count, const Candidat
   const device::Slice slices[] = {{&f.memory, f.at.result}, {&list.buffer(), 0}, {&found.buffer(), 0}};
   stream.launch(kernel.number, grid_of(kernel, {1, count, 1}), slices, std::as_bytes(std::span(&p, 1)));
   stream.copy_out(wanted.words.data(), {&found.buffer(), 0}, bytes);
+  const int64_t row_bytes = 4 * plan_.limits().output_columns;
+  for (size_t i = 0; i < wanted.whole.size(); ++i) {
+    const int64_t row = wanted.whole[i] - wanted.first;
+    if (row < 0 || row >= count) continue;
+    stream.copy_out(wanted.whole_rows.data() + i * p.width, {&f.memory, f.at.result + row * row_bytes},
+                    row_bytes);
+  }
   stream.synchronise();
 }
 

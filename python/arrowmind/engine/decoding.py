@@ -132,21 +132,21 @@ class CachedDecoder:
         return [peaks.rows(end - count, end) for end, count in zip(ends, counts, strict=True)]
 
     def append_candidates(
-        self, feeds: Sequence[tuple[int, Sequence[int], int]], needs: Sequence[CandidateNeed]
-    ) -> list[Candidates]:
-        """As `append`, of each row what its feed needs. A row that is asked for is computed again."""
+        self, feeds: Sequence[tuple[int, Sequence[int], int]], needs: Sequence[CandidateNeed | None]
+    ) -> list[Candidates | NDArray[np.float32]]:
+        """As `append`, of each row what its feed needs; None: the row. One asked for later is run again."""
         states, counts = self._states(feeds)
         if states is None:
             return [Candidates(()) for _ in counts]
-        wanted = states
-        found = self._language.candidates(wanted, *row_candidates.asked(needs, counts, self.vocabulary))
+        there = states
+        wanted = row_candidates.wanted_of(needs, counts, self.vocabulary)
 
-        def whole(row: int) -> NDArray[np.float32]:
+        def row_of(row: int) -> NDArray[np.float32]:
             record_fallback("sampling", "the highest logits do not decide", used="the row")
-            (logits,) = self._language.logits(wanted[row : row + 1])
+            (logits,) = self._language.logits(there[row : row + 1])
             return np.asarray(logits, np.float32)
 
-        return row_candidates.told(found, needs, counts, whole)
+        return row_candidates.told(self._language.candidates(there, wanted), needs, counts, row_of)
 
     def _states(
         self, feeds: Sequence[tuple[int, Sequence[int], int]]

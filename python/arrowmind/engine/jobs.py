@@ -55,9 +55,9 @@ class BatchDecoder(Protocol):
         """As `append`, of each row the highest logit."""
 
     def append_candidates(
-        self, feeds: Sequence[tuple[int, Sequence[int], int]], needs: Sequence[CandidateNeed]
-    ) -> list[Candidates]:
-        """As `append`, of each row what its feed needs."""
+        self, feeds: Sequence[tuple[int, Sequence[int], int]], needs: Sequence[CandidateNeed | None]
+    ) -> list[Candidates | NDArray[np.float32]]:
+        """As `append`, of each row what its feed needs; None: the row."""
 
     def forget(self, handle: int, count: int) -> None:
         """Drops the last `count` tokens."""

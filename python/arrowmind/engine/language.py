@@ -12,7 +12,7 @@ from arrowmind.engine.bodies import make_body
 from arrowmind.engine.decoder_compiler import compile_body, compile_head
 from arrowmind.engine.layers import Options
 from arrowmind.engine.peaks import RowPeaks, peaks_of
-from arrowmind.engine.row_candidates import RowCandidates, candidates_of
+from arrowmind.engine.row_candidates import CandidatesWanted, RowCandidates, candidates_of
 from arrowmind.engine.staying import rows_there
 from arrowmind.errors import InvalidArgumentError
 from arrowmind.observe import no_progress
@@ -164,14 +164,12 @@ class LanguageModel:
             return peaks_of(self.logits(rows))
         return self._head.run_peaks(rows, self._threads)
 
-    def candidates(
-        self, states: NDArray[np.float32], temperatures: NDArray[np.float32], count: int
-    ) -> RowCandidates:
-        """Of each row of logits the `count` highest, and sums for its temperatures, float32 [rows, sums]."""
+    def candidates(self, states: NDArray[np.float32], wanted: CandidatesWanted) -> RowCandidates:
+        """Of each row of logits what is wanted of it; the others stay where the head runs."""
         rows = np.ascontiguousarray(states)
         if isinstance(self._head, _native.Plan):
-            return candidates_of(self.logits(rows), temperatures, count)
-        return self._head.run_candidates(rows, temperatures, count, self._threads)
+            return candidates_of(self.logits(rows), wanted)
+        return self._head.run_candidates(rows, wanted, self._threads)
 
     def logits_there(self, states: NDArray[np.float32]) -> DeviceArray:
         """The same where the head runs: of a model whose head is on a device, they stay there."""

@@ -11,7 +11,7 @@ from arrowmind.engine.device_telemetry import describe_upload, follow_host
 from arrowmind.engine.opened_device import OpenedDevice, PlanShare
 from arrowmind.engine.peaks import RowPeaks, peaks_of
 from arrowmind.engine.placed_cache import PlacedCache
-from arrowmind.engine.row_candidates import RowCandidates, candidates_in, candidates_of
+from arrowmind.engine.row_candidates import CandidatesWanted, RowCandidates, candidates_in, candidates_of
 from arrowmind.errors import (
     DeviceError,
     DeviceLaunchError,
@@ -383,17 +383,14 @@ class PlacedPlan:
     def run_candidates(
         self,
         rows: NDArray[np.float32],
-        temperatures: NDArray[np.float32],
-        count: int,
+        wanted: CandidatesWanted,
         threads: _native.ThreadPool,
     ) -> RowCandidates:
-        """As `run_rows`, of each row of results its `count` highest, and sums for its temperatures."""
+        """As `run_rows`, of the rows of results what is wanted of each; the others stay on the device."""
         return self._host.run(
             self.plan,
-            lambda there: candidates_in(
-                there.run_rows_candidates(rows, temperatures, count, self._rows), count
-            ),
-            lambda: candidates_of(self.plan.run_rows(rows, threads), temperatures, count),
+            lambda there: candidates_in(*there.run_rows_candidates(rows, *wanted, self._rows), wanted.best),
+            lambda: candidates_of(self.plan.run_rows(rows, threads), wanted),
         )
 
     def run_there(

@@ -17,43 +17,62 @@ if TYPE_CHECKING:
 
     from arrowmind.generate import CandidateNeed
 
-__all__ = ["RowCandidates", "asked", "candidates_in", "candidates_of", "told"]
+__all__ = ["CandidatesWanted", "RowCandidates", "candidates_in", "candidates_of", "told", "wanted_of"]
+
+
+class CandidatesWanted(NamedTuple):
+    """What is wanted of rows of results.
+
+    Attributes:
+        temperatures: float32 [rows, temperatures], above 0.
+        best: candidates of each row, 1 to 256.
+        whole: int32, numbers of rows that come as they are, ascending.
+    """
+
+    temperatures: NDArray[np.float32]
+    best: int
+    whole: NDArray[np.int32]
 
 
 class RowCandidates(NamedTuple):
-    """Of each row.
+    """Of each row; and some rows.
 
     Attributes:
         columns: int64 [rows, count], best first, of equals the first.
         values: float32 [rows, count]; the first is NaN where the row has any, and its others may be any.
         sums: float32 [rows, temperatures]: of exp((x - largest) / temperature), over the row.
+        whole: float32 [whole, columns]: rows as they are.
     """
 
     columns: NDArray[np.int64]
     values: NDArray[np.float32]
     sums: NDArray[np.float32]
+    whole: NDArray[np.float32]
 
 
-def candidates_in(words: NDArray[np.uint32], count: int) -> RowCandidates:
+def candidates_in(words: NDArray[np.uint32], whole: NDArray[np.float32], count: int) -> RowCandidates:
     """Those in the words that a device gives, uint32 [rows, 2 * count + temperatures]."""
     columns, values, sums = np.split(words, [count, 2 * count], axis=1)
-    floats = (np.ascontiguousarray(each).view(np.float32) for each in (values, sums))
-    return RowCandidates(columns.astype(np.int64), *floats)
+    return RowCandidates(columns.astype(np.int64), _floats(values), _floats(sums), whole)
 
 
-def candidates_of(rows: NDArray[np.float32], temperatures: NDArray[np.float32], count: int) -> RowCandidates:
-    """Those of float32 [rows, columns]; `temperatures` are float32 [rows, temperatures]."""
-    columns = np.zeros((len(rows), count), np.int64)
-    sums = np.zeros(temperatures.shape, np.float32)
+def _floats(words: NDArray[np.uint32]) -> NDArray[np.float32]:
+    return np.ascontiguousarray(words).view(np.float32)
+
+
+def candidates_of(rows: NDArray[np.float32], wanted: CandidatesWanted) -> RowCandidates:
+    """Those of float32 [rows, columns]."""
+    columns = np.zeros((len(rows), wanted.best), np.int64)
+    sums = np.zeros(wanted.temperatures.shape, np.float32)
     for place, row in enumerate(rows):
-        columns[place] = _best_first(row, count)
+        columns[place] = _best_first(row, wanted.best)
         with np.errstate(invalid="ignore", over="ignore", under="ignore"):  # rows of NaN and infinities
             shifted = row - row.max()
-            for number, temperature in enumerate(temperatures[place]):
+            for number, temperature in enumerate(wanted.temperatures[place]):
                 sums[place, number] = np.exp(shifted / temperature).sum(dtype=np.float64)
     values = np.take_along_axis(rows, columns, axis=1)
     values[:, :1] = rows.max(axis=1, keepdims=True)  # NaN if any is
-    return RowCandidates(columns, values, sums)
+    return RowCandidates(columns, values, sums, rows[wanted.whole])
 
 
 def _best_first(row: NDArray[np.float32], count: int) -> NDArray[np.int64]:
@@ -63,37 +82,47 @@ def _best_first(row: NDArray[np.float32], count: int) -> NDArray[np.int64]:
     return found[np.argsort(-row[found], kind="stable")[:count]]
 
 
-def asked(
-    needs: Sequence[CandidateNeed], counts: Sequence[int], vocabulary: int
-) -> tuple[NDArray[np.float32], int]:
-    """What is asked of all rows at once: temperatures, float32 [rows, most of them], and how many candidates.
+def wanted_of(
+    needs: Sequence[CandidateNeed | None], counts: Sequence[int], vocabulary: int
+) -> CandidatesWanted:
+    """What is wanted of all rows together.
 
     Args:
-        needs: of each feed.
+        needs: of each feed; None: its rows.
         counts: rows of each feed.
         vocabulary: columns of a row.
     """
     of_rows = [need for need, rows in zip(needs, counts, strict=True) for _ in range(rows)]
-    temperatures = np.ones((len(of_rows), max(len(need.temperatures) for need in of_rows)), np.float32)
+    some = [need for need in of_rows if need is not None]
+    most = max((len(need.temperatures) for need in some), default=0)
+    temperatures = np.ones((len(of_rows), most), np.float32)
     for row, need in enumerate(of_rows):
-        temperatures[row, : len(need.temperatures)] = need.temperatures
-    return temperatures, min(vocabulary, max(need.count for need in of_rows))
+        if need is not None:
+            temperatures[row, : len(need.temperatures)] = need.temperatures
+    count = min(vocabulary, max((need.count for need in some), default=1))
+    whole = np.array([row for row, need in enumerate(of_rows) if need is None], np.int32)
+    return CandidatesWanted(temperatures, count, whole)
 
 
 def told(
     found: RowCandidates,
-    needs: Sequence[CandidateNeed],
+    needs: Sequence[CandidateNeed | None],
     counts: Sequence[int],
-    whole: Callable[[int], NDArray[np.float32]],
-) -> list[Candidates]:
-    """What was found of all rows, for each feed; `whole` gives a row by its number."""
+    row_of: Callable[[int], NDArray[np.float32]],
+) -> list[Candidates | NDArray[np.float32]]:
+    """What was found of all rows, for each feed; `row_of` gives a row by its number."""
 
     def of_row(row: int, need: CandidateNeed) -> CandidateRow:
         sums = dict(zip(need.temperatures, found.sums[row].tolist(), strict=False))
-        return CandidateRow(found.columns[row], found.values[row], sums, partial(whole, row))
+        return CandidateRow(found.columns[row], found.values[row], sums, partial(row_of, row))
 
-    told, end = [], 0
+    told: list[Candidates | NDArray[np.float32]] = []
+    end = read = 0
     for need, count in zip(needs, counts, strict=True):
         end += count
-        told.append(Candidates(tuple(of_row(row, need) for row in range(end - count, end))))
+        if need is None:
+            read += count
+            told.append(found.whole[read - count : read])
+        else:
+            told.append(Candidates(tuple(of_row(row, need) for row in range(end - count, end))))
     return told

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from arrowmind.engine.prefixes import KeptPrefixes, common_length
 from arrowmind.errors import CacheFullError
-from arrowmind.generate import CandidateNeed, Peaks
+from arrowmind.generate import Peaks
 from arrowmind.observe import get_logger, metrics
 
 if TYPE_CHECKING:
@@ -216,26 +216,27 @@ class Schedule:
     def _append(
         self, parts: list[tuple[Job, int]], feeds: list[tuple[int, list[int], int]]
     ) -> Sequence[NDArray[np.float32] | Peaks | Candidates]:
-        """Whole rows of logits, unless nobody of those that are fed together needs them."""
+        """What each needs of its rows of logits; what is on a device stays there as far as it can."""
         decoder = self._decoder
-        rows = sum(feed[2] for feed in feeds)
-        if not decoder.gives_peaks or rows == 0:
-            return decoder.append(feeds)
+        jobs = [(job.sequence, feed[2]) for (job, _), feed in zip(parts, feeds, strict=True)]
         # Who is fed a part of a prompt has no rows, and needs none.
-        of_rows = [job.sequence for (job, _), feed in zip(parts, feeds, strict=True) if feed[2] > 0]
-        needs = [sequence.need for sequence in of_rows]
-        if all(sequence.takes_peaks for sequence in of_rows):
-            self._tell_rows(rows, "highest")
+        of_rows = [(sequence, rows) for sequence, rows in jobs if rows > 0]
+        if not decoder.gives_peaks or not of_rows:
+            return decoder.append(feeds)
+        if all(sequence.takes_peaks for sequence, _ in of_rows):
+            self._tell_rows("highest", sum(rows for _, rows in of_rows))
             return [Peaks(*peaks) for peaks in decoder.append_peaks(feeds)]
-        if all(need is not None for need in needs):
-            self._tell_rows(rows, "candidates")
-            of_feeds = [job.sequence.need or CandidateNeed(1) for job, _ in parts]
-            return decoder.append_candidates(feeds, of_feeds)
-        self._tell_rows(rows, "whole")
-        return decoder.append(feeds)
+        whole = sum(rows for sequence, rows in of_rows if sequence.need is None)
+        candidates = sum(rows for _, rows in of_rows) - whole
+        self._tell_rows("whole", whole)
+        self._tell_rows("candidates", candidates)
+        if not candidates:
+            return decoder.append(feeds)
+        return decoder.append_candidates(feeds, [sequence.need for sequence, _ in jobs])
 
-    def _tell_rows(self, rows: int, what: str) -> None:
-        metrics.logit_rows.add(rows, model=self._name, what=what)
+    def _tell_rows(self, what: str, rows: int) -> None:
+        if rows:
+            metrics.logit_rows.add(rows, model=self._name, what=what)
 
     def _run_apart(self, parts: list[tuple[Job, int]], error: Exception) -> None:
         """One of several failed: each alone, so that only those end that fail alone, too."""
