@@ -1,9 +1,9 @@
 // The largest of a row in order, and sums over all of it, by a group of threads; device/kernels.h has the
 // rules.
 //
-// Element k is in column k mod kColumns. Of the largest of each column the count-th is a bound that at least
-// `count` elements reach, and seldom many more. Where many do, as of equals, the bound is narrowed bit by
-// bit. What reaches it is sorted in memory of the group.
+// Thread i reads elements i, i + kThreads and so on: its column. Of the largest of each column the count-th
+// is a bound that at least `count` elements reach, and seldom many more. Where many do, as of equals, the
+// bound is narrowed bit by bit. What reaches it is sorted in memory of the group.
 #include "device/gpu/math.h"
 
 using namespace arrowmind::device;
@@ -11,9 +11,10 @@ using namespace arrowmind::device::gpu;
 
 namespace {
 
-constexpr uint32_t kThreads = 256, kWarps = kThreads / 32;
-constexpr uint32_t kColumns = kSumLanes, kEach = kColumns / kThreads;  // of a thread
-constexpr uint32_t kSlots = 1024;                                      // elements that are sorted at most
+// As many as there can be: what a row takes is mostly waiting for it.
+constexpr uint32_t kThreads = kSumLanes, kWarps = kThreads / 32;
+constexpr uint32_t kSlots = 1024;  // elements that are sorted at most
+static_assert(kThreads == kSlots && kWarps == 32);
 
 // Words in the order of floats; 0 and -0 have the same. Above 0 for all but one NaN.
 ARROWMIND_DEVICE uint32_t key_of(float x) {
@@ -41,19 +42,37 @@ ARROWMIND_DEVICE uint32_t own_count(const Span& x, const Bound& bound) {
   return count;
 }
 
-ARROWMIND_DEVICE uint32_t sum_of_group(uint32_t x, uint32_t* scratch) {
-  return fold_group<kWarps>(x, scratch, Sum());
+ARROWMIND_DEVICE uint32_t sum_of_warp(uint32_t x) {
+  return static_cast<uint32_t>(warp_sum(static_cast<int32_t>(x)));
 }
 
-// The count-th largest of the keys of all threads.
-ARROWMIND_DEVICE uint32_t bound_of(const uint32_t (&keys)[kEach], uint32_t count, uint32_t* scratch) {
-  uint32_t found = 0;
-  for (uint32_t bit = 0x80000000u; bit != 0; bit >>= 1) {
-    uint32_t reached = 0;
-    for (uint32_t i = 0; i < kEach; ++i) reached += keys[i] >= (found | bit) ? 1 : 0;
-    if (sum_of_group(reached, scratch) >= count) found |= bit;
+// Every thread gets it. `scratch` has a place for each warp.
+ARROWMIND_DEVICE uint32_t sum_of_group(uint32_t x, uint32_t* scratch) {
+  x = sum_of_warp(x);
+  barrier();
+  if (lane() == 0) scratch[warp()] = x;
+  barrier();
+  return sum_of_warp(scratch[lane()]);
+}
+
+// The count-th largest of the keys of all threads, found by one warp.
+ARROWMIND_DEVICE uint32_t bound_of(uint32_t own, uint32_t count, uint32_t* keys, uint32_t* scratch) {
+  keys[thread()] = own;
+  barrier();
+  if (warp() == 0) {
+    uint32_t some[kThreads / 32], found = 0;
+    ARROWMIND_UNROLL
+    for (uint32_t i = 0; i < kThreads / 32; ++i) some[i] = keys[32 * i + lane()];
+    for (uint32_t bit = 0x80000000u; bit != 0; bit >>= 1) {
+      uint32_t reached = 0;
+      ARROWMIND_UNROLL
+      for (uint32_t i = 0; i < kThreads / 32; ++i) reached += some[i] >= (found | bit) ? 1 : 0;
+      if (sum_of_warp(reached) >= count) found |= bit;
+    }
+    scratch[lane()] = found;
   }
-  return found;
+  barrier();
+  return scratch[0];
 }
 
 // A bound that `count` elements reach, and kSlots at most: the key first, then the places of equals.
@@ -88,8 +107,7 @@ ARROWMIND_DEVICE uint32_t sum_before(uint32_t own, uint32_t* scratch) {
   barrier();
   if (lane() == 31) scratch[warp()] = sum;
   barrier();
-  for (uint32_t i = 0; i < warp(); ++i) sum += scratch[i];
-  return sum - own;
+  return sum_of_warp(lane() < warp() ? scratch[lane()] : 0) + sum - own;
 }
 
 // Best first, of equals the first; `size` is a power of two.
@@ -97,16 +115,15 @@ ARROWMIND_DEVICE void sort(uint32_t* keys, uint32_t* places, uint32_t size) {
   for (uint32_t run = 2; run <= size; run *= 2) {
     for (uint32_t step = run / 2; step > 0; step /= 2) {
       barrier();
-      for (uint32_t i = thread(); i < size / 2; i += kThreads) {
-        const uint32_t a = 2 * step * (i / step) + i % step, b = a + step;
-        const bool is_behind = keys[b] > keys[a] || (keys[b] == keys[a] && places[b] < places[a]);
-        if (is_behind != ((a & run) == 0)) continue;
-        const uint32_t key = keys[a], place = places[a];
-        keys[a] = keys[b];
-        places[a] = places[b];
-        keys[b] = key;
-        places[b] = place;
-      }
+      const uint32_t a = 2 * step * (thread() / step) + thread() % step, b = a + step;
+      if (thread() >= size / 2) continue;
+      const bool is_behind = keys[b] > keys[a] || (keys[b] == keys[a] && places[b] < places[a]);
+      if (is_behind != ((a & run) == 0)) continue;
+      const uint32_t key = keys[a], place = places[a];
+      keys[a] = keys[b];
+      places[a] = places[b];
+      keys[b] = key;
+      places[b] = place;
     }
   }
   barrier();
@@ -114,19 +131,15 @@ ARROWMIND_DEVICE void sort(uint32_t* keys, uint32_t* places, uint32_t size) {
 
 // As device/kernels.h orders it.
 ARROWMIND_DEVICE float sum_of(const Span& x, float largest, float temperature, float* lanes) {
-  float sums[kEach] = {};
-  for (uint32_t first = 0; first < x.width; first += kColumns) {
-    ARROWMIND_UNROLL
-    for (uint32_t i = 0; i < kEach; ++i) {
-      const uint32_t k = first + i * kThreads + thread();
-      if (k < x.width) sums[i] += exponential((x.row[k] - largest) / temperature);
-    }
+  float sum = 0.0f;
+  for (uint32_t k = thread(); k < x.width; k += kThreads) {
+    sum += exponential((x.row[k] - largest) / temperature);
   }
   barrier();
-  for (uint32_t i = 0; i < kEach; ++i) lanes[i * kThreads + thread()] = sums[i];
-  for (uint32_t half = kColumns / 2; half > 0; half /= 2) {
+  lanes[thread()] = sum;
+  for (uint32_t half = kThreads / 2; half > 0; half /= 2) {
     barrier();
-    for (uint32_t i = thread(); i < half; i += kThreads) lanes[i] += lanes[i + half];
+    if (thread() < half) lanes[thread()] += lanes[thread() + half];
   }
   barrier();
   return lanes[0];
@@ -139,24 +152,19 @@ ARROWMIND_KERNEL(kThreads, candidates, const float* in, const float* temperature
   ARROWMIND_SHARED(uint32_t, keys, kSlots);
   ARROWMIND_SHARED(uint32_t, places, kSlots);
   ARROWMIND_SHARED(uint32_t, scratch, kWarps);
-  ARROWMIND_SHARED(float, lanes, kColumns);
+  ARROWMIND_SHARED(float, lanes, kThreads);
   const uint32_t row = group_y();
   const Span x = {in + row * uint64_t{p.in_stride}, p.width};
-  uint32_t most_of_columns[kEach] = {}, damaged = 0;
-  for (uint32_t first = 0; first < p.width; first += kColumns) {
-    ARROWMIND_UNROLL
-    for (uint32_t i = 0; i < kEach; ++i) {
-      const uint32_t k = first + i * kThreads + thread();
-      if (k >= p.width) continue;
-      const float value = x.row[k];
-      const uint32_t key = key_of(value);
-      damaged |= value != value ? 1 : 0;
-      most_of_columns[i] = key > most_of_columns[i] ? key : most_of_columns[i];
-    }
+  uint32_t most_of_column = 0, damaged = 0;
+  for (uint32_t k = thread(); k < p.width; k += kThreads) {
+    const float value = x.row[k];
+    const uint32_t key = key_of(value);
+    damaged |= value != value ? 1 : 0;
+    most_of_column = key > most_of_column ? key : most_of_column;
   }
   damaged = sum_of_group(damaged, scratch);
   const uint32_t count = least(p.count, p.width);
-  Bound bound = {bound_of(most_of_columns, count, scratch), 0xffffffffu};
+  Bound bound = {bound_of(most_of_column, count, keys, scratch), 0xffffffffu};
   uint32_t own = own_count(x, bound);
   uint32_t taken = sum_of_group(own, scratch);
   if (taken > kSlots) {
