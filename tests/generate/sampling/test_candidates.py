@@ -64,9 +64,10 @@ CHAINS = st.fixed_dictionaries(
     st.sampled_from([0.0, 0.05, 1.0, 4.0]),
     st.sampled_from([0, 1, 8]),
     st.sampled_from([-1.0, 0.0, 1.0]),
+    st.sampled_from([7, 1]),
 )
-def test_the_token_is_that_of_the_whole_row(chain, seed, vocabulary, spread, parts, off):
-    sampler = Sampler(SamplingParameters(seed=seed, **chain), vocabulary, [1, 2, 9])
+def test_the_token_is_that_of_the_whole_row(chain, seed, vocabulary, spread, parts, off, step):
+    sampler = Sampler(SamplingParameters(seed=seed, **chain), vocabulary, range(0, vocabulary // 2, step))
     rng = np.random.default_rng(seed)
     for _ in range(4):
         if sampler.need is None:
@@ -179,6 +180,15 @@ def test_where_penalties_leave_none_above_the_others():
     row[:300] = 1.25
     sampler = Sampler(SamplingParameters(repetition_penalty=2.0), VOCABULARY, range(300))
     assert both(sampler, row)[1] == 1
+
+
+def test_sums_of_the_row_as_it_was_say_nothing_of_what_penalties_made_of_it():
+    row = np.full(VOCABULARY, 0.05, np.float32)
+    row[0], row[1:6], row[6:260] = 10.0, 4.9, 0.1  # the first falls to 5, the last of these below 0.05
+    options = {"temperature": 1.0, "top_k": 40, "top_p": 0.9, "logprobs": 0, "repetition_penalty": 2.0}
+    prompt = [0, *range(6, 260)]
+    for seed in range(20):
+        assert both(Sampler(SamplingParameters(seed=seed, **options), VOCABULARY, prompt), row)[1] == 1
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])

@@ -40,7 +40,7 @@ __all__ = ["Choice", "Sampler"]
 
 Logits = npt.NDArray[np.float32]
 
-_LONGEST_REST = 64  # tokens
+_MOST_UNDECIDED = 6  # after which 2^6 tokens have rows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,8 +147,8 @@ class Sampler:
             checks.whole("a candidate", token, 0, self.vocabulary - 1)
         chosen = self._decided(row)
         if chosen is None:
-            self._undecided += 1
-            self._rest = min(1 << self._undecided, _LONGEST_REST)
+            self._undecided = min(self._undecided + 1, _MOST_UNDECIDED)
+            self._rest = 1 << self._undecided
             return self.choose(row.whole())
         self._undecided = 0
         return self._told_among(chosen, row)
@@ -234,8 +234,9 @@ class Sampler:
         weights, others = (
             _weights(each, peak, parameters.temperature) for each in (logits, np.array([floor], np.float32))
         )
-        sums = row.sums.get(parameters.temperature)
-        total = None if sums is None else Total(sums, sum_error(self.vocabulary))
+        total = None
+        if parameters.top_p < 1 and parameters.top_k == 0 and not parameters.changes_logits:
+            total = Total(row.sums[parameters.temperature], sum_error(self.vocabulary))
         places = left_of(weights, float(others[0]), parameters.top_p, parameters.min_p, total)
         return None if places is None else (places, weights[places])
 
