@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from tests.engine.placed import compiled, ids, settings, texts
+from tests.engine.placed import PROMPTS, compiled, ids, settings, texts
 
 from arrowmind import ArrowEngine
 from arrowmind.engine import on_device
@@ -172,6 +172,17 @@ def test_rows_that_do_not_decide_are_read_and_counted(fake, bytes_model, asked):
     assert texts(placed, count=2, **options) == texts(plain, count=2, **options)
     assert fallbacks() > before
     assert asked["run_rows"] > asked["run_candidates"] > 0
+
+
+def test_a_grammar_takes_candidates_unless_it_allows_none_of_them(fake, bytes_model, asked):
+    pytest.importorskip("llguidance", reason="constraints need the extra grammar")
+    plain, placed = (ArrowEngine(bytes_model, device=name, threads=2) for name in ("cpu", "cuda"))
+    for options in ({}, {"temperature": 1.5, "seed": 3, "top_k": 4}):
+        options = {"max_tokens": 12, "regex": "[a-d]{3,9}", **options}
+        expected = plain.generate(PROMPTS[0], **options).text
+        assert placed.generate(PROMPTS[0], **options).text == expected
+    assert asked["run_candidates"] > 2
+    assert asked["run_peaks"] == 0
 
 
 def test_who_needs_rows_brings_none_of_others(fake, bytes_model, asked):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.engine.placed import PROMPTS, compiled, ids, settings, texts
+from tests.engine.placed import compiled, ids, settings, texts
 
 from arrowmind import ArrowEngine
 from arrowmind.engine.decoding import CachedDecoder
@@ -106,12 +106,4 @@ def test_whole_rows_come_where_they_are_needed(fake, bytes_model, asked, options
     plain, placed = (ArrowEngine(bytes_model, device=name, threads=2) for name in ("cpu", "cuda"))
     assert texts(placed, count=2, **options) == texts(plain, count=2, **options)
     assert asked["run_rows"] > 24
-    assert asked["run_peaks"] == 0
-
-
-def test_a_grammar_needs_them_too(fake, bytes_model, asked):
-    pytest.importorskip("llguidance", reason="constraints need the extra grammar")
-    plain, placed = (ArrowEngine(bytes_model, device=name, threads=2) for name in ("cpu", "cuda"))
-    expected = plain.generate(PROMPTS[0], max_tokens=12, regex="[a-d]{3,9}").text
-    assert placed.generate(PROMPTS[0], max_tokens=12, regex="[a-d]{3,9}").text == expected
     assert asked["run_peaks"] == 0

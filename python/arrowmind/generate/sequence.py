@@ -121,7 +121,9 @@ class TokenSequence:
         self.token_ids: list[int] = []
         self.finish_reason: FinishReason | None = None
         self._room = min(parameters.max_tokens, (window or 1 << 62) - len(self.prompt))
-        self._sampler = Sampler(parameters, vocabulary, self.prompt, stream)
+        self._sampler = Sampler(
+            parameters, vocabulary, self.prompt, stream, is_constrained=constraint is not None
+        )
         self._ending = Ending(parameters, pieces, eos)
         self._constraint, self._drafts = constraint, drafts
         if drafts is not None:
@@ -157,7 +159,7 @@ class TokenSequence:
     @property
     def need(self) -> CandidateNeed | None:
         """What `take` needs of each row; None: the row."""
-        return self._sampler.need if self._constraint is None else None
+        return self._sampler.need
 
     def take(self, logits: Logits | Peaks | Candidates) -> Delta:
         """Chooses the next tokens: one, and one more for each token of the draft that was right.
@@ -203,11 +205,12 @@ class TokenSequence:
         )
 
     def _choose(self, row: Logits | Peak | CandidateRow) -> Choice:
-        if isinstance(row, CandidateRow):
-            return self._sampler.choose_among(row)
         if isinstance(row, Peak):
             return self._sampler.choose_peak(row)
-        return self._sampler.choose(row, None if self._constraint is None else self._constraint.mask())
+        allowed = None if self._constraint is None else self._constraint.mask()
+        if isinstance(row, CandidateRow):
+            return self._sampler.choose_among(row, allowed)
+        return self._sampler.choose(row, allowed)
 
     def _next(self, row: Logits | Peak | CandidateRow) -> tuple[Choice, str]:
         """One token and the text it completes; sets the finish reason."""

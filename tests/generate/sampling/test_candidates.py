@@ -32,10 +32,10 @@ class Given:
         return self.row
 
 
-def both(sampler, row, off=0.0):
+def both(sampler, row, off=0.0, allowed=None):
     """The choice by candidates, once it is that of the row; and whether the row was asked for."""
     told = Given(row, sampler.need, off)
-    found, expected = sampler.choose_among(told.candidates), sampler.choose(row)
+    found, expected = sampler.choose_among(told.candidates, allowed), sampler.choose(row, allowed)
     assert found.token == expected.token
     assert [token for token, _ in found.top] == [token for token, _ in expected.top]
     if expected.logprob is not None:
@@ -79,6 +79,43 @@ def test_the_token_is_that_of_the_whole_row(chain, seed, vocabulary, spread, par
         row[rng.integers(vocabulary)] = 0
         found, _ = both(sampler, row, off)
         sampler.accept(found.token)
+
+
+@given(
+    CHAINS,
+    st.integers(0, 2**32 - 1),
+    st.sampled_from([20, 300, VOCABULARY]),
+    st.sampled_from([0.05, 2.0]),
+    st.sampled_from([1, 2, 30, 299]),
+)
+def test_the_token_is_that_of_the_row_where_some_are_allowed(chain, seed, vocabulary, spread, most):
+    sampler = Sampler(SamplingParameters(seed=seed, **chain), vocabulary, [1, 2, 9], is_constrained=True)
+    rng = np.random.default_rng(seed)
+    row = (rng.normal(size=vocabulary) * spread).astype(np.float32)
+    if sampler.need is None:
+        return
+    for some in (np.arange(vocabulary), np.argsort(-row)):
+        allowed = np.zeros(vocabulary, np.bool_)
+        allowed[some[rng.integers(0, vocabulary, most)]] = True
+        allowed[rng.integers(8, vocabulary)] = True
+        both(sampler, row, 0.0, allowed)
+        sampler.accept(0)
+        sampler = Sampler(SamplingParameters(seed=seed, **chain), vocabulary, [1, 2, 9], is_constrained=True)
+
+
+def test_few_tokens_that_are_allowed_decide_whatever_else_there_is():
+    row, allowed = falling(), np.zeros(VOCABULARY, np.bool_)
+    allowed[np.argsort(-row)[[3, 90, 200]]] = True
+    sampler = Sampler(SamplingParameters(temperature=5.0, top_k=40, seed=2), VOCABULARY, is_constrained=True)
+    for _ in range(20):
+        assert both(sampler, row, 0.0, allowed)[1] == 0
+        sampler.accept(0)
+    allowed[np.argsort(-row)[2000]] = True
+    assert both(sampler, row, 0.0, allowed)[1] == 1
+    greedy = Sampler(SamplingParameters(), VOCABULARY, is_constrained=True)
+    assert both(greedy, row, 0.0, allowed)[1] == 0
+    with pytest.raises(InvalidArgumentError, match="allowed is"):
+        greedy.choose_among(Given(row, greedy.need).candidates, allowed[1:])
 
 
 @pytest.mark.parametrize("top_p", [0.5, 0.75, 0.5 + 2e-5, 0.75 - 2e-5, 0.5 + 1e-3, 1 - 1e-7])

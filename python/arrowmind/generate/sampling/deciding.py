@@ -29,30 +29,30 @@ class Total(NamedTuple):
     error: float
 
 
-def need_of(parameters: SamplingParameters) -> CandidateNeed | None:
+def need_of(parameters: SamplingParameters, *, is_constrained: bool = False) -> CandidateNeed | None:
     """What decides most choices with these parameters; None where that takes the row.
 
-    Where penalties or biases lower logits, those that are not among the highest stay below these; by how
-    much the sum over the row falls is not known, so that top-p of all tokens needs the row. So does whatever
-    raises a logit.
+    Where penalties, biases or a constraint lower logits, those that are not among the highest stay below
+    these; by how much the sum over the row falls is not known, so that top-p of all tokens needs the row. So
+    does whatever raises a logit.
     """
     told = parameters.logprobs or 0
     if not parameters.only_lowers or told > MOST_CANDIDATES:
         return None
+    changes = is_constrained or parameters.changes_logits
     temperatures = () if parameters.logprobs is None else (1.0,)
-    is_whole_share = parameters.top_k == 0 and not parameters.changes_logits
     if parameters.is_greedy:
         count = max(told, 1)
     elif 0 < parameters.top_k <= MOST_CANDIDATES:
         count = max(told, parameters.top_k)
-    elif parameters.top_p < 1 and is_whole_share:
+    elif parameters.top_p < 1 and parameters.top_k == 0 and not changes:
         count = MOST_CANDIDATES
         temperatures = tuple(dict.fromkeys((parameters.temperature, *temperatures)))
     elif parameters.top_p >= 1 and parameters.min_p > 0:
         count = MOST_CANDIDATES
     else:
         return None
-    return CandidateNeed(MOST_CANDIDATES if parameters.changes_logits else count, temperatures)
+    return CandidateNeed(MOST_CANDIDATES if changes else count, temperatures)
 
 
 def left_of(

@@ -30,7 +30,7 @@ from arrowmind.generate.sampling.philox import uniform
 from arrowmind.generate.sampling.selection import draw, highest, nucleus
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from arrowmind.generate.sampling.candidates import CandidateNeed, CandidateRow
     from arrowmind.generate.sampling.parameters import SamplingParameters
@@ -65,7 +65,13 @@ class Sampler:
     """
 
     def __init__(
-        self, parameters: SamplingParameters, vocabulary: int, prompt: Sequence[int] = (), stream: int = 0
+        self,
+        parameters: SamplingParameters,
+        vocabulary: int,
+        prompt: Sequence[int] = (),
+        stream: int = 0,
+        *,
+        is_constrained: bool = False,
     ) -> None:
         """A sampler before its first token.
 
@@ -74,6 +80,7 @@ class Sampler:
             vocabulary: Length of a row of logits.
             prompt: Token ids before the first; the repetition penalty counts them.
             stream: Tells sequences of one seed apart.
+            is_constrained: Whether choices are told what is allowed.
 
         Raises:
             InvalidArgumentError: A token id is not in the vocabulary.
@@ -85,7 +92,7 @@ class Sampler:
         self.position = 0
         history = checks.token_ids("prompt", prompt, vocabulary) if parameters.has_penalties else ()
         self._penalties = Penalties(parameters, history) if parameters.has_penalties else None
-        self._need = need_of(parameters)
+        self._need = need_of(parameters, is_constrained=is_constrained)
         self._undecided = self._rest = 0
         self._bias_ids = np.array(list(parameters.logit_bias), np.int64)
         self._bias = np.array(list(parameters.logit_bias.values()), np.float32)
@@ -134,22 +141,28 @@ class Sampler:
         """What a choice needs of a row; None: the row, also for a while after a need that was not enough."""
         return None if self._rest else self._need
 
-    def choose_among(self, row: CandidateRow) -> Choice:
+    def choose_among(self, row: CandidateRow, allowed: npt.NDArray[np.bool_] | None = None) -> Choice:
         """The next token by what is needed of a row: that of the row, which is asked for where it must be.
 
         Then `need` is None for the next tokens: twice as many each time in a row that this happens, up to 64.
+
+        Args:
+            row: What is there of it.
+            allowed: As for `choose`.
 
         Raises:
             InvalidArgumentError: A logit is NaN or infinite, a token is none, or none is left.
         """
         self._check_peak(float(row.values[0]))
+        if allowed is not None:
+            self._check_allowed(allowed)
         for token in (row.tokens.min(), row.tokens.max()):
             checks.whole("a candidate", token, 0, self.vocabulary - 1)
-        chosen = self._decided(row)
+        chosen = self._decided(row, allowed)
         if chosen is None:
             self._undecided = min(self._undecided + 1, _MOST_UNDECIDED)
             self._rest = 1 << self._undecided
-            return self.choose(row.whole())
+            return self.choose(row.whole(), allowed)
         self._undecided = 0
         return self._told_among(chosen, row)
 
@@ -182,13 +195,16 @@ class Sampler:
                 "distribution: verify its files, or use wider activations"
             )
 
+    def _check_allowed(self, allowed: npt.NDArray[np.bool_]) -> None:
+        if allowed.shape != (self.vocabulary,) or allowed.dtype != np.bool_:
+            raise InvalidArgumentError(
+                f"allowed is {allowed.dtype} {list(allowed.shape)}; bool [{self.vocabulary}] is needed"
+            )
+
     def _processed(self, logits: Logits, allowed: npt.NDArray[np.bool_] | None) -> Logits:
         row = logits
         if allowed is not None:
-            if allowed.shape != logits.shape or allowed.dtype != np.bool_:
-                raise InvalidArgumentError(
-                    f"allowed is {allowed.dtype} {list(allowed.shape)}; bool [{self.vocabulary}] is needed"
-                )
+            self._check_allowed(allowed)
             row = np.where(allowed, logits, np.float32(-np.inf))
         if len(self._bias_ids) or self._penalties is not None:
             row = row.copy() if row is logits else row
@@ -197,27 +213,31 @@ class Sampler:
             self._penalties.apply(row)
         return row
 
-    def _decided(self, row: CandidateRow) -> int | None:
+    def _decided(self, row: CandidateRow, allowed: npt.NDArray[np.bool_] | None) -> int | None:
         """The token of the whole row, None where it cannot be told."""
         order = np.argsort(row.tokens)
         ids, logits = row.tokens[order], row.values[order]
         # No logit that is not there is above it; of equals the lowest tokens are there.
-        floor = float(row.values[-1]) if len(ids) < self.vocabulary else -math.inf
-        if self.parameters.changes_logits:
-            logits = self._changed(ids, logits)
-            is_first = logits > floor  # whatever penalties and biases, which only lower, made of the others
+        is_all = len(ids) == self.vocabulary or (allowed is not None and _holds(ids, allowed))
+        floor = -math.inf if is_all else float(row.values[-1])
+        is_changed = allowed is not None or self.parameters.changes_logits
+        if is_changed:
+            logits = self._changed(ids, logits, allowed)
+            is_first = logits > floor  # whatever became of the others, which only fell
             ids, logits = ids[is_first], logits[is_first]
             if not len(ids):
                 return None
         best = int(logits.argmax())
         if self.parameters.is_greedy:
             return int(ids[best])
-        left = self._left(logits, floor, row)
+        left = self._left(logits, floor, {} if is_changed else row.sums)
         return None if left is None else self._drawn(ids[left[0]], left[1])
 
-    def _changed(self, ids: npt.NDArray[np.int64], logits: Logits) -> Logits:
-        """Logits of some tokens, ids ascending, after bias and penalties."""
-        logits = logits.copy()
+    def _changed(
+        self, ids: npt.NDArray[np.int64], logits: Logits, allowed: npt.NDArray[np.bool_] | None
+    ) -> Logits:
+        """Logits of some tokens, ids ascending, after constraint, bias and penalties."""
+        logits = logits.copy() if allowed is None else np.where(allowed[ids], logits, np.float32(-np.inf))
         places, are_there = places_of(self._bias_ids, ids)
         logits[places] += self._bias[are_there]
         if self._penalties is not None:
@@ -225,7 +245,7 @@ class Sampler:
         return logits
 
     def _left(
-        self, logits: Logits, floor: float, row: CandidateRow
+        self, logits: Logits, floor: float, sums: Mapping[float, float]
     ) -> tuple[npt.NDArray[np.int64], Logits] | None:
         """As `distribution` of the whole row, by places among `logits`; None where it cannot be told."""
         parameters, peak = self.parameters, float(logits.max())
@@ -234,9 +254,9 @@ class Sampler:
         weights, others = (
             _weights(each, peak, parameters.temperature) for each in (logits, np.array([floor], np.float32))
         )
-        total = None
-        if parameters.top_p < 1 and parameters.top_k == 0 and not parameters.changes_logits:
-            total = Total(row.sums[parameters.temperature], sum_error(self.vocabulary))
+        total = None  # of what is left of a changed row, or of top-k
+        if parameters.top_k == 0 and parameters.temperature in sums:
+            total = Total(sums[parameters.temperature], sum_error(self.vocabulary))
         places = left_of(weights, float(others[0]), parameters.top_p, parameters.min_p, total)
         return None if places is None else (places, weights[places])
 
@@ -287,6 +307,11 @@ class Sampler:
         value = float(row.values[np.flatnonzero(row.tokens == token)[0]])
         top = zip(row.tokens[:count].tolist(), row.values[:count].tolist(), strict=True)
         return Choice(token, value - log_sum, tuple((i, x - log_sum) for i, x in top if x > -math.inf))
+
+
+def _holds(ids: npt.NDArray[np.int64], allowed: npt.NDArray[np.bool_]) -> bool:
+    """Whether no other token is allowed."""
+    return int(np.count_nonzero(allowed[ids])) == int(np.count_nonzero(allowed))
 
 
 def _weights(row: Logits, peak: float, temperature: float) -> Logits:
