@@ -22,6 +22,7 @@
 #include "device/graph.h"
 #include "device/registry.h"
 #include "device/resources.h"
+#include "runtime/on_device/wgmma_trial.h"
 
 namespace arrowmind::bindings {
 namespace {
@@ -249,6 +250,8 @@ void bind_device(nb::module_& m) {
             return self.register_host(memory.data(), static_cast<int64_t>(memory.size()));
           },
           nb::arg("memory"), nb::keep_alive<0, 2>())
+      .def("try_wgmma", &runtime::try_wgmma, nb::arg("kernel"), nb::call_guard<nb::gil_scoped_release>(),
+           "What a trial of linear_bf16_<weights>_wgmma found against mma.sync; empty: the same results.")
       .def("kernel", &Device::kernel, nb::arg("name"))
       .def_prop_ro("has_graphs", &Device::has_graphs)
       .def("graph", &graph_of, nb::arg("launches"),

@@ -38,13 +38,14 @@ runtime::Graphs graphs_of(const std::string& name) {
 
 void make(DevicePlan* self, const Plan& plan, std::shared_ptr<DeviceWeights> weights,
           std::shared_ptr<CachingAllocator> memory, int64_t experts_here, ThreadPool* threads, bool passes,
-          int64_t expert_room, double expert_threshold, bool mixed, const std::string& graphs) {
+          int64_t expert_room, double expert_threshold, bool mixed, const std::string& graphs, bool wgmma) {
   new (self) DevicePlan(plan, std::move(weights), std::move(memory),
                         {.experts_here = experts_here,
                          .threads = threads,
                          .passes = passes,
                          .cache = {.room_bytes = expert_room, .threshold = expert_threshold},
                          .mixed = mixed,
+                         .wgmma = wgmma,
                          .graphs = graphs_of(graphs)});
 }
 
@@ -221,7 +222,8 @@ void bind_device_plan(nb::module_& m) {
       .def("__init__", &make, nb::arg("plan"), nb::arg("weights"), nb::arg("memory"),
            nb::arg("experts_here") = 0, nb::arg("threads") = nb::none(), nb::arg("passes") = false,
            nb::arg("expert_room") = 0, nb::arg("expert_threshold") = 1.0, nb::arg("mixed") = false,
-           nb::arg("graphs") = "auto", nb::keep_alive<1, 2>(), nb::keep_alive<1, 6>(), Release())
+           nb::arg("graphs") = "auto", nb::arg("wgmma") = true, nb::keep_alive<1, 2>(),
+           nb::keep_alive<1, 6>(), Release())
       .def("run", &run, nb::arg("token_ids"), nb::arg("offsets"), nb::arg("normalise") = false,
            nb::arg("micro_tokens") = 4096, nb::arg("memory") = nb::none(),
            nb::arg("memory_offsets") = nb::none())
@@ -254,6 +256,10 @@ void bind_device_plan(nb::module_& m) {
       .def_prop_ro("sent_bytes", &DevicePlan::sent_bytes)
       .def_prop_ro("is_mixed", &DevicePlan::is_mixed,
                    "Whether activations in float32 are rounded to bfloat16 for any product.")
+      .def_prop_ro("has_wgmma", &DevicePlan::has_wgmma,
+                   "Whether large products may be those of warpgroups (linear_bf16_*_wgmma).")
+      .def_prop_ro("left_out", &DevicePlan::left_out,
+                   "Kernels that were tried and are not used, each with what was found.")
       .def("expert_counters", &expert_counters)
       .def("graph_counters", &graph_counters)
       .def(

@@ -74,7 +74,9 @@ enum ScaleType : uint32_t { kScaleF32 = 0, kScaleF16 = 1, kScaleU8 = 2, kScaleE8
 // A back end may also have linear_..._few, for at most kFewRows rows, which is used for these.
 // A back end may also have linear_bf16_<weights> and its _grouped: linear_f32_<weights> with activations
 // rounded to the nearest bfloat16, weights of f32 and f16 likewise; and linear_bf16_<weights>_wide, which may
-// round a grid's weights, too, and is used where the work makes kWideGroups groups of it or more.
+// round a grid's weights, too, and is used where the work makes kWideGroups groups of it or more. And
+// linear_bf16_<weights>_wgmma: the same results but for the order of sums, place 1 holding the rows as
+// round_rows gives them; used in place of _wide from kWgmmaRows rows and kWgmmaOutputs outputs on.
 struct LinearParameters {
   uint32_t rows, sequences;
   uint32_t n, k;
@@ -88,6 +90,18 @@ struct LinearParameters {
 
 constexpr uint32_t kFewRows = 8;
 constexpr uint32_t kWideGroups = 128;  // about what a large card runs at a time
+// A tile of rows; and as many outputs as make rounding the rows a small part of the whole.
+constexpr uint32_t kWgmmaRows = 128, kWgmmaOutputs = 2048;
+
+// round_rows: rows as bfloat16 for linear_bf16_<weights>_wgmma                    work: {pieces of 16 k,
+// rows} places: in f32 [rows][in_stride], out bf16 [rows][width padded to 64] Zeros behind `width`. Of each
+// 64 numbers those of k = 16 t + 4 s + 2 h + i stand at 16 s + 8 h + 2 t + i (t, s below 4, h, i below 2):
+// the order in which products of matrices meet the file's fours of weights.
+struct RoundRowsParameters {
+  uint32_t rows, sequences;
+  uint32_t width, in_stride;
+};
+constexpr uint32_t kRoundedStep = 16, kRoundedChunk = 64;
 
 // linear_<activations>_<weights>_grouped: rows that stand in groups, of which each meets a matrix of its own
 //                                                                            work: {n, tiles}

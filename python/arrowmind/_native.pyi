@@ -86,6 +86,12 @@ class Device:
     def event(self) -> DeviceEvent: ...
     def pinned(self, size: int) -> PinnedMemory: ...
     def register_host(self, memory: npt.NDArray[np.uint8] | memoryview) -> HostRegistration: ...
+    def try_wgmma(self, kernel: str) -> str:
+        """What a trial of `linear_bf16_<weights>_wgmma` found against mma.sync; empty: the same results.
+
+        Done once in a process. DeviceUnsupportedError where the device has no such kernel.
+        """
+
     def kernel(self, name: str) -> int: ...
     @property
     def has_graphs(self) -> bool: ...
@@ -231,6 +237,7 @@ class DevicePlan:
         expert_threshold: float = 1.0,
         mixed: bool = False,
         graphs: str = "auto",
+        wgmma: bool = True,
     ) -> None:
         """`experts_here`: so many of the first layers with experts leave these to the CPU, and `threads`.
 
@@ -238,11 +245,20 @@ class DevicePlan:
         `expert_room`: bytes for single ones of the experts that the CPU computes, brought once more than
         `expert_threshold` of the last rounds used them.
         `mixed`: products of many rows in float32 round them to bfloat16, where the device has kernels for it.
+        `wgmma`: large ones of these run by warpgroups, where the device can and a trial showed that it does.
         """
 
     @property
     def is_mixed(self) -> bool:
         """Whether any product does."""
+
+    @property
+    def has_wgmma(self) -> bool:
+        """Whether large products may run by warpgroups."""
+
+    @property
+    def left_out(self) -> dict[str, str]:
+        """Kernels that were tried and are not used, each with what was found."""
 
     @property
     def sent_bytes(self) -> int:

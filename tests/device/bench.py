@@ -36,6 +36,7 @@ BLOCKS = {
     "blocks parts block part",
     "embed": "width out_stride row_bytes element index flags group groups scale_type",
     "norm": "x_stride y_stride first width pieces epsilon:f flags",
+    "round_rows": "width in_stride",
     "quantise": "x_stride stride width flags blocks parts block part",
     "attention": "heads key_heads head_dim in_stride out_stride flags window scale:f cap:f",
     "pool": "width x_stride mode flags",

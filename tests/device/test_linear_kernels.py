@@ -25,12 +25,22 @@ def generator(*key: object) -> np.random.Generator:
     return np.random.default_rng(SEED + zlib.crc32(repr(key).encode()))
 
 
+def rounded_rows(bench: Bench, a: np.ndarray, k: int) -> np.ndarray:
+    """The first k columns as round_rows writes them, uint16 [rows, k padded to 64]."""
+    out = Out(np.full((len(a), padded(k, 64)), 77, np.uint16))
+    parameters = block("round_rows", rows=len(a), width=k, in_stride=a.shape[1])
+    (found,) = bench.run("round_rows", (padded(k, 64) // 16, len(a), 1), [a, out], parameters)
+    return found
+
+
 def launch(
     bench: Bench, name: str, problem: Problem | GridProblem, a: np.ndarray, places: dict, **parameters
 ):
     """Runs the kernel, and its form for few rows where there is one; gives the columns that it wrote."""
     m, n, k = problem.shape
     first, width = 3, n + 7
+    if name.endswith("_wgmma"):
+        places["a_scale"] = rounded_rows(bench, a, k)
     bias, residual = places.pop("bias", None), places.pop("residual", None)
     c = np.full((m, width), 77, np.float32)
     if residual is not None:

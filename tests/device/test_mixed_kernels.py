@@ -19,6 +19,7 @@ from tests.device.test_linear_kernels import (
     grid_operands,
     plain_operands,
     plain_problem,
+    rounded_rows,
     run_grid,
     run_plain,
 )
@@ -28,7 +29,7 @@ from tests.reference.qmatmul import Form, Problem
 
 # A rounding to 8 bits is off by at most this share.
 UNIT = 2.0**-8
-TILES = ["", "_wide"]
+TILES = ["", "_wide", "_wgmma"]
 # Of two tiles of 256 outputs and 128 rows, and of several chunks of 64 k.
 WIDE = [(130, 270, 70), (35, 17, 260)]
 ROUNDED = ("f32", "f16")
@@ -39,6 +40,23 @@ def nearest(values: np.ndarray) -> np.ndarray:
     """Bfloat16, ties to even, as float32."""
     bits = np.ascontiguousarray(values, np.float32).view(np.uint32).astype(np.uint64)
     return ((bits + 0x7FFF + (bits >> 16 & 1)) & 0xFFFF0000).astype(np.uint32).view(np.float32)
+
+
+@pytest.mark.parametrize(("rows", "k", "more"), [(1, 64, 0), (5, 37, 3), (9, 200, 0), (130, 70, 1)])
+def test_rows_are_put_into_the_order_of_products(bench, rows, k, more):
+    """What round_rows of csrc/device/kernels.h says, number by number; nothing beyond k is looked at."""
+    needs(bench, "round_rows")
+    a = np.full((rows, k + more), np.nan, np.float32)
+    a[:, :k] = generator(rows, k).standard_normal((rows, k))
+    a[0, 0] = np.inf
+    found = rounded_rows(bench, a, k)
+    whole = np.zeros((rows, found.shape[1]), np.float32)
+    whole[:, :k] = nearest(a[:, :k])
+    t, s, h, i = np.ix_(*map(np.arange, (4, 4, 2, 2)))
+    places = (16 * s + 8 * h + 2 * t + i).reshape(-1)
+    expected = np.zeros_like(found).reshape(rows, -1, 64)
+    expected[:, :, places] = (whole.view(np.uint32) >> 16).reshape(rows, -1, 64)
+    np.testing.assert_array_equal(found, expected.reshape(rows, -1))
 
 
 @pytest.mark.parametrize("tile", TILES)

@@ -12,7 +12,8 @@ namespace {
 
 // Of the driver's attributes.
 constexpr int kMajor = kIsHip ? 23 : 75, kMinor = kIsHip ? 61 : 76, kIntegrated = kIsHip ? 16 : 18;
-constexpr int kFirstWithBf16 = 8;  // sm_80
+constexpr int kFirstWithBf16 = 8;       // sm_80
+constexpr int kOnlyWithWarpgroups = 9;  // sm_90: neither before nor after
 constexpr int64_t kAlignment = 256;
 
 int32_t probe(int32_t* count, ArrowmindWords* words) try {
@@ -69,12 +70,13 @@ int32_t open(int32_t index, ArrowmindDevice** device, ArrowmindWords* words) try
   const Opened opened = open_driver();
   if (opened.driver == nullptr) return say(words, ARROWMIND_FAILED, opened.words.c_str());
   const Driver& driver = *opened.driver;
-  int number = 0, major = 0;
+  int number = 0, major = 0, minor = 0;
   size_t bytes = 0;
   void* context = nullptr;
   int failure = driver.device_get(&number, index);
   if (failure == kSuccess) failure = driver.device_memory(&bytes, number);
   if (failure == kSuccess) failure = driver.device_attribute(&major, kMajor, number);
+  if (failure == kSuccess) failure = driver.device_attribute(&minor, kMinor, number);
   if (failure == kSuccess) failure = driver.retain_context(&context, number);
   if (failure != kSuccess) return fail(driver, failure, words);
   auto* made = new (std::nothrow) ArrowmindDevice(&driver, number, context, static_cast<int64_t>(bytes));
@@ -83,6 +85,7 @@ int32_t open(int32_t index, ArrowmindDevice** device, ArrowmindWords* words) try
     return ARROWMIND_OUT_OF_MEMORY;
   }
   made->multiplies_bf16 = !kIsHip && major >= kFirstWithBf16;
+  made->multiplies_by_warpgroups = !kIsHip && major == kOnlyWithWarpgroups && minor == 0;
   *device = made;
   return ARROWMIND_OK;
 } catch (const std::bad_alloc&) {

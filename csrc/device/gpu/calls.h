@@ -23,7 +23,8 @@ struct ArrowmindDevice {
   int number;  // as the driver has it
   void* context;
   int64_t total_bytes;
-  bool multiplies_bf16 = false;  // has instructions for products of small matrices in bfloat16
+  bool multiplies_bf16 = false;           // has instructions for products of small matrices in bfloat16
+  bool multiplies_by_warpgroups = false;  // and those of sm_90a
   std::atomic<bool> is_lost = false;
   std::mutex mutex;  // of what follows
   std::array<void*, arrowmind::device::gpu::kMostImages> modules = {};

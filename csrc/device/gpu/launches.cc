@@ -31,6 +31,11 @@ bool is_wide(const char* name) {
   return std::string_view(name).ends_with("_wide");
 }
 
+// Kernels that only sm_90 has instructions for (kernels/qmatmul/gpu/wgmma.h).
+bool is_wgmma(const char* name) {
+  return std::string_view(name).ends_with("_wgmma");
+}
+
 // Why a kernel cannot be launched so; null when it can.
 const char* refusal_of(const ArrowmindLaunch& launch, const KernelRow& row) {
   if (launch.place_count != row.places || launch.parameter_bytes != row.parameter_bytes ||
@@ -52,6 +57,10 @@ int32_t find_kernel(ArrowmindDevice* device, const char* name, uint64_t* kernel,
   if (number < 0) return say(words, ARROWMIND_NOT_SUPPORTED, "no kernel of this name");
   if (is_wide(name) && !device->multiplies_bf16) {
     return say(words, ARROWMIND_NOT_SUPPORTED, "without instructions for bfloat16 it is no faster");
+  }
+  if (is_wgmma(name) && !device->multiplies_by_warpgroups) {
+    return say(words, ARROWMIND_NOT_SUPPORTED,
+               "only devices of compute capability 9.0 have its instructions");
   }
   char symbol[96];
   std::snprintf(symbol, sizeof symbol, "arrowmind_%s", name);

@@ -56,6 +56,7 @@ DevicePlan::Layout DevicePlan::lay_out(int64_t rows, int64_t sequences) const {
   if (plan_.source() >= 0) at.source = take(4 * at.rows * plan_.columns(plan_.source()));
   const int64_t result_rows = plan_.gives_tokens() ? at.rows : sequences;
   at.spare = take(lowering_.spare_bytes() * at.rows);
+  if (rounds_rows(rows)) at.rounded = take(2 * rounded_columns_ * at.rows);
   at.result = take(4 * result_rows * plan_.limits().output_columns);
   at.numbers = take(4 * (4 * at.rows + round_up(sequences + 1, kRowRound)));
   at.looked = take(4 * (sequences + 1));
@@ -165,7 +166,8 @@ const DevicePlan::Kernel& DevicePlan::choose(const Forward& f, const Step& step,
   if (!launch.wide) return launch.kernel;
   const device::Grid grid = grid_of(*launch.wide, work_of(f, step));
   const uint64_t groups = uint64_t{grid.groups[0]} * grid.groups[1];
-  return groups >= device::kWideGroups ? *launch.wide : launch.kernel;
+  if (groups < device::kWideGroups) return launch.kernel;
+  return launch.wgmma && rounds_rows(f.rows) ? *launch.wgmma : *launch.wide;
 }
 
 void DevicePlan::launch(const Forward& f, const Step& step, const Launch& launch, bool normalise) const {
@@ -178,6 +180,7 @@ void DevicePlan::launch(const Forward& f, const Step& step, const Launch& launch
   for (size_t i = 0; i < step.places.size(); ++i) {
     slices.push_back(slice(f, step.places[i], launch.constants[i]));
   }
+  if (launch.wgmma && &kernel == &*launch.wgmma) slices[1] = round_rows(f, step, slices[0]);
   std::vector<std::byte> parameters = filled_in(step, grouped.rows, f.sequences, normalise);
   if (step.grouped.over == Grouped::Over::kSort) {
     std::memcpy(parameters.data() + offsetof(device::GroupRowsParameters, tile), &grouped.tile,

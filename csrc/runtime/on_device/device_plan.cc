@@ -54,6 +54,7 @@ DevicePlan::DevicePlan(const Plan& plan, std::shared_ptr<DeviceWeights> weights,
       device_(weights_->device()),
       threads_(options.threads),
       may_mix_(options.mixed),
+      may_wgmma_(options.wgmma),
       checks_graphs_(options.graphs == Graphs::kCheck) {
   if (!plan.is_finished()) fail(ErrorKind::kInvalidArgument, "the plan is not finished; call finish() first");
   for (const std::unique_ptr<Op>& op : plan.ops()) {
@@ -128,19 +129,20 @@ DevicePlan::Launch DevicePlan::prepare_launch(const Step& step) {
   if (step.kernel.empty()) return launch;
   launch.kernel = find(step.kernel);
   launch.few = launch.kernel;
-  if (is_linear(step.kernel)) prepare_linear(launch);
+  if (is_linear(step.kernel)) prepare_linear(launch, step);
   if (shares_keys(step.kernel)) launch.wide = find_other(step.kernel + "_rows");
   return launch;
 }
 
 // Kernels that some back ends have beside the one that all have.
-void DevicePlan::prepare_linear(Launch& launch) {
+void DevicePlan::prepare_linear(Launch& launch, const Step& step) {
   if (const auto few = find_other(launch.kernel.name + "_few")) launch.few = *few;
   if (!may_mix_ || !launch.kernel.name.starts_with(kFloatRows)) return;
   const std::string mixed = cat("linear_bf16_", launch.kernel.name.substr(kFloatRows.size()));
   if (const auto kernel = find_other(mixed)) {
     launch.kernel = *kernel;
     launch.wide = find_other(mixed + "_wide");
+    if (launch.wide && may_wgmma_) launch.wgmma = find_wgmma(step, mixed);
     is_mixed_ = true;
   }
 }

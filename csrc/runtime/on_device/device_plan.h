@@ -53,6 +53,8 @@ struct PlacingOptions {
   ExpertCacheOptions cache = {};
   // Activations in float32 are multiplied as bfloat16 where the device has kernels that do.
   bool mixed = false;
+  // Large ones of these by warpgroups, where the device can and does as it should.
+  bool wgmma = true;
   // Forwards that come again are told to the device once, where it can.
   Graphs graphs = Graphs::kAuto;
 };
@@ -85,8 +87,11 @@ class DevicePlan {
 
   const Plan& plan() const { return plan_; }
   const std::shared_ptr<device::Device>& device() const { return device_; }
-  std::vector<std::string> kernels() const;                   // by name, each once
-  bool is_mixed() const { return is_mixed_; }                 // whether any rounds activations to bfloat16
+  std::vector<std::string> kernels() const;    // by name, each once
+  bool is_mixed() const { return is_mixed_; }  // whether any rounds activations to bfloat16
+  // Whether large products may be those of warpgroups; and those that might be and are not, with the reasons.
+  bool has_wgmma() const { return rounded_columns_ > 0; }
+  const std::map<std::string, std::string>& left_out() const { return left_out_; }
   ExpertCache* expert_cache() const { return cache_.get(); }  // or null
   bool passes() const { return passing_ != nullptr; }
   GraphCounters graph_counters() const { return graphs_ == nullptr ? GraphCounters() : graphs_->counters(); }
@@ -105,6 +110,7 @@ class DevicePlan {
   struct Launch {
     Kernel kernel, few;
     std::optional<Kernel> wide;            // of many outputs and rows; of many rows for each sequence
+    std::optional<Kernel> wgmma;           // in place of it, by warpgroups
     std::vector<device::Slice> constants;  // by place; no buffer: none
   };
   // What one forward at a time uses; kept for the next.
@@ -122,7 +128,7 @@ class DevicePlan {
   // Offsets of a micro-batch in its block of memory.
   struct Layout {
     int64_t rows = 0;  // padded
-    int64_t source = 0, result = 0, spare = 0, bytes = 0;
+    int64_t source = 0, result = 0, spare = 0, rounded = 0, bytes = 0;
     // What each forward is given, from `numbers` up to the end of the inputs: numbers of rows, offsets of
     // rows that sequences look at, rows that the host fills, and the tables.
     int64_t numbers = 0, looked = 0, filled = 0, inputs_end = 0;
@@ -152,7 +158,10 @@ class DevicePlan {
   [[noreturn]] void refuse(const std::string& what) const;
   void prepare(DeviceWeights& weights, const ExpertCacheOptions& cache);
   Launch prepare_launch(const Step& step);
-  void prepare_linear(Launch& launch);
+  void prepare_linear(Launch& launch, const Step& step);
+  std::optional<Kernel> find_wgmma(const Step& step, const std::string& kernel);
+  bool rounds_rows(int64_t rows) const;
+  device::Slice round_rows(const Forward& forward, const Step& step, const device::Slice& rows) const;
   Kernel find(const std::string& name) const;
   std::optional<Kernel> find_other(const std::string& name) const;
   const Kernel& choose(const Forward& forward, const Step& step, const Launch& launch) const;
@@ -220,10 +229,13 @@ class DevicePlan {
   const std::shared_ptr<device::CachingAllocator> memory_;
   const std::shared_ptr<device::Device> device_;
   ThreadPool* const threads_;  // or null
-  const bool may_mix_;
+  const bool may_mix_, may_wgmma_;
   bool is_mixed_ = false;
   std::unique_ptr<PassingWeights> passing_;  // or null
   std::vector<Launch> launches_;             // by step
+  std::optional<Kernel> round_;              // of rows for products by warpgroups
+  int64_t rounded_columns_ = 0;              // the widest of such rows; 0: there are none
+  std::map<std::string, std::string> left_out_;
   std::map<size_t, int64_t> single_layers_;  // by the step that the CPU runs
   std::unique_ptr<ExpertCache> cache_;       // or null
   std::map<int, int64_t> filled_;            // by buffer that the host fills: bytes of a row before its own

@@ -31,6 +31,12 @@ OK = "ok"
 NOTE = "note"
 BAD = "bad"
 
+# Of each kind of weights.
+_WARPGROUP_KERNELS = tuple(
+    f"linear_bf16_{weights}_wgmma"
+    for weights in ("f32", "f16", "bf16", "i8", "i8g", "i4g", "i2g", "fp4g", "t2g", "t3g")
+)
+
 # Distribution -> smallest version, as in pyproject.toml.
 REQUIRED = {
     "cryptography": "43",
@@ -163,10 +169,11 @@ def _device(session: Session) -> Iterator[Finding]:
         yield Finding("device", settings.name, NOTE if falls_back else BAD, text)
 
 
-def _devices(_session: Session) -> Iterator[Finding]:
+def _devices(session: Session) -> Iterator[Finding]:
     _native()
     from arrowmind.engine.device_probe import DEVICES, probe  # noqa: PLC0415  needs the native core
 
+    settings = session.config.device
     for kind in DEVICES:
         found = probe(kind)
         for index, device in enumerate(found.devices):
@@ -175,8 +182,29 @@ def _devices(_session: Session) -> Iterator[Finding]:
             if device.is_software:
                 text += "; computes on the cpu, taken only when it is named"
             yield Finding("devices", f"{kind}:{index}", OK, text)
+            if settings.precision == "mixed" and (kind, device.architecture) == ("cuda", "sm_90"):
+                yield _warpgroups(f"{kind}:{index}", settings.wgmma)
         if not found.devices:
             yield _absent(found)
+
+
+def _warpgroups(name: str, wanted: str) -> Finding:
+    """Whether large products in mixed precision run by warpgroups there: tried, as when a model is opened."""
+    from arrowmind.engine.device_probe import open_device  # noqa: PLC0415  needs the native core
+
+    if wanted == "off":
+        return Finding("devices", f"{name} wgmma", OK, "switched off by device.wgmma")
+    try:
+        device = open_device(name)
+        found = [(kernel, device.try_wgmma(kernel)) for kernel in _WARPGROUP_KERNELS]
+    except DeviceError as error:
+        return Finding("devices", f"{name} wgmma", NOTE, f"not tried: {error}")
+    wrong = [f"{kernel}: {words}" for kernel, words in found if words]
+    if not wrong:
+        text = f"a trial of {len(found)} kernels found the results of mma.sync"
+        return Finding("devices", f"{name} wgmma", OK, text)
+    text = f"left out for {len(wrong)} of {len(found)} kinds of weights: {wrong[0]}"
+    return Finding("devices", f"{name} wgmma", NOTE, text, "report it; mma.sync serves in its place")
 
 
 def _absent(found: Probe) -> Finding:

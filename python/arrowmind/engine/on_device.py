@@ -67,6 +67,7 @@ def host_of(device: str, settings: DeviceSettings, vram: int = 0) -> DeviceHost:
         vram=vram,
         mixed=settings.precision == "mixed",
         graphs=settings.graphs,
+        wgmma=settings.wgmma,
     )
 
 
@@ -96,6 +97,7 @@ class DeviceHost:
         vram: int = 0,
         mixed: bool = False,
         graphs: str = "auto",
+        wgmma: str = "auto",
     ) -> None:
         """Opens nothing yet.
 
@@ -106,10 +108,12 @@ class DeviceHost:
             vram: Most bytes that are taken of it; 0 for no bound.
             mixed: Products of rows in float32 round these to bfloat16 there.
             graphs: Whether forwards that come again run as one, as `device.graphs`.
+            wgmma: Whether large products of mixed precision run by warpgroups, as `device.wgmma`.
         """
         self.name = name
         self._mixed = mixed
         self._graphs = graphs
+        self._wgmma = wgmma
         self.vram = vram
         self.placement: dict[str, Any] = {}  # what of the model is there, for who asks
         # With the plans, so that no other gets the identity of one.
@@ -252,9 +256,10 @@ class DeviceHost:
 
         Returns:
             `serves` (whether it is used now), and where it is open `precision` (`mixed` where products round
-            their rows, see `device.precision`), `free_bytes` and `total_bytes` of all who
-            use it, `weight_bytes`, `buffer_bytes` and `cache_bytes` of this engine, `upload` (how its weights
-            came there, see `describe_upload`), and what `OpenedDevice.counters` has.
+            their rows, see `device.precision`), `wgmma` (see `OpenedDevice.wgmma`), `free_bytes` and
+            `total_bytes` of all who use it, `weight_bytes`, `buffer_bytes` and `cache_bytes` of this engine,
+            `upload` (how its weights came there, see `describe_upload`), and what `OpenedDevice.counters`
+            has.
         """
         opened = self._opened
         told: dict[str, Any] = {"serves": opened is not None and not self._is_resting(), **self.placement}
@@ -268,6 +273,7 @@ class DeviceHost:
         return {
             **told,
             "precision": opened.precision(),
+            "wgmma": opened.wgmma(),
             "free_bytes": free,
             "total_bytes": total,
             "vram_bytes": self.vram or None,
@@ -293,7 +299,7 @@ class DeviceHost:
             return None if self._has_no_room(self._opened) else self._opened
 
     def _open(self) -> OpenedDevice:
-        opened = OpenedDevice(self.name, self.vram, mixed=self._mixed, graphs=self._graphs)
+        opened = OpenedDevice(self.name, self.vram, mixed=self._mixed, graphs=self._graphs, wgmma=self._wgmma)
         _log.info("device opened", device=self.name, **opened.device.info())
         if self._mixed and not opened.can_mix():
             refuse_mixed(self.name, falls_back=self.falls_back)

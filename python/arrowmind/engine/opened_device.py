@@ -8,6 +8,7 @@ from arrowmind import _native
 from arrowmind.engine.device_probe import open_device
 from arrowmind.engine.device_telemetry import count_upload
 from arrowmind.errors import DeviceUnsupportedError
+from arrowmind.observe import record_fallback
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -39,7 +40,9 @@ class PlanShare(NamedTuple):
 class OpenedDevice:
     """An open device, what of the model is on it, and its memory for forwards."""
 
-    def __init__(self, name: str, vram: int, *, mixed: bool = False, graphs: str = "auto") -> None:
+    def __init__(
+        self, name: str, vram: int, *, mixed: bool = False, graphs: str = "auto", wgmma: str = "auto"
+    ) -> None:
         """Opens it.
 
         Args:
@@ -47,6 +50,7 @@ class OpenedDevice:
             vram: most bytes that are taken of it; 0 for no bound.
             mixed: products of rows in float32 round these to bfloat16, where the device has kernels for it.
             graphs: whether forwards that come again run as one, as `device.graphs`.
+            wgmma: whether large products of mixed precision run by warpgroups, as `device.wgmma`.
 
         Raises:
             DeviceError: it cannot be opened.
@@ -59,6 +63,7 @@ class OpenedDevice:
         # By identity: plans outlive the sessions of their host, as PlacedPlan holds them.
         self.plans: dict[int, _native.DevicePlan] = {}
         self._mixed = mixed
+        self._wgmma = wgmma
 
     def can_mix(self) -> bool:
         """Whether it has kernels for mixed precision."""
@@ -72,6 +77,35 @@ class OpenedDevice:
         """`mixed` where a product of any plan rounds its rows, else `float32`."""
         return "mixed" if any(plan.is_mixed for plan in list(self.plans.values())) else "float32"
 
+    def wgmma(self) -> str:
+        """How large products of mixed precision run.
+
+        Returns:
+            `used` (by warpgroups), `off`, `none` (the device, or the model, has no such products), or
+            `left out` with what a trial found.
+        """
+        plans = list(self.plans.values())
+        for plan in plans:
+            for kernel, words in plan.left_out.items():
+                return f"left out: {kernel}: {words}"
+        if any(plan.has_wgmma for plan in plans):
+            return "used"
+        return "off" if self._wgmma == "off" else "none"
+
+    def _tell_left_out(self, made: _native.DevicePlan) -> None:
+        """Warns of kernels that a trial found wrong, once for each of this device."""
+        for kernel, words in made.left_out.items():
+            if any(kernel in plan.left_out for plan in self.plans.values()):
+                continue
+            record_fallback(
+                "wgmma",
+                "a trial found other results than those of mma.sync",
+                device=self.device.name,
+                kernel=kernel,
+                used=kernel.replace("_wgmma", "_wide"),
+                words=words,
+            )
+
     def plan(self, plan: _native.Plan, share: PlanShare | None) -> _native.DevicePlan:
         """The plan there; made when it is first asked for."""
         made = self.plans.get(id(plan))
@@ -79,8 +113,15 @@ class OpenedDevice:
             before = self.weights.uploaded()
             parts = share or PlanShare()
             made = _native.DevicePlan(
-                plan, self.weights, self.memory, *parts, mixed=self._mixed, graphs=self._graphs
+                plan,
+                self.weights,
+                self.memory,
+                *parts,
+                mixed=self._mixed,
+                graphs=self._graphs,
+                wgmma=self._wgmma != "off",
             )
+            self._tell_left_out(made)
             self.plans[id(plan)] = made
             count_upload(self.device.name, before, self.weights.uploaded())
         return made

@@ -145,6 +145,19 @@ ARROWMIND_DEVICE float whole_zero(float zero) {
   return round_even(least(127.0f, most(-128.0f, zero)));
 }
 
+// What scales of groups are multiplied by, of four outputs; and the whole zero points of int8 weights.
+template <class W>
+ARROWMIND_DEVICE void outer_of(const Linear& l, const Standing& at, WideScales& scales, float (&outer)[4]) {
+  ARROWMIND_UNROLL
+  for (int e = 0; e < 4; ++e) {
+    outer[e] = W::kUnit;
+    if (!at.is_there) continue;
+    if (W::kScaling == 2 && l.has(kHasOuter)) outer[e] = l.outer[at.n(e)] * W::kUnit;
+    if (W::kScaling == 1)
+      scales.shift[e] = kByteBase<W> + whole_zero(zero_of<W>(l, at.panel, 0, at.place(e)));
+  }
+}
+
 ARROWMIND_DEVICE void multiply_wide(const uint32_t (&a)[2][4], const Fragment* rows, WideSums& sums) {
   ARROWMIND_UNROLL
   for (uint32_t column = 0; column < kWideColumns; ++column) {
@@ -203,14 +216,7 @@ ARROWMIND_DEVICE void wide_floats(const Linear& l) {
   WideUnit<W> unit, next;
   WideScales scales = {};
   float outer[4];
-  ARROWMIND_UNROLL
-  for (int e = 0; e < 4; ++e) {
-    outer[e] = W::kUnit;
-    if (!at.is_there) continue;
-    if (W::kScaling == 2 && l.has(kHasOuter)) outer[e] = l.outer[at.n(e)] * W::kUnit;
-    if (W::kScaling == 1)
-      scales.shift[e] = kByteBase<W> + whole_zero(zero_of<W>(l, at.panel, 0, at.place(e)));
-  }
+  outer_of<W>(l, at, scales, outer);
   W::fill_table(table);
   for (uint32_t half = 0; half < 2; ++half) {
     coming.ask(l, at.first_row, 0, half);

@@ -99,6 +99,12 @@ class DeviceSettings:
         "one, where it can; check compares them with what they replace, each time.",
         choices=("auto", "off", "check"),
     )
+    wgmma: str = setting(
+        "auto",
+        "Large products in mixed precision run by warpgroups where a device has these (NVIDIA's compute "
+        "capability 9.0) and a trial when it is opened shows the results of other kernels; off: never.",
+        choices=("auto", "off"),
+    )
     threads: int = setting(0, "Threads of the native core; 0 means all processors.", low=0, high=1024)
     max_isa: str = setting(
         "",

@@ -9,6 +9,8 @@
 //   read_only=1                host memory may only be registered as such
 //   backward=1                 fibers run in the other order
 //   graph=F                    each graph that is made ready answers F
+//   major=N                    the first number of the compute capability (9)
+//   misread=1                  products of warpgroups take their rows in another order than devices do
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -25,6 +27,7 @@
 #include "device/gpu/driver.h"
 #include "on_host/fibers.h"
 #include "on_host/registered.h"
+#include "on_host/warpgroups.h"
 
 #ifdef ARROWMIND_HIP
 #define DRIVER(cuda, hip) extern "C" __attribute__((visibility("default"))) int hip
@@ -159,7 +162,7 @@ DRIVER(cuDeviceGetName, hipDeviceGetName)(char* name, int bytes, int device) {
   return 0;
 }
 DRIVER(cuDeviceGetAttribute, hipDeviceGetAttribute)(int* value, int attribute, int) {
-  *value = attribute == 75 || attribute == 23 ? 9 : 0;
+  *value = attribute == 75 || attribute == 23 ? static_cast<int>(setting("major", 9)) : 0;
   return 0;
 }
 DRIVER(cuDeviceTotalMem_v2, hipDeviceTotalMem)(size_t* bytes, int) {
@@ -378,6 +381,7 @@ EXPORTED void arrowmind_driver_set(const char* text) {
     const size_t equals = word.find('=');
     if (equals != std::string::npos) settings[word.substr(0, equals)] = std::atoll(word.c_str() + equals + 1);
   }
+  arrowmind::on_host::misread_rows(setting("misread", 0) != 0);
 }
 
 // Calls since the last set, then how many are live: contexts, memory, pinned, registered, streams, events,

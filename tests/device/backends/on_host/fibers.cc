@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <ucontext.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -13,7 +14,7 @@ namespace arrowmind::fibers {
 namespace {
 
 constexpr size_t kStackBytes = 128 << 10;
-constexpr size_t kSharedBytes = 256 << 10;
+constexpr uint32_t kWarpgroup = 128;
 
 // A barrier: who waits for it goes on when `round` is another than it was.
 struct Barrier {
@@ -34,6 +35,7 @@ struct Fiber {
 struct Engine {
   std::vector<Fiber> fibers{kMostFibers};
   std::vector<Barrier> teams{kMostFibers};
+  std::vector<Barrier> warpgroups{kMostFibers / kWarpgroup};
   Barrier group;
   Place place = {};
   uint32_t running = 0;  // fibers that are not done
@@ -44,6 +46,8 @@ struct Engine {
   std::unique_ptr<char[]> memory{new char[kSharedBytes]};
   size_t used = 0;
   std::vector<std::pair<const void*, size_t>> names;
+  uint64_t begun = 0;
+  void (*ended)() = nullptr;
 
   Fiber& own() { return fibers[place.fiber]; }
 };
@@ -123,6 +127,8 @@ void begin_group(uint32_t fibers) {
   engine->group = {};
   engine->used = 0;
   engine->names.clear();
+  ++engine->begun;
+  for (Barrier& barrier : engine->warpgroups) barrier = {};
   for (uint32_t i = 0; i < fibers; ++i) {
     engine->fibers[i].is_done = false;
     engine->fibers[i].waits_for = nullptr;
@@ -156,6 +162,7 @@ void run(const uint32_t (&groups)[3], uint32_t fibers, bool backward, void (*bod
                      fibers};
     begin_group(fibers);
     run_group(backward ? fibers - 1 : 0);
+    if (engine->ended != nullptr) engine->ended();
   }
 }
 
@@ -167,11 +174,15 @@ void wait_team(uint32_t size) {
   wait(&engine->teams[engine->place.fiber / size], size);
 }
 
-void* shared(const void* key, size_t bytes) {
+void wait_warpgroup() {
+  wait(&engine->warpgroups[engine->place.fiber / kWarpgroup], kWarpgroup);
+}
+
+void* shared(const void* key, size_t bytes, size_t alignment) {
   for (const auto& [name, offset] : engine->names) {
     if (name == key) return engine->memory.get() + offset;
   }
-  const size_t offset = engine->used;
+  const size_t step = std::max<size_t>(alignment, 64), offset = (engine->used + step - 1) / step * step;
   engine->used = (offset + bytes + 63) / 64 * 64;
   if (engine->used > kSharedBytes) {
     std::fprintf(stderr, "fibers: more than %zu bytes of a group's memory\n", kSharedBytes);
@@ -180,6 +191,22 @@ void* shared(const void* key, size_t bytes) {
   engine->names.emplace_back(key, offset);
   std::memset(engine->memory.get() + offset, 0xff, bytes);
   return engine->memory.get() + offset;
+}
+
+uint32_t shared_offset(const void* address) {
+  return static_cast<uint32_t>(static_cast<const char*>(address) - engine->memory.get());
+}
+
+const char* shared_at(uint32_t offset) {
+  return engine->memory.get() + offset;
+}
+
+uint64_t groups_begun() {
+  return engine->begun;
+}
+
+void when_groups_end(void (*ended)()) {
+  engine->ended = ended;
 }
 
 void* own_outbox() {

@@ -29,11 +29,23 @@ void run(const uint32_t (&groups)[3], uint32_t fibers, bool backward, void (*bod
 
 // Until every fiber of the group that still runs has come here.
 void wait_group();
-// Until all of a team have; teams are `size` fibers one after the other.
+// Until all of a team have; teams are `size` fibers one after the other, and of one size at a time.
 void wait_team(uint32_t size);
+// The same for teams of teams: four of 32 fibers, who may be waiting for these elsewhere.
+void wait_warpgroup();
 
 // Memory of the group for `key`, filled with 0xff when the first fiber asks for it: as floats, NaN.
-void* shared(const void* key, size_t bytes);
+void* shared(const void* key, size_t bytes, size_t alignment = 64);
+// Where something lies in memory of the group: bytes from its beginning, which is at a multiple of
+// everything.
+constexpr size_t kSharedBytes = 256 << 10;
+uint32_t shared_offset(const void* address);
+const char* shared_at(uint32_t offset);
+
+// Groups that were begun by this thread of the host.
+uint64_t groups_begun();
+// Called whenever a group has ended.
+void when_groups_end(void (*ended)());
 
 // What a fiber shows its team: written, then read by the others after wait_team(). Two take turns, so that
 // who is ahead does not overwrite what others still read.

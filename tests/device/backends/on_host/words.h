@@ -18,7 +18,7 @@
 #define ARROWMIND_SHARED(type, name, count)                        \
   static const char name##_key = 0;                                \
   auto& name = *static_cast<std::type_identity_t<type>(*)[count]>( \
-      ::arrowmind::fibers::shared(&name##_key, sizeof(type) * (count)))
+      ::arrowmind::fibers::shared(&name##_key, sizeof(type) * (count), alignof(type)))
 #define ARROWMIND_RESTRICT
 #define ARROWMIND_UNROLL
 
