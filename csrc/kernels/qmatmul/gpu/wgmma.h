@@ -21,9 +21,11 @@ constexpr uint32_t kRowTileFours = kWideRows * kColumnBytes / 16;
 template <class W>
 constexpr uint32_t kRowTiles = W::kTable == 0 ? 3 : 2;
 
+constexpr uint32_t more_of(uint32_t a, uint32_t b) {
+  return a > b ? a : b;
+}
 template <class W>
-constexpr uint32_t kTileFours =
-    kRowTiles<W> * kRowTileFours > kWideBytes / 16 ? kRowTiles<W> * kRowTileFours : kWideBytes / 16;
+constexpr uint32_t kTileFours = more_of(kRowTileFours * kRowTiles<W>, kWideBytes / 16);
 
 // At most 48 KiB, which every launch has.
 template <class W>
@@ -59,6 +61,7 @@ ARROWMIND_DEVICE void ask_rows(const Linear& l, uint32_t first_row, uint32_t chu
 template <class W>
 ARROWMIND_DEVICE void wgmma_floats(const Linear& l) {
   constexpr uint32_t kUnit = kUnitFours<W>, kAhead = kLaneAhead<W>;
+  static_assert(sizeof(WgmmaMemory<W>) <= 48 << 10);
   ARROWMIND_SHARED(WgmmaMemory<W>, memory, 1);
   const LinearParameters& p = l.p;
   const Standing at(l, kWideOutputs, kWideRows);
