@@ -3,6 +3,10 @@
 What is trained is what will be stored: scales and zero points are rounded to their types in each forward, and
 gradients pass through every rounding as if it were not there (straight-through). A latent value whose code is
 at the end of the grid gets no gradient; there its scale and zero point get it.
+
+A latent value that its gradient drives to where two codes meet would change its code every few steps for the
+rest of the training, and with each change what all others are trained against. So codes may be made to hold:
+a value has to go beyond the middle between two codes by a margin before its code changes (hysteresis).
 """
 
 from __future__ import annotations
@@ -36,10 +40,10 @@ class _Snap(torch.autograd.Function):
     """(level - zero) * scale for values, with gradients for values, scales and zero points."""
 
     @staticmethod
-    def forward(context: Any, values: Any, scale: Any, zero: Any, levels: Levels) -> Any:
+    def forward(context: Any, values: Any, scale: Any, zero: Any, levels: Levels, held: Held | None) -> Any:
         exact = values / scale
         exact += zero
-        chosen = _nearest(exact, levels)
+        chosen = _nearest(exact, levels) if held is None else held.nearest(exact, levels)
         context.save_for_backward(exact, chosen, scale, zero)
         context.levels = levels
         result = chosen - zero
@@ -57,7 +61,7 @@ class _Snap(torch.autograd.Function):
         moved = torch.where(inside, chosen - exact, chosen - zero)
         for_scale = (gradient * moved).sum(-1, keepdim=True)
         for_zero = -scale * blocked.sum(-1, keepdim=True)
-        return through, for_scale, for_zero, None
+        return through, for_scale, for_zero, None, None
 
 
 def _nearest(exact: Any, levels: Levels) -> Any:
@@ -67,6 +71,30 @@ def _nearest(exact: Any, levels: Levels) -> Any:
     table = torch.from_numpy(_E2M1)
     places = torch.bucketize(exact.abs(), (table[1:] + table[:-1]) / 2)
     return torch.copysign(table[places], exact)
+
+
+class Held:
+    """Levels that values are at, and that they keep until they are far enough from them.
+
+    Attributes:
+        levels: as the values.
+    """
+
+    def __init__(self, levels: Any, margin: float) -> None:
+        """Holds.
+
+        Args:
+            levels: to begin with.
+            margin: how far beyond the middle between two levels a value goes before its level changes, in
+                steps of the grid.
+        """
+        self.levels, self._reach = levels, 0.5 + margin
+
+    def nearest(self, exact: Any, levels: Levels) -> Any:
+        """The levels of now, which are those held from now on."""
+        near = (exact - self.levels).abs_() <= self._reach
+        self.levels.copy_(torch.where(near, self.levels, _nearest(exact, levels)))
+        return self.levels.clone()
 
 
 class LatentMatrix:
@@ -83,6 +111,7 @@ class LatentMatrix:
         codes: GridCodes,
         matrix: npt.NDArray[np.float32],
         input_scale: npt.NDArray[np.float32] | None = None,
+        margin: float = 0.0,
     ) -> None:
         """Starts from codes.
 
@@ -90,6 +119,7 @@ class LatentMatrix:
             codes: where to start.
             matrix: float32 [n, k], what they stand for; says to which side of its code a value leans.
             input_scale: float32 [k], multiplied to the columns again in the forward.
+            margin: of :class:`Held`; 0 lets go of codes at once. Grids of uneven steps hold nothing.
         """
         self.grid = codes.grid
         self._levels = levels_of(codes.grid)
@@ -106,10 +136,12 @@ class LatentMatrix:
         self.values = torch.from_numpy(start.astype(np.float32)).requires_grad_()
         self.log_scales = torch.from_numpy(np.log(scales)).requires_grad_()
         self.zeros = torch.from_numpy(zeros.astype(np.float32)).requires_grad_(self.grid.zero_points)
+        held = margin > 0 and self._levels.uniform
+        self._held = Held(torch.from_numpy(levels.astype(np.float32)), margin) if held else None
 
     def weight(self) -> Any:
         """The matrix [n, k] that the codes of now stand for, differentiable."""
-        flat = _Snap.apply(self.values, self._scales(), self._zeros(), self._levels)
+        flat = _Snap.apply(self.values, self._scales(), self._zeros(), self._levels, self._held)
         weight = flat.reshape(self._n, -1)[:, : self._k]
         return weight if self._input_scale is None else weight * self._input_scale
 
@@ -117,7 +149,9 @@ class LatentMatrix:
         """The codes of now."""
         with torch.no_grad():
             scales, zeros = self._scales(), self._zeros()
-            levels = _nearest(self.values / scales + zeros, self._levels)
+            exact = self.values / scales + zeros
+            held = self._held
+            levels = _nearest(exact, self._levels) if held is None else held.nearest(exact, self._levels)
         flat = levels.reshape(self._n, -1)[:, : self._k].numpy()
         rounded = Rounded(
             self.grid,
@@ -130,7 +164,8 @@ class LatentMatrix:
 
     def state(self) -> dict[str, Any]:
         """Tensors that a checkpoint keeps, by name; changes of them are changes of this."""
-        return {"values": self.values, "log_scales": self.log_scales, "zeros": self.zeros}
+        held = {} if self._held is None else {"held": self._held.levels}
+        return {"values": self.values, "log_scales": self.log_scales, "zeros": self.zeros, **held}
 
     def _grouped(self, matrix: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         padding = -self._k % self._group
@@ -165,8 +200,15 @@ Latent = LatentMatrix | TrellisMatrix
 
 
 def latent_matrix(
-    codes: GridCodes, matrix: npt.NDArray[np.float32], input_scale: npt.NDArray[np.float32] | None = None
+    codes: GridCodes,
+    matrix: npt.NDArray[np.float32],
+    input_scale: npt.NDArray[np.float32] | None = None,
+    margin: float = 0.0,
 ) -> Latent:
-    """A matrix in training, from codes of any grid; arguments as of :class:`LatentMatrix`."""
-    kind = LatentMatrix if codes.grid.code_type.trellis is None else TrellisMatrix
-    return kind(codes, matrix, input_scale)
+    """A matrix in training, from codes of any grid; arguments as of :class:`LatentMatrix`.
+
+    A trellis holds nothing: its paths are searched anew in each step, and a code has no next one.
+    """
+    if codes.grid.code_type.trellis is not None:
+        return TrellisMatrix(codes, matrix, input_scale)
+    return LatentMatrix(codes, matrix, input_scale, margin)

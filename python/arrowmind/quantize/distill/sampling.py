@@ -8,6 +8,7 @@ import torch
 
 from arrowmind.observe import get_logger
 from arrowmind.quantize.distill.decoder_forward import Cache, forward, logits
+from arrowmind.quantize.distill.side_by_side import SideBySide
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,9 +20,11 @@ if TYPE_CHECKING:
 __all__ = ["draw"]
 
 _log = get_logger("arrowmind.quantize")
-# Floats of keys and values that sequences drawn side by side hold at most.
-_HELD = 1 << 26
-_TOGETHER = 256
+# Floats of keys and values that sequences drawn together hold at most, and how many draw side by side.
+_HELD = 1 << 25
+_TOGETHER, _SIDE_BY_SIDE = 256, 2
+# Seeds of what is drawn after each other are so far apart.
+_ROUNDS = 1_000_003
 
 
 def draw(
@@ -45,15 +48,20 @@ def draw(
         seed: equal seeds draw equal tokens, with equal threads and versions.
         progress: told of tokens drawn.
     """
-    chance = torch.Generator().manual_seed(seed)
     held = 2 * length * sum(block.attention.key_heads * block.attention.head_dim for block in model.blocks)
     together = max(1, min(_TOGETHER, -(-tokens // length), _HELD // held))
-    found: list[list[int]] = []
-    while len(found) * length < tokens:
+
+    def drawn(round_: int) -> list[list[int]]:
+        chance = torch.Generator().manual_seed(seed + _ROUNDS * round_)
         with torch.no_grad():
-            rows = _rows(model, tensors, begin, (together, length), chance)
-        found.extend(rows.tolist())
-        progress(min(tokens, len(found) * length), tokens, "drawing texts")
+            ids: list[list[int]] = _rows(model, tensors, begin, (together, length), chance).tolist()
+        return ids
+
+    found: list[list[int]] = []
+    with SideBySide(_SIDE_BY_SIDE) as threads:
+        for ids in threads.map(drawn, range(-(-tokens // (together * length)))):
+            found.extend(ids)
+            progress(min(tokens, len(found) * length), tokens, "drawing texts")
     _log.info("texts drawn from the model itself", sequences=len(found), tokens=len(found) * length)
     return found
 

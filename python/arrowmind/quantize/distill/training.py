@@ -13,6 +13,8 @@ import torch
 
 from arrowmind.observe import get_logger
 from arrowmind.quantize.checkpoint import CHECKPOINT, load_arrays, save_arrays
+from arrowmind.quantize.distill.gradients import backward
+from arrowmind.quantize.distill.side_by_side import SideBySide
 from arrowmind.quantize.methods.base import Outcome
 
 if TYPE_CHECKING:
@@ -74,13 +76,16 @@ class Student:
         groups = [{"params": params, "lr": rate, "rate": rate} for rate, params in rates if params]
         self._optimiser = torch.optim.Adam(groups, betas=(0.9, 0.98), fused=True)
 
-    def step(self, objective: Objective, sequences: list[list[int]], number: int) -> float:
+    def step(
+        self, objective: Objective, sequences: list[list[int]], number: int, threads: SideBySide
+    ) -> float:
         """One step; returns the figure of the objective before it."""
         for group in self._optimiser.param_groups:
             group["lr"] = group["rate"] * self._schedule.factor(number)
-        loss, figure = objective(self.teacher, self._tensors(), sequences)
         self._optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        size = -(-len(sequences) // self._schedule.side_by_side)
+        parts = [sequences[at : at + size] for at in range(0, len(sequences), size)]
+        figure = backward(objective, self.teacher, self._tensors(), parts, threads)
         self._optimiser.step()
         return figure
 
@@ -150,16 +155,17 @@ def train(
     job.progress(first, schedule.steps, "distilling")
     done = first
     try:
-        for number in range(first, schedule.steps):
-            figure = student.step(objective, batches[number], number)
-            done = number + 1
-            job.progress(done, schedule.steps, "distilling")
-            if done % 50 == 0:
-                told = {objective.figure: round(figure, 5)}
-                _log.info("distilling", step=done, steps=schedule.steps, **told)
-            if time.monotonic() - saved > _CHECKPOINT_SECONDS:
-                _save(job, student, key, done)
-                saved = time.monotonic()
+        with SideBySide(schedule.side_by_side) as threads:
+            for number in range(first, schedule.steps):
+                figure = student.step(objective, batches[number], number, threads)
+                done = number + 1
+                job.progress(done, schedule.steps, "distilling")
+                if done % 50 == 0:
+                    told = {objective.figure: round(figure, 5)}
+                    _log.info("distilling", step=done, steps=schedule.steps, **told)
+                if time.monotonic() - saved > _CHECKPOINT_SECONDS:
+                    _save(job, student, key, done)
+                    saved = time.monotonic()
     except KeyboardInterrupt:
         _save(job, student, key, done)
         raise

@@ -42,12 +42,26 @@ NAME = "distill"
 _STEPS = {"int2": 1200, "trellis2": 1200, "trellis3": 400, "int4": 200, "fp4": 200}
 _DECODER_STEPS = {"int2": 2000, "trellis2": 2000, "trellis3": 600, "int4": 300, "fp4": 300}
 # Of decoders: tokens of a window, windows of a step; tokens that are drawn where the user gives no texts, and
-# how often these are seen at most before the model writes more. What the user gives is seen twice as often.
-_WINDOW, _WINDOWS, _DRAWN, _SEEN = 256, 2, 200_000, 4
+# how often these are seen at most before the model writes more, up to so many. What the user gives is seen
+# twice as often.
+_WINDOW, _WINDOWS, _DRAWN, _SEEN, _DRAWN_MOST = 256, 2, 200_000, 4, 1 << 21
 _WRITTEN = "written"
 # Few levels have far to go; what is near already is only disturbed by it.
-_FAR = Schedule(0, _WINDOWS, rate=4e-4, vector_rate=1.5e-3, relative=True)
-_NEAR = Schedule(0, _WINDOWS, rate=5e-5, scale_rate=2e-4, zero_rate=5e-4, vector_rate=1e-4, relative=True)
+_FAR = Schedule(
+    0, _WINDOWS, short=0.5, margin=0.2, side_by_side=2, rate=4e-4, vector_rate=1.5e-3, relative=True
+)
+_NEAR = Schedule(
+    0,
+    _WINDOWS,
+    side_by_side=2,
+    rate=5e-5,
+    scale_rate=2e-4,
+    zero_rate=5e-4,
+    vector_rate=1e-4,
+    relative=True,
+)
+# Longer trainings than this end with batches of so many windows; shorter ones need the steps more.
+_LONG, _MOST = 4000, 8
 # Elements of a table that learns: with its gradient and moments it takes 16 times as many bytes.
 _LARGEST_TABLE = 1 << 24
 # Weight of hidden states beside the divergence, in nats.
@@ -95,7 +109,9 @@ def _schedule(job: Job, *, decoder: bool) -> Schedule:
     steps = job.config.steps or (_DECODER_STEPS if decoder else _STEPS).get(job.config.quant_type, 200)
     if not decoder:
         return Schedule(steps)
-    return replace(_FAR if any(grid.bits < 4 for grid in job.grids.values()) else _NEAR, steps=steps)
+    if all(grid.bits >= 4 for grid in job.grids.values()):
+        return replace(_NEAR, steps=steps)
+    return replace(_FAR, steps=steps, most=_MOST if steps > _LONG else 0)
 
 
 def _distill(
@@ -152,7 +168,7 @@ def _student(
     overlay = Overlay(job.weights, stand.replaced(job))
     teacher = {name: torch.from_numpy(job.weights.real_values(name)) for name in parts.names}
     matrices = {
-        name: latent_matrix(codes, job.matrix(name), job.input_scale(name))
+        name: latent_matrix(codes, job.matrix(name), job.input_scale(name), schedule.margin)
         for name, codes in start.items()
         if name in teacher and not isinstance(codes, Quantized)
     }
@@ -175,15 +191,15 @@ def _windows(
     job: Job, calibrator: Calibrator, model: DecoderSpec, tensors: Mapping[str, Any], schedule: Schedule
 ) -> Steps:
     """Windows of the user's texts, and of drawn ones where those are too few, for a decoder."""
-    from arrowmind.quantize.distill.windows import Windows  # noqa: PLC0415
+    from arrowmind.quantize.distill.windows import ScheduledWindows  # noqa: PLC0415
 
     length, seed = min(_WINDOW, model.max_tokens), job.config.seed
     texts = calibrator.tokenise(list(job.texts)) if job.texts else []
-    trained = schedule.steps * schedule.batch * length
-    wanted = max(trained // _SEEN, 0 if texts else min(_DRAWN, trained))
+    trained = sum(schedule.sizes()) * length
+    wanted = max(min(trained // _SEEN, _DRAWN_MOST), 0 if texts else min(_DRAWN, trained))
     if (missing := wanted - 2 * sum(map(len, texts))) > 0:
         texts = texts * 2 + _drawn(job, model, tensors, calibrator.tokenise([""])[0], (missing, length))
-    return Windows(texts, length=length, size=schedule.batch, seed=seed)
+    return ScheduledWindows(texts, schedule, length=length, seed=seed)
 
 
 def _drawn(
