@@ -240,9 +240,16 @@ class ParquetWeights(WeightSource):
 
     def _read(self, group: int, columns: list[str]) -> pa.Table:
         try:
-            return self._file.read_row_group(group, columns=columns, use_threads=False)
+            table = self._file.read_row_group(group, columns=columns, use_threads=False)
         except self._errors as error:
             raise IntegrityError(f"{self.path}: {error}; convert or copy the file again") from error
+        # A single column is not held to the row group's count by pyarrow.
+        if table.num_rows != (rows := self._groups[group].rows):
+            raise IntegrityError(
+                f"{self.path}: {columns[0]} has {table.num_rows} rows in a row group of {rows}; "
+                "convert or copy the file again"
+            )
+        return table
 
     def _read_index(self, schema: pa.Schema) -> dict[str, _Row]:
         v1_type = _V1_TYPES.get(str(schema.field("weight_data").type.value_type), "")
