@@ -13,6 +13,8 @@ mapped, alone in such a group, in turn with ours; pages of both files are droppe
 Virtual machines may give free memory back to their host, from which it comes back page by page, slower than
 the disk is read. So before each run as much memory as it may take is taken once and freed; `--new-memory`
 leaves that out.
+The programs shall lie in the page cache, only the models not: each is run on a tiny model of the same shape
+first (some machines drop pages that nothing used for half a minute, and Python then waits for its modules).
 Shapes: `experts` (the layers of Qwen3-30B-A3B, ten of them, 128 experts, 8 for a token), `few-experts` (those
 of Mixtral, narrowed, 8 and 2), `dense`. Routes of random weights are random: nothing can be foretold of them.
 """
@@ -25,6 +27,7 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,6 +75,12 @@ SHAPES: dict[str, dict[str, Any]] = {
         **{"intermediate_size": 14_336, "num_hidden_layers": 29},
     },
 }
+TINY = {
+    **{"hidden_size": 64, "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 32},
+    **{"intermediate_size": 128, "moe_intermediate_size": 128, "num_hidden_layers": 1, "vocab_size": 512},
+}
+"""Of a model that brings a program into the page cache."""
+
 DISK = 2 << 30
 """Bytes that are read to measure the disk."""
 
@@ -84,12 +93,16 @@ TARGETS = {"experts": 8.0, "few-experts": 3.0, "dense": 1.2}
 LIMIT_SHARE, FIRST_FACTOR, FORETOLD = 0.8, 1.5, 0.25
 
 
-def make(folder: Path, shape: str, layers: int | None) -> None:
+def make(folder: Path, shape: str, **changes: int) -> None:
     """A model folder of this shape with random weights."""
-    config = {**SHAPES[shape], "torch_dtype": "float32"}
-    if layers is not None:
-        config["num_hidden_layers"] = layers
-    write_random_model(folder, config)
+    write_random_model(folder, {**SHAPES[shape], "torch_dtype": "float32", **changes})
+
+
+def write_gguf(folder: Path) -> None:
+    """The same codes as GGUF beside the folder's weights."""
+    from large_gguf import write_large_gguf  # noqa: PLC0415  beside this script
+
+    write_large_gguf(folder, folder / "model.gguf")
 
 
 IO = """
@@ -190,6 +203,24 @@ def wake_memory(size: int) -> None:
     subprocess.run([sys.executable, "-c", touch, str(size)], check=True)
 
 
+class Programs:
+    """Runs of the contenders on a tiny model, so that what they consist of lies in the page cache."""
+
+    def __init__(self, folder: Path, chosen: argparse.Namespace) -> None:
+        self._folder, self._threads, self._context = folder / "tiny", chosen.threads, chosen.context
+        make(self._folder, chosen.shape, **TINY)
+        if chosen.peers:
+            write_gguf(self._folder)
+
+    def wake_ours(self, limit: int) -> None:
+        """Ours."""
+        run_in(limit, CHILD, self._folder, limit, 1)
+
+    def wake_peer(self, limit: int) -> None:
+        """The peer's."""
+        run_in(limit, PEER, self._folder / "model.gguf", self._threads, 1, self._context)
+
+
 def foretold(folder: Path, limit: int, threads: int) -> float:
     """Seconds of a token that `arrowmind plan` says, with the settings of the environment."""
     opened = ModelFolder(folder, verify="off")
@@ -197,7 +228,7 @@ def foretold(folder: Path, limit: int, threads: int) -> float:
     return plan_run(opened, load_config(), limit, rates).token_seconds
 
 
-def measure(chosen: argparse.Namespace, limit: int) -> dict[str, list[dict[str, Any]]]:
+def measure(chosen: argparse.Namespace, limit: int, programs: Programs) -> dict[str, list[dict[str, Any]]]:
     """Rounds in turn: ours, then the peer; with each of ours the disk around it, and what was foretold."""
     weights, gguf = chosen.folder / "weights.arrow", chosen.folder / "model.gguf"
     rounds: dict[str, list[dict[str, Any]]] = {"ours": [], "peer": []}
@@ -206,6 +237,7 @@ def measure(chosen: argparse.Namespace, limit: int) -> dict[str, list[dict[str, 
         said = foretold(chosen.folder, limit, chosen.threads)
         before = disk_rate(weights, DISK)
         drop(weights)
+        programs.wake_ours(limit)
         wake_memory(woken)
         ours = run_in(limit, CHILD, chosen.folder, limit, chosen.tokens)
         ours |= {"disk": (before + disk_rate(weights, DISK)) / 2, "foretold": said}
@@ -213,6 +245,7 @@ def measure(chosen: argparse.Namespace, limit: int) -> dict[str, list[dict[str, 
         if chosen.peers:
             drop(weights)
             drop(gguf)
+            programs.wake_peer(limit)
             wake_memory(woken)
             rounds["peer"].append(
                 run_in(limit, PEER, gguf, chosen.threads, chosen.peer_tokens, chosen.context)
@@ -300,16 +333,15 @@ def main() -> None:
     chosen = parser.parse_args()
     if not chosen.folder.exists():
         print(f"making {chosen.folder}", flush=True)
-        make(chosen.folder, chosen.shape, chosen.layers)
+        make(chosen.folder, chosen.shape, **({"num_hidden_layers": chosen.layers} if chosen.layers else {}))
     if chosen.peers and not (chosen.folder / "model.gguf").exists():
-        from large_gguf import write_large_gguf  # noqa: PLC0415  beside this script
-
         print("writing the same as GGUF", flush=True)
-        write_large_gguf(chosen.folder, chosen.folder / "model.gguf")
+        write_gguf(chosen.folder)
     if chosen.make:
         return
     os.environ["ARROWMIND_GENERATION_CACHE_TOKENS"] = str(chosen.context)
-    rounds = measure(chosen, parse_bytes(chosen.ram, "ram"))
+    with tempfile.TemporaryDirectory() as folder:
+        rounds = measure(chosen, parse_bytes(chosen.ram, "ram"), Programs(Path(folder), chosen))
     figures = summary(rounds)
     size = (chosen.folder / "weights.arrow").stat().st_size
     print(f"{chosen.shape}, {size / 1e9:.2f} GB in {chosen.ram}, {chosen.rounds} rounds in turn")

@@ -6,6 +6,7 @@
 #include <thread>
 #include <utility>
 
+#include "arrow/read_through.h"
 #include "base/checked.h"
 #include "base/error.h"
 
@@ -23,7 +24,6 @@ constexpr int64_t kDigestBytes = 32;
 constexpr int64_t kHeadBytes = 32;                // of the section, without the root
 constexpr int64_t kMaxChunks = int64_t{1} << 22;  // 256 GiB of file, 128 MiB of hashes
 constexpr int64_t kGroup = 16;                    // chunks hashed at once: the lanes of AVX-512
-constexpr size_t kAhead = 8;                      // groups that the disk reads while others are hashed
 constexpr uint8_t kLeaf = 0, kNode = 1, kRoot = 2;
 // How long chunks that other threads hash are waited for before they are hashed here, too: those threads may
 // be of a process that was forked.
@@ -220,17 +220,18 @@ void HashTree::hash(const std::vector<int64_t>& chunks, bool is_private, ThreadP
     groups.emplace_back(begin, static_cast<int64_t>(end - begin));
     begin = end;
   }
-  const auto read_soon = [&](size_t group) {
-    if (pool == nullptr || group >= groups.size()) return;
-    const auto [begin, count] = groups[group];
-    will_need(chunks.data() + begin, count);
-  };
+  std::vector<FileRange> pieces;     // of all groups, where they are read ahead
+  std::vector<size_t> pieces_until;  // the end of each group
+  for (const auto& [begin, count] : groups) {
+    if (pool != nullptr) add_ranges(chunks.data() + begin, count, pieces);
+    pieces_until.push_back(pieces.size());
+  }
+  ReadThrough reading(*file_, std::move(pieces));
   const auto run = [&](int64_t group, int /*worker*/) {
-    read_soon(static_cast<size_t>(group) + kAhead);
     const auto [begin, count] = groups[static_cast<size_t>(group)];
+    reading.await(pieces_until[static_cast<size_t>(group)]);
     hash_group(chunks.data() + begin, count, is_private);
   };
-  for (size_t group = 0; group < kAhead; ++group) read_soon(group);
   try {
     if (pool != nullptr) return pool->run(static_cast<int64_t>(groups.size()), run);
     for (size_t group = 0; group < groups.size(); ++group) run(static_cast<int64_t>(group), 0);
@@ -243,13 +244,13 @@ void HashTree::hash(const std::vector<int64_t>& chunks, bool is_private, ThreadP
   }
 }
 
-// Neighbours at once: the disk is asked in as large pieces as there are.
-void HashTree::will_need(const int64_t* chunks, int64_t count) const {
+// Neighbours as one: the disk is asked in as large pieces as there are.
+void HashTree::add_ranges(const int64_t* chunks, int64_t count, std::vector<FileRange>& ranges) const {
   for (int64_t i = 0; i < count;) {
     int64_t next = i + 1;
     while (next < count && chunks[next] == chunks[next - 1] + 1) ++next;
     const int64_t begin = chunk_begin(chunks[i]), last = chunks[next - 1];
-    file_->will_need(begin, chunk_begin(last) + chunk_size(last) - begin);
+    ranges.push_back({begin, chunk_begin(last) + chunk_size(last) - begin});
     i = next;
   }
 }

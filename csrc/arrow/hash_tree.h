@@ -58,7 +58,7 @@ class HashTree {
   std::vector<int64_t> chunks_of(const std::vector<FileRange>& ranges) const;
   std::vector<int64_t> claim(const std::vector<int64_t>& chunks) const;
   void hash(const std::vector<int64_t>& chunks, bool is_private, ThreadPool* pool = nullptr) const;
-  void will_need(const int64_t* chunks, int64_t count) const;
+  void add_ranges(const int64_t* chunks, int64_t count, std::vector<FileRange>& ranges) const;
   void hash_group(const int64_t* chunks, int64_t count, bool is_private) const;
   void wait(int64_t chunk, Clock::time_point deadline, bool is_private) const;
   [[noreturn]] void damaged(std::string_view what) const;

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -28,8 +29,10 @@ Mappings& mappings() {
   return *all;
 }
 
-// Of read_ahead(): two of them are on their way at a time, which is enough for the speed of a disk.
-constexpr int64_t kPiece = 4 << 20;
+// Of bring(): large enough for the speed of a disk where the system itself reads little ahead.
+constexpr int64_t kPiece = 2 << 20;
+// Of is_cached(): one byte of so many is looked for.
+constexpr int64_t kSample = 64 << 10;
 
 uintptr_t number(const void* address) {
   return reinterpret_cast<uintptr_t>(address);
@@ -111,22 +114,44 @@ void MappedFile::will_need(int64_t offset, int64_t size) const {
 
 void MappedFile::read_ahead(const std::vector<std::pair<int64_t, int64_t>>& ranges) const {
   for (const auto& [offset, size] : ranges) check_range(offset, size);
-  int64_t last = -1;  // byte of the piece that was asked for before
-  // Waits for the disk, where the system did as it was asked. False where it fails: whoever needs the bytes
-  // says so.
-  const auto is_there = [&] {
-    uint8_t byte;
-    return last < 0 || ::pread(descriptor_, &byte, 1, last) == 1;
-  };
   for (const auto& [offset, size] : ranges) {
-    for (int64_t at = offset; at < offset + size; at += kPiece) {
-      const int64_t piece = std::min(kPiece, offset + size - at);
-      will_need(at, piece);
-      if (!is_there()) return;
-      last = at + piece - 1;
-    }
+    if (!bring(offset, size)) return;
   }
-  is_there();
+}
+
+// Copies are thrown away. Asked for by advice (POSIX_FADV_WILLNEED) Linux fills its cache with single pages,
+// asked for in order by large ones: 2.5 GB/s of a virtual disk instead of 1.05, a quarter of the processor
+// time.
+bool MappedFile::bring(int64_t offset, int64_t size) const {
+  std::vector<uint8_t> copy(static_cast<size_t>(std::min(kPiece, size)));
+  for (int64_t at = offset, end = offset + size; at < end;) {
+    const int64_t piece = std::min(kPiece, end - at);
+    if (is_cached(at, piece)) {
+      at += piece;
+      continue;
+    }
+    const ssize_t count = ::pread(descriptor_, copy.data(), static_cast<size_t>(piece), at);
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) return false;
+    at += count;
+  }
+  return true;
+}
+
+bool MappedFile::is_cached(int64_t offset, int64_t size) const {
+#ifdef RWF_NOWAIT
+  uint8_t byte;
+  const iovec place{&byte, 1};
+  const auto is_there = [&](int64_t at) { return ::preadv2(descriptor_, &place, 1, at, RWF_NOWAIT) == 1; };
+  for (int64_t at = offset; at < offset + size; at += kSample) {
+    if (!is_there(at)) return false;
+  }
+  return is_there(offset + size - 1);
+#else
+  (void)offset;
+  (void)size;
+  return false;
+#endif
 }
 
 std::vector<uint8_t> MappedFile::read(int64_t offset, int64_t size) const {

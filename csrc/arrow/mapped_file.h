@@ -34,11 +34,14 @@ class MappedFile {
   // Lets the disk begin to read [offset, offset + size), a range of the file, which is touched soon.
   void will_need(int64_t offset, int64_t size) const;
 
-  // Has the system read what it can of ranges of the file, in their order; nothing depends
-  // on it. Few requests wait for the disk at a time, so that those of others wait for milliseconds: its
-  // scheduler may sort a file that lies far away behind all that is asked for. Throws Error(kInvalidArgument)
-  // for a range outside of the file.
+  // Has the system read what it can of ranges of the file, in their order; nothing depends on it. One
+  // request waits for the disk at a time, so that those of others wait for milliseconds: its scheduler may
+  // sort a file that lies far away behind all that is asked for. Throws Error(kInvalidArgument) for a range
+  // outside of the file.
   void read_ahead(const std::vector<std::pair<int64_t, int64_t>>& ranges) const;
+
+  // The same for one range that lies inside the file. False where it cannot be read: who needs it says why.
+  bool bring(int64_t offset, int64_t size) const;
 
   // Copies [offset, offset + size) to private memory without touching the mapping. The caller has checked
   // that the range lies inside the file. Throws Error(kIntegrity) when the file has become shorter.
@@ -78,6 +81,8 @@ class MappedFile {
  private:
   void map();
   void check_range(int64_t offset, int64_t size) const;
+  // Whether reading a range waits for no disk, as far as samples of it say.
+  bool is_cached(int64_t offset, int64_t size) const;
 };
 
 }  // namespace arrowmind::arrow

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <utility>
 
+#include "arrow/read_through.h"
 #include "base/checked.h"
 
 namespace arrowmind::weights {
@@ -14,7 +15,7 @@ using Ranges = std::vector<std::pair<int64_t, int64_t>>;
 
 // Bytes that are read with their neighbours: less than another request costs.
 constexpr int64_t kGap = 64 << 10;
-constexpr int64_t kPiece = 4 << 20;
+constexpr int64_t kPiece = 2 << 20;
 constexpr int64_t kChunk = 64 << 10;  // of a hash tree
 constexpr std::array<Buffer, 4> kSmall = {Buffer::kScales, Buffer::kZeroPoints, Buffer::kSums,
                                           Buffer::kOuterScales};
@@ -29,6 +30,25 @@ bool is_of_expert(std::string_view name) {
 
 bool is_table(std::string_view name) {
   return holds(name, "embed") || holds(name, "wte.") || holds(name, "wpe.");
+}
+
+// Of the hash tree's chunks that hold these ranges, before `end`.
+std::vector<arrow::FileRange> pieces_of(const Ranges& ranges, int64_t end) {
+  std::vector<arrow::FileRange> pieces;
+  for (const auto& [offset, size] : ranges) {
+    const int64_t stop = std::min(round_up(offset + size, kChunk), end);
+    for (int64_t at = offset / kChunk * kChunk; at < stop; at += kPiece) {
+      pieces.push_back({at, std::min(kPiece, stop - at)});
+    }
+  }
+  return pieces;
+}
+
+// What stays of a sound file of weights; nothing of another.
+Ranges ranges_of(const arrow::ArrowFile& file) {
+  if (file.batch_count() != 1) return {};
+  const WeightTable table(std::make_shared<const arrow::Batch>(file.batch(0)));
+  return table.is_sound() ? staying_ranges(table) : Ranges();
 }
 
 Ranges joined(Ranges ranges) {
@@ -75,15 +95,6 @@ Ranges staying_ranges(const WeightTable& table) {
 
 EarlyWeights::EarlyWeights(std::string path, bool hashed) : path_(std::move(path)), hashed_(hashed) {}
 
-EarlyWeights::Opened EarlyWeights::open() const {
-  Opened opened{arrow::ArrowFile::open(path_), nullptr};
-  const arrow::ArrowFile& file = *opened.file;
-  if (hashed_ && file.tree_offset() >= 0) {
-    opened.tree = arrow::HashTree::open(file.mapping(), file.tree_offset(), file.footer_offset());
-  }
-  return opened;
-}
-
 void EarlyWeights::tell(std::optional<Opened> opened) {
   {
     const std::lock_guard lock(mutex_);
@@ -102,45 +113,28 @@ std::optional<EarlyWeights::Opened> EarlyWeights::opened() const {
 
 Ranges EarlyWeights::read() {
   try {
-    const Opened opened = open();
+    Opened opened{arrow::ArrowFile::open(path_), nullptr};
+    const arrow::ArrowFile& file = *opened.file;
+    const Ranges ranges = ranges_of(file);
+    if (!hashed_ || file.tree_offset() < 0) {
+      tell(opened);
+      file.mapping()->read_ahead(ranges);
+      return ranges;
+    }
+    const std::vector<arrow::FileRange> pieces = pieces_of(ranges, file.tree_offset());
+    arrow::ReadThrough reading(*file.mapping(), pieces);  // the disk works while the tree is checked
+    opened.tree = arrow::HashTree::open(file.mapping(), file.tree_offset(), file.footer_offset());
     tell(opened);
-    if (opened.file->batch_count() != 1) return {};
-    const WeightTable table(std::make_shared<const arrow::Batch>(opened.file->batch(0)));
-    if (!table.is_sound()) return {};
-    Ranges ranges = staying_ranges(table);
-    if (opened.tree == nullptr) {
-      opened.file->mapping()->read_ahead(ranges);
-    } else {
-      hash(opened, ranges);
+    // Bytes are read beside the mapping: a budget counts the process as it is before the model comes, and a
+    // page that is mapped before it is there has the system read megabytes around it.
+    for (size_t i = 0; i < pieces.size(); ++i) {
+      reading.await(i + 1);
+      opened.tree->verify({pieces[i]}, "what a model needs", true);
     }
     return ranges;
   } catch (...) {
     tell(std::nullopt);
     throw;
-  }
-}
-
-// The disk reads two pieces while the one before is hashed; no more, so that requests of others wait for
-// milliseconds. Bytes are read beside the mapping: a budget counts the process as it is before the model
-// comes, and a page that is mapped before it is there has the system read megabytes around it.
-void EarlyWeights::hash(const Opened& opened, const Ranges& ranges) const {
-  const arrow::MappedFile& file = *opened.file->mapping();
-  const int64_t end = opened.tree->data_bytes();
-  Ranges pieces;
-  for (const auto& [offset, size] : ranges) {
-    const int64_t stop = std::min(round_up(offset + size, kChunk), end);
-    for (int64_t at = offset / kChunk * kChunk; at < stop; at += kPiece) {
-      pieces.emplace_back(at, std::min(kPiece, stop - at));
-    }
-  }
-  const auto send_for = [&](size_t i) {
-    if (i < pieces.size()) file.will_need(pieces[i].first, pieces[i].second);
-  };
-  send_for(0);
-  send_for(1);
-  for (size_t i = 0; i < pieces.size(); ++i) {
-    send_for(i + 2);
-    opened.tree->verify({{pieces[i].first, pieces[i].second}}, "what a model needs", true);
   }
 }
 

@@ -38,9 +38,7 @@ class EarlyWeights {
   std::optional<Opened> opened() const;
 
  private:
-  Opened open() const;
   void tell(std::optional<Opened> opened);
-  void hash(const Opened& opened, const std::vector<std::pair<int64_t, int64_t>>& ranges) const;
 
   std::string path_;
   bool hashed_;

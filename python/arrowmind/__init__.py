@@ -15,7 +15,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from arrowmind.collector import collector_paused
+from arrowmind.startup import undisturbed
 
 if TYPE_CHECKING:
     from arrowmind.engine import ArrowEngine
@@ -38,7 +38,7 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'arrowmind' has no attribute {name!r}")
-    with collector_paused():
+    with undisturbed():
         return getattr(importlib.import_module(_HOMES[name]), name)
 
 

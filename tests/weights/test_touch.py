@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 
@@ -14,11 +16,11 @@ from arrowmind.weights.tensor import int8_tensor
 CHUNK = 64 << 10
 
 
-def write(path, seed=5):
+def write(path, seed=5, side=512):
     chance = np.random.default_rng(seed)
     names = [f"layer.{i}.weight" for i in range(4)]
     tensors = [
-        int8_tensor(name, chance.integers(-127, 128, (512, 512), np.int8), np.ones(512, np.float32))
+        int8_tensor(name, chance.integers(-127, 128, (side, side), np.int8), np.ones(side, np.float32))
         for name in names
     ]
     write_weights(path, tensors, {"model": {}})
@@ -42,6 +44,25 @@ def test_what_stays_is_hashed_and_what_comes_and_goes_is_not(tmp_path):
             streamed.tensor(name)
         streamed.tensor(names[3]).verify()
         assert (tree.hashed_chunks - before) * CHUNK == hashed
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="the system takes no advice on files")
+@pytest.mark.parametrize("threads", [1, 3])
+def test_what_is_touched_comes_from_the_disk_and_is_hashed(tmp_path, threads):
+    """Of several megabytes that are not in memory, each part in the order in which it lies there."""
+    path = tmp_path / "weights.arrow"
+    names = write(path, side=2000)
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    with WeightFile.open(path) as file:
+        file.touch(_native.ThreadPool(threads))
+        tree = file.tensor(names[0]).tree
+        done = tree.hashed_chunks
+        assert done * CHUNK >= sum(file.spec(name).codes_bytes for name in names)
+        for name in names:
+            file.tensor(name).verify()
+        assert tree.hashed_chunks == done
 
 
 def test_a_tensor_is_described_once(tmp_path):

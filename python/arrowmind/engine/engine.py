@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from arrowmind import _native
-from arrowmind.collector import collector_paused
 from arrowmind.config import default_config, with_profile
 from arrowmind.config.sizes import parse_bytes
 from arrowmind.engine.device import describe_device, resolve_device
@@ -19,6 +18,7 @@ from arrowmind.engine.inputs import check_ids, check_texts, read_text
 from arrowmind.engine.perceiving import Perceives
 from arrowmind.errors import InvalidArgumentError
 from arrowmind.observe import get_logger, no_progress, progress_bar
+from arrowmind.startup import undisturbed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -115,7 +115,7 @@ class ArrowEngine(EmbedsText, GeneratesText, Perceives):
             early = read_early(place, hashed=config.weights.verify != "off")
         self._threads = _native.ThreadPool(_thread_count(config) if threads is None else threads)
         asked = _bytes_or_none(config.device.vram if vram is None else vram, "vram") or 0
-        with collector_paused():
+        with undisturbed():
             from arrowmind.engine.assembling import Wishes, assemble  # noqa: PLC0415  imported while the disk works
 
             wishes = Wishes(self.device, self._threads, optimize, budget, asked, judge)
