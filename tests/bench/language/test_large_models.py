@@ -35,7 +35,7 @@ def models(request, tmp_path, monkeypatch):
     shape = request.param
     monkeypatch.setitem(benchmark.SHAPES, shape, {**benchmark.SHAPES[shape], **SIZES, **EXPERTS[shape]})
     folder = tmp_path / shape
-    benchmark.make(folder, shape, None)
+    benchmark.make(folder, shape)
     write_large_gguf(folder, folder / "model.gguf")
     return folder
 
