@@ -7,7 +7,8 @@ Makes a model of random INT8 matrices (once), and decodes with it in a process o
 cgroup (version 1) holds to `--ram`: the promise is kept, or the process is killed. Before and after, the file
 is read past the page cache as fast as the disk gives it. Printed are tokens per second once the budget is
 full, what was read for a token, and the share of the limit: the time that these bytes take alone, by the time
-that a token took. What was read ahead in vain does not count.
+that a token took. What was read ahead in vain does not count. The bytes of a first token are those that it
+needs: what stays, and what came of the rest.
 With `--peers llama.cpp` the same codes are written as GGUF beside the folder, and llama.cpp decodes them,
 mapped, alone in such a group, in turn with ours; pages of both files are dropped before each run.
 Virtual machines may give free memory back to their host, from which it comes back page by page, slower than
@@ -118,7 +119,7 @@ folder, ram, tokens = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 engine = ArrowEngine(folder, ram=ram)
 opened = time.perf_counter() - began
 first = engine.generate([5, 6, 7], max_tokens=1, ignore_eos=True)
-first_seconds, first_bytes = time.perf_counter() - began, bytes_read()
+first_seconds, moved = time.perf_counter() - began, engine.info().get("residency", {{}})
 held = 0  # the memory of the budget is new to the process until it is full
 for _ in range(32):
     before, held = held, engine.info().get("residency", {{}}).get("resident_bytes", 0)
@@ -133,7 +134,8 @@ seconds = time.perf_counter() - started
 end = engine.info().get("residency", {{}})
 status = dict(line.split(":", 1) for line in open("/proc/self/status"))
 print(json.dumps({{"seconds": seconds, "tokens": len(made.token_ids), "opened": opened,
-    "first_seconds": first_seconds, "first_bytes": first_bytes, "first": first.token_ids[0],
+    "first_seconds": first_seconds, "first": first.token_ids[0],
+    "first_bytes": moved.get("bytes_read", 0) - moved.get("bytes_wasted", 0),
     "read": bytes_read() - warm_bytes, "peak_rss": int(status["VmHWM"].split()[0]) * 1024,
     "counters": {{key: end[key] - start[key] for key in end if key not in ("resident_bytes", "peak_bytes",
     "pinned_bytes")}}}}))
@@ -233,6 +235,7 @@ def measure(chosen: argparse.Namespace, limit: int, programs: Programs) -> dict[
     weights, gguf = chosen.folder / "weights.arrow", chosen.folder / "model.gguf"
     rounds: dict[str, list[dict[str, Any]]] = {"ours": [], "peer": []}
     woken = 0 if chosen.new_memory else WOKEN * limit
+    stays = sum(size for _, size in _native.EarlyWeights(os.fsencode(weights), False).read())
     for _ in range(chosen.rounds):
         said = foretold(chosen.folder, limit, chosen.threads)
         before = disk_rate(weights, DISK)
@@ -240,6 +243,7 @@ def measure(chosen: argparse.Namespace, limit: int, programs: Programs) -> dict[
         programs.wake_ours(limit)
         wake_memory(woken)
         ours = run_in(limit, CHILD, chosen.folder, limit, chosen.tokens)
+        ours["first_bytes"] += stays
         ours |= {"disk": (before + disk_rate(weights, DISK)) / 2, "foretold": said}
         rounds["ours"].append(ours)
         if chosen.peers:
