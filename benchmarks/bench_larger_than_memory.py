@@ -78,7 +78,7 @@ SHAPES: dict[str, dict[str, Any]] = {
 }
 TINY = {
     **{"hidden_size": 64, "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 32},
-    **{"intermediate_size": 128, "moe_intermediate_size": 128, "num_hidden_layers": 1, "vocab_size": 512},
+    **{"intermediate_size": 128, "moe_intermediate_size": 128, "num_hidden_layers": 1},
 }
 """Of a model that brings a program into the page cache."""
 
