@@ -105,7 +105,7 @@ class Coverage:
         for module in self._modules:
             vars(module)[_COUNTS] = self._counts
         for found in gc.get_objects():
-            if isinstance(found, FunctionType):
+            if issubclass(type(found), FunctionType):  # `isinstance` asks objects, and some warn when asked
                 code = found.__code__
                 counted = self._counted.get(code.co_filename, {}).get(_place(code))
                 if counted is not None:
