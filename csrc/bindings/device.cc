@@ -130,6 +130,7 @@ nb::dict described(const device::DeviceInfo& info) {
   row["architecture"] = info.architecture;
   row["total_bytes"] = info.total_bytes;
   row["alignment_bytes"] = info.alignment_bytes;
+  row["most_place_bytes"] = info.most_place_bytes;
   row["shares_host_memory"] = info.shares_host_memory;
   row["is_software"] = info.is_software;
   return row;

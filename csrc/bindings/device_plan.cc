@@ -253,6 +253,8 @@ void bind_device_plan(nb::module_& m) {
            nb::arg("offsets"), nb::arg("micro_tokens") = 4096, nb::arg("rows") = nb::none(),
            nb::arg("memory") = nb::none(), nb::arg("memory_offsets") = nb::none(),
            "Appends tokens to sequences of a cache, whose pages come to the device.")
+      .def("most_rows", &DevicePlan::most_rows, nb::arg("size"),
+           "The most rows of a forward that takes so many bytes of the device at most; 64 at least.")
       .def_prop_ro("sent_bytes", &DevicePlan::sent_bytes)
       .def_prop_ro("is_mixed", &DevicePlan::is_mixed,
                    "Whether activations in float32 are rounded to bfloat16 for any product.")

@@ -260,6 +260,9 @@ class DevicePlan:
     def left_out(self) -> dict[str, str]:
         """Kernels that were tried and are not used, each with what was found."""
 
+    def most_rows(self, size: int) -> int:
+        """The most rows of a forward that takes `size` bytes of the device at most; 64 at least."""
+
     @property
     def sent_bytes(self) -> int:
         """Of weights that passed, since it was made."""

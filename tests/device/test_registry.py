@@ -122,6 +122,7 @@ def test_texts_without_an_end(registry, tmp_path):
         "architecture": "?" * 32,
         "total_bytes": 0,
         "alignment_bytes": 1,
+        "most_place_bytes": 0,
         "shares_host_memory": True,
         "is_software": True,
     }

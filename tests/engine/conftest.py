@@ -11,7 +11,7 @@ from tests.engine.writers import write_bytes_model
 from tests.reference import folder as encoder_folder
 
 from arrowmind import ArrowEngine
-from arrowmind.engine import on_device
+from arrowmind.engine import device_pauses
 from arrowmind.engine.device_probe import BACKENDS_VARIABLE
 from arrowmind.engine.folder import ModelFolder
 from arrowmind.weights import convert_model
@@ -59,7 +59,7 @@ def bytes_model(tmp_path_factory):
 def fake(tmp_path, monkeypatch):
     """A device in place of cuda; it is tried again at once after a failure."""
     monkeypatch.setenv(BACKENDS_VARIABLE, str(tmp_path))
-    monkeypatch.setattr(on_device, "_FIRST_REST_SECONDS", 0.0)
+    monkeypatch.setattr(device_pauses, "_FIRST_REST_SECONDS", 0.0)
     return Fake(tmp_path)
 
 

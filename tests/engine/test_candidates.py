@@ -9,9 +9,10 @@ import pytest
 from tests.engine.placed import PROMPTS, compiled, ids, settings, texts
 
 from arrowmind import ArrowEngine
-from arrowmind.engine import on_device
+from arrowmind.engine import forward_room
 from arrowmind.engine.decoding import CachedDecoder
-from arrowmind.engine.on_device import DeviceHost, PlacedPlan
+from arrowmind.engine.on_device import DeviceHost
+from arrowmind.engine.placed_plan import PlacedPlan
 from arrowmind.engine.row_candidates import CandidatesWanted, candidates_of
 from arrowmind.errors import DeviceLostError, InvalidArgumentError
 from arrowmind.generate import CandidateNeed
@@ -62,7 +63,7 @@ def check(found, logits, need, rtol):
 @pytest.mark.parametrize("name", ["llama", "gemma2"])
 @pytest.mark.parametrize("together", [1, 4096])
 def test_candidates_are_those_of_the_logits(fake, folders, name, together, monkeypatch):
-    monkeypatch.setattr(on_device, "_MICRO_TOKENS", together)
+    monkeypatch.setattr(forward_room, "MOST_ROWS", together)
     host = DeviceHost("cuda:0", falls_back=False)
     placed = CachedDecoder(compiled(folders(name), host), settings("fp16"))
     plain = CachedDecoder(compiled(folders(name)), settings("fp16"))

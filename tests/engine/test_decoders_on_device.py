@@ -110,7 +110,7 @@ def test_a_failure_anywhere_changes_nothing(fake, folders, form, fault):
 
 
 @pytest.mark.parametrize(
-    "fault", [{"lost": 70}, {"launch": 33}, {"at": 120, "status": 5}, {"lost": 110}], ids=str
+    "fault", [{"lost": 70}, {"launch": 33}, {"at": 70, "status": 5}, {"lost": 60}], ids=str
 )
 def test_a_failure_between_experts_changes_nothing(fake, coded, fault):
     folder = coded["qwen3-moe", "int8"]

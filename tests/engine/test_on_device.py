@@ -9,7 +9,7 @@ import pytest
 from tests.engine.placed import STRICT, TEXTS, forwards
 
 from arrowmind import ArrowEngine
-from arrowmind.engine import on_device
+from arrowmind.engine import device_pauses
 from arrowmind.engine.device_telemetry import describe_upload
 from arrowmind.errors import DeviceLostError, DeviceMemoryError
 from arrowmind.observe import metrics
@@ -97,7 +97,7 @@ def test_a_device_that_is_lost_at_any_call_is_opened_anew(fake, encoder, encoded
 
 
 def test_after_a_failure_the_device_rests(fake, encoder, encoded, monkeypatch):
-    monkeypatch.setattr(on_device, "_FIRST_REST_SECONDS", 3600.0)
+    monkeypatch.setattr(device_pauses, "_FIRST_REST_SECONDS", 3600.0)
     engine = ArrowEngine(encoder, device="cuda", threads=2)
     fake.set(launch=1)
     engine.encode(TEXTS)
@@ -120,7 +120,7 @@ def test_a_device_without_room_for_the_model(fake, encoder, encoded):
 
 
 def test_a_device_that_others_fill(fake, encoder, encoded, monkeypatch):
-    monkeypatch.setattr(on_device, "_ASK_SECONDS", 0.0)
+    monkeypatch.setattr(device_pauses, "_ASK_SECONDS", 0.0)
     engine = ArrowEngine(encoder, device="cuda", threads=2)
     before = fallbacks("its memory is nearly full")
     fake.set(memory=fake.live()["bytes"] + 1000)

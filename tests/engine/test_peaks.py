@@ -8,8 +8,9 @@ from tests.engine.placed import compiled, ids, settings, texts
 
 from arrowmind import ArrowEngine
 from arrowmind.engine.decoding import CachedDecoder
-from arrowmind.engine.on_device import DeviceHost, PlacedPlan
+from arrowmind.engine.on_device import DeviceHost
 from arrowmind.engine.peaks import peaks_of
+from arrowmind.engine.placed_plan import PlacedPlan
 from arrowmind.errors import DeviceLostError
 
 

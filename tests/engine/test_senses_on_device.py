@@ -10,7 +10,7 @@ from tests.engine.placed import STRICT, forwards
 from tests.reference import senses
 
 from arrowmind import ArrowEngine
-from arrowmind.engine import on_device
+from arrowmind.engine import forward_room
 from arrowmind.errors import DeviceLostError, DeviceMemoryError, InvalidArgumentError
 from arrowmind.observe import metrics
 from arrowmind.weights import convert_model
@@ -195,7 +195,7 @@ def test_vectors_of_texts_stay_there(fake, clip):
 
 
 def test_wide_models_run_in_smaller_parts(fake, clip, monkeypatch):
-    monkeypatch.setattr(on_device, "_FORWARD_BYTES", 1)
+    monkeypatch.setattr(forward_room, "MOST_ROWS", 1)
     engine = ArrowEngine(clip, device="cuda", threads=2, config=STRICT)
     np.testing.assert_array_equal(look(engine), look(ArrowEngine(clip, device="cpu", threads=2)))
 

@@ -17,8 +17,9 @@ from arrowmind.engine.device_rates import measure_device
 from arrowmind.engine.device_room import BlockSizes, DeviceRoom
 from arrowmind.engine.expert_rates import NEVER, worth_bringing
 from arrowmind.engine.folder import ModelFolder
+from arrowmind.engine.forward_room import ForwardBound
 from arrowmind.engine.on_device import DeviceHost
-from arrowmind.engine.opening import device_scratch
+from arrowmind.engine.opening import device_forwards
 from arrowmind.engine.placing import room_on_device, with_experts
 from arrowmind.engine.rates import DeviceRates, Rates
 from arrowmind.observe import metrics
@@ -235,7 +236,8 @@ def test_no_token_is_lost_under_64_streams(fake, tmp_path):
     }
     config = load_config(env={}, overrides=overrides)
     folder = ModelFolder(path)
-    counted = room_on_device(folder, config, device_scratch(folder, config))
+    bound = ForwardBound(1 << 30, 4096, fills=False)
+    counted = room_on_device(folder, config, device_forwards(folder, config), bound)
     some = max(one.experts for one in counted.blocks) // 2
     vram = counted.passing + counted.taken(Split(2, experts_here=2)) + some
     placed = ArrowEngine(path, device="cuda", threads=2, config=config, vram=vram)

@@ -14,6 +14,7 @@ from arrowmind.cli.main import run
 from arrowmind.config import load_config
 from arrowmind.engine import measurements
 from arrowmind.engine.device_rates import measure_device
+from arrowmind.engine.forward_room import ForwardBound, ForwardRoom
 from arrowmind.engine.on_device import DeviceHost
 from arrowmind.engine.placing import room_on_device
 from arrowmind.engine.planning import DeviceShare, plan_run
@@ -25,11 +26,12 @@ __all__ = ["bare"]  # fixtures
 
 THERE = DeviceRates(memory=1e7, prompt=1e8)
 PROMPTED = Rates(memory=1e6, disk=1e5, prompt=1e6)
+NONE, SMALLEST = ForwardRoom(0, 0, 0), ForwardBound(0, 0, fills=False)
 CONFIG = load_config(env={}, overrides=SMALL)
 
 
 def share(folder, room):
-    return DeviceShare("cuda:0", room, room_on_device(folder, CONFIG, 0), THERE)
+    return DeviceShare("cuda:0", room, room_on_device(folder, CONFIG, NONE, SMALLEST), THERE)
 
 
 @pytest.mark.usefixtures("bare")
@@ -47,7 +49,7 @@ def test_what_fits_the_device_waits_for_it_alone(tmp_path):
 @pytest.mark.usefixtures("bare")
 def test_more_room_is_never_slower(tmp_path):
     folder = folder_of(tmp_path, "qwen3-moe")
-    counted = room_on_device(folder, CONFIG, 0)
+    counted = room_on_device(folder, CONFIG, NONE, SMALLEST)
     seconds, blocks = [], []
     for step in range(12):
         room = counted.scratch + (counted.whole - counted.scratch) * step // 11
@@ -64,7 +66,7 @@ def test_more_room_is_never_slower(tmp_path):
 @pytest.mark.usefixtures("bare")
 def test_blocks_on_the_device_are_not_read_from_disk(tmp_path):
     folder = folder_of(tmp_path, "llama")
-    placement, counted = needed(folder), room_on_device(folder, CONFIG, 0)
+    placement, counted = needed(folder), room_on_device(folder, CONFIG, NONE, SMALLEST)
     alone = plan_run(folder, CONFIG, placement.least, RATES)
     half = counted.taken(counted.split(counted.whole, len(counted.blocks) // 2))
     shared = plan_run(folder, CONFIG, placement.least, RATES, share(folder, half))
@@ -145,7 +147,7 @@ def test_vram_without_a_device_is_an_error(model, capsys):
 @pytest.mark.usefixtures("bare")
 def test_long_prompts_pass_where_the_bus_is_fast(tmp_path):
     folder = folder_of(tmp_path, "llama")
-    counted = room_on_device(folder, CONFIG, 0)
+    counted = room_on_device(folder, CONFIG, NONE, SMALLEST)
     one = counted.split(counted.whole, 1)
     room = counted.taken(one) + counted.passing
     config = load_config(env={}, overrides={**SMALL, "device.blocks": 1, "device.prompt_rows": 64})

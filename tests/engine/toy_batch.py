@@ -24,6 +24,9 @@ class ToyBatchDecoder:
         self.forks = 0
         self.failing = lambda tokens: None
 
+    def step_tokens(self, tokens):
+        return tokens
+
     def used(self, length):
         return -(-length // self.page)
 

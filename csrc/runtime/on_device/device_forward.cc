@@ -65,6 +65,16 @@ DevicePlan::Layout DevicePlan::lay_out(int64_t rows, int64_t sequences) const {
   return at;
 }
 
+// Buffers grow with rows and with nothing else, so that halving finds the most.
+int64_t DevicePlan::most_rows(int64_t bytes) const {
+  int64_t fit = 1, beyond = kMostRows / kRowRound + 1;
+  while (beyond - fit > 1) {
+    const int64_t middle = (fit + beyond) / 2, rows = middle * kRowRound;
+    (lay_out(rows, rows).bytes <= bytes ? fit : beyond) = middle;
+  }
+  return fit * kRowRound;
+}
+
 // Everything that changes from forward to forward in one copy.
 void DevicePlan::copy_in(const Forward& f, const Batch& batch, Range range, const RunOptions& options) const {
   std::vector<std::byte>& inputs = f.context.inputs;

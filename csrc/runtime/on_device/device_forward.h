@@ -8,6 +8,8 @@ namespace arrowmind::runtime {
 
 // Buffers are laid out for a multiple of so many rows, which keeps each at a multiple of 256 bytes.
 constexpr int64_t kRowRound = 64;
+// Groups in the second direction of a grid; every device takes as many.
+constexpr int64_t kMostRows = 32768;
 
 // One micro-batch: its numbers, and where it lies.
 struct DevicePlan::Forward {

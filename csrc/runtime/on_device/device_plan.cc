@@ -12,8 +12,7 @@
 namespace arrowmind::runtime {
 namespace {
 
-// Groups in the second direction of a grid; every device takes as many.
-constexpr int64_t kMostRows = 32768, kMostGroups = 65535;
+constexpr int64_t kMostGroups = 65535;  // as kMostRows, of rows that are met several times
 
 int64_t most_place_bytes(const device::DeviceInfo& info) {
   return info.most_place_bytes == 0 ? Lowering::kMostPlaceBytes

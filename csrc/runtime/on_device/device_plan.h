@@ -85,6 +85,10 @@ class DevicePlan {
   // The same, of each row of results what `wanted` says: no more comes to the host.
   void run_candidates(const Batch& batch, const RunOptions& options, const Candidates& wanted);
 
+  // The most rows of a forward that take `bytes` of the device at most, in steps of 64, which any forward
+  // takes room for; each may be a sequence of its own. Tables of pages come on top.
+  int64_t most_rows(int64_t bytes) const;
+
   const Plan& plan() const { return plan_; }
   const std::shared_ptr<device::Device>& device() const { return device_; }
   std::vector<std::string> kernels() const;    // by name, each once

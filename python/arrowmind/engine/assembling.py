@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from arrowmind import _native
-    from arrowmind.config import Config
+    from arrowmind.config import Config, DeviceSettings
     from arrowmind.engine.language import LanguageModel
-    from arrowmind.engine.on_device import DeviceHost, PlacedPlan
+    from arrowmind.engine.on_device import DeviceHost
     from arrowmind.engine.overseeing import Overseer
+    from arrowmind.engine.placed_plan import PlacedPlan
     from arrowmind.engine.senses import Senses
     from arrowmind.observe import Progress
 
@@ -75,9 +76,7 @@ def assemble(
         admit(folder.weights, config)
     parts = Parts(folder, TextTokenizer(folder.tokenizer_path, folder.max_tokens))
     if wishes.device != "cpu":
-        from arrowmind.engine.on_device import host_of  # noqa: PLC0415  the CPU starts faster without
-
-        parts.host = host_of(wishes.device, config.device, wishes.vram)
+        parts.host = _host(wishes.device, config.device, wishes.vram)
     elif config.device.precision == "mixed":
         refuse_mixed(wishes.device, falls_back=config.device.fallback == "cpu")
     if folder.is_decoder:
@@ -87,6 +86,23 @@ def assemble(
     else:
         _compile_encoder(parts, wishes, progress)
     return parts
+
+
+def _host(device: str, settings: DeviceSettings, vram: int) -> DeviceHost:
+    """What runs the plans of a model on `device`; it takes at most `vram` bytes there, 0 is no bound."""
+    from arrowmind.engine.on_device import DeviceHost  # noqa: PLC0415  the CPU starts faster without
+
+    falls_back = settings.fallback == "cpu"
+    return DeviceHost(
+        device,
+        falls_back=falls_back,
+        most_used=settings.most_used,
+        vram=vram,
+        mixed=settings.precision == "mixed",
+        graphs=settings.graphs,
+        wgmma=settings.wgmma,
+        forward_rows=settings.forward_rows,
+    )
 
 
 def _compile_language(parts: Parts, wishes: Wishes, config: Config, progress: Progress) -> None:

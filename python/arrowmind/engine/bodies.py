@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from arrowmind.engine.on_device import DeviceHost, PlacedPlan
+    from arrowmind.engine.cache_settings import CacheSettings
+    from arrowmind.engine.on_device import DeviceHost
     from arrowmind.engine.placed_cache import PlacedCache
+    from arrowmind.engine.placed_plan import PlacedPlan
 
     MakeCache = Callable[[range], _native.KvCache]
     Compile = Callable[[Part | None], _native.Plan]
@@ -76,9 +78,12 @@ class Body(Protocol):
         """Of whole sequences, without a cache; float32 [tokens, hidden]."""
 
     def cache(
-        self, make: MakeCache, threads: _native.ThreadPool, page_tokens: int
+        self, make: MakeCache, threads: _native.ThreadPool, settings: CacheSettings
     ) -> _native.KvCache | PlacedCache:
         """A cache whose pages lie where their blocks run; `make` gives the pages of blocks."""
+
+    def rows_at_once(self, rows: int) -> int:
+        """The most rows of a forward over a cache now, where the CPU reads `rows` at once."""
 
     def pass_over(self, reason: str) -> None:
         """Tells that the CPU does one thing in a device's place."""
@@ -144,13 +149,17 @@ class WholeBody:
         return self._body.run(token_ids, offsets, threads, normalise=False)
 
     def cache(
-        self, make: MakeCache, threads: _native.ThreadPool, page_tokens: int
+        self, make: MakeCache, threads: _native.ThreadPool, settings: CacheSettings
     ) -> _native.KvCache | PlacedCache:
         """See `Body`."""
         pages = make(range(self._blocks))
         if isinstance(self._body, _native.Plan):
             return pages
-        return self._body.cache(pages, threads, page_tokens)
+        return self._body.cache(pages, threads, settings)
+
+    def rows_at_once(self, rows: int) -> int:
+        """See `Body`."""
+        return rows if isinstance(self._body, _native.Plan) else self._body.rows_at_once(rows)
 
     def pass_over(self, reason: str) -> None:
         """See `Body`."""
@@ -226,10 +235,16 @@ class SplitBody:
         states = self._front.run(token_ids, offsets, threads, normalise=False)
         return self._back.run_rows(states, threads, offsets=offsets)
 
-    def cache(self, make: MakeCache, threads: _native.ThreadPool, page_tokens: int) -> PlacedCache:
+    def cache(self, make: MakeCache, threads: _native.ThreadPool, settings: CacheSettings) -> PlacedCache:
         """See `Body`."""
         front = FrontBlocks(self._front, make(self._here) if self._here else None, threads)
-        return self._back.cache(make(self._there), threads, page_tokens, front)
+        return self._back.cache(make(self._there), threads, settings, front)
+
+    def rows_at_once(self, rows: int) -> int:
+        """See `Body`: what the CPU reads is the longer part of a forward, and its memory is counted so."""
+        if isinstance(self._front, PassingBlocks):
+            rows = min(rows, self._front.rows_at_once(rows))
+        return min(rows, self._back.rows_at_once(rows))
 
     def pass_over(self, reason: str) -> None:
         """See `Body`."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from arrowmind import _native
 from arrowmind.engine import row_candidates
+from arrowmind.engine.cache_settings import PAGEWISE_FORMATS
 from arrowmind.engine.peaks import RowPeaks, peaks_of
 from arrowmind.errors import InvalidArgumentError
 from arrowmind.generate import Candidates
@@ -87,12 +88,28 @@ class CachedDecoder:
 
         self._cache: _native.KvCache | PlacedCache
         if on_device:
-            self._cache = language_model.place_cache(make, settings.page_tokens)
+            self._cache = language_model.place_cache(make, settings)
         else:
             self._cache = make(range(len(attentions)))
             language_model.pass_over_device("caches whose pages are moved lie on the host")
+        self._is_placed = not isinstance(self._cache, _native.KvCache)
         self._rotations = [_rotation(attention) for attention in attentions]
         self._lock = threading.Lock()
+
+    @property
+    def rows_at_once(self) -> int:
+        """The most tokens of one forward now: a device may read more at once than the CPU, or fewer."""
+        rows = self.settings.prefill_chunk
+        if not self._is_placed:
+            return rows
+        there = self._language.rows_at_once(rows)
+        # Where pages become small, there is room in full for so many as the CPU reads at once.
+        return min(rows, there) if self.settings.format in PAGEWISE_FORMATS else there
+
+    def step_tokens(self, tokens: int) -> int:
+        """Tokens of prompts to read at a time where the CPU is to read `tokens`: as many as fill a device."""
+        rows = self.rows_at_once
+        return max(tokens, rows) if rows > self.settings.prefill_chunk else tokens
 
     def start(self, shift: int = 0) -> int:
         """A new sequence without tokens, whose first is to stand at position `shift`; its handle."""
@@ -322,7 +339,7 @@ class CachedDecoder:
     def _run(self, feeds: list[_Feed]) -> list[list[NDArray[np.float32]]]:
         """Hidden states of the wanted rows of each feed, in parts."""
         found: list[list[NDArray[np.float32]]] = [[] for _ in feeds]
-        for pieces in _forwards(feeds, self.settings.prefill_chunk):
+        for pieces in _forwards(feeds, self.rows_at_once):
             parts = [feeds[piece.feed].tokens[piece.begin : piece.end] for piece in pieces]
             handles = [feeds[piece.feed].handle for piece in pieces]
             rows = self._language.run_cached(self._cache, handles, parts)

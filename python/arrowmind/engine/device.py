@@ -13,7 +13,7 @@ from arrowmind.engine.device_probe import DEVICES, probe
 from arrowmind.errors import DeviceError, DeviceUnsupportedError
 from arrowmind.observe import record_fallback
 
-__all__ = ["DEVICES", "describe_device", "refuse_mixed", "resolve_device"]
+__all__ = ["DEVICES", "describe_device", "refuse_device", "refuse_mixed", "resolve_device"]
 
 
 def resolve_device(requested: str, *, fallback: bool = False) -> str:
@@ -38,6 +38,17 @@ def resolve_device(requested: str, *, fallback: bool = False) -> str:
     if refusal is not None:
         return _give_up(requested, *refusal, fallback=fallback)
     return _full_name(kind, index)
+
+
+def refuse_device(device: str, reason: str, *, falls_back: bool) -> None:
+    """Tells that the CPU serves for good.
+
+    Raises:
+        DeviceUnsupportedError: It may not.
+    """
+    if not falls_back:
+        raise DeviceUnsupportedError(f"device {device!r} cannot be had: {reason}; use device='cpu'")
+    record_fallback("device", reason, device=device, used="cpu")
 
 
 def refuse_mixed(device: str, *, falls_back: bool) -> None:

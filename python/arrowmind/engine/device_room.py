@@ -12,6 +12,7 @@ from arrowmind.models.decoder_spec import LatentAttention, RoutedFeedForward
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from arrowmind.engine.forward_room import ForwardBound, ForwardRoom
     from arrowmind.models.decoder_spec import DecoderBlock, DecoderSpec
     from arrowmind.weights import WeightSource
     from arrowmind.weights.tensor import TensorSpec
@@ -47,19 +48,32 @@ class DeviceRoom:
         blocks: in order.
         head: the matrix of the head.
         embedding: the table of embeddings.
-        scratch: buffers of forwards, and what small constants leave free.
+        scratch: buffers of forwards of as many rows as the CPU reads at once, and what small constants leave
+            free.
+        forward: of one of these forwards, as they are asked for.
+        wider: that one of as many rows as fill the device takes more, where all of the model is there.
     """
 
     blocks: tuple[BlockSizes, ...]
     head: int
     embedding: int
     scratch: int
+    forward: int = 0
+    wider: int = 0
 
     @property
     def whole(self) -> int:
         """Bytes of all of it."""
         blocks = sum(one.always + one.experts + one.cache for one in self.blocks)
         return self.scratch + self.head + self.embedding + blocks
+
+    def widened(self, room: int) -> int:
+        """Bytes that a forward takes more where all of the model is there: of what it leaves of the room."""
+        return max(0, min(self.wider, int((room - self.whole) / _CLASSES)))
+
+    def taken_whole(self, room: int) -> int:
+        """Bytes of all of it, with forwards as wide as there is room for."""
+        return self.whole + int(_CLASSES * self.widened(room))
 
     @property
     def passing(self) -> int:
@@ -111,7 +125,12 @@ class DeviceRoom:
 
 
 def count_room(
-    model: DecoderSpec, weights: WeightSource, cached: int, value_bytes: float, scratch: int
+    model: DecoderSpec,
+    weights: WeightSource,
+    cached: int,
+    value_bytes: float,
+    forwards: ForwardRoom,
+    bound: ForwardBound,
 ) -> DeviceRoom:
     """Counts what a model takes of a device.
 
@@ -120,7 +139,8 @@ def count_room(
         weights: its tensors.
         cached: tokens of a cache.
         value_bytes: of a number in it, scales included.
-        scratch: of a forward, with its results.
+        forwards: what they take.
+        bound: the most of one.
     """
     names = set(weights.names())
 
@@ -129,7 +149,10 @@ def count_room(
 
     blocks = tuple(_block(block, size, weights, cached, value_bytes) for block in model.blocks)
     head, embedding = size(model.head), size(model.embedding)
-    return DeviceRoom(blocks, head, embedding, int(_CLASSES * scratch) + _SHARED)
+    forward = min(forwards.row * forwards.rows, bound.bytes)
+    widest = min(forwards.row * bound.rows_beside(forwards.rows), bound.bytes)
+    scratch = int(_CLASSES * (forward + forwards.logits)) + _SHARED
+    return DeviceRoom(blocks, head, embedding, scratch, forward, max(0, widest - forward))
 
 
 def routed_share(model: DecoderSpec) -> float:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import threading
 import weakref
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from arrowmind.observe import metrics
 
 if TYPE_CHECKING:
     from arrowmind.engine.on_device import DeviceHost
+    from arrowmind.engine.opened_device import OpenedDevice
 
-__all__ = ["count_upload", "describe_upload", "follow_host"]
+__all__ = ["count_upload", "describe_opened", "describe_upload", "follow_host"]
 
 # What a host tells of itself, and whether it is of the whole device: of the same for all hosts.
 _PARTS = {
@@ -48,6 +49,25 @@ def describe_upload(told: dict[str, float]) -> dict[str, float]:
     both = told["read_seconds"] + told["copy_seconds"] - told["seconds"]
     overlap = min(1.0, max(0.0, both / shorter)) if shorter > 0 else 0.0
     return {**{name: told[name] for name in names}, "overlap": overlap}
+
+
+def describe_opened(opened: OpenedDevice) -> dict[str, Any]:
+    """What an engine has on a device that is open.
+
+    Returns:
+        `precision` (`mixed` where products round their rows, see `device.precision`), `wgmma` (see
+        `OpenedDevice.wgmma`), `taken_bytes`, of which `weight_bytes` and `buffer_bytes`, `upload` (how its
+        weights came there, see `describe_upload`), and what `OpenedDevice.counters` has.
+    """
+    return {
+        "precision": opened.precision(),
+        "wgmma": opened.wgmma(),
+        "taken_bytes": opened.device.taken_bytes,
+        "weight_bytes": opened.weights.bytes,
+        "upload": describe_upload(opened.weights.uploaded()),
+        "buffer_bytes": opened.memory.counters()["reserved_bytes"],
+        **opened.counters(),
+    }
 
 
 def count_upload(device: str, before: dict[str, float], after: dict[str, float]) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from arrowmind import _native
     from arrowmind.engine.device_array import DeviceArray
-    from arrowmind.engine.on_device import PlacedPlan
+    from arrowmind.engine.placed_plan import PlacedPlan
     from arrowmind.engine.senses import Senses
     from arrowmind.engine.tokenizer import TextTokenizer
 

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from arrowmind.engine.drafting import DraftModel
     from arrowmind.engine.generation import TextGenerator
     from arrowmind.engine.language import LanguageModel
-    from arrowmind.engine.on_device import PlacedPlan
     from arrowmind.engine.perplexity import Perplexity
+    from arrowmind.engine.placed_plan import PlacedPlan
     from arrowmind.engine.reader_options import ReaderOptions
     from arrowmind.engine.reading import TextReader
     from arrowmind.engine.senses import Senses

@@ -34,6 +34,9 @@ class BatchDecoder(Protocol):
     def free_tokens(self) -> int:
         """Tokens that the cache has room for, of all sequences together."""
 
+    def step_tokens(self, tokens: int) -> int:
+        """Tokens of prompts to read at a time now, where the CPU is to read `tokens`."""
+
     def start(self) -> int:
         """A new, empty sequence."""
 

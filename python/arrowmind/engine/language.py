@@ -23,10 +23,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from arrowmind.engine.bodies import MakeCache, Split
+    from arrowmind.engine.cache_settings import CacheSettings
     from arrowmind.engine.decoder_compiler import Part
     from arrowmind.engine.device_array import DeviceArray
-    from arrowmind.engine.on_device import DeviceHost, PlacedPlan
+    from arrowmind.engine.on_device import DeviceHost
     from arrowmind.engine.placed_cache import PlacedCache
+    from arrowmind.engine.placed_plan import PlacedPlan
     from arrowmind.engine.residence import Residence
     from arrowmind.models.decoder_spec import DecoderSpec
     from arrowmind.weights import WeightSource
@@ -113,9 +115,13 @@ class LanguageModel:
             found[place] = rows[begin:end]
         return found
 
-    def place_cache(self, make: MakeCache, page_tokens: int) -> _native.KvCache | PlacedCache:
+    def place_cache(self, make: MakeCache, settings: CacheSettings) -> _native.KvCache | PlacedCache:
         """A cache whose pages lie where their blocks run; `make` gives the pages of some blocks."""
-        return self._body.cache(make, self._threads, page_tokens)
+        return self._body.cache(make, self._threads, settings)
+
+    def rows_at_once(self, rows: int) -> int:
+        """The most rows of a forward over such a cache now, where the CPU reads `rows` at once."""
+        return self._body.rows_at_once(rows)
 
     def pass_over_device(self, reason: str) -> None:
         """Tells that a cache stays on the CPU though the model runs on a device.

@@ -3,83 +3,31 @@
 from __future__ import annotations
 
 import threading
-import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from arrowmind.engine.device import refuse_mixed
-from arrowmind.engine.device_telemetry import describe_upload, follow_host
+from arrowmind.engine.device import refuse_device, refuse_mixed
+from arrowmind.engine.device_pauses import Fullness, Rest, reason_of
+from arrowmind.engine.device_telemetry import describe_opened, follow_host
+from arrowmind.engine.forward_room import ForwardBound, bound_of
 from arrowmind.engine.opened_device import OpenedDevice, PlanShare
-from arrowmind.engine.peaks import RowPeaks, peaks_of
-from arrowmind.engine.placed_cache import PlacedCache
-from arrowmind.engine.row_candidates import CandidatesWanted, RowCandidates, candidates_in, candidates_of
-from arrowmind.errors import (
-    DeviceError,
-    DeviceLaunchError,
-    DeviceLostError,
-    DeviceMemoryError,
-    DeviceUnsupportedError,
-)
+from arrowmind.engine.placed_plan import PlacedPlan
+from arrowmind.errors import DeviceError, DeviceMemoryError, DeviceUnsupportedError
 from arrowmind.observe import get_logger, metrics, record_fallback
 
 if TYPE_CHECKING:
     import weakref
     from collections.abc import Callable, Sequence
 
-    import numpy as np
-    from numpy.typing import NDArray
-
     from arrowmind import _native
-    from arrowmind.config import DeviceSettings
-    from arrowmind.engine.front_blocks import FrontBlocks
+    from arrowmind.engine.placed_cache import PlacedCache
 
-__all__ = ["DeviceHost", "PlacedPlan", "host_of", "refuse_device"]
+__all__ = ["DeviceHost"]
 
 _log = get_logger("arrowmind.engine")
 _Result = TypeVar("_Result")
 
-# After a failure the CPU serves for so long, twice as long after each further one.
-_FIRST_REST_SECONDS, _LONGEST_REST_SECONDS = 1.0, 60.0
-# How often the device is asked how full it is.
-_ASK_SECONDS = 0.25
 # Drivers take up to 2 MiB more for a buffer than was asked for: of what is free so much is used.
 _ASKED = 15 / 16
-# Rows of a forward: enough to fill a device, and its buffers stay small.
-_MICRO_TOKENS = 4096
-# Fewer of wide models: the buffers of a forward are one, and devices bind 128 MiB of it, some no more.
-_FORWARD_BYTES = 64 << 20
-
-_REASONS: tuple[tuple[type[DeviceError], str], ...] = (
-    (DeviceMemoryError, "out of memory"),
-    (DeviceLaunchError, "a kernel did not run"),
-    (DeviceLostError, "the device was lost"),
-    (DeviceUnsupportedError, "it has no kernel for the model"),
-    (DeviceError, "the device failed"),
-)
-
-
-def host_of(device: str, settings: DeviceSettings, vram: int = 0) -> DeviceHost:
-    """What runs the plans of a model on `device`; it takes at most `vram` bytes there, 0 is no bound."""
-    falls_back = settings.fallback == "cpu"
-    return DeviceHost(
-        device,
-        falls_back=falls_back,
-        most_used=settings.most_used,
-        vram=vram,
-        mixed=settings.precision == "mixed",
-        graphs=settings.graphs,
-        wgmma=settings.wgmma,
-    )
-
-
-def refuse_device(device: str, reason: str, *, falls_back: bool) -> None:
-    """Tells that the CPU serves for good.
-
-    Raises:
-        DeviceUnsupportedError: It may not.
-    """
-    if not falls_back:
-        raise DeviceUnsupportedError(f"device {device!r} cannot be had: {reason}; use device='cpu'")
-    record_fallback("device", reason, device=device, used="cpu")
 
 
 class DeviceHost:
@@ -98,6 +46,7 @@ class DeviceHost:
         mixed: bool = False,
         graphs: str = "auto",
         wgmma: str = "auto",
+        forward_rows: int = 0,
     ) -> None:
         """Opens nothing yet.
 
@@ -109,12 +58,15 @@ class DeviceHost:
             mixed: Products of rows in float32 round these to bfloat16 there.
             graphs: Whether forwards that come again run as one, as `device.graphs`.
             wgmma: Whether large products of mixed precision run by warpgroups, as `device.wgmma`.
+            forward_rows: Most rows of a forward there, as `device.forward_rows`.
         """
         self.name = name
         self._mixed = mixed
         self._graphs = graphs
         self._wgmma = wgmma
         self.vram = vram
+        self._forward_rows = forward_rows
+        self._forwards: ForwardBound | None = None  # of the room that there was when it was first opened
         self.placement: dict[str, Any] = {}  # what of the model is there, for who asks
         # With the plans, so that no other gets the identity of one.
         self._shares: dict[int, tuple[_native.Plan, PlanShare]] = {}
@@ -122,10 +74,7 @@ class DeviceHost:
         self._most_used = most_used
         self._lock = threading.Lock()
         self._opened: OpenedDevice | None = None
-        self._rests_until = 0.0
-        self._rest = _FIRST_REST_SECONDS
-        self._asked_at = -_ASK_SECONDS
-        self._is_full = False
+        self._rest, self._fullness = Rest(), Fullness(name, most_used)
         self.is_refused = False
         # Plans that never run there, by identity; held, so that no other plan gets it.
         self._unsupported: dict[int, _native.Plan] = {}
@@ -158,7 +107,8 @@ class DeviceHost:
             opened = None if id(plan) in self._unsupported else self._ready()
             if opened is not None:
                 result = there([opened.plan(one, self._share(one)) for one in plans])
-                self._rest = _FIRST_REST_SECONDS
+                opened.memory.trim(self.forwards.kept_bytes)
+                self._rest.forget()
                 metrics.device_forwards.add(device=self.name, where="device")
                 return result
         except DeviceError as error:
@@ -217,9 +167,32 @@ class DeviceHost:
         except DeviceError as error:
             self._failed(opened, None, error)
             return None
+        return self._room_of(opened, free, total)
+
+    def _room_of(self, opened: OpenedDevice, free: int, total: int) -> int:
         others = total - free - opened.device.taken_bytes
         room = max(0, int(_ASKED * (self._most_used * total - others)))
         return min(room, self.vram) if self.vram else room
+
+    @property
+    def forwards(self) -> ForwardBound:
+        """The most of one forward there; of a device that was not open yet, what any takes."""
+        return self._forwards or bound_of(0, 0, self._forward_rows, shares_host_memory=True)
+
+    def limit_forwards(self, size: int) -> None:
+        """Buffers of one forward take no more from now on, as weights have the rest of the room."""
+        self._forwards = self.forwards._replace(bytes=size)
+
+    def most_rows(self, plan: _native.DevicePlan) -> int:
+        """Of one forward of it."""
+        bound = self.forwards
+        return min(bound.rows, plan.most_rows(bound.bytes))
+
+    def rows_at_once(self, plan: _native.Plan, rows: int) -> int:
+        """Tokens of prompts that come to a plan at once now, where the CPU reads `rows`."""
+        opened = self._opened
+        placed = None if opened is None or self._rest.lasts else opened.plans.get(id(plan))
+        return rows if placed is None else min(self.forwards.rows_beside(rows), self.most_rows(placed))
 
     def bound(self, vram: int) -> None:
         """At most so many bytes are taken from now on."""
@@ -255,197 +228,63 @@ class DeviceHost:
         """State and memory of the device.
 
         Returns:
-            `serves` (whether it is used now), and where it is open `precision` (`mixed` where products round
-            their rows, see `device.precision`), `wgmma` (see `OpenedDevice.wgmma`), `free_bytes` and
-            `total_bytes` of all who use it, `weight_bytes`, `buffer_bytes` and `cache_bytes` of this engine,
-            `upload` (how its weights came there, see `describe_upload`), and what `OpenedDevice.counters`
-            has.
+            `serves` (whether it is used now), and where it is open `free_bytes` and `total_bytes` of all who
+            use it, `vram_bytes` and `forward_bytes` (the most of this engine, and of one of its forwards),
+            what `describe_opened` has, and `cache_bytes` of this engine.
         """
         opened = self._opened
-        told: dict[str, Any] = {"serves": opened is not None and not self._is_resting(), **self.placement}
+        told: dict[str, Any] = {"serves": opened is not None and not self._rest.lasts, **self.placement}
         if opened is None:
             return told
         try:
             free, total = opened.device.memory()
         except DeviceError as error:
             return {**told, "serves": False, "error": str(error)}
-        buffers = opened.memory.counters()["reserved_bytes"]
         return {
             **told,
-            "precision": opened.precision(),
-            "wgmma": opened.wgmma(),
             "free_bytes": free,
             "total_bytes": total,
             "vram_bytes": self.vram or None,
-            "taken_bytes": opened.device.taken_bytes,
-            "weight_bytes": opened.weights.bytes,
-            "upload": describe_upload(opened.weights.uploaded()),
-            "buffer_bytes": buffers,
-            **opened.counters(),
+            "forward_bytes": self.forwards.bytes,
+            **describe_opened(opened),
             "cache_bytes": sum(cache.device_bytes for one in self._caches if (cache := one()) is not None),
         }
-
-    def _is_resting(self) -> bool:
-        return time.monotonic() < self._rests_until
 
     def _ready(self) -> OpenedDevice | None:
         """The open device; None while the CPU serves."""
         with self._lock:
-            if self._is_resting():
+            if self._rest.lasts:
                 return None
             if self._opened is None or self._opened.device.is_lost:
                 self._opened = None  # its memory first
                 self._opened = self._open()
-            return None if self._has_no_room(self._opened) else self._opened
+            return None if self._fullness.of(self._opened) else self._opened
 
     def _open(self) -> OpenedDevice:
         opened = OpenedDevice(self.name, self.vram, mixed=self._mixed, graphs=self._graphs, wgmma=self._wgmma)
-        _log.info("device opened", device=self.name, **opened.device.info())
+        info = opened.device.info()
+        _log.info("device opened", device=self.name, **info)
+        if self._forwards is None:
+            room = self._room_of(opened, *opened.device.memory())
+            shares = info["shares_host_memory"]
+            place, rows = info["most_place_bytes"], self._forward_rows
+            self._forwards = bound_of(room, place, rows, shares_host_memory=shares)
         if self._mixed and not opened.can_mix():
             refuse_mixed(self.name, falls_back=self.falls_back)
         return opened
 
-    def _has_no_room(self, opened: OpenedDevice) -> bool:
-        now = time.monotonic()
-        if self._most_used >= 1.0 or now - self._asked_at < _ASK_SECONDS:
-            return self._is_full
-        self._asked_at = now
-        was_full = self._is_full
-        self._is_full = _used(opened) > self._most_used
-        if self._is_full:
-            opened.give_way()  # what is kept for later may be all there is to it
-            self._is_full = _used(opened) > self._most_used
-        if self._is_full and not was_full:
-            record_fallback("device", "its memory is nearly full", device=self.name, used="cpu")
-        return self._is_full
-
     def _failed(self, opened: OpenedDevice | None, plan: _native.Plan | None, error: DeviceError) -> None:
-        reason = next(reason for kind, reason in _REASONS if isinstance(error, kind))
         with self._lock:
             if plan is not None and isinstance(error, DeviceUnsupportedError):
                 self._unsupported[id(plan)] = plan
             else:
-                self._rests_until = time.monotonic() + self._rest
-                self._rest = min(2 * self._rest, _LONGEST_REST_SECONDS)
+                self._rest.begin()
             # Threads that still run there hold it; the last one gives it back.
             if self._opened is opened and (opened is None or opened.device.is_lost):
                 self._opened = None
         if self.falls_back:
-            record_fallback("device", reason, device=self.name, used="cpu", words=str(error))
+            record_fallback("device", reason_of(error), device=self.name, used="cpu", words=str(error))
         if opened is not None and isinstance(error, DeviceMemoryError):
             opened.give_way()
         if not self.falls_back:
             raise error
-
-
-class PlacedPlan:
-    """A plan on a device, used as the plan itself is."""
-
-    def __init__(self, plan: _native.Plan, host: DeviceHost) -> None:
-        self.plan = plan
-        self._host = host
-        bytes_per_row = max(1, plan.scratch_bytes_per_token)
-        self._rows = max(1, min(_MICRO_TOKENS, _FORWARD_BYTES // bytes_per_row))
-        host.prepare(plan)
-
-    def run(
-        self,
-        token_ids: NDArray[np.int32],
-        offsets: NDArray[np.int32],
-        threads: _native.ThreadPool,
-        normalise: bool,  # noqa: FBT001  as of the plan
-        micro_tokens: int = 128,
-    ) -> NDArray[np.float32]:
-        """As `_native.Plan.run`; `threads` and `micro_tokens` are for when it runs on the CPU."""
-        return self._host.run(
-            self.plan,
-            lambda there: there.run(token_ids, offsets, normalise, self._rows),
-            lambda: self.plan.run(token_ids, offsets, threads, normalise, micro_tokens),
-        )
-
-    def run_rows(
-        self,
-        rows: NDArray[np.float32],
-        threads: _native.ThreadPool,
-        offsets: NDArray[np.int32] | None = None,
-        normalise: bool = False,  # noqa: FBT001  as of the plan
-        micro_tokens: int = 128,
-    ) -> NDArray[np.float32]:
-        """As `_native.Plan.run_rows`."""
-        return self._host.run(
-            self.plan,
-            lambda there: there.run_rows(rows, self._rows, offsets, normalise),
-            lambda: self.plan.run_rows(rows, threads, offsets, normalise, micro_tokens),
-        )
-
-    def run_peaks(self, rows: NDArray[np.float32], threads: _native.ThreadPool) -> RowPeaks:
-        """As `run_rows`, of each row of results the highest; the others stay on the device."""
-        return self._host.run(
-            self.plan,
-            lambda there: RowPeaks(*there.run_rows_peaks(rows, self._rows)),
-            lambda: peaks_of(self.plan.run_rows(rows, threads)),
-        )
-
-    def run_candidates(
-        self,
-        rows: NDArray[np.float32],
-        wanted: CandidatesWanted,
-        threads: _native.ThreadPool,
-    ) -> RowCandidates:
-        """As `run_rows`, of the rows of results what is wanted of each; the others stay on the device."""
-        return self._host.run(
-            self.plan,
-            lambda there: candidates_in(*there.run_rows_candidates(rows, *wanted, self._rows), wanted.best),
-            lambda: candidates_of(self.plan.run_rows(rows, threads), wanted),
-        )
-
-    def run_there(
-        self,
-        there: Callable[[_native.DevicePlan], _native.SharedRows],
-        here: Callable[[], _native.SharedRows],
-    ) -> _native.SharedRows:
-        """What `there` gives on the device; `here` where it cannot serve, as `DeviceHost.run`."""
-        return self._host.run(self.plan, there, here)
-
-    def run_cached(
-        self,
-        cache: _native.KvCache,
-        sequences: list[int],
-        offsets: NDArray[np.int32],
-        threads: _native.ThreadPool,
-        rows: NDArray[np.float32],
-    ) -> NDArray[np.float32]:
-        """As `_native.Plan.run_cached`, of blocks that pass: the pages of the cache stay with the host."""
-        return self._host.run(
-            self.plan,
-            lambda there: there.run_cached(cache, sequences, None, offsets, _MICRO_TOKENS, rows),
-            lambda: self.plan.run_cached(cache, sequences, None, offsets, threads, rows=rows),
-        )
-
-    def cache(
-        self,
-        cache: _native.KvCache,
-        threads: _native.ThreadPool,
-        page_tokens: int,
-        front: FrontBlocks | None = None,
-    ) -> PlacedCache:
-        """A cache for this plan whose pages are on the device while that serves; `front` is before it."""
-        return PlacedCache(cache, self.plan, self._host, threads, page_tokens, front)
-
-    def pass_over(self, reason: str) -> None:
-        """As `DeviceHost.pass_over`."""
-        self._host.pass_over(reason)
-
-    def kernels(self) -> list[str]:
-        """By name."""
-        return self._host.kernels(self.plan)
-
-    @property
-    def scratch_bytes_per_token(self) -> int:
-        """Of a forward."""
-        return self.plan.scratch_bytes_per_token
-
-
-def _used(opened: OpenedDevice) -> float:
-    free, total = opened.device.memory()
-    return 1.0 - free / total if total > 0 else 0.0

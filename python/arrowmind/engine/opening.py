@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 # What writes text comes before weights are asked for: behind hundreds of megabytes in the queue of a disk,
 # the file of a module waits for a third of a second.
 import arrowmind.engine.generation  # noqa: F401
+from arrowmind.engine.forward_room import ForwardRoom
 from arrowmind.engine.language import LanguageModel
 from arrowmind.engine.measurements import known_device, known_rates
 from arrowmind.engine.placing import choose_split
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from arrowmind.models.decoder_spec import DecoderSpec, GatedFeedForward
     from arrowmind.weights import WeightSource
 
-__all__ = ["device_scratch", "open_language", "room_of"]
+__all__ = ["device_forwards", "open_language", "room_of"]
 
 _LOGITS_ROWS = 4
 _HALF = 2
@@ -64,7 +65,7 @@ def open_language(
     split = None
     if host is not None:
         rates = known_rates(weights.path, threads.threads), known_device(host.name)
-        split = choose_split(folder, config, host, residence, device_scratch(folder, config), rates)
+        split = choose_split(folder, config, host, residence, device_forwards(folder, config), rates)
         host = None if host.is_refused else host
     if residence is None:
         return _compile(model, weights, longest, threads, options, host=host, split=split)
@@ -99,12 +100,12 @@ def room_of(folder: ModelFolder, config: Config) -> Room:
     return Room(process_bytes(), cache, _scratch_bytes(model, folder.weights, config.generation))
 
 
-def device_scratch(folder: ModelFolder, config: Config) -> int:
-    """Of a forward there: experts have room of their own beside the buffers of the plan."""
+def device_forwards(folder: ModelFolder, config: Config) -> ForwardRoom:
+    """What forwards take there: experts have room of their own beside the buffers of the plan."""
     model, settings = folder.decoder, config.generation
     routed = max(_routed_columns(block.feed_forward, folder.weights) for block in model.blocks)
-    more = 4 * settings.prefill_chunk * (routed + 4 * model.hidden)
-    return _scratch_bytes(model, folder.weights, settings) + more
+    row = 4 * (_columns(model, folder.weights) + routed + 4 * model.hidden)
+    return ForwardRoom(row, settings.prefill_chunk, 4 * _logits_rows(settings) * model.vocabulary)
 
 
 def _cache_bytes(model: DecoderSpec, config: Config, longest: int) -> int:
@@ -114,15 +115,23 @@ def _cache_bytes(model: DecoderSpec, config: Config, longest: int) -> int:
 
 
 def _scratch_bytes(model: DecoderSpec, weights: WeightSource, settings: GenerationSettings) -> int:
-    """Buffers of a forward: each block's live one after another, the widest decides; and rows of logits."""
+    """Buffers of a forward, and rows of logits."""
+    rows = _logits_rows(settings) * model.vocabulary
+    return 4 * (_columns(model, weights) * settings.prefill_chunk + rows)
+
+
+def _logits_rows(settings: GenerationSettings) -> int:
+    return max(_LOGITS_ROWS, settings.max_streams)
+
+
+def _columns(model: DecoderSpec, weights: WeightSource) -> int:
+    """Numbers of a row of a forward: each block's live one after another, the widest decides."""
     widest = max(
         2 * (block.attention.heads + 2 * block.attention.key_heads) * block.attention.head_dim
         for block in model.blocks
     )
     routed = max((_routed_columns(block.feed_forward, weights) for block in model.blocks), default=0)
-    columns = 4 * model.hidden + max(widest, routed) + 3 * 4 * model.hidden
-    rows = max(_LOGITS_ROWS, settings.max_streams)
-    return 4 * (columns * settings.prefill_chunk + rows * model.vocabulary)
+    return 4 * model.hidden + max(widest, routed) + 3 * 4 * model.hidden
 
 
 def _routed_columns(feed_forward: GatedFeedForward | RoutedFeedForward, weights: WeightSource) -> int:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from arrowmind import _native
-    from arrowmind.engine.on_device import PlacedPlan
+    from arrowmind.engine.placed_plan import PlacedPlan
 
 __all__ = ["PassingBlocks"]
 
@@ -69,6 +69,10 @@ class PassingBlocks:
         tokens = rows + sum(cache.length(sequence) for sequence in sequences)
         pages = tokens * cache.page_bytes / cache.page_tokens
         return rows >= self._rows * (1 + pages / self._bytes)
+
+    def rows_at_once(self, rows: int) -> int:
+        """As of `PlacedPlan`."""
+        return self._blocks.rows_at_once(rows)
 
     def kernels(self) -> list[str]:
         """Those of the CPU."""

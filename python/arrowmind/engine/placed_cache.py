@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from arrowmind.engine.front_blocks import FrontBlocks
+from arrowmind.engine.row_parts import cut_rows
 from arrowmind.errors import CacheFullError, DeviceError, InvalidArgumentError
 from arrowmind.observe import get_logger, metrics
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from arrowmind import _native
+    from arrowmind.engine.cache_settings import CacheSettings
     from arrowmind.engine.on_device import DeviceHost
 
     # Of sequences their ids and offsets, and what the blocks before left of them, if it is known.
@@ -32,8 +34,6 @@ if TYPE_CHECKING:
 __all__ = ["PlacedCache"]
 
 _log = get_logger("arrowmind.engine")
-# Rows of a forward there, at most; who decodes gives fewer.
-_MICRO_TOKENS = 4096
 # Tokens of a forward that writes pages again, about.
 _PART = 512
 
@@ -47,7 +47,7 @@ class PlacedCache:
         plan: _native.Plan,
         host: DeviceHost,
         threads: _native.ThreadPool,
-        page_tokens: int,
+        settings: CacheSettings,
         front: FrontBlocks | None = None,
     ) -> None:
         """All pages are on the host at first.
@@ -57,12 +57,12 @@ class PlacedCache:
             plan: Of the forward over them.
             host: Its device.
             threads: For forwards on the CPU.
-            page_tokens: Tokens of a page.
+            settings: Tokens of a page, and how many the CPU reads at once.
             front: The blocks before those of the plan, which run on the CPU; None: it reads token ids.
         """
         self._front = front or FrontBlocks(None, None, threads)
         self._cache, self._plan, self._host, self._threads = cache, plan, host, threads
-        self._parts = (max(1, _PART // page_tokens) * page_tokens, page_tokens)
+        self._page_tokens, self._chunk = settings.page_tokens, settings.prefill_chunk
         self._tokens: dict[int, array[int]] = {}
         self._lost: set[int] = set()  # sequences whose pages must be written again
         host.add_cache(weakref.ref(self))
@@ -242,26 +242,43 @@ class PlacedCache:
         """What `forward` gives on the device, and with all pages on the host where that does not serve."""
 
         def there(plan: _native.DevicePlan) -> NDArray[np.float32]:
+            rows = self._host.most_rows(plan)
             return forward(
                 lambda sequences, ids, offsets, states: plan.run_cached(
-                    self._cache, sequences, ids if states is None else None, offsets, _MICRO_TOKENS, states
+                    self._cache, sequences, ids if states is None else None, offsets, rows, states
                 )
             )
 
         def here() -> NDArray[np.float32]:
             self._leave()
-            return forward(
-                lambda sequences, ids, offsets, states: self._plan.run_cached(
-                    self._cache,
-                    sequences,
-                    ids if states is None else None,
-                    offsets,
-                    self._threads,
-                    rows=states,
-                )
-            )
+            return forward(self._run_here)
 
         return self._host.run(self._plan, there, here)
+
+    def _run_here(
+        self,
+        sequences: list[int],
+        ids: NDArray[np.int32],
+        offsets: NDArray[np.int32],
+        states: NDArray[np.float32] | None,
+    ) -> NDArray[np.float32]:
+        """On the CPU, which has memory for fewer rows than a device may be given."""
+        found = []
+        appended: list[tuple[int, int]] = []
+        try:
+            for part in cut_rows(offsets, self._chunk):
+                own = [sequences[place] for place in part.sequences]
+                rows = None if states is None else states[part.rows]
+                tokens = ids[part.rows] if states is None else None
+                found.append(
+                    self._plan.run_cached(self._cache, own, tokens, part.offsets, self._threads, rows=rows)
+                )
+                appended += zip(own, np.diff(part.offsets).tolist(), strict=True)
+        except BaseException:
+            for sequence, count in appended:
+                self._cache.forget(sequence, count)
+            raise
+        return found[0] if len(found) == 1 else np.concatenate(found)
 
     def _leave(self) -> None:
         """Brings all pages to the host; where they are gone, every sequence is to be written again."""
@@ -281,9 +298,10 @@ class PlacedCache:
         for sequence in sequences:
             if sequence not in self._lost:
                 continue
-            whole, page = self._parts
+            page = self._page_tokens
+            most = min(_PART, self._host.rows_at_once(self._plan, self._chunk))
             try:
-                self._read_again(sequence, run, whole)
+                self._read_again(sequence, run, max(1, most // page) * page)
             except CacheFullError:
                 # Of formats whose pages become small, those in full come and go: fewer at a time.
                 self._read_again(sequence, run, page)

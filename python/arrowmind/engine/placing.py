@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from arrowmind.config import Config
     from arrowmind.engine.device_room import DeviceRoom
     from arrowmind.engine.folder import ModelFolder
+    from arrowmind.engine.forward_room import ForwardBound, ForwardRoom
     from arrowmind.engine.on_device import DeviceHost
     from arrowmind.engine.rates import DeviceRates, Rates
     from arrowmind.engine.residence import Residence
@@ -31,14 +32,16 @@ _PAGE = 64
 _ENDLESS = 1 << 60
 
 
-def room_on_device(folder: ModelFolder, config: Config, scratch: int) -> DeviceRoom:
-    """What the decoder of a folder takes there, with `scratch` bytes for a forward."""
+def room_on_device(
+    folder: ModelFolder, config: Config, forwards: ForwardRoom, bound: ForwardBound
+) -> DeviceRoom:
+    """What the decoder of a folder takes there, with its forwards, of which one is within `bound`."""
     settings = config.generation
     tokens = (settings.cache_tokens or folder.max_tokens) + _PAGE
     value_bytes = _VALUE_BYTES.get(settings.cache_format, 0.0)  # a format nobody knows is refused later
     if settings.cache_format in PAGEWISE_FORMATS:
         value_bytes += (_FULL_TOKENS + settings.prefill_chunk) * _VALUE_BYTES["fp16"] / tokens
-    return count_room(folder.decoder, folder.weights, tokens, value_bytes, scratch)
+    return count_room(folder.decoder, folder.weights, tokens, value_bytes, forwards, bound)
 
 
 def cut_for(counted: DeviceRoom, room: int, most: int, *, moves: bool, experts: bool) -> Split | None:
@@ -126,7 +129,7 @@ def choose_split(
     config: Config,
     host: DeviceHost,
     residence: Residence | None,
-    scratch: int,
+    forwards: ForwardRoom,
     rates: tuple[Rates | None, DeviceRates | None] = (None, None),
 ) -> Split | None:
     """What of the decoder of a folder goes to the device of `host`, which is told how much it may take.
@@ -136,7 +139,7 @@ def choose_split(
         config: how it runs.
         host: of the device.
         residence: of matrices that come and go; None where all stay in memory.
-        scratch: bytes of a forward.
+        forwards: what they take.
         rates: of the CPU and of the device, as far as they are known.
 
     Returns:
@@ -145,8 +148,8 @@ def choose_split(
     Raises:
         DeviceError: the device failed, and the host does not fall back.
     """
-    counted = room_on_device(folder, config, scratch)
     room = host.room()
+    counted = room_on_device(folder, config, forwards, host.forwards)
     may_take = (host.vram or _ENDLESS) if room is None else room
     experts = residence is None or not residence.moves_experts
     split = cut_for(counted, may_take, config.device.blocks, moves=residence is not None, experts=experts)
@@ -155,6 +158,9 @@ def choose_split(
     if split is not None and residence is None:
         split = with_experts(split, counted, may_take, folder.decoder, config, rates)
     blocks = len(folder.decoder.blocks)
+    wider = counted.widened(may_take) if split is None else 0
+    if room is not None:
+        host.limit_forwards(counted.forward + wider)
     if split is None:
         host.placement = told(Split(blocks), blocks)
         return None

@@ -231,7 +231,7 @@ class Forecast:
         return {
             "device": self._device.name,
             "vram": self._device.room,
-            "device_bytes": counted.whole if split is None else counted.taken(split),
+            "device_bytes": counted.taken_whole(self._device.room) if split is None else counted.taken(split),
             "device_blocks": blocks if split is None else split.blocks,
             "blocks": blocks,
             "device_head": split is None or split.head,

@@ -44,7 +44,8 @@ class ScheduleSettings:
 
     Attributes:
         max_streams: Most sequences that are run together.
-        prompt_tokens: Tokens of prompts in a step when nobody writes.
+        prompt_tokens: Tokens of prompts in a step when nobody writes; more where the decoder has a device
+            to fill.
         shared_prompt_tokens: The same while others write, whose next tokens wait that long.
         kept_prefixes: Ended sequences whose cache is kept for prompts that begin alike.
         headroom: Tokens left free for each running sequence when another one joins.
@@ -187,7 +188,8 @@ class Schedule:
                 self._end(job, error)
         parts = [(job, len(job.pending)) for job in self._running if job.is_writing]
         settings = self._settings
-        room = settings.shared_prompt_tokens if parts else settings.prompt_tokens
+        alone = self._decoder.step_tokens(settings.prompt_tokens)
+        room = settings.shared_prompt_tokens if parts else alone
         for job in self._running:
             if not job.is_writing and room > 0:
                 count = job.part(room)

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from arrowmind.engine.on_device import DeviceHost, PlacedPlan
+    from arrowmind.engine.on_device import DeviceHost
+    from arrowmind.engine.placed_plan import PlacedPlan
     from arrowmind.media.images import ImageSource
     from arrowmind.models.tower_spec import ImageStem, SenseSpec, SoundStem, Tower, TowerKind
     from arrowmind.weights import WeightSource

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from arrowmind.engine.opening import device_scratch
+from arrowmind.engine.opening import device_forwards
 from arrowmind.engine.placing import room_on_device
 from arrowmind.engine.planning import DeviceShare
 
@@ -27,7 +27,7 @@ def share_of(host: DeviceHost, folder: ModelFolder, config: Config, rates: Devic
     room = host.room()
     if room is None:
         return None
-    counted = room_on_device(folder, config, device_scratch(folder, config))
+    counted = room_on_device(folder, config, device_forwards(folder, config), host.forwards)
     return DeviceShare(host.name, room, counted, rates)
 
 

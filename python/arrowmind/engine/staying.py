@@ -17,12 +17,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from arrowmind.engine.on_device import PlacedPlan
+    from arrowmind.engine.placed_plan import PlacedPlan
 
 __all__ = ["rows_there", "vectors_there"]
-
-# Rows of a forward, as of one whose results come back.
-_MICRO_TOKENS = 4096
 
 
 def vectors_there(
@@ -43,14 +40,14 @@ def vectors_there(
         normalise: Scale each embedding to length 1.
     """
 
-    def there(placed: _native.DevicePlan) -> _native.SharedRows:
+    def there(placed: _native.DevicePlan, together: int) -> _native.SharedRows:
         started, tokens = time.perf_counter(), 0
         rows = placed.rows(count)
         for part, sequences in parts():
             batch = pack(sequences)
             tokens += len(batch.token_ids)
             places = (batch.order + part.start).astype(np.int32)
-            placed.run_there(batch.token_ids, batch.offsets, rows, places, normalise, _MICRO_TOKENS)
+            placed.run_there(batch.token_ids, batch.offsets, rows, places, normalise, together)
         metrics.sentences.add(count)  # what the CPU computes counts itself
         metrics.tokens.add(tokens)
         metrics.encode_seconds.observe(time.perf_counter() - started)
@@ -64,9 +61,9 @@ def rows_there(
 ) -> DeviceArray:
     """What a plan makes of rows, where it runs."""
 
-    def there(placed: _native.DevicePlan) -> _native.SharedRows:
+    def there(placed: _native.DevicePlan, together: int) -> _native.SharedRows:
         results = placed.rows(len(rows))
-        placed.run_rows_there(rows, results, np.arange(len(rows), dtype=np.int32), _MICRO_TOKENS)
+        placed.run_rows_there(rows, results, np.arange(len(rows), dtype=np.int32), together)
         return results
 
     return _run(plan, there, here)
@@ -74,7 +71,7 @@ def rows_there(
 
 def _run(
     plan: _native.Plan | PlacedPlan | None,
-    there: Callable[[_native.DevicePlan], _native.SharedRows],
+    there: Callable[[_native.DevicePlan, int], _native.SharedRows],
     here: Callable[[], NDArray[np.float32]],
 ) -> DeviceArray:
     def on_host() -> _native.SharedRows:

@@ -8,6 +8,7 @@
 //   flags=N       of the device (ArrowmindDeviceFlags)
 //   memory=N      bytes that the device has (1 GiB)
 //   place=N       bytes that a kernel takes at a place; 0: no bound
+//   binds=1       launches that are given more there are refused
 //   rate=N        bytes per second of copies from and to the host, of each stream; 0: as fast as it goes
 //   registering=N what the registration of host memory answers (ArrowmindStatus)
 //   allocation=N  the N-th allocation, from 1 on, is out of memory
@@ -171,6 +172,18 @@ bool is_there(const ArrowmindLaunch& what) {
   return true;
 }
 
+// Whether a launch is given more memory at a place than the device takes, from there to its end.
+bool is_too_long(const ArrowmindLaunch& what) {
+  const int64_t most = setting("place", 0);
+  if (most == 0 || setting("binds", 0) == 0) return false;
+  for (uint32_t i = 0; i < what.place_count; ++i) {
+    const uint64_t place = what.places[i].memory + static_cast<uint64_t>(what.places[i].offset);
+    const auto& [begin, bytes] = *std::prev(sizes.upper_bound(place));
+    if (static_cast<int64_t>(begin) + bytes - static_cast<int64_t>(place) > most) return true;
+  }
+  return false;
+}
+
 int32_t create_stream(ArrowmindDevice* device, ArrowmindStream** stream, ArrowmindWords* words) {
   return guarded(words, &counts.streams, [&] { return cpu_backend().create_stream(device, stream, words); });
 }
@@ -276,6 +289,7 @@ int32_t launch(ArrowmindStream* stream, const ArrowmindLaunch* what, ArrowmindWo
         return say(words, ARROWMIND_LAUNCH_FAILED, "told to");
       }
       if (!is_there(*what)) return ++counts.stale, say(words, ARROWMIND_LAUNCH_FAILED, "memory is gone");
+      if (is_too_long(*what)) return say(words, ARROWMIND_NOT_SUPPORTED, "a place has too many bytes");
     }
     return cpu_backend().launch(stream, what, words);
   });

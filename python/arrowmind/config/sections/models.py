@@ -93,6 +93,13 @@ class DeviceSettings:
         low=-1.0,
         high=1.0,
     )
+    forward_rows: int = setting(
+        0,
+        "Most tokens that a device reads at a time, of one text or of several; 0: as many as fill it, up to "
+        "4096, and fewer where its memory is small.",
+        low=0,
+        high=32_768,
+    )
     graphs: str = setting(
         "auto",
         "Forwards that come again, such as those of single tokens, are told to a device once and then run as "
