@@ -6,6 +6,7 @@ import itertools
 import os
 import subprocess
 import sys
+import threading
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -162,3 +163,27 @@ def test_threads_that_run_already_give_way():
     found = done.stdout.split()
     assert len(found) > 1
     assert set(found) == {str(os.SCHED_IDLE)}
+
+
+@pytest.mark.parametrize("line", range(1, 15))
+def test_a_signal_may_stop_it_amid_the_wait(line):
+    """The n-th line is interrupted by a stop, as handlers of signals interrupt the main thread."""
+    daemon = Daemon(lambda _: None, NIGHTLY, None, lambda: 0, lambda: START)
+    lines = itertools.count(1)
+
+    def interrupt(frame, event, _argument):
+        waits = frame.f_code.co_filename == threading.__file__ or frame.f_code.co_name == "_sleep"
+        if event == "line" and waits and next(lines) == line:
+            daemon.stop()
+        return interrupt
+
+    def live():
+        sys.settrace(interrupt)
+        daemon.run()
+
+    thread = threading.Thread(target=live, daemon=True)
+    thread.start()
+    thread.join(timeout=0.2)
+    daemon.stop()  # where there were fewer lines
+    thread.join(timeout=10)
+    assert not thread.is_alive()

@@ -8,7 +8,8 @@ over.
 
 from __future__ import annotations
 
-import threading
+import contextlib
+import queue
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
@@ -57,11 +58,15 @@ class Daemon:
         self._size = size
         self._now = now
         self._seen = now()
-        self._stopped = threading.Event()
+        self._is_stopped = False
+        # Not an event: a handler of signals runs amid the waiting thread's own code, and may find the lock of
+        # an event held by it, for ever. A simple queue may be put to from anywhere.
+        self._woken: queue.SimpleQueue[None] = queue.SimpleQueue()
 
     def stop(self) -> None:
-        """Ends `run` soon; a run of consolidation that is going on ends first."""
-        self._stopped.set()
+        """Ends `run` soon; a run of consolidation that is going on ends first. For handlers of signals, too."""
+        self._is_stopped = True
+        self._woken.put(None)
 
     def run(self, wait: Callable[[float], object] | None = None) -> None:
         """Goes on until it is stopped.
@@ -69,11 +74,11 @@ class Daemon:
         Args:
             wait: sleeps so many seconds, or less when stopped; for tests.
         """
-        sleep = wait or self._stopped.wait
+        sleep = wait or self._sleep
         _log.info(
             "waiting", schedule=self._schedule.line if self._schedule else "", next=str(self.next_due())
         )
-        while not self._stopped.is_set():
+        while not self._is_stopped:
             if reason := self.due():
                 self._begin(reason)
             else:
@@ -105,6 +110,10 @@ class Daemon:
         except OptimizationError as error:
             _log.error("run_failed", reason=reason, error=str(error))
         self._seen = max(self._seen, self._now())
+
+    def _sleep(self, seconds: float) -> None:
+        with contextlib.suppress(queue.Empty):
+            self._woken.get(timeout=seconds)
 
     def _pause(self) -> float:
         due = self.next_due()
