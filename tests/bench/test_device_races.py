@@ -12,7 +12,7 @@ import pytest
 from tests.device.fake import install
 
 from arrowmind.bench.command import main
-from arrowmind.bench.devices import peers, products, race_report, report
+from arrowmind.bench.devices import command, peers, products, race_report, report
 from arrowmind.bench.devices.peer import Peer
 from arrowmind.bench.devices.peers import Peers
 from arrowmind.bench.devices.races import measure_race, model_of
@@ -22,6 +22,11 @@ from arrowmind.engine.device_probe import BACKENDS_VARIABLE
 from arrowmind.observe import no_progress
 
 SMALL = ["gpu", "--device", "cpu", "--shapes", "48x128", "--rows", "1", "--widths", "int8", "--rounds", "2"]
+
+
+@pytest.fixture(autouse=True)
+def short_rows(monkeypatch):
+    monkeypatch.setattr(command, "VOCABULARIES", (300,))
 
 
 @pytest.fixture(scope="module")

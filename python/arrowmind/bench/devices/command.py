@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from arrowmind import _native
+from arrowmind.bench.devices.choices import VOCABULARIES, measure_choices
 from arrowmind.bench.devices.limits import measure_limits
+from arrowmind.bench.devices.matrices import WIDTHS
 from arrowmind.bench.devices.models import measure_model
 from arrowmind.bench.devices.peers import Peers
-from arrowmind.bench.devices.products import WIDTHS, measure_products
+from arrowmind.bench.devices.products import measure_products
 from arrowmind.bench.devices.races import measure_race
 from arrowmind.bench.devices.report import judge, print_result
 from arrowmind.bench.devices.shapes import LARGE, RACES
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMAT", "main", "measure_device"]
 
-FORMAT, VERSION = "arrowmind.bench.gpu", 2
+FORMAT, VERSION = "arrowmind.bench.gpu", 3
 _SHAPES = "4096x4096,11008x4096,4096x11008,4864x896"
 # More than the caches of any card; a driver on the CPU has to do with less.
 _COPY, _CACHED, _SOFTWARE_COPY = 256 << 20, 256 << 20, 16 << 20
@@ -86,7 +88,7 @@ def measure_device(options: argparse.Namespace, progress: Progress) -> dict[str,
     tensor: dict[str, Any] = {"not_measured": "it is no card with memory of its own"}
     if options.races or not small:
         tensor = peers.ask("rate", size=_SOFTWARE_TENSOR if small else _TENSOR, rounds=options.rounds)
-    products = measure_products(
+    products, absent = measure_products(
         device,
         options.shapes,
         options.rows or (_SOFTWARE_ROWS if small else _ROWS),
@@ -96,6 +98,7 @@ def measure_device(options: argparse.Namespace, progress: Progress) -> dict[str,
         progress,
         tensor=tensor.get("operations_per_s"),
     )
+    choices = measure_choices(device, limits["memory"], 0 if small else _CACHED, VOCABULARIES)
     models = {
         folder.name: measure_model(
             folder, key, options.threads, options.rounds, options.sentences, options.tokens, progress
@@ -113,6 +116,8 @@ def measure_device(options: argparse.Namespace, progress: Progress) -> dict[str,
         "tensor": tensor,
         "transfer": transfer,
         "products": [product.to_dict() for product in products],
+        "absent": [one.to_dict() for one in absent],
+        "choices": [choice.to_dict() for choice in choices],
         "models": models,
         "races": races,
     }

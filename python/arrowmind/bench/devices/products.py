@@ -9,30 +9,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from arrowmind import _native
-from arrowmind.engine.layers import LayerBuilder, Options
+from arrowmind.bench.devices.matrices import meets_codes, plan_of, random_matrix
 from arrowmind.errors import DeviceUnsupportedError, OptimizationError
-from arrowmind.models.spec import Linear
 from arrowmind.observe import no_progress
-from arrowmind.weights import WeightSource
-from arrowmind.weights.formats import Grid, GridCodes
-from arrowmind.weights.tensor import Tensor, float_tensor, grid_tensor, int8_tensor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from arrowmind.observe import Progress
-    from arrowmind.weights.tensor import TensorSpec
 
-__all__ = ["WIDTHS", "Product", "measure_products"]
+__all__ = ["Absent", "Product", "measure_products"]
 
-WIDTHS = ("fp16", "bf16", "int8", "int8-int8", "int4", "int2", "mxfp4")
-_GRIDS = {"int4": ("int4", 32, "fp16", 16), "int2": ("int2", 64, "fp16", 4), "mxfp4": ("fp4", 32, "e8m0", 16)}
 _ROUNDS = 9
 _CHECKED = 64
-# Of the largest value of a product, for sums in any order: k * 2^-24, with room for activations as codes.
-_TOLERANCE = {"fp32": 1e-3, "int8": 2e-2, "mixed": 2e-2}
-# Fewer rows are multiplied as float32 in either precision.
-_MIXED_ROWS = 9
+# Of the largest value of a product, by what its kernel makes of rows: floats for sums in any order,
+# k * 2^-24; codes, of which one may be its neighbour; bfloat16.
+_TOLERANCE = {"f32": 1e-3, "i8b": 1e-3, "i8": 2e-2, "bf16": 2e-2}
 
 
 @dataclass(frozen=True)
@@ -44,7 +36,8 @@ class Product:
         rows: Rows of activations.
         outputs: Rows of the matrix.
         inputs: Its columns.
-        precision: `float32`, or `mixed`: rows rounded to bfloat16.
+        precision: `int8` where rows become codes; else `float32`, or `mixed`: as `device.precision` says.
+            Mixed rounds more than eight rows to bfloat16; the kernel's name tells.
         kernel: Name of the kernel, that of its tiles for most rows.
         seconds: Median device time.
         bytes_per_s: Of weights with their scales, activations and results.
@@ -70,43 +63,23 @@ class Product:
         return asdict(self)
 
 
-class _Copies(WeightSource):
-    """One matrix under many names, each with buffers of its own."""
+@dataclass(frozen=True)
+class Absent:
+    """What the device has no kernel for.
 
-    kind = "memory"
+    Attributes:
+        width: One of `WIDTHS`.
+        precision: As of `Product`.
+        why: In the words of the device.
+    """
 
-    def __init__(self, tensor: Tensor) -> None:
-        self._tensor = tensor
-        self._made: dict[str, Tensor] = {}
+    width: str
+    precision: str
+    why: str
 
-    def names(self) -> list[str]:
-        return list(self._made)
-
-    def has(self, name: str) -> bool:
-        return not name.endswith(".input_scale")
-
-    def spec(self, name: str) -> TensorSpec:
-        return self.tensor(name).spec
-
-    def tensor(self, name: str) -> Tensor:
-        if name not in self._made:
-            one = self._tensor
-            scales, zeros, sums, outer = (
-                None if buffer is None else buffer.copy()
-                for buffer in (one.scales, one.zero_points, one.sums, one.outer_scales)
-            )
-            self._made[name] = Tensor(one.spec, one.codes.copy(), scales, zeros, sums, outer)
-        return self._made[name]
-
-    def input_scale(self, name: str) -> None:
-        del name
-
-    @property
-    def documents(self) -> dict[str, dict[str, Any]]:
-        return {}
-
-    def close(self) -> None:
-        self._made.clear()
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
 
 
 def measure_products(
@@ -119,7 +92,7 @@ def measure_products(
     progress: Progress = no_progress,
     *,
     tensor: float | None = None,
-) -> list[Product]:
+) -> tuple[list[Product], list[Absent]]:
     """Times every width on every shape, each answer checked against the CPU.
 
     Args:
@@ -132,20 +105,22 @@ def measure_products(
         progress: Told of each shape.
         tensor: Its operations per second for bf16, if they were measured.
 
+    Returns:
+        Products, and those that the device has no kernel for.
+
     Raises:
         OptimizationError: A kernel gave a wrong answer.
-        DeviceError: The device failed; a width without a kernel is left out.
+        DeviceError: The device failed.
     """
-    found = []
+    found: list[Product] = []
+    absent: dict[Absent, None] = {}
     for done, shape in enumerate(shapes):
         for width in widths:
-            try:
-                made = _of_width(device, width, shape, rows, memory, cached)
-            except DeviceUnsupportedError:
-                continue
+            made, missing = _of_width(device, width, shape, rows, memory, cached)
             found += [replace(one, tensor_share=tensor and one.operations_per_s / tensor) for one in made]
+            absent.update(dict.fromkeys(missing))
         progress(done + 1, len(shapes), "shapes")
-    return found
+    return found, list(absent)
 
 
 def _of_width(
@@ -155,15 +130,11 @@ def _of_width(
     rows: Sequence[int],
     memory: float,
     cached: int,
-) -> list[Product]:
-    tensor = _random(width, shape)
+) -> tuple[list[Product], list[Absent]]:
+    tensor = random_matrix(width, shape)
     size = sum(buffer.nbytes for buffer in tensor.buffers() if buffer is not None)
-    copies = min(64, 1 + cached // size)
-    plan = _plan(tensor, shape, copies)
-    weights, room = _native.DeviceWeights(device), _native.CachingAllocator(device)
-    ways = {
-        name: _native.DevicePlan(plan, weights, room, mixed=name == "mixed") for name in ("float32", "mixed")
-    }
+    plan = plan_of(tensor, shape, min(64, 1 + cached // size))
+    ways, absent = _ways(device, width, plan)
     threads = _native.ThreadPool(_native.available_cpus())
     found = []
     for count in rows:
@@ -171,16 +142,34 @@ def _of_width(
         some = _some(count)  # rows do not depend on each other
         expected = plan.run_rows(x[some], threads)
         for precision, placed in ways.items():
-            if precision == "mixed" and not (placed.is_mixed and count >= _MIXED_ROWS):
-                continue
-            _check(width, precision, expected, placed.run_rows(x)[some])
             name, seconds = _time(placed, x)
+            _check(width, name, expected, placed.run_rows(x)[some])
             speed = (size + x.nbytes + 4 * count * shape[0]) / seconds
             rate = 2 * count * shape[0] * shape[1] / seconds
             found.append(
                 Product(width, count, *shape, precision, name, seconds, speed, rate, speed / memory, None)
             )
-    return found
+    return found, absent
+
+
+def _ways(
+    device: _native.Device, width: str, plan: _native.Plan
+) -> tuple[dict[str, _native.DevicePlan], list[Absent]]:
+    """The plan there in each precision that the device has; and those that it has not, with its words."""
+    weights, room = _native.DeviceWeights(device), _native.CachingAllocator(device)
+    plain = "int8" if meets_codes(width) else "float32"
+    try:
+        ways = {plain: _native.DevicePlan(plan, weights, room)}
+    except DeviceUnsupportedError as error:
+        return {}, [Absent(width, plain, str(error))]
+    if meets_codes(width):
+        return ways, []  # there is nothing to round
+    (kernel,) = (name for name in ways[plain].kernels() if name.startswith("linear_"))
+    try:
+        device.kernel(kernel.replace("linear_f32_", "linear_bf16_"))
+    except DeviceUnsupportedError as error:
+        return ways, [Absent(width, "mixed", str(error))]
+    return {**ways, "mixed": _native.DevicePlan(plan, weights, room, mixed=True)}, []
 
 
 def _some(count: int) -> list[int]:
@@ -190,45 +179,12 @@ def _some(count: int) -> list[int]:
     return [*range(_CHECKED), *range(count - _CHECKED, count)]
 
 
-def _random(width: str, shape: tuple[int, int]) -> Tensor:
-    rng = np.random.default_rng(shape[0])
-    if width in _GRIDS:
-        kind, group, scale, levels = _GRIDS[width]
-        groups = (shape[0], shape[1] // group)
-        stored = rng.integers(0, levels, shape, dtype=np.uint8)
-        scales = np.full(groups, 120, np.uint8) if scale == "e8m0" else np.full(groups, 0.01, np.float16)
-        return grid_tensor("x.weight", GridCodes(Grid(kind, group, scale), stored, scales))
-    if width.startswith("int8"):
-        codes = rng.integers(-127, 128, shape, dtype=np.int8)
-        activation = "int8" if width == "int8-int8" else "fp32"
-        return int8_tensor("x.weight", codes, np.full(shape[0], 1e-3, np.float32), activation=activation)
-    values = rng.standard_normal(shape).astype(np.float32)
-    halves = (
-        values.astype(np.float16) if width == "fp16" else (values.view(np.uint32) >> 16).astype(np.uint16)
-    )
-    return float_tensor("x.weight", halves).for_kernels()
-
-
-def _plan(tensor: Tensor, shape: tuple[int, int], copies: int) -> _native.Plan:
-    outputs, inputs = shape
-    plan = _native.Plan(1, 1, outputs)
-    source, result = plan.buffer("fp32", inputs), plan.buffer("fp32", outputs)
-    plan.source(source)
-    layers = LayerBuilder(plan, _Copies(tensor), Options())
-    for copy in range(copies):
-        layers.linear((Linear(f"{copy}.weight"),), source, result)
-    plan.result(result)
-    plan.finish()
-    return plan
-
-
-def _check(width: str, precision: str, expected: Any, found: Any) -> None:
-    kind = "int8" if width == "int8-int8" else "mixed" if precision == "mixed" else "fp32"
-    tolerance = _TOLERANCE[kind] * float(np.abs(expected).max())
+def _check(width: str, kernel: str, expected: Any, found: Any) -> None:
+    tolerance = _TOLERANCE[kernel.split("_")[1]] * float(np.abs(expected).max())
     worst = float(np.abs(found - expected).max())
     if not worst <= tolerance:
         raise OptimizationError(
-            f"[bench] {width}: the device is {worst} off the CPU, above {tolerance}; its kernel is wrong"
+            f"[bench] {width}: the device is {worst} off the CPU, above {tolerance}; {kernel} is wrong"
         )
 
 

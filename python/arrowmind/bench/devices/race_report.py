@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from rich.markup import escape
 from rich.table import Table
 
 from arrowmind.bench.targets import Verdict
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
 __all__ = ["judge_large", "judge_race", "race_table", "tensor_words"]
 
 # Of the rate for bf16, by products of so many rows and more.
-_LARGE, _LARGE_ROWS, _LARGE_WIDTHS = 0.60, 1024, ("int8", "int4", "mxfp4")
+_LARGE, _LARGE_ROWS = 0.60, 1024
+_LARGE_WIDTHS = ("int8", "int8-int8", "int4", "int4-int8", "mxfp4", "mxfp4-int8")
 # Of the time that reading the weights alone takes.
 _ROOFLINE = 0.70
 _WRITES_TIMES = 3.0
@@ -77,7 +79,7 @@ def race_table(races: Mapping[str, Mapping[str, Any]]) -> Table:
     reasons = {race["peer"].get("not_measured") for race in races.values()} - {None}
     table = Table(
         title="shapes with random weights, and Hugging Face in FP16 on the same device",
-        caption="; ".join(f"not measured: {reason}" for reason in sorted(reasons)) or None,
+        caption=escape("; ".join(f"not measured: {reason}" for reason in sorted(reasons))) or None,
     )
     table.add_column("shape")
     table.add_column("form")
