@@ -132,6 +132,14 @@ void bind_residency(nb::module_& m) {
           "retire", [](Residency& self, const Blocks& blocks) { self.retire(blocks); }, nb::arg("blocks"),
           unlocked, "Blocks that were copied elsewhere: the first to give way.")
       .def(
+          "pass_over",
+          [](Residency& self, const Blocks& blocks, bool whole) { self.pass_over(blocks, whole); },
+          nb::arg("blocks"), nb::arg("whole"), unlocked,
+          "Blocks that are used where they were copied; `whole`: nothing else of their place is asked for.")
+      .def("lend", &Residency::lend, nb::arg("block"), unlocked,
+           "Holds a block for a copy if it is there and room is left for others; whether it is lent.")
+      .def("take_back", &Residency::take_back, nb::arg("block"), unlocked)
+      .def(
           "expect", [](Residency& self, const Blocks& blocks) { self.expect(blocks); }, nb::arg("blocks"),
           unlocked, "Guesses that these are asked for next, the surest first.")
       .def("set_budget", &Residency::set_budget, nb::arg("size"), unlocked)

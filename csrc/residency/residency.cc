@@ -131,6 +131,7 @@ size_t Residency::acquire_first(std::span<const int32_t> blocks, bool together) 
   wait_for_room(lock, blocks.first(1));
   settle(blocks);
   forecast_->note(blocks);
+  for (const int32_t id : blocks) blocks_[static_cast<size_t>(id)].retired = false;
   blocks_[static_cast<size_t>(blocks[0])].leases += 1;
   send_for(blocks[0]);  // wait_for_room() has seen that it can, if need be in the place of the others
   // Held until all are sent for, so that none of them makes room for another.
@@ -165,7 +166,9 @@ void Residency::wait_for_room(std::unique_lock<std::mutex>& lock, std::span<cons
            memory_.budget(), "; give a budget of at least ", all);
     }
     if (memory_.fits(missing - evictable(blocks))) return;
+    ++waiting_;
     changed_.wait(lock);
+    --waiting_;
   }
 }
 
@@ -211,9 +214,13 @@ void Residency::prefetch(std::span<const int32_t> blocks) {
 void Residency::expect(std::span<const int32_t> blocks) {
   check(blocks);
   const std::lock_guard lock(mutex_);
-  expected_->add(blocks);
-  if (!expected_->is_trusted()) return;
+  std::vector<int32_t> here;  // what was copied elsewhere is not asked for
   for (const int32_t id : blocks) {
+    if (!blocks_[static_cast<size_t>(id)].retired) here.push_back(id);
+  }
+  expected_->add(here);
+  if (!expected_->is_trusted()) return;
+  for (const int32_t id : here) {
     if (!read_ahead(id, kExpected)) return;
   }
 }
@@ -244,7 +251,8 @@ void Residency::prefetch_likely(std::span<const int32_t> blocks, double threshol
   std::vector<std::pair<double, int32_t>> likely;
   for (const int32_t id : blocks) {
     const double chance = forecast_->chance(id);
-    if (chance > threshold && blocks_[static_cast<size_t>(id)].state == State::kAbsent) {
+    const Block& block = blocks_[static_cast<size_t>(id)];
+    if (chance > threshold && block.state == State::kAbsent && !block.retired) {
       likely.emplace_back(-chance, id);
     }
   }
@@ -392,12 +400,6 @@ void Residency::set_budget(int64_t bytes) {
   memory_.set_budget(bytes, counters_.pinned_bytes);
   make_room(0, -1);
   changed_.notify_all();
-}
-
-void Residency::retire(std::span<const int32_t> blocks) {
-  check(blocks);
-  const std::lock_guard lock(mutex_);
-  for (const int32_t id : blocks) blocks_[static_cast<size_t>(id)].retired = true;
 }
 
 int64_t Residency::budget() const {

@@ -83,8 +83,20 @@ class Residency {
   // go last of all, and while such guesses prove right those that are missing are read ahead.
   void expect(std::span<const int32_t> blocks);
 
-  // Blocks that will not be asked for in their turn, as they were copied elsewhere: the first to give way.
+  // Blocks that will not be asked for in their turn, as they were copied elsewhere: the first to give way,
+  // and not read ahead by habit or guesses.
   void retire(std::span<const int32_t> blocks);
+  // In their turn, blocks of a place are used where they were copied: counts these uses, but no hit, and
+  // retires them until acquire_first() asks for them again. `whole`: nothing else of their place is asked
+  // for.
+  void pass_over(std::span<const int32_t> blocks, bool whole);
+
+  // Leases a block for a copy if it is in memory, and what is lent leaves room for the largest block, so that
+  // forwards go on. Never waits, reads, or counts a use. Whether it is lent; take_back() ends it.
+  bool lend(int32_t block);
+  void take_back(int32_t block);
+  // Whether somebody waits for room, which what is lent takes from them.
+  bool is_short() const;
 
   // A smaller one gives memory back as soon as leases allow. Throws Error(kBudget) if less than what is
   // pinned and the largest block.
@@ -140,6 +152,8 @@ class Residency {
   std::unique_ptr<Expectation> expected_;
   bool sealed_ = false;
   int64_t largest_ = 0;
+  int64_t lent_ = 0;  // bytes of blocks that are lent
+  int waiting_ = 0;   // callers that wait for room
   Counters counters_;
   int owner_process_;
   std::unique_ptr<ReadPool> readers_;  // last: its threads end before the rest

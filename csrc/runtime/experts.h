@@ -46,6 +46,43 @@ class ExpertSource {
   // Guesses which experts of the next feed-forward that has such will be asked for, the surest first: its
   // numbers, not this one's.
   virtual void expect_next(std::span<const int32_t> /*ids*/) {}
+
+  // For copies elsewhere, where experts do not stay. lend() holds an expert if it is there and nobody lacks
+  // its room; never waits. find(): where what its description points to lies while it is lent. is_short():
+  // somebody lacks room.
+  virtual bool lend(int32_t /*expert*/) { return false; }
+  virtual void take_back(int32_t /*expert*/) noexcept {}
+  virtual const void* find(int32_t /*expert*/, const void* described) const { return described; }
+  virtual bool is_short() const { return false; }
+  // Experts that a route asks for are computed from their copies: they are asked for without being acquired.
+  // `whole`: so are all of this route.
+  virtual void pass_over(std::span<const int32_t> /*ids*/, bool /*whole*/) {}
+};
+
+// An expert that is lent, until this goes; or none.
+class Loan {
+ public:
+  Loan() = default;
+  // Nothing where the source does not lend it.
+  Loan(ExpertSource& source, int32_t expert)
+      : source_(source.lend(expert) ? &source : nullptr), expert_(expert) {}
+  ~Loan() { end(); }
+  Loan(Loan&& other) noexcept : source_(std::exchange(other.source_, nullptr)), expert_(other.expert_) {}
+  Loan& operator=(Loan&& other) noexcept {
+    end();
+    source_ = std::exchange(other.source_, nullptr);
+    expert_ = other.expert_;
+    return *this;
+  }
+
+  bool is_given() const { return source_ != nullptr; }
+  void end() {
+    if (source_ != nullptr) std::exchange(source_, nullptr)->take_back(expert_);
+  }
+
+ private:
+  ExpertSource* source_ = nullptr;
+  int32_t expert_ = 0;
 };
 
 // The rows of a forward in the order of their experts. A row is one token at one of its `top` experts.
@@ -61,6 +98,8 @@ class ExpertsElsewhere {
   virtual ~ExpertsElsewhere() = default;
   // Begins with those of `active`, ascending, that it has, and moves the others to the front; their number.
   virtual size_t begin(const SortedRows& rows, std::span<int32_t> active) = 0;
+  // Those of the others that are acquired for now.
+  virtual void acquired(std::span<const int32_t> /*ids*/) {}
   // What those that it took make of their rows, [rows, hidden] by place.
   virtual void finish(float* results) = 0;
 };

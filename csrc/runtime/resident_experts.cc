@@ -41,7 +41,7 @@ size_t ResidentExperts::acquire(std::span<const int32_t> ids, const ExpertWeight
   const size_t count = residency_->acquire_first(blocks_of(ids, options_.blocks), options_.together);
   {
     const std::lock_guard lock(mutex_);
-    for (const int32_t id : ids.first(count)) find(id);
+    for (const int32_t id : ids.first(count)) find_matrices(id);
   }
   for (size_t i = 0; i < ids.size(); ++i) table[i] = &there_[static_cast<size_t>(ids[i])];
   // Behind the reads of this layer, once nothing of it is left to ask for.
@@ -52,7 +52,7 @@ size_t ResidentExperts::acquire(std::span<const int32_t> ids, const ExpertWeight
 }
 
 // An expert that another forward holds is where it was, so that nothing is written that is being read.
-void ResidentExperts::find(int32_t expert) {
+void ResidentExperts::find_matrices(int32_t expert) {
   const auto at = static_cast<size_t>(expert);
   const ExpertWeights& described = experts_[at];
   const int32_t block = options_.blocks[at];
@@ -71,6 +71,14 @@ void ResidentExperts::release(std::span<const int32_t> ids) noexcept {
 
 void ResidentExperts::expect_next(std::span<const int32_t> ids) {
   residency_->expect(blocks_of(ids, options_.next));
+}
+
+const void* ResidentExperts::find(int32_t expert, const void* described) const {
+  return there(*residency_, block(expert), described);
+}
+
+void ResidentExperts::pass_over(std::span<const int32_t> ids, bool whole) {
+  residency_->pass_over(blocks_of(ids, options_.blocks), whole);
 }
 
 }  // namespace arrowmind::runtime

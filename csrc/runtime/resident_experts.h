@@ -32,9 +32,15 @@ class ResidentExperts final : public ExpertSource {
   size_t acquire(std::span<const int32_t> ids, const ExpertWeights** table) override;
   void release(std::span<const int32_t> ids) noexcept override;
   void expect_next(std::span<const int32_t> ids) override;
+  bool lend(int32_t expert) override { return residency_->lend(block(expert)); }
+  void take_back(int32_t expert) noexcept override { residency_->take_back(block(expert)); }
+  const void* find(int32_t expert, const void* described) const override;
+  bool is_short() const override { return residency_->is_short(); }
+  void pass_over(std::span<const int32_t> ids, bool whole) override;
 
  private:
-  void find(int32_t expert);
+  int32_t block(int32_t expert) const { return options_.blocks[static_cast<size_t>(expert)]; }
+  void find_matrices(int32_t expert);
 
   std::vector<ExpertWeights> experts_;  // as they are described
   std::vector<ExpertWeights> there_;    // where they lie; those that are acquired do not change

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from tests.engine.placed import SMALL
@@ -86,6 +87,13 @@ def test_experts_that_come_and_go_stay_with_the_cpu(tmp_path):
     assert plan.experts_here == len(routed) > 0
     assert plan.read == alone.read
     assert plan.device_active < plan.active
+    assert plan.expert_room == 0  # rates that say nothing of a bus
+    rates = DeviceRates(memory=1e10, prompt=1e10, bus=1e9)
+    quick = Rates(memory=1e6, disk=1.0)
+    few = replace(share(folder, 1 << 40), rates=rates)
+    singles = plan_run(folder, CONFIG, placement.least, quick, few)
+    assert singles.expert_room > 0
+    assert singles.read == alone.read  # they are not foretold
 
 
 def test_a_device_is_measured_and_what_it_may_have_is_counted(fake, tmp_path):

@@ -51,13 +51,15 @@ void BackgroundCopies::after(device::Event& event) {
   for (Lane& lane : lanes_) lane.stream.wait(event);
 }
 
-void BackgroundCopies::copy(const device::Buffer& to, int64_t first, std::span<const Part> parts) {
-  if (parts.empty()) return;
+bool BackgroundCopies::copy(const device::Buffer& to, int64_t first, std::span<const Part> parts,
+                            const std::function<bool()>& ends) {
+  if (parts.empty()) return true;
   open();
-  if (is_direct_) return copy_straight(to, first, parts);
+  if (is_direct_) return copy_straight(to, first, parts, ends);
   const int64_t end = round_up(parts.back().offset + parts.back().bytes, kPadding);
   size_t at = 0;
   for (int64_t begin = 0; begin < end; begin += kPiece) {
+    if (ends && ends()) return false;
     const int64_t bytes = std::min(kPiece, end - begin);
     Lane& lane = lanes_[next_];
     next_ = (next_ + 1) % lanes_.size();
@@ -67,13 +69,17 @@ void BackgroundCopies::copy(const device::Buffer& to, int64_t first, std::span<c
     lane.stream.copy_in({&to, first + begin}, memory, bytes);
   }
   mark();
+  return true;
 }
 
-void BackgroundCopies::copy_straight(const device::Buffer& to, int64_t first, std::span<const Part> parts) {
+bool BackgroundCopies::copy_straight(const device::Buffer& to, int64_t first, std::span<const Part> parts,
+                                     const std::function<bool()>& ends) {
   for (const Part& part : parts) {
+    if (ends && ends()) return false;
     lanes_.front().stream.copy_in({&to, first + part.offset}, part.data, part.bytes);
   }
   mark();
+  return true;
 }
 
 void BackgroundCopies::mark() {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -28,8 +29,10 @@ class BackgroundCopies {
   // Copies from here on begin once the event is reached.
   void after(device::Event& event);
   // Parts in the order of their offsets to `first` and what follows it. They may change once let_go() was
-  // called. Throws DeviceFailure.
-  void copy(const device::Buffer& to, int64_t first, std::span<const Part> parts);
+  // called. `ends`, asked before each piece: leave it at that. Whether all of it is on its way. Throws
+  // DeviceFailure.
+  bool copy(const device::Buffer& to, int64_t first, std::span<const Part> parts,
+            const std::function<bool()>& ends = {});
   // What the reader does from here on begins once all of this is copied.
   void before(device::Stream& reader);
   void let_go();
@@ -47,7 +50,8 @@ class BackgroundCopies {
   };
 
   void open();
-  void copy_straight(const device::Buffer& to, int64_t first, std::span<const Part> parts);
+  bool copy_straight(const device::Buffer& to, int64_t first, std::span<const Part> parts,
+                     const std::function<bool()>& ends);
   void mark();
 
   std::shared_ptr<device::Device> device_;

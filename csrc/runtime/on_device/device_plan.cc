@@ -108,7 +108,7 @@ void DevicePlan::prepare(DeviceWeights& weights, const ExpertCacheOptions& cache
       if (i < singles) {
         const Routed& routed = lowering_.steps()[single_layers_.rbegin()->first].routed;
         const size_t expert = (i - single_layers_.rbegin()->first - 1) / static_cast<size_t>(routed.each);
-        slice.offset = add_part(layers.back()[expert], constant);
+        slice.offset = add_part(layers.back().experts[expert], constant);
       } else {
         slice = passes() && blocks > 0 ? passing_->slice(blocks - 1, constant) : weights.put(constant);
       }
@@ -116,7 +116,8 @@ void DevicePlan::prepare(DeviceWeights& weights, const ExpertCacheOptions& cache
     launches_.push_back(std::move(launch));
     if (step.here == nullptr || step.routed.experts == 0) continue;
     single_layers_[i] = static_cast<int64_t>(layers.size());
-    layers.emplace_back(static_cast<size_t>(step.routed.experts));
+    layers.push_back(
+        {std::vector<std::vector<Part>>(static_cast<size_t>(step.routed.experts)), step.routed.source});
     singles = i + span_of(i);
   }
   weights.finish();

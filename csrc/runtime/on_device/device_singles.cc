@@ -28,8 +28,11 @@ class DevicePlan::SingleExperts final : public ExpertsElsewhere {
     for (size_t i = 0; i < ids_.size(); ++i) {
       if (buffers_[i] == nullptr) active[left++] = ids_[i];
     }
+    pass_over();
     return left;
   }
+
+  void acquired(std::span<const int32_t> ids) override { plan_.cache_->offer(layer_, ids); }
 
   void finish(float* results) override {
     const device::Slice there = plan_.slice(f_, routed().results, {});
@@ -48,6 +51,16 @@ class DevicePlan::SingleExperts final : public ExpertsElsewhere {
   const Routed& routed() const { return plan_.lowering_.steps()[step_].routed; }
   int64_t first(size_t i) const { return rows_.starts[ids_[i]]; }
   int64_t count(size_t i) const { return rows_.starts[ids_[i] + 1] - rows_.starts[ids_[i]]; }
+
+  // Residency is told of experts that it need not bring.
+  void pass_over() const {
+    if (routed().source == nullptr) return;
+    std::vector<int32_t> there;
+    for (size_t i = 0; i < ids_.size(); ++i) {
+      if (buffers_[i] != nullptr) there.push_back(ids_[i]);
+    }
+    if (!there.empty()) routed().source->pass_over(there, there.size() == ids_.size());
+  }
 
   // Of each expert that is there where its rows come from, and then where they go.
   void list() {

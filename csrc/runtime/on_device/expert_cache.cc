@@ -23,9 +23,11 @@ ExpertCache::ExpertCache(std::shared_ptr<device::Device> device, std::vector<Lay
   items_.emplace_back();
   for (size_t layer = 0; layer < layers.size(); ++layer) {
     firsts_.push_back(static_cast<int32_t>(items_.size()));
-    for (std::vector<Part>& parts : layers[layer]) {
+    for (std::vector<Part>& parts : layers[layer].experts) {
       Item one;
       one.parts = std::move(parts);
+      one.source = layers[layer].source;
+      one.id = static_cast<int32_t>(items_.size()) - firsts_.back();
       const Part& last = one.parts.back();
       one.bytes = round_up(last.offset + last.bytes, kPadding);
       items_.push_back(std::move(one));
@@ -58,7 +60,7 @@ void ExpertCache::take(int64_t layer, std::span<const int32_t> ids,
     Item& one = item(numbers[i]);
     if (!one.is_there) {
       ++counters_.misses;
-      consider(numbers[i]);
+      if (one.source == nullptr) consider(numbers[i]);  // else once it is in memory
       continue;
     }
     ++counters_.hits;
@@ -75,18 +77,31 @@ void ExpertCache::give_back(int64_t layer, std::span<const int32_t> ids,
   }
 }
 
+void ExpertCache::offer(int64_t layer, std::span<const int32_t> ids) {
+  const std::lock_guard lock(mutex_);
+  for (const int32_t id : ids) {
+    const Item& one = item(number_of(layer, id));
+    if (one.source != nullptr && !one.is_there) consider(number_of(layer, id));
+  }
+}
+
 // One at a time is brought: what is asked for meanwhile asks again if it matters.
 void ExpertCache::consider(int32_t number) {
-  if (wanted_ || is_bringing_ || counters_.failed >= kMostFailures) return;
-  const double chance = forecast_->chance(number);
-  const int64_t bytes = item(number).bytes;
-  if (chance < options_.threshold || bytes > options_.room_bytes) return;
-  if (is_full_ || counters_.held_bytes + bytes > options_.room_bytes) {
-    const int32_t least = least_wanted();
-    if (least == 0 || forecast_->chance(least) * kBetter > chance) return;
-  }
-  wanted_ = number;
+  if (wanted_ || counters_.failed >= kMostFailures || !is_worth_bringing(number)) return;
+  const Item& one = item(number);
+  Loan loan = one.source == nullptr ? Loan() : Loan(*one.source, one.id);
+  if (one.source != nullptr && !loan.is_given()) return;
+  wanted_ = Wanted{number, std::move(loan)};
   changed_.notify_all();
+}
+
+bool ExpertCache::is_worth_bringing(int32_t number) const {
+  const double chance = forecast_->chance(number);
+  const int64_t bytes = items_[static_cast<size_t>(number)].bytes;
+  if (chance < options_.threshold || bytes > options_.room_bytes) return false;
+  if (!is_full_ && counters_.held_bytes + bytes <= options_.room_bytes) return true;
+  const int32_t least = least_wanted();
+  return least != 0 && forecast_->chance(least) * kBetter <= chance;
 }
 
 // Of those that are there and that nobody uses; 0: none.
@@ -139,36 +154,34 @@ void ExpertCache::work() {
   while (true) {
     changed_.wait(lock, [this] { return ends_ || wanted_; });
     if (ends_) return;
-    is_bringing_ = true;
     bring(copies, lock, *wanted_);
     wanted_.reset();
-    is_bringing_ = false;
     changed_.notify_all();
   }
 }
 
 // The lock is given up for the copy.
-void ExpertCache::bring(BackgroundCopies& copies, std::unique_lock<std::mutex>& lock, int32_t number) {
-  Item& one = item(number);
-  std::optional<device::Buffer> memory = make_room(number);
+void ExpertCache::bring(BackgroundCopies& copies, std::unique_lock<std::mutex>& lock, Wanted& wanted) {
+  Item& one = item(wanted.number);
+  std::optional<device::Buffer> memory = make_room(wanted.number);
   const bool fits = memory || (!is_full_ && counters_.held_bytes + one.bytes <= options_.room_bytes);
   if (!fits) return;
   lock.unlock();
-  bool is_there = false, is_full = false;
+  bool is_there = false, is_full = false, has_failed = false;
   try {
     if (!memory) memory.emplace(device_->allocate(one.bytes));
-    copies.copy(*memory, 0, one.parts);
-    copies.finish();
-    is_there = true;
+    is_there = copy(copies, *memory, one, wanted.loan);
   } catch (const device::DeviceFailure& failure) {
+    has_failed = true;
     is_full = failure.failure() == device::Failure::kOutOfMemory;
     copies.stop();  // before its memory goes
-    memory.reset();
   }
+  if (!is_there) memory.reset();
+  wanted.loan.end();
   lock.lock();
   if (!is_there) {
     is_full_ = is_full;
-    counters_.failed += is_full ? 0 : 1;
+    counters_.failed += has_failed && !is_full ? 1 : 0;
     return;
   }
   one.memory = std::move(memory);
@@ -178,9 +191,25 @@ void ExpertCache::bring(BackgroundCopies& copies, std::unique_lock<std::mutex>& 
   ++counters_.brought;
 }
 
+// What is lent is given back as soon as it is in pinned memory, or on the device, and at the next piece when
+// somebody lacks its room. Whether all of it is there.
+bool ExpertCache::copy(BackgroundCopies& copies, const device::Buffer& to, const Item& one, Loan& loan) {
+  const bool is_lent = loan.is_given();
+  std::vector<Part> parts = one.parts;
+  for (Part& part : parts) {
+    if (is_lent) part.data = one.source->find(one.id, part.data);
+  }
+  const auto is_short = [&] { return is_lent && one.source->is_short(); };
+  const bool is_whole = copies.copy(to, 0, parts, is_short);
+  copies.let_go();
+  loan.end();
+  copies.finish();
+  return is_whole;
+}
+
 void ExpertCache::settle() {
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [this] { return !wanted_ && !is_bringing_; });
+  changed_.wait(lock, [this] { return !wanted_; });
 }
 
 ExpertCacheCounters ExpertCache::counters() const {

@@ -37,9 +37,14 @@ class ExpertsStep {
   }
 
   // Where the CPU adds up.
-  bool lower_singly(const ExpertSource& source) {
-    to_.take_over({.route = options_.route, .top = top_, .experts = source.experts(), .each = 0},
-                  memory_.results);
+  bool lower_singly(ExpertSource& source) {
+    may_move_ = !source.stays();
+    to_.take_over({.route = options_.route,
+                   .top = top_,
+                   .experts = source.experts(),
+                   .each = 0,
+                   .results = memory_.results,
+                   .source = may_move_ ? &source : nullptr});
     return lower_each(source);
   }
 
@@ -105,13 +110,14 @@ class ExpertsStep {
   bool multiply(const ExpertMatrix& matrix, const RowPlaces& in, const Place& out, int64_t stride,
                 int64_t column) {
     const qmatmul::Params params = params_of(matrix.weights);
-    return !matrix.weights.streamed && launch_linear(to_, {.params = &params,
-                                                           .weight = matrix.weights.type,
-                                                           .input = in,
-                                                           .output = out,
-                                                           .output_stride = stride,
-                                                           .residual = -1,
-                                                           .first_column = column});
+    const bool can_read = may_move_ || !matrix.weights.streamed;
+    return can_read && launch_linear(to_, {.params = &params,
+                                           .weight = matrix.weights.type,
+                                           .input = in,
+                                           .output = out,
+                                           .output_stride = stride,
+                                           .residual = -1,
+                                           .first_column = column});
   }
 
   void bend() {
@@ -172,6 +178,7 @@ class ExpertsStep {
   const RowForm &outer_, &inner_;
   int64_t hidden_, top_;
   int64_t used_ = 0;
+  bool may_move_ = false;  // weights have no address yet
   Memory memory_;
 };
 
@@ -183,9 +190,8 @@ bool lower_experts(Lowering& lowering, const ExpertSource& source, const Experts
   return ExpertsStep(lowering, options, outer, inner).lower(source);
 }
 
-bool lower_single_experts(Lowering& lowering, const ExpertSource& source, const ExpertsOptions& options,
+bool lower_single_experts(Lowering& lowering, ExpertSource& source, const ExpertsOptions& options,
                           const RowForm& outer, const RowForm& inner) {
-  if (!source.stays()) return true;  // they have no address to be copied from
   return ExpertsStep(lowering, options, outer, inner).lower_singly(source);
 }
 

@@ -11,9 +11,9 @@ namespace arrowmind::runtime {
 bool lower_experts(Lowering& lowering, const ExpertSource& source, const ExpertsOptions& options,
                    const RowForm& outer, const RowForm& inner);
 
-// Steps of each expert by itself, whose weights may be anywhere: they belong to the step before, which the
-// CPU runs, and leave their results by place. False as above.
-bool lower_single_experts(Lowering& lowering, const ExpertSource& source, const ExpertsOptions& options,
+// Steps of each expert by itself, whose weights may be anywhere, or come and go: they belong to the step
+// before, which the CPU runs, and leave their results by place. False as above.
+bool lower_single_experts(Lowering& lowering, ExpertSource& source, const ExpertsOptions& options,
                           const RowForm& outer, const RowForm& inner);
 
 }  // namespace arrowmind::runtime

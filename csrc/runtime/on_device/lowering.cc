@@ -29,11 +29,6 @@ void Lowering::route(const Routed& routed) {
   steps_.push_back(std::move(step));
 }
 
-void Lowering::take_over(const Routed& routed, const Place& results) {
-  steps_.back().routed = routed;
-  steps_.back().routed.results = results;
-}
-
 void Lowering::run_here(const Op& op, std::vector<int> reads, std::vector<int> writes) {
   Step step;
   step.here = &op;

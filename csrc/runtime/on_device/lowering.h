@@ -16,6 +16,8 @@
 
 namespace arrowmind::runtime {
 
+class ExpertSource;
+
 // What a kernel of a plan is given: a part of a buffer of the plan, weights, or what a micro-batch brings.
 struct Place {
   enum class Kind : uint8_t {
@@ -59,7 +61,8 @@ struct RowPlaces {
 struct Routed {
   int route = -1;  // buffer
   int64_t top = 0, experts = 0, each = 0;
-  Place results = {};  // [rows * top, hidden], of experts that the CPU runs, too
+  Place results = {};              // [rows * top, hidden], of experts that the CPU runs, too
+  ExpertSource* source = nullptr;  // of experts that the CPU runs and that come and go beneath it; or null
 };
 
 // Items of work in three directions; the second is all rows, or all sequences.
@@ -182,9 +185,9 @@ class Lowering {
   // Whether weights that come and go are asked for in time.
   bool can_read(bool streamed) const { return !streamed || needs_; }
   void route(const Routed& routed);
-  // Of the experts of the last step, which the CPU runs, the device may run some, by the steps behind it;
-  // `results`: where these leave what they give.
-  void take_over(const Routed& routed, const Place& results);
+  // Of the experts of the last step, which the CPU runs, the device may run some, by the steps behind it,
+  // which leave what they give at `results`.
+  void take_over(const Routed& routed) { steps_.back().routed = routed; }
   // The steps behind number `step`, which routes, are those of one expert.
   void count_each(size_t step) { steps_[step].routed.each = static_cast<int64_t>(steps_.size() - step) - 1; }
 

@@ -119,6 +119,7 @@ class Experts : public Op {
     for (size_t done = 0; done < sorted.active.size();) {
       const Held held(*source_, sorted.active.subspan(done), sorted.table);
       if (done + held.ids().size() == sorted.active.size()) expect_next(e);
+      if (e.elsewhere != nullptr) e.elsewhere->acquired(held.ids());
       feed(e, sorted, held);
       done += held.ids().size();
     }

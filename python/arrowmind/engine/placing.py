@@ -103,6 +103,7 @@ def with_experts(
     model: DecoderSpec,
     config: Config,
     rates: tuple[Rates | None, DeviceRates | None],
+    missing: float = 0.0,
 ) -> Split:
     """The same, with what is left of the room for single experts of the CPU, where that is wanted and pays.
 
@@ -113,12 +114,13 @@ def with_experts(
         model: what is computed.
         config: how it runs.
         rates: of the CPU and of the device, as far as they are known.
+        missing: share of the experts that is not in memory; 0 where all stay there.
     """
     if not split.experts_here:
         return split
     one = max(block.experts for block in counted.blocks) / experts_of(model)
     asked, left = config.device.expert_threshold, room - counted.taken(split)
-    threshold = worth_bringing(one, *rates) if asked < 0 else asked
+    threshold = worth_bringing(one, *rates, missing) if asked < 0 else asked
     if threshold >= NEVER or left < one:
         return split
     return split._replace(expert_room=left, expert_threshold=threshold)
@@ -155,8 +157,9 @@ def choose_split(
     split = cut_for(counted, may_take, config.device.blocks, moves=residence is not None, experts=experts)
     if split is not None:
         split = with_prompts(split, counted, may_take, folder.decoder, config, rates, experts=experts)
-    if split is not None and residence is None:
-        split = with_experts(split, counted, may_take, folder.decoder, config, rates)
+    if split is not None:
+        missing = 0.0 if residence is None else residence.missing
+        split = with_experts(split, counted, may_take, folder.decoder, config, rates, missing)
     blocks = len(folder.decoder.blocks)
     wider = counted.widened(may_take) if split is None else 0
     if room is not None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from arrowmind.engine.bodies import Split
 from arrowmind.engine.device_room import experts_of, routed_share
+from arrowmind.engine.expert_rates import missing_share
 from arrowmind.engine.opening import room_of
 from arrowmind.engine.placing import cut_for, with_experts, with_prompts
 from arrowmind.engine.residence import place
@@ -262,7 +263,8 @@ def _split(
         return Split(len(model.blocks))
     known = (rates, device.rates)
     found = with_prompts(found, counted, room, model, config, known, experts=experts)
-    return with_experts(found, counted, room, model, config, known) if placement.fits else found
+    missing = 0.0 if placement.fits else missing_share(placement.sizes, placement.budget)
+    return with_experts(found, counted, room, model, config, known, missing)
 
 
 def _active_there(model: DecoderSpec, counted: DeviceRoom, split: Split) -> int:
@@ -282,7 +284,7 @@ def _active_there(model: DecoderSpec, counted: DeviceRoom, split: Split) -> int:
 def _without(placement: Placement, met: int, model: DecoderSpec, split: Split) -> tuple[Placement, int]:
     """The parts that still come and go beneath the CPU, and what a token meets of them."""
     if experts_of(model):
-        return placement, met  # experts that come and go stay with the CPU
+        return placement, met  # single ones are brought as routes repeat: random routes have none there
     first = len(model.blocks) - split.blocks
     kept = [
         (part, size)
@@ -302,11 +304,7 @@ def _active(model: DecoderSpec, placement: Placement) -> tuple[int, int]:
 
 def _missing(placement: Placement, met: int) -> int:
     """Bytes of `met` that are not there: what does not fit, less one part that is on its way."""
-    whole = sum(placement.sizes)
-    if not whole:
-        return 0
-    kept = max(0, placement.budget - max(placement.sizes))
-    return int(met * (1 - min(1.0, kept / whole)))
+    return int(met * missing_share(placement.sizes, placement.budget))
 
 
 def _prompt_bytes(model: DecoderSpec, placement: Placement, tokens: int) -> int:

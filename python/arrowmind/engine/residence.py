@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from arrowmind.engine.expert_rates import missing_share
 from arrowmind.engine.latent_compiler import folded_bytes
 from arrowmind.errors import InvalidArgumentError, MemoryBudgetError
 from arrowmind.models.decoder_spec import LatentAttention, RoutedFeedForward
@@ -72,6 +73,12 @@ class Residence:
     def moves_experts(self) -> bool:
         """Whether experts come and go, and all else stays."""
         return not self._whole
+
+    @property
+    def missing(self) -> float:
+        """Share of what comes and goes that is not in memory when all of it is needed as often."""
+        native = self.weights.residency
+        return missing_share(native.block_bytes(), native.budget - int(native.counters()["pinned_bytes"]))
 
     def cut(self, layer: int) -> None:
         """Blocks from `layer` on run elsewhere: those before it are read in a round of their own."""
