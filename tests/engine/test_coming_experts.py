@@ -6,15 +6,18 @@ import gc
 import threading
 
 import pytest
-from tests.engine.placed import compiled, forwards, settings, talk
+from tests.engine.placed import SMALL, compiled, forwards, settings, talk
 from tests.engine.test_residence import models, squeezed
 from tests.engine.test_single_experts import MUCH, counted, settle
 from tests.kernels.rows import assert_all_same_bits
 
+from arrowmind.config import load_config
 from arrowmind.engine.bodies import Split
 from arrowmind.engine.decoding import CachedDecoder
 from arrowmind.engine.expert_rates import NEVER, missing_share, worth_bringing
 from arrowmind.engine.on_device import DeviceHost
+from arrowmind.engine.opening import device_forwards
+from arrowmind.engine.placing import choose_split
 from arrowmind.engine.rates import DeviceRates, Rates
 
 SHARED = 1
@@ -143,11 +146,15 @@ def test_what_gives_way_there_is_asked_for_here(fake, folder, expected):
     check_bits(model, host, expected)
     one = counted(host)["held_bytes"] // counted(host)["brought"]
     model, host, residence = placed(folder, 3, room=2 * one + one // 2)
-    for _ in range(12):  # which come first is chance
-        check_bits(model, host, expected)
-        found = counted(host)
-        if found["evicted"]:
+    cached = CachedDecoder(model, settings("fp16"))
+    handle = cached.start()
+    for step in range(240):  # other routes every time, as far as they are others
+        cached.append([(handle, [step // 12], 1)])
+        settle(host)
+        if counted(host)["evicted"]:
             break
+    check_bits(model, host, expected)
+    found = counted(host)
     assert found["evicted"] > 0
     assert found["held_bytes"] <= 2 * one
     check(residence)
@@ -261,3 +268,17 @@ def test_residence_says_what_is_not_in_memory(folder):
     assert shares[0] == 1.0
     assert shares == sorted(shares, reverse=True)
     assert 0.0 < shares[-1] < shares[1] < 1.0
+
+
+def test_they_have_the_room_that_is_left_where_the_disk_is_slow(fake, folder):
+    config = load_config(env={}, overrides=SMALL)
+
+    def chosen(disk):
+        host = DeviceHost("cuda:0", vram=64 << 20)
+        here = Rates(memory=1e10, disk=disk, prompt=1e11)
+        forwards = device_forwards(folder, config)
+        return choose_split(folder, config, host, squeezed_to(folder, 3), forwards, (here, THERE))
+
+    assert (chosen(1e6).expert_room, chosen(1e6).expert_threshold) > (0, 0.0)
+    assert chosen(1e12).expert_room == 0
+    assert chosen(1e6).experts_here == chosen(1e12).experts_here > 0
