@@ -64,7 +64,7 @@ class Daemon:
         self._woken: queue.SimpleQueue[None] = queue.SimpleQueue()
 
     def stop(self) -> None:
-        """Ends `run` soon; a run of consolidation that is going on ends first. For handlers of signals, too."""
+        """Ends `run` soon; a run of consolidation that is going on ends first. For signal handlers, too."""
         self._is_stopped = True
         self._woken.put(None)
 
