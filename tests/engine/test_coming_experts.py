@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 
+import numpy as np
 import pytest
 from tests.engine.placed import SMALL, compiled, forwards, settings, talk
 from tests.engine.test_residence import models, squeezed
@@ -32,10 +33,10 @@ def squeezed_to(folder, parts):
     return residence
 
 
-def placed(folder, parts, *, room=MUCH, threshold=0.05, falls_back=False):
+def placed(folder, parts, *, room=MUCH, threshold=0.05, falls_back=False, device="cuda:0"):
     """All blocks on the device but for their experts, of which so many are in memory."""
     residence = squeezed_to(folder, parts)
-    host = DeviceHost("cuda:0", falls_back=falls_back)
+    host = DeviceHost(device, falls_back=falls_back)
     split = Split(len(folder.decoder.blocks), experts_here=99, expert_room=room, expert_threshold=threshold)
     return compiled(folder, host, split, residence), host, residence
 
@@ -216,6 +217,29 @@ def test_a_model_that_closes_while_a_copy_is_under_way(fake, folder):
         check(residence)
 
 
+def test_texts_at_once_take_back_what_slow_copies_hold(fake, folder, expected):
+    """Copies read what is lent until they end, and forwards that lack its room do not wait for that."""
+    fake.set(flags=SHARED)
+    model, host, residence = placed(folder, 2)
+    fake.set(flags=SHARED, rate=1_000_000)
+    found = [None] * 3
+
+    def run(place):
+        found[place] = talk(CachedDecoder(model, settings("fp16")))
+
+    threads = [threading.Thread(target=run, args=(place,)) for place in range(len(found))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for one in found:
+        assert_all_same_bits(one, expected)
+    fake.set(flags=SHARED)
+    settle(host)
+    assert counted(host)["failed"] == 0
+    check(residence)
+
+
 def test_texts_at_once_while_the_device_comes_and_goes(fake, folder, expected):
     model, host, residence = placed(folder, 3, falls_back=True)
     found = [None] * 6
@@ -239,6 +263,18 @@ def test_texts_at_once_while_the_device_comes_and_goes(fake, folder, expected):
         for one in talks:
             assert_all_same_bits(one, expected)
     settle(host)
+    check(residence)
+
+
+def test_on_a_device_that_is_not_the_cpu(other, folders):
+    folder = folders("qwen3-moe")
+    expected = talk(CachedDecoder(compiled(folder), settings("fp16")))
+    model, host, residence = placed(folder, 3, device=f"{other}:0")
+    for _ in range(2):
+        found = talk(CachedDecoder(model, settings("fp16")), lambda _: settle(host))
+        for one, known in zip(found, expected, strict=True):
+            np.testing.assert_allclose(one, known, atol=5e-4, rtol=0)
+    assert counted(host)["hits"] > 0
     check(residence)
 
 
