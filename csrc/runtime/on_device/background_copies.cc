@@ -77,6 +77,7 @@ bool BackgroundCopies::copy_straight(const device::Buffer& to, int64_t first, st
   for (const Part& part : parts) {
     if (ends && ends()) return false;
     lanes_.front().stream.copy_in({&to, first + part.offset}, part.data, part.bytes);
+    if (ends) lanes_.front().stream.synchronise();  // else all would be on their way before it is asked again
   }
   mark();
   return true;

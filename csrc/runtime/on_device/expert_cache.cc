@@ -199,7 +199,8 @@ bool ExpertCache::copy(BackgroundCopies& copies, const device::Buffer& to, const
   for (Part& part : parts) {
     if (is_lent) part.data = one.source->find(one.id, part.data);
   }
-  const auto is_short = [&] { return is_lent && one.source->is_short(); };
+  std::function<bool()> is_short;
+  if (is_lent) is_short = [&] { return one.source->is_short(); };
   const bool is_whole = copies.copy(to, 0, parts, is_short);
   copies.let_go();
   loan.end();
