@@ -130,3 +130,58 @@ def test_gradients_of_scales_are_levels_where_values_are_beyond_them():
     moved = factors.numpy() * (levels - np.where(inside, exact, 0)) * scales  # of the logarithm
     wanted = np.add.reduceat(moved, [0, 128, 256], axis=1)
     np.testing.assert_allclose(latent.log_scales.grad.numpy(), wanted, rtol=2e-3, atol=1e-4)
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("grid", GRIDS, ids=str)
+def test_codes_that_hold_follow_late_and_go_on_from_their_state(grid):
+    """Values go to and fro: paths change less, codes are what the forward saw, and a checkpoint has all."""
+    torch = pytest.importorskip("torch")
+    from arrowmind.quantize.distill.latent import latent_matrix
+
+    columns = matrix(8, 128)
+    rows = np.ascontiguousarray(columns.T)
+    made = codes_of(round_plainly(columns, grid, np.ones(128, np.float32)))
+    held, free, went_on = (latent_matrix(made, rows, margin=margin) for margin in (0.3, 0.0, 0.3))
+    np.testing.assert_allclose(held.codes().values(), made.values(), rtol=1e-5, atol=1e-6)
+    chance = torch.Generator().manual_seed(SEED)
+    scale = float(made.effective_scales.mean()) * (1 if grid.bits == 2 else 0.5)
+    changes = {held: 0.0, free: 0.0}
+    for _ in range(12):
+        step = 2.0 * scale * torch.randn(held.values.shape, generator=chance)
+        for latent in changes:
+            before = latent.weight().detach()
+            with torch.no_grad():
+                latent.values += step
+            after = latent.weight().detach()
+            changes[latent] += float((before != after).float().mean())
+            np.testing.assert_allclose(latent.codes().values(), after.numpy(), rtol=1e-5, atol=1e-6)
+            with torch.no_grad():
+                latent.values -= 0.9 * step
+            latent.weight()
+    print(grid, changes[held], changes[free])
+    assert changes[held] < 0.7 * changes[free]
+    with torch.no_grad():
+        for name, tensor in went_on.state().items():
+            tensor.copy_(held.state()[name])
+    np.testing.assert_array_equal(went_on.codes().values(), held.codes().values())
+    np.testing.assert_array_equal(went_on.weight().detach().numpy(), held.weight().detach().numpy())
+
+
+@pytest.mark.torch
+def test_codes_that_hold_reach_what_values_are_led_to():
+    torch = pytest.importorskip("torch")
+    from arrowmind.quantize.distill.latent import latent_matrix
+
+    columns = matrix(8, 128)
+    aim = np.ascontiguousarray(columns[::-1])  # of the same rows, so that their scales serve
+    made = codes_of(round_plainly(columns, GRIDS[0], np.ones(128, np.float32)))
+    latent = latent_matrix(made, np.ascontiguousarray(columns.T), margin=0.2)
+    nearest = codes_of(round_plainly(aim, GRIDS[0], np.ones(128, np.float32))).values()
+    with torch.no_grad():
+        latent.values.copy_(torch.from_numpy(np.ascontiguousarray(aim.T)))
+    for _ in range(8):
+        latent.weight()
+    lost = np.square(latent.codes().values() - aim.T).mean()
+    print(lost, np.square(nearest - aim.T).mean())
+    assert lost < 1.5 * np.square(nearest - aim.T).mean()

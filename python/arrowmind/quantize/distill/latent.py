@@ -205,10 +205,7 @@ def latent_matrix(
     input_scale: npt.NDArray[np.float32] | None = None,
     margin: float = 0.0,
 ) -> Latent:
-    """A matrix in training, from codes of any grid; arguments as of :class:`LatentMatrix`.
-
-    A trellis holds nothing: its paths are searched anew in each step, and a code has no next one.
-    """
+    """A matrix in training, from codes of any grid; arguments as of :class:`LatentMatrix`."""
     if codes.grid.code_type.trellis is not None:
-        return TrellisMatrix(codes, matrix, input_scale)
+        return TrellisMatrix(codes, matrix, input_scale, margin)
     return LatentMatrix(codes, matrix, input_scale, margin)

@@ -3,6 +3,10 @@
 The codes of a row are searched for anew in each forward (0.15 s for the ten million weights of MiniLM on two
 processors), and gradients pass through the search as if it were not there. A latent value beyond the farthest
 level gets no gradient; there its scale gets it, so that a scale that is too small grows.
+
+Codes may be made to hold, as on plain grids (:mod:`.latent`). A path has no middle to the next one; so the
+search is given values that are moved towards what the codes of before stand for. Of two levels it then
+chooses as if the middle between them lay beyond itself by the margin.
 """
 
 from __future__ import annotations
@@ -29,17 +33,49 @@ __all__ = ["TrellisMatrix"]
 _LEANING, _FARTHEST = 0.5, 1.0
 
 
+class _HeldPaths:
+    """Levels that a matrix is at; those it comes to next are drawn to them.
+
+    Attributes:
+        levels: [n, k].
+    """
+
+    def __init__(self, codes: GridCodes, group: int, margin: float) -> None:
+        """Holds.
+
+        Args:
+            codes: to begin with.
+            group: k per scale.
+            margin: how far beyond the middle between two levels a value goes before its level changes, in
+                steps from the one to the other; 0 lets go of them at once.
+        """
+        self.trellis = cast("Trellis", codes.grid.code_type.trellis)
+        self.group = group
+        self.levels = torch.from_numpy(self.trellis.levels(codes.codes))
+        self._pull = margin / (0.5 + margin)
+
+    def nearest(self, values: Any, scales: Any) -> Any:
+        """The levels of now, which are those held from now on."""
+        if self._pull:
+            values = torch.lerp(values, _stand(self.levels, scales, self.group), self._pull)
+        _, found = encode(values.numpy(), scales.numpy(), self.trellis, group=self.group)
+        self.levels.copy_(torch.from_numpy(found))
+        return self.levels.clone()
+
+    def settled(self, values: Any, scales: Any) -> Any:
+        """The levels to store: where they hold, those that the last forward saw: a search could go on."""
+        return self.levels if self._pull else self.nearest(values, scales)
+
+
 class _Nearest(torch.autograd.Function):
     """The values of the nearest codes, with gradients for values [n, k] and scales [n, groups]."""
 
     @staticmethod
-    def forward(context: Any, values: Any, scales: Any, trellis: Trellis, group: int) -> Any:
-        _, found = encode(values.detach().numpy(), scales.detach().numpy(), trellis, group=group)
-        levels = torch.from_numpy(found)
+    def forward(context: Any, values: Any, scales: Any, paths: _HeldPaths) -> Any:
+        levels = paths.nearest(values.detach(), scales.detach())
         context.save_for_backward(values, scales, levels)
-        context.group, context.farthest = group, trellis.farthest
-        chosen = _by_group(levels, group) * scales[:, :, None]
-        return chosen.view(len(values), -1)[:, : values.shape[1]]
+        context.group, context.farthest = paths.group, paths.trellis.farthest
+        return _stand(levels, scales, paths.group)
 
     @staticmethod
     def backward(context: Any, gradient: Any) -> Any:
@@ -51,7 +87,7 @@ class _Nearest(torch.autograd.Function):
             inside = (blocks.abs() <= ends[:, :, None]).view(len(values), -1)
             through = gradient * inside[:, : values.shape[1]]
         for_scales = _dots(gradient, levels, group) - _dots(through, values, group) / scales
-        return through, for_scales, None, None
+        return through, for_scales, None
 
 
 def _by_group(values: Any, group: int) -> Any:
@@ -59,6 +95,11 @@ def _by_group(values: Any, group: int) -> Any:
     padding = -values.shape[1] % group
     padded = torch.nn.functional.pad(values, (0, padding)) if padding else values
     return padded.view(len(values), -1, group)
+
+
+def _stand(levels: Any, scales: Any, group: int) -> Any:
+    """What levels [n, k] stand for."""
+    return (_by_group(levels, group) * scales[:, :, None]).view(len(levels), -1)[:, : levels.shape[1]]
 
 
 def _dots(one: Any, other: Any, group: int) -> Any:
@@ -83,6 +124,7 @@ class TrellisMatrix:
         codes: GridCodes,
         matrix: npt.NDArray[np.float32],
         input_scale: npt.NDArray[np.float32] | None = None,
+        margin: float = 0.0,
     ) -> None:
         """Starts from codes.
 
@@ -90,10 +132,11 @@ class TrellisMatrix:
             codes: where to start.
             matrix: float32 [n, k], what they stand for; says to which side of its code a value leans.
             input_scale: float32 [k], multiplied to the columns again in the forward.
+            margin: how far codes hold; 0 lets go of them at once.
         """
         self.grid = codes.grid
-        self._trellis = cast("Trellis", codes.grid.code_type.trellis)
         self._group = self.grid.group_size or matrix.shape[1]
+        self._paths = _HeldPaths(codes, self._group, margin)
         self._store = ScaleStore(self.grid, codes.outer)
         self._input_scale = None if input_scale is None else torch.from_numpy(input_scale)
         stand = codes.values()
@@ -105,15 +148,15 @@ class TrellisMatrix:
 
     def weight(self) -> Any:
         """The matrix [n, k] that the codes of now stand for, differentiable."""
-        weight = _Nearest.apply(self.values, self._scales(), self._trellis, self._group)
+        weight = _Nearest.apply(self.values, self._scales(), self._paths)
         return weight if self._input_scale is None else weight * self._input_scale
 
     def codes(self) -> GridCodes:
         """The codes of now."""
         with torch.no_grad():
-            scales = self._scales().numpy()
-        _, levels = encode(self.values.detach().numpy(), scales, self._trellis, group=self._group)
-        by_group = np.ascontiguousarray(scales.T)
+            scales = self._scales()
+            levels = self._paths.settled(self.values, scales).numpy()
+        by_group = np.ascontiguousarray(scales.numpy().T)
         rounded = Rounded(
             self.grid, self._store, np.ascontiguousarray(levels.T), by_group, np.zeros_like(by_group)
         )
@@ -121,7 +164,7 @@ class TrellisMatrix:
 
     def state(self) -> dict[str, Any]:
         """Tensors that a checkpoint keeps, by name; changes of them are changes of this."""
-        return {"values": self.values, "log_scales": self.log_scales}
+        return {"values": self.values, "log_scales": self.log_scales, "held": self._paths.levels}
 
     def _scales(self) -> Any:
         wanted = torch.exp(self.log_scales)
