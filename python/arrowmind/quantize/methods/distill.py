@@ -41,9 +41,6 @@ NAME = "distill"
 
 _STEPS = {"int2": 1200, "trellis2": 1200, "trellis3": 400, "int4": 200, "fp4": 200}
 _DECODER_STEPS = {"int2": 2000, "trellis2": 2000, "trellis3": 600, "int4": 300, "fp4": 300}
-_ENCODER = Schedule(0)
-# Paths change rarely at half of this rate, and at this one to and fro, unless they are held.
-_ENCODER_ON_TRELLIS = Schedule(0, rate=6e-4, margin=0.2)
 # Of decoders: tokens of a window, windows of a step; tokens that are drawn where the user gives no texts, and
 # how often these are seen at most before the model writes more, up to so many. What the user gives is seen
 # twice as often.
@@ -111,14 +108,10 @@ def _refuse_untrainable(calibrator: Calibrator) -> None:
 def _schedule(job: Job, *, decoder: bool) -> Schedule:
     steps = job.config.steps or (_DECODER_STEPS if decoder else _STEPS).get(job.config.quant_type, 200)
     if not decoder:
-        return replace(_ENCODER_ON_TRELLIS if _has_trellis(job) else _ENCODER, steps=steps)
+        return Schedule(steps)
     if all(grid.bits >= 4 for grid in job.grids.values()):
         return replace(_NEAR, steps=steps)
     return replace(_FAR, steps=steps, most=_MOST if steps > _LONG else 0)
-
-
-def _has_trellis(job: Job) -> bool:
-    return any(grid.code_type.trellis is not None for grid in job.grids.values())
 
 
 def _distill(
