@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from arrowmind import ArrowEngine, _native
-from arrowmind.bench.devices import products
+from arrowmind.bench.devices import matrices, products
 from arrowmind.cli.main import run
 from arrowmind.config import Config, DeviceSettings
 from arrowmind.engine.device_probe import BACKENDS_VARIABLE
@@ -100,8 +100,8 @@ def test_much_work_goes_to_large_tiles(tmp_path):
     """128 groups of them or more."""
     device = open_on_host("gpu_on_host", tmp_path)
     for outputs, kernel in ((128 * 256, "linear_bf16_bf16_wide"), (127 * 256, "linear_bf16_bf16")):
-        tensor = products._random("bf16", (outputs, 16))
-        plan = products._plan(tensor, (outputs, 16), 1)
+        tensor = matrices.random_matrix("bf16", (outputs, 16))
+        plan = matrices.plan_of(tensor, (outputs, 16), 1)
         weights, memory = _native.DeviceWeights(device), _native.CachingAllocator(device)
         placed = _native.DevicePlan(plan, weights, memory, mixed=True)
         x = np.random.default_rng(0).standard_normal((9, 16)).astype(np.float32)
@@ -113,11 +113,15 @@ def test_much_work_goes_to_large_tiles(tmp_path):
 def test_the_bench_times_both_precisions(tmp_path):
     """Each against the CPU, where they differ."""
     device = open_on_host("gpu_on_host", tmp_path)
-    found = products.measure_products(device, [(64, 32)], [1, 9], ["int8", "int8-int8"], 1e9, 0, tensor=1e12)
+    found, absent = products.measure_products(
+        device, [(64, 32)], [1, 9], ["int8", "int8-int8"], 1e9, 0, tensor=1e12
+    )
     assert [(one.rows, one.precision, one.kernel) for one in found] == [
         (1, "float32", "linear_f32_i8_few"),
+        (1, "mixed", "linear_f32_i8_few"),
         (9, "float32", "linear_f32_i8"),
         (9, "mixed", "linear_bf16_i8"),
-        (1, "float32", "linear_i8_i8_few"),
-        (9, "float32", "linear_i8_i8"),
+        (1, "int8", "linear_i8_i8_few"),
+        (9, "int8", "linear_i8_i8"),
     ]
+    assert absent == []

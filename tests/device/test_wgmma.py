@@ -8,14 +8,12 @@ import numpy as np
 import pytest
 
 from arrowmind import _native
-from arrowmind.bench.devices import products
+from arrowmind.bench.devices import matrices
 from arrowmind.cli.main import run
 from arrowmind.engine.device_probe import BACKENDS_VARIABLE
 from arrowmind.engine.opened_device import OpenedDevice
 from arrowmind.errors import DeviceLostError, DeviceMemoryError, DeviceUnsupportedError, InvalidArgumentError
 from arrowmind.observe import metrics
-from arrowmind.weights.formats import Grid, GridCodes
-from arrowmind.weights.tensor import grid_tensor
 from tests.device.gpu_driver import Driver
 from tests.kernels.rows import SEED, assert_same_bits
 
@@ -38,16 +36,7 @@ def opened(folder):
 
 
 def plan_of(width="bf16", outputs=OUTPUTS, depth=DEPTH):
-    tensor = _int4(outputs, depth) if width == "int4" else products._random(width, (outputs, depth))
-    return products._plan(tensor, (outputs, depth), 1)
-
-
-def _int4(outputs, depth):
-    """Met by rows in floats, which those of `products` are not."""
-    rng = np.random.default_rng(SEED)
-    scales = rng.uniform(0.01, 0.02, (outputs, depth // 32)).astype(np.float16)
-    codes = GridCodes(Grid("int4", 32, "fp16"), rng.integers(0, 16, (outputs, depth), dtype=np.uint8), scales)
-    return grid_tensor("x.weight", codes, activation="fp32")
+    return matrices.plan_of(matrices.random_matrix(width, (outputs, depth)), (outputs, depth), 1)
 
 
 def placed(device, plan, **options):

@@ -10,7 +10,7 @@ __all__ = ["MOST_ROWS", "ForwardBound", "ForwardRoom", "bound_of"]
 MOST_ROWS = 4096
 # Buffers of forwards are kept by size: of a sixteenth of the room four are a quarter of it.
 _ROOM_SHARE, _KEPT = 16, 4
-_LEAST_BYTES = 64 << 20
+_LEAST_BYTES, _SMALL_BYTES = 64 << 20, 1 << 20
 
 
 class ForwardBound(NamedTuple):
@@ -28,8 +28,8 @@ class ForwardBound(NamedTuple):
 
     @property
     def kept_bytes(self) -> int:
-        """Of buffers that are kept for later."""
-        return _KEPT * self.bytes
+        """Of buffers that are kept for later; of small forwards always, as graphs are of a buffer."""
+        return _KEPT * max(self.bytes, _SMALL_BYTES)
 
     def rows_beside(self, rows: int) -> int:
         """The most that a prompt brings at once where the CPU reads `rows`."""
