@@ -98,7 +98,7 @@ class ExpertsElsewhere {
   virtual ~ExpertsElsewhere() = default;
   // Begins with those of `active`, ascending, that it has, and moves the others to the front; their number.
   virtual size_t begin(const SortedRows& rows, std::span<int32_t> active) = 0;
-  // Those of the others that are acquired for now.
+  // Of those that it left to the CPU, `ids` are in memory from here until their rows are computed.
   virtual void acquired(std::span<const int32_t> /*ids*/) {}
   // What those that it took make of their rows, [rows, hidden] by place.
   virtual void finish(float* results) = 0;

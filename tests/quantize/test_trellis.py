@@ -161,6 +161,7 @@ def test_codes_that_hold_follow_late_and_go_on_from_their_state(grid):
             latent.weight()
     print(grid, changes[held], changes[free])
     assert changes[held] < 0.7 * changes[free]
+    assert ("held" in held.state(), "held" in free.state()) == (True, False)
     with torch.no_grad():
         for name, tensor in went_on.state().items():
             tensor.copy_(held.state()[name])

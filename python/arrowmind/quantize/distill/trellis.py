@@ -37,7 +37,9 @@ class _HeldPaths:
     """Levels that a matrix is at; those it comes to next are drawn to them.
 
     Attributes:
-        levels: [n, k].
+        trellis: the code.
+        group: k per scale.
+        levels: [n, k]; None where nothing holds, and each search begins from nothing.
     """
 
     def __init__(self, codes: GridCodes, group: int, margin: float) -> None:
@@ -51,20 +53,22 @@ class _HeldPaths:
         """
         self.trellis = cast("Trellis", codes.grid.code_type.trellis)
         self.group = group
-        self.levels = torch.from_numpy(self.trellis.levels(codes.codes))
+        self.levels = torch.from_numpy(self.trellis.levels(codes.codes)) if margin > 0 else None
         self._pull = margin / (0.5 + margin)
 
     def nearest(self, values: Any, scales: Any) -> Any:
         """The levels of now, which are those held from now on."""
-        if self._pull:
+        if self.levels is not None:
             values = torch.lerp(values, _stand(self.levels, scales, self.group), self._pull)
         _, found = encode(values.numpy(), scales.numpy(), self.trellis, group=self.group)
-        self.levels.copy_(torch.from_numpy(found))
-        return self.levels.clone()
+        levels = torch.from_numpy(found)
+        if self.levels is not None:
+            self.levels.copy_(levels)
+        return levels
 
     def settled(self, values: Any, scales: Any) -> Any:
         """The levels to store: where they hold, those that the last forward saw: a search could go on."""
-        return self.levels if self._pull else self.nearest(values, scales)
+        return self.nearest(values, scales) if self.levels is None else self.levels
 
 
 class _Nearest(torch.autograd.Function):
@@ -164,7 +168,8 @@ class TrellisMatrix:
 
     def state(self) -> dict[str, Any]:
         """Tensors that a checkpoint keeps, by name; changes of them are changes of this."""
-        return {"values": self.values, "log_scales": self.log_scales, "held": self._paths.levels}
+        held = {} if self._paths.levels is None else {"held": self._paths.levels}
+        return {"values": self.values, "log_scales": self.log_scales, **held}
 
     def _scales(self) -> Any:
         wanted = torch.exp(self.log_scales)
