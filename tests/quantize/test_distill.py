@@ -94,31 +94,19 @@ def test_training_starts_from_its_codes(grid, margin, seed):
 def test_codes_that_hold_are_what_the_forward_saw_and_go_on_from_their_state(grid, seed):
     """Values go to and fro: codes follow late, the same in forward, codes and a matrix that goes on."""
     torch = pytest.importorskip("torch")
+    from tests.quantize.holding import assert_goes_on, changes_to_and_fro
+
     from arrowmind.quantize.distill.latent import LatentMatrix
 
     matrix, made = codes(grid, seed)
     held, free, went_on = (LatentMatrix(made, matrix, margin=margin) for margin in (0.3, 0.0, 0.3))
     chance = torch.Generator().manual_seed(seed)
     steps = 0.4 * torch.randn(12, *held.values.shape, generator=chance) * torch.exp(held.log_scales.detach())
-    changes = {held: 0.0, free: 0.0}
-    for step in steps:
-        for latent in changes:
-            before = latent.weight().detach()
-            with torch.no_grad():
-                latent.values += step
-            after = latent.weight().detach()
-            changes[latent] += float((before != after).float().mean())
-            np.testing.assert_allclose(latent.codes().values(), after.numpy(), rtol=1e-5, atol=1e-6)
-            with torch.no_grad():
-                latent.values -= 0.9 * step
-            latent.weight()
+    late, at_once = changes_to_and_fro([held, free], list(steps))
     uniform = grid.quant_type != "fp4"
-    assert changes[held] < 0.8 * changes[free] if uniform else changes[held] == changes[free]
+    assert late < 0.8 * at_once if uniform else late == at_once
     assert ("held" in held.state()) == uniform
-    with torch.no_grad():
-        for name, tensor in went_on.state().items():
-            tensor.copy_(held.state()[name])
-    torch.testing.assert_close(went_on.weight(), held.weight(), rtol=0, atol=0)
+    assert_goes_on(held, went_on)
 
 
 @pytest.mark.torch

@@ -137,6 +137,8 @@ def test_gradients_of_scales_are_levels_where_values_are_beyond_them():
 def test_codes_that_hold_follow_late_and_go_on_from_their_state(grid):
     """Values go to and fro: paths change less, codes are what the forward saw, and a checkpoint has all."""
     torch = pytest.importorskip("torch")
+    from tests.quantize.holding import assert_goes_on, changes_to_and_fro
+
     from arrowmind.quantize.distill.latent import latent_matrix
 
     columns = matrix(8, 128)
@@ -146,27 +148,12 @@ def test_codes_that_hold_follow_late_and_go_on_from_their_state(grid):
     np.testing.assert_allclose(held.codes().values(), made.values(), rtol=1e-5, atol=1e-6)
     chance = torch.Generator().manual_seed(SEED)
     scale = float(made.effective_scales.mean()) * (1 if grid.bits == 2 else 0.5)
-    changes = {held: 0.0, free: 0.0}
-    for _ in range(12):
-        step = 2.0 * scale * torch.randn(held.values.shape, generator=chance)
-        for latent in changes:
-            before = latent.weight().detach()
-            with torch.no_grad():
-                latent.values += step
-            after = latent.weight().detach()
-            changes[latent] += float((before != after).float().mean())
-            np.testing.assert_allclose(latent.codes().values(), after.numpy(), rtol=1e-5, atol=1e-6)
-            with torch.no_grad():
-                latent.values -= 0.9 * step
-            latent.weight()
-    print(grid, changes[held], changes[free])
-    assert changes[held] < 0.7 * changes[free]
+    steps = [2.0 * scale * torch.randn(held.values.shape, generator=chance) for _ in range(12)]
+    late, at_once = changes_to_and_fro([held, free], steps)
+    print(grid, late, at_once)
+    assert late < 0.7 * at_once
     assert ("held" in held.state(), "held" in free.state()) == (True, False)
-    with torch.no_grad():
-        for name, tensor in went_on.state().items():
-            tensor.copy_(held.state()[name])
-    np.testing.assert_array_equal(went_on.codes().values(), held.codes().values())
-    np.testing.assert_array_equal(went_on.weight().detach().numpy(), held.weight().detach().numpy())
+    assert_goes_on(held, went_on)
 
 
 @pytest.mark.torch
