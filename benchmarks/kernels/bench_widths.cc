@@ -5,7 +5,7 @@
 //   gemm   256 rows
 //
 // Of each width the row that select() takes here; "int8" is for any codes, "int8-paired" for codes in bounded
-// pairs, "int8-groups" has a scale for each 32.
+// pairs, "int8-groups" has a scale for each 32, "int2-g64" one for each 64.
 
 #include <algorithm>
 #include <chrono>
@@ -53,17 +53,20 @@ std::vector<Lane> make_lanes(Shape shape, const std::string& filter, int64_t tot
     const char* width;
     Activation activation;
     Weight weight;
+    int64_t group = 0;  // 0: the usual one
   } kWidths[] = {{"int8-paired", Activation::kI8, Weight::kI8Paired},
                  {"int8-fours", Activation::kI8, Weight::kI8Fours},
                  {"int8", Activation::kI8, Weight::kI8},
                  {"int8-groups", Activation::kI8Block, Weight::kI8Grid},
                  {"int4", Activation::kI8Block, Weight::kI4Grid},
                  {"int2", Activation::kI8Block, Weight::kI2Grid},
+                 {"int2-g64", Activation::kI8Block, Weight::kI2Grid, 64},
+                 {"int2-g128", Activation::kI8Block, Weight::kI2Grid, 128},
                  {"fp4", Activation::kI8Block, Weight::kFp4Grid},
                  {"trellis2", Activation::kI8Block, Weight::kT2Grid},
                  {"trellis3", Activation::kI8Block, Weight::kT3Grid}};
   std::vector<Lane> lanes;
-  for (const auto& [width, activation, weight] : kWidths) {
+  for (const auto& [width, activation, weight, group] : kWidths) {
     const Row* row = &qmatmul::select(activation, weight, shape.m);
     const bool is_bound = weight == Weight::kI8Paired || weight == Weight::kI8Fours;
     const Row& any = qmatmul::select(activation, is_bound ? Weight::kI8 : weight, shape.m);
@@ -73,7 +76,7 @@ std::vector<Lane> make_lanes(Shape shape, const std::string& filter, int64_t tot
     Lane lane;
     lane.width = width;
     lane.row = row;
-    lane.problem = std::make_unique<Problem>(*row, shape);
+    lane.problem = std::make_unique<Problem>(*row, shape, group > 0 ? group : usual_group(*row));
     lane.problem->check(oracle_of(*row));
     lane.copies = std::max<int64_t>(1, total_bytes / static_cast<int64_t>(lane.bytes()));
     lane.problem->replicate(lane.copies);

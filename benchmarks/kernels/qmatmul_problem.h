@@ -22,13 +22,18 @@ struct Shape {
   int64_t m, n, k;
 };
 
+// k per scale that the codes of a row usually have; 0 of those without groups.
+inline int64_t usual_group(const Row& row) {
+  const bool is_trellis = row.weight == Weight::kT2Grid || row.weight == Weight::kT3Grid;
+  return row.weight < Weight::kI8Grid ? 0 : is_trellis ? 128 : 32;
+}
+
 // A problem with random operands, packed weights made directly.
 class Problem {
  public:
-  Problem(const Row& row, Shape shape) : row_(row), shape_(shape) {
+  Problem(const Row& row, Shape shape) : Problem(row, shape, usual_group(row)) {}
+  Problem(const Row& row, Shape shape, int64_t group) : row_(row), shape_(shape), group_(group) {
     const auto [m, n, k] = shape;
-    const bool is_trellis = row.weight == Weight::kT2Grid || row.weight == Weight::kT3Grid;
-    group_ = row.weight < Weight::kI8Grid ? 0 : is_trellis ? 128 : 32;
     const int64_t stride = round_up(k, std::max(qmatmul::kQuad, group_));
     const int64_t padded_n = round_up(n, qmatmul::kPanel);
     fill_weights();
@@ -114,8 +119,8 @@ class Problem {
     buffer = std::move(all);
   }
 
-  // Groups of 32: int8 with scales of 16 bits, int4 with zero points too, int2 with scales and zero points of
-  // 8, MXFP4. Groups of 128: trellis codes, with scales of 16 bits.
+  // int8 and trellis codes have scales of 16 bits, int4 zero points too, int2 scales and zero points of 8; fp4
+  // is MXFP4.
   void add_grid() {
     using qmatmul::Scale;
     const int64_t padded_n = round_up(shape_.n, qmatmul::kPanel);

@@ -197,7 +197,8 @@ bool WeightTable::describe_grid(int64_t row, Description& found) const {
   const auto scale = scale_called(text("scale_type", row));
   const std::string_view zero = text("zero_type", row);
   const bool has_group = std::find(kGroups.begin(), kGroups.end(), found.group) != kGroups.end();
-  if (!scale || !has_group || (*scale == Scale::kF32) != (found.group == 0)) return false;
+  if (!scale || !has_group) return false;
+  if (found.group == 0 ? *scale != Scale::kF32 && *scale != Scale::kF16 : *scale == Scale::kF32) return false;
   if (found.type < Type::kI8 || shape_offsets_.at(row + 1) - shape_offsets_.at(row) != 2) return false;
   found.scale = *scale;
   found.has_zeros = zero == "u8";

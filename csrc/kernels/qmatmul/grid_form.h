@@ -294,6 +294,9 @@ struct GridForm {
     if constexpr (kStep == 16) {
       if (part == 64) return add_blocks<R, P, kDecoded, 1, kStep, false>(t);
     }
+    if constexpr (kDecoded && R > kInPlaceRows && kWholeParts) {
+      if (part == 128) return add_blocks<R, P, kDecoded, 1, 32, false>(t);
+    }
     add_blocks<R, P, kDecoded, 1, kStep, true>(t);
   }
 
@@ -303,6 +306,8 @@ struct GridForm {
   static constexpr int64_t kFours = Ops::template fours<Codes>();
   static constexpr int64_t kStep = kFours >= 16 && kPlanes == 4 ? 16 : kFours >= 8 ? 8 : kFours >= 4 ? 4 : 2;
   static_assert(kFours >= kStep && kStep % kPlanes == 0);
+  // Of a part of 128, too, where registers are few: sums that are widened in between would not stay in them.
+  static constexpr bool kWholeParts = kFours >= 32 && kPlanes == 4 && !Ops::kKeepsOutputs;
   // Scales of packed codes are decoded for this many blocks at a time.
   static constexpr int64_t kRunBlocks = 16;
   // Outputs stay in registers where there are enough of them beside the accumulators, else in memory between

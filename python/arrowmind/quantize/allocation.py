@@ -79,7 +79,7 @@ def candidates_for(grid: Grid) -> tuple[Grid, ...]:
     less.
     """
     if grid.code_type.trellis:
-        kinds = dict.fromkeys((replace(grid, group_size=0, scale_type="fp32"), grid))
+        kinds = dict.fromkeys((replace(grid, group_size=0, scale_type="fp16"), grid))
         codes = (replace(kind, quant_type=code) for code in ("trellis2", "trellis3") for kind in kinds)
         return (*codes, CANDIDATES[1], _ROWS)
     if grid.quant_type != "int2":

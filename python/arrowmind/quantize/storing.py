@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from arrowmind.quantize.methods.base import Codes, Job, Outcome
     from arrowmind.weights.tensor import TensorSpec
 
-__all__ = ["bytes_left_for_matrices", "stored_tensors", "table_type", "table_values"]
+__all__ = ["bytes_left_for_matrices", "stored_tensors", "table_codes", "table_type", "table_values"]
 
 _log = get_logger("arrowmind.quantize")
 
@@ -83,6 +83,11 @@ def table_values(job: Job, outcome: Outcome, name: str) -> npt.NDArray[np.float3
     """What the codes of a table stand for, float32 [rows, k]."""
     values = _values(job, outcome, name)
     return _table(name, values, table_type(job, outcome, name), job.config).to_float32()
+
+
+def table_codes(job: Job, name: str) -> GridCodes:
+    """The codes that a table of type ``int4`` is stored as, if it does not learn."""
+    return _rows_on_grid(job.matrix(name), _TABLE_GRID)
 
 
 def _values(job: Job, outcome: Outcome, name: str) -> npt.NDArray[np.float32]:

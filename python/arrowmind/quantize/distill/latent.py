@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from arrowmind.weights.formats import GridCodes
 
-__all__ = ["Latent", "LatentMatrix", "latent_matrix"]
+__all__ = ["Latent", "LatentMatrix", "latent_matrix", "snapped"]
 
 _EDGE = 0.45
 """How far from its code a value may start, in steps: inside the code's cell, so that training starts from the
@@ -62,6 +62,11 @@ class _Snap(torch.autograd.Function):
         for_scale = (gradient * moved).sum(-1, keepdim=True)
         for_zero = -scale * blocked.sum(-1, keepdim=True)
         return through, for_scale, for_zero, None, None
+
+
+def snapped(values: Any, scales: Any, zeros: Any, levels: Levels, held: Held | None = None) -> Any:
+    """Values [..., group] on their grid, differentiable: what the nearest codes, or those held, stand for."""
+    return _Snap.apply(values, scales, zeros, levels, held)
 
 
 def _nearest(exact: Any, levels: Levels) -> Any:
@@ -141,7 +146,7 @@ class LatentMatrix:
 
     def weight(self) -> Any:
         """The matrix [n, k] that the codes of now stand for, differentiable."""
-        flat = _Snap.apply(self.values, self._scales(), self._zeros(), self._levels, self._held)
+        flat = snapped(self.values, self._scales(), self._zeros(), self._levels, self._held)
         weight = flat.reshape(self._n, -1)[:, : self._k]
         return weight if self._input_scale is None else weight * self._input_scale
 

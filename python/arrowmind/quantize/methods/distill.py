@@ -21,7 +21,7 @@ from arrowmind.quantize.methods import gptq
 from arrowmind.quantize.methods.base import Outcome
 from arrowmind.quantize.overlay import Overlay
 from arrowmind.quantize.scheme import Quantized
-from arrowmind.quantize.storing import table_type, table_values
+from arrowmind.quantize.storing import table_codes, table_type, table_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -90,7 +90,7 @@ def run(job: Job) -> Outcome:
         )
     _refuse_untrainable(job.calibrator)
     schedule = _schedule(job, decoder=job.calibrator.is_decoder)
-    key = work_key(job, NAME, schedule)
+    key = work_key(job, NAME, schedule, "tables learn")
     start = gptq.run(job).codes
     outcome = _distill(job, job.calibrator, schedule, key, start)
     return Outcome({**start, **outcome.codes}, outcome.vectors)
@@ -131,19 +131,26 @@ def _distill(
         return train(job, student, DecoderObjective(decoder, _HIDDEN), batches, schedule, key)
     encoder = cast("ModelSpec", calibrator.model)
     parts = encoder_parts(encoder)
-    student = _student(job, parts, start, schedule, _stored_tables(job, parts.tables))
+    learning = _tables_that_learn(job, parts)
+    parts = replace(parts, vectors=(*parts.vectors, *learning))
+    coded = tuple(name for name in parts.tables if name not in learning and _is_trainable(job, name))
+    fixed = _stored_tables(job, set(parts.tables) - {*learning, *coded})
+    student = _student(job, parts, start, schedule, fixed, coded)
     batches = _pieces(job, calibrator, len(student.teacher[encoder.embedding.word]), schedule)
     return train(job, student, EncoderObjective(encoder), batches, schedule, key)
 
 
 def _tables_that_learn(job: Job, parts: Parts) -> tuple[str, ...]:
-    """Tables and heads that rounding leaves nearly as they are, if they are not too large to be trained."""
+    """Tables and heads that rounding leaves nearly as they are: they learn as vectors do."""
     return tuple(
         name
         for name in parts.tables
-        if math.prod(job.weights.spec(name).shape) <= _LARGEST_TABLE
-        and table_type(job, Outcome(), name) in ("", "int8")
+        if _is_trainable(job, name) and table_type(job, Outcome(), name) in ("", "int8")
     )
+
+
+def _is_trainable(job: Job, table: str) -> bool:
+    return math.prod(job.weights.spec(table).shape) <= _LARGEST_TABLE
 
 
 def _stored_tables(job: Job, names: Iterable[str]) -> dict[str, npt.NDArray[np.float32]]:
@@ -157,11 +164,14 @@ def _student(
     parts: Parts,
     start: dict[str, Codes],
     schedule: Schedule,
-    tables: Mapping[str, npt.NDArray[np.float32]] | None = None,
+    tables: Mapping[str, npt.NDArray[np.float32]],
+    coded: Iterable[str] = (),
 ) -> Student:
+    """The student; of its tables ``tables`` stay as they are, and ``coded`` learn on their grids."""
     import torch  # noqa: PLC0415  (large, and an extra)
 
     from arrowmind.quantize.distill.latent import latent_matrix  # noqa: PLC0415
+    from arrowmind.quantize.distill.table import LatentTable  # noqa: PLC0415
     from arrowmind.quantize.distill.training import Student  # noqa: PLC0415
 
     stand = Outcome({name: codes for name, codes in start.items() if isinstance(codes, Quantized)})
@@ -172,8 +182,9 @@ def _student(
         for name, codes in start.items()
         if name in teacher and not isinstance(codes, Quantized)
     }
+    matrices.update({name: LatentTable(table_codes(job, name), job.matrix(name)) for name in coded})
     rounded = {name: overlay.real_values(name) for name in stand.codes if name in teacher}
-    fixed = {name: torch.from_numpy(values) for name, values in {**rounded, **(tables or {})}.items()}
+    fixed = {name: torch.from_numpy(values) for name, values in {**rounded, **tables}.items()}
     vectors = {name: job.weights.tensor(name).to_float32() for name in parts.vectors}
     return Student(teacher, fixed, matrices, vectors, schedule)
 

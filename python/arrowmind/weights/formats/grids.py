@@ -90,7 +90,8 @@ class Grid:
     Attributes:
         quant_type: of :data:`CODE_TYPES`.
         group_size: k per scale, of :data:`GROUP_SIZES`.
-        scale_type: of :data:`arrowmind.weights.formats.SCALE_TYPES`; ``fp32`` for whole rows alone.
+        scale_type: of :data:`arrowmind.weights.formats.SCALE_TYPES`; ``fp32`` for whole rows alone, which may
+            have ``fp16``, too.
         zero_points: whether groups have zero points.
     """
 
@@ -106,10 +107,11 @@ class Grid:
         if self.group_size not in GROUP_SIZES:
             raise WeightError(f"group size {self.group_size} is not served; use {GROUP_SIZES}")
         scale_type(self.scale_type)
-        if (self.scale_type == "fp32") != (self.group_size == 0):
+        of_rows = self.scale_type == "fp32" or (self.group_size == 0 and self.scale_type == "fp16")
+        if of_rows != (self.group_size == 0):
             raise WeightError(
-                f"scale_type {self.scale_type} does not go with group size {self.group_size}; use fp32 for "
-                "whole rows (0) and another for groups"
+                f"scale_type {self.scale_type} does not go with group size {self.group_size}; use fp32 or fp16 "
+                "for whole rows (0) and another than fp32 for groups"
             )
         if self.zero_points and self.code_type.zero_step is None:
             raise WeightError(f"{self.quant_type} has no zero points in groups; use int4 or int2")
