@@ -28,7 +28,8 @@ def test_everything_reached():
     )
     assert {what for what, verdict in judged.items() if verdict.reached is not True} == {
         *("GEMV INT8", "GEMV INT4", "GEMV INT2"),
-        *("GEMM INT8, 256 rows", "GEMM INT4, 256 rows", "GEMM INT2, 256 rows"),
+        *("GEMM INT8, 256 rows", "GEMM INT4, 256 rows"),
+        *("GEMM INT2, 256 rows", "GEMM INT2 in groups of 128"),
     }
     assert judged["GEMV INT8"].reached is None
     assert judged["GEMV INT8"].measured == "not measured"
@@ -112,8 +113,10 @@ def test_kernels_are_judged_by_their_worst_shape_with_most_threads():
         raced("gemv", "int4", share=0.95),
         raced("gemv", "int4", "1x4096x11008", share=0.89),
         raced("gemm", "int8-paired", share=0.7),
+        raced("gemm", "int8", share=0.6, relative_to_int8=0.8),
         raced("gemm", "int4", share=0.1, relative_to_int8=0.99),
-        raced("gemm", "int2", share=0.1, relative_to_int8=1.31),
+        raced("gemm", "int2", share=0.1, relative_to_int8=1.1),
+        raced("gemm", "int2-g128", share=0.1, relative_to_int8=1.31),
         kernel_row("norm_f32_avx2", op="norm", share=0.99),
     ]
     judged = verdicts(operators={"results": rows})
@@ -123,7 +126,8 @@ def test_kernels_are_judged_by_their_worst_shape_with_most_threads():
     assert found["GEMV INT2"] == ("not measured", None)
     assert found["GEMM INT8, 256 rows"] == ("70 %", True)
     assert found["GEMM INT4, 256 rows"] == ("0.99 x", False)
-    assert found["GEMM INT2, 256 rows"] == ("1.31 x", True)
+    assert found["GEMM INT2, 256 rows"] == ("1.38 x", True)
+    assert found["GEMM INT2 in groups of 128"] == ("1.31 x", True)
 
 
 def test_widths_are_held_against_int8_where_they_took_part():

@@ -10,7 +10,7 @@ from arrowmind.engine import ArrowEngine
 from arrowmind.engine.moments import MomentObserver
 from arrowmind.errors import QuantizationError
 from arrowmind.observe import no_progress
-from arrowmind.quantize import QuantizationConfig
+from arrowmind.quantize import QuantizationConfig, storing
 from arrowmind.quantize.distill.batches import Batches
 from arrowmind.quantize.matrix.codes import codes_of
 from arrowmind.quantize.matrix.feedback import round_plainly
@@ -131,6 +131,25 @@ def test_gradients_are_those_of_the_grid_without_rounding(seed):
     torch.testing.assert_close(latent.zeros.grad, wanted, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.torch
+def test_a_table_is_rounded_and_learns_where_it_is_looked_up(seed):
+    torch = pytest.importorskip("torch")
+    from arrowmind.quantize.distill.table import LatentTable
+
+    table, made = codes(Grid("int4", 32, "u8", zero_points=True), seed, n=20, k=64)
+    latent = LatentTable(made, table)
+    ids = torch.tensor([[3, 5, 3], [7, 0, 5]])
+    rows = latent.weight()[ids]
+    np.testing.assert_allclose(rows.detach().numpy(), made.values()[ids.numpy()], rtol=1e-5, atol=1e-6)
+    rows.square().sum().backward()
+    learned = latent.values.grad.abs().sum((1, 2)).nonzero().flatten().tolist()
+    assert learned == [0, 3, 5, 7]
+    with torch.no_grad():
+        latent.values[3] -= 2 * latent.values[3]
+    changed = (latent.codes().codes != made.codes).any(1).nonzero()[0].tolist()
+    assert changed == [3]
+
+
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     path = tmp_path_factory.mktemp("distill")
@@ -194,6 +213,24 @@ def test_training_beats_its_start_and_goes_on_where_it_was_cut(model, tmp_path):
         with pytest.raises(KeyboardInterrupt):
             distill.run(job(model, weights, tmp_path, interrupt, steps=60))
         went_on = distill.run(job(model, weights, tmp_path, steps=60))
+    assert work.calibrator.model.embedding.word in whole.vectors
     for name, made in whole.codes.items():
         np.testing.assert_array_equal(went_on.codes[name].codes, made.codes)
         np.testing.assert_array_equal(went_on.codes[name].scales, made.scales)
+
+
+@pytest.mark.torch
+def test_a_coded_table_learns_with_the_matrices_and_keeps_its_type(model, monkeypatch):
+    pytest.importorskip("torch")
+    monkeypatch.setattr(storing, "_SMALL_TABLE_ROWS", 8)
+    with open_weights(model) as weights:
+        work = job(model, weights, steps=30, table_type="int4")
+        outcome = distill.run(work)
+        word = work.calibrator.model.embedding.word
+        before = storing.table_codes(work, word)
+        stored = {tensor.spec.name: tensor for tensor in storing.stored_tensors(work, outcome)}
+    learned = outcome.codes[word]
+    assert stored[word].spec.grid == before.grid
+    np.testing.assert_array_equal(stored[word].to_float32(), learned.values())
+    assert (learned.values() != before.values()).any()
+    assert word not in outcome.vectors

@@ -125,7 +125,7 @@ def test_scales_that_do_not_fit_are_refused():
         (Grid("int4", 48), "group size 48"),
         (Grid("int4", 32, "fp8"), "scale_type 'fp8'"),
         (Grid("int4", 32, "fp32"), "does not go with group size"),
-        (Grid("int4", 0, "fp16"), "does not go with group size"),
+        (Grid("int4", 0, "u8"), "does not go with group size"),
         (Grid("fp4", 32, "e8m0", zero_points=True), "no zero points"),
         (Grid("int8", 32, "fp16", zero_points=True), "no zero points"),
     ],

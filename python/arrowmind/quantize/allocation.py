@@ -75,8 +75,8 @@ def candidates_for(grid: Grid) -> tuple[Grid, ...]:
 
     Codes of 2 bits stand beside those of 4 in groups of the same kind: which groups and zero points are worth
     their bits depends on the length of rows, and is the user's to say. Trellis codes stand beside each other,
-    with scales of such groups and of whole rows: groups follow outliers, and rows take a twentieth of a bit
-    less.
+    with scales of such groups and of whole rows: groups follow outliers, and rows take up to a ninth of a
+    bit less.
     """
     if grid.code_type.trellis:
         kinds = dict.fromkeys((replace(grid, group_size=0, scale_type="fp16"), grid))
