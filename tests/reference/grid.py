@@ -26,7 +26,8 @@ TYPES = {
 def grids_of(quant_type: str) -> list[Grid]:
     """Every grid that is served with codes of this type."""
     zeros = (False, True) if quant_type in ("int4", "int2") else (False,)
-    pairs = [(0, "fp32"), (0, "fp16"), *((g, s) for g in (16, 32, 64, 128) for s in ("fp16", "u8", "e8m0", "e4m3"))]
+    of_groups = ((g, s) for g in (16, 32, 64, 128) for s in ("fp16", "u8", "e8m0", "e4m3"))
+    pairs = [(0, "fp32"), (0, "fp16"), *of_groups]
     return [Grid(quant_type, group, scale, zero) for group, scale in pairs for zero in zeros]
 
 

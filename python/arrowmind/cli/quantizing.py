@@ -90,7 +90,7 @@ class CodeOptions(OptionGroup):
         str | None, typer.Option("--keep-type", metavar="fp16|fp32", help="Type of what stays floating.")
     ] = None
     vector_type: Annotated[
-        str | None, typer.Option("--vector-type", metavar="fp16|fp32", help="Type of biases and norms.")
+        str | None, typer.Option("--vector-type", metavar="int8|fp16|fp32", help="Type of biases and norms.")
     ] = None
 
 

@@ -19,7 +19,7 @@ _CHOICES = {
     "quant_type": ("int8", "int4", "int2", "fp4", "trellis2", "trellis3"),
     "activation": ACTIVATION_CHOICES,
     "keep_type": ("fp16", "fp32"),
-    "vector_type": ("fp16", "fp32"),
+    "vector_type": ("int8", "fp16", "fp32"),
     "table_type": ("int8", "int4"),
     "on_failure": ("refuse", "swap"),
 }
@@ -94,8 +94,8 @@ class QuantizationConfig:
         table_type: codes of embedding tables: ``int8`` with a scale per row, or ``int4`` in groups of 32.
         keep: names or globs of tensors that stay in floating point, for instance ``*.layer.5.*``.
         keep_type: ``fp16`` or ``fp32``, what they stay in.
-        vector_type: ``fp16`` or ``fp32`` for biases and norms: of a small encoder at 2 bits, fp32 are a
-            thirtieth.
+        vector_type: of biases and norms: ``fp32``, ``fp16``, or ``int8`` with a scale and a zero point for
+            each vector. Of a small encoder at 2 bits, fp32 are a thirtieth.
         cosine_mean: smallest mean cosine to the original's embeddings; below it the result is refused.
         cosine_min: smallest cosine of any text; codes bound in fours have a default of their own.
         overlap_at_10: smallest mean share of a text's ten nearest that the original finds, too.

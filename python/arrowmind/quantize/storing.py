@@ -35,6 +35,7 @@ _log = get_logger("arrowmind.quantize")
 _TOLERANT = ("*.attention.output.dense", "*.out_proj", "*.o_proj")
 _TABLE_GRID = Grid("int4", 32, "u8", zero_points=True)
 _TABLE_BLOCK = 2048
+_VECTOR_BYTES = {"fp32": 4, "fp16": 2, "int8": 1}  # of an element; of int8 a scale and a zero point beside
 # Tables with fewer rows (positions, token types) cost little as fp16, and every token meets them.
 _SMALL_TABLE_ROWS = 2048
 
@@ -106,7 +107,7 @@ def _stored(job: Job, outcome: Outcome, name: str) -> Tensor:
     if role == "vector":
         vector = outcome.vectors.get(name)
         values = _verified(job.weights.tensor(name)).to_float32() if vector is None else vector
-        return _as_float(name, values, job.config.vector_type)
+        return _vector(name, values, job.config.vector_type)
     floating = outcome.floats.get(name) or _float_type(spec, job.config)
     if floating:
         return _as_float(name, _values(job, outcome, name), floating)
@@ -151,7 +152,7 @@ def _bytes_of(spec: TensorSpec, config: QuantizationConfig) -> int:
     if is_router(spec.name):
         return spec.codes_bytes
     if role_of(spec.name, spec.shape) == "vector":
-        return (4 if config.vector_type == "fp32" else 2) * count
+        return _VECTOR_BYTES[config.vector_type] * count + (8 if config.vector_type == "int8" else 0)
     floating = _float_type(spec, config)
     if floating:
         return count * (4 if floating == "fp32" else 2)
@@ -185,6 +186,13 @@ def _rows_on_grid(table: npt.NDArray[np.float32], grid: Grid) -> GridCodes:
         for name in ("codes", "scales", "zeros", "outer")
     }
     return GridCodes(grid, **parts)
+
+
+def _vector(name: str, values: npt.NDArray[np.float32], kind: str) -> Tensor:
+    if kind != "int8":
+        return _as_float(name, values, kind)
+    codes = fit(values, QuantizationConfig(symmetric=False, per_channel=False))
+    return int8_tensor(name, codes.codes, codes.scales, codes.zero_points, quant_axis=-1)
 
 
 def _as_float(name: str, values: npt.NDArray[np.float32], quant_type: str) -> Tensor:

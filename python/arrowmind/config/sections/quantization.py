@@ -27,7 +27,7 @@ class QuantizationSettings:
     )
     keep: tuple[str, ...] = setting((), "Tensors or layers that stay in floating point: names or globs.")
     keep_type: str = setting("fp16", "Type of what stays in floating point.", choices=("fp16", "fp32"))
-    vector_type: str = setting("fp32", "Type of biases and norms.", choices=("fp16", "fp32"))
+    vector_type: str = setting("fp32", "Type of biases and norms.", choices=("int8", "fp16", "fp32"))
     on_failure: str = setting(
         "refuse",
         "When the result is below a threshold: refuse it, or swap its worst tensors for wider ones.",

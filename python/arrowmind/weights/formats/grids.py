@@ -110,8 +110,8 @@ class Grid:
         of_rows = self.scale_type == "fp32" or (self.group_size == 0 and self.scale_type == "fp16")
         if of_rows != (self.group_size == 0):
             raise WeightError(
-                f"scale_type {self.scale_type} does not go with group size {self.group_size}; use fp32 or fp16 "
-                "for whole rows (0) and another than fp32 for groups"
+                f"scale_type {self.scale_type} does not go with group size {self.group_size}; use fp32 or "
+                "fp16 for whole rows (0) and another than fp32 for groups"
             )
         if self.zero_points and self.code_type.zero_step is None:
             raise WeightError(f"{self.quant_type} has no zero points in groups; use int4 or int2")
