@@ -2,6 +2,7 @@
 
     python benchmarks/gather_texts.py texts.txt
     python benchmarks/gather_texts.py texts.txt --also talk.json articles.txt --root unpacked/
+    python benchmarks/gather_texts.py texts.txt --often news.txt:6 stories.json:2
 
 What is looked for below each root (`/`, and folders where packages were unpacked): a WordNet dictionary,
 quotations of fortune, dictionaries of dictd, HTML, Markdown and text of documentation, and descriptions of
@@ -9,7 +10,8 @@ packages; docstrings of Python's library, too. What is not there is left out, an
 say so. On Debian, `apt-get install wordnet-base fortunes anarchism dict-foldoc` brings most of it. `--also`
 reads files of your own: text in paragraphs, or JSON, of which all that stands under "text" is taken. From all
 of them runs of words are cut that begin like speech ("Do you know how to"): what people ask and answer has
-many such words, and dictionaries have few. Equal files and seeds give equal lines.
+many such words, and dictionaries have few. `--often` takes all sentences of a file, each so many times: of
+kinds that there is little of. Equal files and seeds give equal lines.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 
 # Sentences of each kind at most: of everyday words more than of any trade's.
 SHARES = {
-    "examples": 26_000,
+    "examples": 42_000,
     "definitions": 9_000,
     "documents": 9_000,
     "quotations": 9_000,
@@ -41,7 +43,7 @@ SHARES = {
     "docstrings": 2_000,
     "dictd": 2_000,
 }
-SPOKEN = 16_000  # runs of words at most
+SPOKEN = 24_000  # runs of words at most
 LARGEST = 64 << 20  # bytes of a file, unpacked
 FEWEST, MOST, LETTERS = 4, 50, 0.85  # words of a sentence, and what part of it is letters and spaces
 
@@ -164,8 +166,16 @@ def spoken(lines: Iterable[str], most: int, chance: random.Random) -> list[str]:
     return list(runs)
 
 
-def chosen(found: dict[str, set[str]], seed: int) -> list[str]:
-    """As many of each kind as its share allows, mixed."""
+def repeated(argument: str) -> tuple[Path, int]:
+    """`FILE:TIMES`, as given to `--often`."""
+    path, _, times = argument.rpartition(":")
+    if not path or not times.isdecimal() or not Path(path).exists():
+        raise argparse.ArgumentTypeError(f"{argument}: give a file that is there and how often, news.txt:6")
+    return Path(path), int(times)
+
+
+def chosen(found: dict[str, set[str]], seed: int, often: Iterable[tuple[Path, int]] = ()) -> list[str]:
+    """As many of each kind as its share allows, and those of some files so many times, mixed."""
     chance = random.Random(seed)
     kept = [
         line
@@ -174,6 +184,8 @@ def chosen(found: dict[str, set[str]], seed: int) -> list[str]:
     ]
     chance.shuffle(kept)
     kept += spoken(kept, SPOKEN, chance)
+    for path, times in often:
+        kept += times * list(dict.fromkeys(given(path)))
     chance.shuffle(kept)
     return kept
 
@@ -183,6 +195,7 @@ def main() -> None:
     parser.add_argument("output", type=Path)
     parser.add_argument("--root", type=Path, nargs="+", default=[], help="looked through beside /")
     parser.add_argument("--also", type=Path, nargs="+", default=[], help="text or JSON of your own")
+    parser.add_argument("--often", type=repeated, nargs="+", default=[], metavar="FILE:TIMES")
     parser.add_argument("--seed", type=int, default=7)
     asked = parser.parse_args()
     if missing := [str(path) for path in (*asked.root, *asked.also) if not path.exists()]:
@@ -190,7 +203,7 @@ def main() -> None:
     found = gather([Path("/"), *asked.root], asked.also)
     for kind, lines in found.items():
         print(f"{kind:12} {len(lines):7} found, {min(len(lines), SHARES[kind]):6} taken")
-    kept = chosen(found, asked.seed)
+    kept = chosen(found, asked.seed, asked.often)
     asked.output.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
     print(f"{asked.output}: {len(kept)} sentences")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import gzip
 import importlib.util
 import json
@@ -126,3 +127,22 @@ def test_the_command_writes_a_line_for_each_sentence(script, root, monkeypatch, 
     )
     with pytest.raises(SystemExit):
         script.main()
+
+
+def test_sentences_of_some_files_come_several_times(script, tmp_path):
+    path = tmp_path / "news.txt"
+    path.write_text(
+        "The bridge was closed again.\n\nThe bridge was closed again.\n\nTrains run on Sundays, too."
+    )
+    often = [script.repeated(f"{path}:3")]
+    lines = script.chosen({"examples": {"A cat sat on the mat."}}, 7, often)
+    assert sorted(lines).count("The bridge was closed again.") == 3
+    assert lines.count("Trains run on Sundays, too.") == 3
+    assert lines.count("A cat sat on the mat.") == 1
+
+
+@pytest.mark.parametrize("argument", ["nowhere.txt:3", "{}", "{}:", "{}:-1", "{}:often"])
+def test_how_often_is_a_number_behind_a_file(script, tmp_path, argument):
+    (tmp_path / "here.txt").touch()
+    with pytest.raises(argparse.ArgumentTypeError, match="how often"):
+        script.repeated(argument.format(tmp_path / "here.txt"))

@@ -70,8 +70,8 @@ def test_what_is_chosen_from_follows_the_groups_that_are_asked_for():
     assert candidates_for(plain) == (plain, Grid("int4", 64, "fp16"), CANDIDATES[-1])
     trellis = candidates_for(Grid("trellis3", 64, "fp16"))
     assert trellis[:-2] == (
-        *(Grid("trellis2", 0, "fp16"), Grid("trellis2", 64, "fp16")),
-        *(Grid("trellis3", 0, "fp16"), Grid("trellis3", 64, "fp16")),
+        *(Grid("trellis2", 0, "fp16"), Grid("trellis2", 64, "u8"), Grid("trellis2", 64, "fp16")),
+        *(Grid("trellis3", 0, "fp16"), Grid("trellis3", 64, "u8"), Grid("trellis3", 64, "fp16")),
     )
     rows = candidates_for(Grid("trellis2", 0, "fp32"))
     assert rows[:2] == (trellis[0], Grid("trellis2", 0, "fp32"))

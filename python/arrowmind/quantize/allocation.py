@@ -76,10 +76,11 @@ def candidates_for(grid: Grid) -> tuple[Grid, ...]:
     Codes of 2 bits stand beside those of 4 in groups of the same kind: which groups and zero points are worth
     their bits depends on the length of rows, and is the user's to say. Trellis codes stand beside each other,
     with scales of such groups and of whole rows: groups follow outliers, and rows take up to a ninth of a
-    bit less.
+    bit less. Scales of 8 bits and one of 32 for the row are fewer bits than the same of 16 in long rows.
     """
     if grid.code_type.trellis:
-        kinds = dict.fromkeys((replace(grid, group_size=0, scale_type="fp16"), grid))
+        rows, short = replace(grid, group_size=0, scale_type="fp16"), replace(grid, scale_type="u8")
+        kinds = dict.fromkeys((rows, short, grid) if grid.group_size else (rows, grid))
         codes = (replace(kind, quant_type=code) for code in ("trellis2", "trellis3") for kind in kinds)
         return (*codes, CANDIDATES[1], _ROWS)
     if grid.quant_type != "int2":
