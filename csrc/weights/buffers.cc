@@ -43,7 +43,7 @@ bool is_finite_half(uint16_t bits) {
 }  // namespace
 
 int64_t bytes_of(const Description& tensor, Buffer buffer) {
-  const int64_t padded = round_up(tensor.rows, kPanel);
+  const int64_t padded = tensor.is_vector ? 1 : round_up(tensor.rows, kPanel);
   const bool is_grid = tensor.scale != Scale::kNone;
   const int64_t rows = is_grid && !tensor.is_packed ? tensor.rows : padded;
   switch (buffer) {

@@ -15,6 +15,7 @@ struct Description {
   Scale scale = Scale::kNone;  // kNone: on no grid
   bool has_zeros = false;      // of a grid
   bool is_packed = false;      // in the layout of kernels, not row by row
+  bool is_vector = false;      // of one dimension: codes of it have one scale
   int32_t group = -1;          // k per scale, 0: all; -1: on no grid
   int64_t n = 1, k = 1;        // of a matrix
   int64_t rows = 1;            // with a scale of their own

@@ -144,6 +144,7 @@ bool WeightTable::describe(int64_t row) {
     if (sizes_[static_cast<size_t>(first + i)] < 1) return false;
   }
   if (dimensions > 0) found.rows = found.n = sizes_[static_cast<size_t>(first)];
+  found.is_vector = dimensions == 1;
   if (dimensions > 1) found.k = sizes_[static_cast<size_t>(first + 1)];
   if (found.is_packed && dimensions != 2) return false;
   found.group = groups_[static_cast<size_t>(row)];
@@ -167,7 +168,7 @@ bool WeightTable::is_met(int64_t row, const Description& found) const {
   const int32_t axis = axes_[static_cast<size_t>(row)];
   if (activation != "fp32" && !(found.is_packed && found.is_coded())) return false;
   if (found.scale != Scale::kNone) return axis == 0 && (activation == "fp32" || activation == "int8");
-  if (axis != -1 && !(axis == 0 && found.is_coded())) return false;
+  if (axis != -1 && !(axis == 0 && found.is_coded() && !found.is_vector)) return false;
   return activation == "fp32" || activation == "int16" || activation == "int8";
 }
 

@@ -109,13 +109,13 @@ class TensorSpec:
 
     @property
     def rows(self) -> int:
-        """Rows with a scale of their own."""
-        return self.shape[0] if self.shape else 1
+        """Rows with a scale of their own; a vector is one."""
+        return self.shape[0] if len(self.shape) > 1 else 1
 
     @property
     def padded_rows(self) -> int:
         """Entries of sums, and of scales and zero points of a tensor on no grid."""
-        return padded(self.rows, PANEL)
+        return padded(self.rows, PANEL) if len(self.shape) > 1 else 1
 
     def check(self) -> None:
         """Raises WeightError, naming the tensor, unless the attributes go together."""
@@ -138,6 +138,8 @@ class TensorSpec:
             raise WeightError(f"a scalar cannot be {self.quant_type}; keep it in fp32")
         if self.quant_axis not in ((0, -1) if coded else (-1,)):
             raise WeightError(f"quant_axis {self.quant_axis} does not go with {self.quant_type}; use 0 or -1")
+        if coded and len(self.shape) == 1 and self.quant_axis != -1:
+            raise WeightError("a vector has one scale; use quant_axis -1")
         integer_product = coded and self.layout != "row"
         if self.activation not in (ACTIVATIONS if integer_product else ("fp32",)):
             raise WeightError(
