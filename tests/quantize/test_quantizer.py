@@ -71,6 +71,7 @@ def test_types_of_biases_and_norms(vector_type, model, embedder, tmp_path):
             wanted = original.tensor(name).to_float32()
             error = np.abs(result.tensor(name).to_float32() - wanted)
             if vector_type == "int8":
+                assert result.spec(name).scale_count == 1
                 assert (error**2).mean() <= (
                     np.ptp(wanted) / 254
                 ) ** 2 / 3  # at most as if evenly spread over a step
