@@ -384,6 +384,7 @@ void Residency::end_piece(int32_t id, int64_t bytes, std::string failure) {
   if (--block.pieces > 0) return;
   if (block.failure.empty()) {
     block.state = State::kResident;
+    if (!memory_.fits(0)) make_room(0, -1);  // the budget became smaller while the block was read
   } else {
     memory_.drop(block.extent);
     block.state = State::kAbsent;

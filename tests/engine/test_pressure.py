@@ -171,7 +171,7 @@ def test_a_model_follows_the_pressure_and_writes_the_same(folder, monkeypatch):
     assert engine.generate("the cat", max_tokens=12, ignore_eos=True).token_ids == expected
     figures.append(SHORT)
     wait_for(lambda: native.budget == least)
-    assert native.counters()["resident_bytes"] <= least
+    wait_for(lambda: native.counters()["resident_bytes"] <= least)  # what is being read goes when it is there
     assert engine.generate("the cat", max_tokens=12, ignore_eos=True).token_ids == expected
     figures.append(CALM)
     wait_for(lambda: native.budget == most)
