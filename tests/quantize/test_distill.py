@@ -141,6 +141,8 @@ def test_a_table_is_rounded_and_learns_where_it_is_looked_up(seed):
     ids = torch.tensor([[3, 5, 3], [7, 0, 5]])
     rows = latent.weight()[ids]
     np.testing.assert_allclose(rows.detach().numpy(), made.values()[ids.numpy()], rtol=1e-5, atol=1e-6)
+    first = latent.weight()[:2].detach().numpy()
+    np.testing.assert_allclose(first, made.values()[:2], rtol=1e-5, atol=1e-6)
     rows.square().sum().backward()
     learned = latent.values.grad.abs().sum((1, 2)).nonzero().flatten().tolist()
     assert learned == [0, 3, 5, 7]

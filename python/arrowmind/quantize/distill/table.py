@@ -19,12 +19,13 @@ __all__ = ["LatentTable"]
 
 
 class LatentTable(LatentMatrix):
-    """One table on a grid, in training; it stands in for its own tensor where that is indexed with token ids.
+    """One table on a grid, in training; it stands in for its own tensor where that is indexed by rows.
 
     Example::
 
         table = LatentTable(codes, values)
         table[ids]  # float32 [*ids.shape, k], differentiable
+        table[:20]  # positions
     """
 
     def __init__(self, codes: GridCodes, table: npt.NDArray[Any]) -> None:
@@ -34,8 +35,8 @@ class LatentTable(LatentMatrix):
     def __getitem__(self, ids: Any) -> Any:
         """What the codes of some rows stand for."""
         scales, zeros = self._scales(), self._zeros()
-        flat = snapped(self.values[ids], scales[ids], zeros[ids], self._levels)
-        return flat.reshape(*ids.shape, -1)[..., : self._k]
+        rows = snapped(self.values[ids], scales[ids], zeros[ids], self._levels)
+        return rows.flatten(-2)[..., : self._k]
 
     def weight(self) -> Any:
         """Itself: of a large table few rows are looked up in a step, and only these are rounded."""
