@@ -119,8 +119,8 @@ class Problem {
     buffer = std::move(all);
   }
 
-  // int8 and trellis codes have scales of 16 bits, int4 zero points too, int2 scales and zero points of 8; fp4
-  // is MXFP4.
+  // int8 and trellis codes have scales of 16 bits, int4 zero points too, int2 scales and zero points of 8;
+  // fp4 is MXFP4.
   void add_grid() {
     using qmatmul::Scale;
     const int64_t padded_n = round_up(shape_.n, qmatmul::kPanel);
