@@ -43,6 +43,25 @@ def test_one_inside_another():
     assert gc.isenabled()
 
 
+def test_what_was_made_inside_is_old_at_once():
+    """The next look at young objects finds none of them."""
+    with undisturbed():
+        made = [[] for _ in range(100)]
+    old = {id(one) for one in gc.get_objects(generation=2)}
+    assert all(id(one) in old for one in made)
+
+
+def test_what_somebody_has_frozen_stays_frozen():
+    gc.freeze()
+    try:
+        frozen = gc.get_freeze_count()
+        with undisturbed():
+            pass
+        assert gc.get_freeze_count() == frozen > 0
+    finally:
+        gc.unfreeze()
+
+
 def test_where_numpy_is_there_already_threads_stay_as_they_are(monkeypatch):
     monkeypatch.delenv(SPIN, raising=False)
     import numpy  # noqa: F401

@@ -2,15 +2,11 @@
 
 #include <algorithm>
 #include <cstring>
+#include <vector>
 
 #include "base/cpu.h"
 #include "base/sha256_constants.h"
-
-#if defined(__x86_64__)
-#include <immintrin.h>
-#elif defined(__aarch64__)
-#include <arm_neon.h>
-#endif
+#include "base/sha256_instructions.h"
 
 namespace arrowmind {
 
@@ -54,104 +50,30 @@ void hash_scalar(uint32_t* state, const uint8_t* data, int64_t blocks) {
   one_lane::hash_lanes(state, &data, blocks);
 }
 
-#if defined(__x86_64__)
-
-// The instructions keep the state as two registers, ABEF and CDGH, and do two rounds at a time.
-__attribute__((target("sha,sse4.1"))) void hash_instructions(uint32_t* state, const uint8_t* data,
-                                                             int64_t blocks) {
-  const __m128i swap = _mm_set_epi8(12, 13, 14, 15, 8, 9, 10, 11, 4, 5, 6, 7, 0, 1, 2, 3);
-  const __m128i dcba = _mm_loadu_si128(reinterpret_cast<const __m128i*>(state));
-  const __m128i hgfe = _mm_loadu_si128(reinterpret_cast<const __m128i*>(state + 4));
-  const __m128i cdab = _mm_shuffle_epi32(dcba, 0xb1);
-  const __m128i efgh = _mm_shuffle_epi32(hgfe, 0x1b);
-  __m128i abef = _mm_alignr_epi8(cdab, efgh, 8);
-  __m128i cdgh = _mm_blend_epi16(efgh, cdab, 0xf0);
-  for (; blocks > 0; --blocks, data += kBlock) {
-    const __m128i abef_before = abef;
-    const __m128i cdgh_before = cdgh;
-    __m128i w[4];
-    for (int i = 0; i < 4; ++i) {
-      w[i] = _mm_shuffle_epi8(_mm_loadu_si128(reinterpret_cast<const __m128i*>(data + 16 * i)), swap);
-    }
-    for (int t = 0; t < 16; ++t) {
-      __m128i& now = w[t & 3];
-      const __m128i k = _mm_load_si128(reinterpret_cast<const __m128i*>(kSha256Rounds + 4 * t));
-      const __m128i input = _mm_add_epi32(now, k);
-      cdgh = _mm_sha256rnds2_epu32(cdgh, abef, input);
-      abef = _mm_sha256rnds2_epu32(abef, cdgh, _mm_shuffle_epi32(input, 0x0e));
-      // Four words further on, in the place of those just used.
-      const __m128i last = w[(t + 3) & 3];
-      const __m128i seven = _mm_alignr_epi8(last, w[(t + 2) & 3], 4);
-      now = _mm_sha256msg2_epu32(_mm_add_epi32(_mm_sha256msg1_epu32(now, w[(t + 1) & 3]), seven), last);
-    }
-    abef = _mm_add_epi32(abef, abef_before);
-    cdgh = _mm_add_epi32(cdgh, cdgh_before);
-  }
-  const __m128i feba = _mm_shuffle_epi32(abef, 0x1b);
-  const __m128i dchg = _mm_shuffle_epi32(cdgh, 0xb1);
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(state), _mm_blend_epi16(feba, dchg, 0xf0));
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(state + 4), _mm_alignr_epi8(dchg, feba, 8));
-}
-
-#elif defined(__aarch64__)
-
-#if defined(__clang__)
-#define ARROWMIND_SHA2 __attribute__((target("sha2")))
-#else
-#define ARROWMIND_SHA2 __attribute__((target("+crypto")))
-#endif
-
-ARROWMIND_SHA2 void hash_instructions(uint32_t* state, const uint8_t* data, int64_t blocks) {
-  uint32x4_t abcd = vld1q_u32(state);
-  uint32x4_t efgh = vld1q_u32(state + 4);
-  for (; blocks > 0; --blocks, data += kBlock) {
-    const uint32x4_t abcd_before = abcd;
-    const uint32x4_t efgh_before = efgh;
-    uint32x4_t w[4];
-    for (int i = 0; i < 4; ++i) w[i] = vreinterpretq_u32_u8(vrev32q_u8(vld1q_u8(data + 16 * i)));
-    for (int t = 0; t < 16; ++t) {
-      uint32x4_t& now = w[t & 3];
-      const uint32x4_t input = vaddq_u32(now, vld1q_u32(kSha256Rounds + 4 * t));
-      const uint32x4_t abcd_old = abcd;
-      abcd = vsha256hq_u32(abcd, efgh, input);
-      efgh = vsha256h2q_u32(efgh, abcd_old, input);
-      // Four words further on, in the place of those just used.
-      now = vsha256su1q_u32(vsha256su0q_u32(now, w[(t + 1) & 3]), w[(t + 2) & 3], w[(t + 3) & 3]);
-    }
-    abcd = vaddq_u32(abcd, abcd_before);
-    efgh = vaddq_u32(efgh, efgh_before);
-  }
-  vst1q_u32(state, abcd);
-  vst1q_u32(state + 4, efgh);
-}
-
-#else
-
-void hash_instructions(uint32_t* state, const uint8_t* data, int64_t blocks) {
-  hash_scalar(state, data, blocks);
-}
-
-#endif
-
 void hash(uint32_t* state, const uint8_t* data, int64_t blocks) {
-  sha256_instructions_enabled() ? hash_instructions(state, data, blocks) : hash_scalar(state, data, blocks);
+  sha256_instructions_enabled() ? sha256_instructions(state, &data, blocks)
+                                : hash_scalar(state, data, blocks);
 }
 
 struct Lanes {
   std::string_view name;
   int count;
-  int worth;  // with fewer messages, one after the other is as fast
+  int worth;  // with fewer messages, what comes behind it is as fast
   Sha256LanesFn fn;
 };
 
-// SHA instructions do about 0.6 bytes per cycle, sixteen lanes 1, eight lanes 0.45, plain code 0.08.
-Lanes choose_lanes() {
+// What hashes many messages here, the best first. SHA instructions do about 0.6 bytes per cycle, for two
+// messages 1, sixteen lanes 1, eight lanes 0.45, plain code 0.08.
+std::vector<Lanes> choose_lanes() {
+  std::vector<Lanes> found;
   const bool instructions = sha256_instructions_enabled();
 #if defined(__x86_64__)
-  if (isa_enabled(Isa::kAvx512)) return {"avx512", 16, instructions ? 12 : 2, &sha256_lanes_avx512};
-  if (!instructions && isa_enabled(Isa::kAvx2)) return {"avx2", 8, 2, &sha256_lanes_avx2};
+  if (isa_enabled(Isa::kAvx512)) found.push_back({"avx512", 16, instructions ? 15 : 2, &sha256_lanes_avx512});
+  if (!instructions && isa_enabled(Isa::kAvx2)) found.push_back({"avx2", 8, 2, &sha256_lanes_avx2});
 #endif
-  return {instructions ? "sha" : "scalar", 1, 2, nullptr};
+  if (instructions) found.push_back({"sha", 2, 2, &sha256_instructions_pair});
+  found.push_back({"scalar", 1, 1, nullptr});
+  return found;
 }
 
 Digest encode(const uint32_t* state, int stride) {
@@ -223,26 +145,26 @@ Digest Sha256::finish() {
 }
 
 void sha256_each(uint8_t prefix, const uint8_t* const* data, int64_t size, int64_t count, Digest* out) {
-  const Lanes lanes = choose_lanes();
-  const bool side_by_side = lanes.fn != nullptr && size >= kBlock;
+  const std::vector<Lanes> choices = choose_lanes();
   for (int64_t done = 0; done < count;) {
-    const int64_t group = std::min<int64_t>(count - done, side_by_side ? lanes.count : 1);
-    if (group >= lanes.worth) {
+    const int64_t left = size >= kBlock ? count - done : 1;
+    const auto is_worth = [left](const Lanes& lanes) { return left >= lanes.worth; };
+    const Lanes& lanes = *std::find_if(choices.begin(), choices.end(), is_worth);
+    const int64_t group = std::min<int64_t>(left, lanes.count);
+    if (lanes.fn != nullptr) {
       hash_side_by_side(lanes, prefix, data + done, size, group, out + done);
     } else {
-      for (int64_t i = done; i < done + group; ++i) {
-        Sha256 sha;
-        sha.update(&prefix, 1);
-        sha.update(data[i], size);
-        out[i] = sha.finish();
-      }
+      Sha256 sha;
+      sha.update(&prefix, 1);
+      sha.update(data[done], size);
+      out[done] = sha.finish();
     }
     done += group;
   }
 }
 
 std::string_view sha256_implementation() {
-  return choose_lanes().name;
+  return choose_lanes().front().name;
 }
 
 }  // namespace arrowmind

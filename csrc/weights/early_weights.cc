@@ -78,19 +78,21 @@ Ranges staying_ranges(const WeightTable& table) {
     if (!is_matrix) return true;
     return has_experts ? !is_of_expert(name) : is_table(name) || holds(name, "lm_head");
   };
-  Ranges ranges;
-  for (int64_t row = 0; row < table.rows(); ++row) {
-    const auto add = [&](Buffer buffer) {
-      const arrow::FileRange range = table.range(row, buffer);
-      ranges.emplace_back(range.offset, range.size);
-    };
-    for (const Buffer buffer : kSmall) add(buffer);
-    if (do_codes_stay(row)) add(Buffer::kCodes);
-  }
+  Ranges small, codes;
   const int64_t end = table.mapping()->size();
-  const auto is_outside = [end](const auto& range) { return range.second > end - range.first; };
-  std::erase_if(ranges, is_outside);  // of a file that lies about sizes: who reads it says so
-  return joined(std::move(ranges));
+  const auto add = [&](int64_t row, Buffer buffer, Ranges& ranges) {
+    const arrow::FileRange range = table.range(row, buffer);
+    if (range.size > end - range.offset) return;  // of a file that lies about sizes: who reads it says so
+    ranges.emplace_back(range.offset, range.size);
+  };
+  for (int64_t row = 0; row < table.rows(); ++row) {
+    for (const Buffer buffer : kSmall) add(row, buffer, small);
+    if (do_codes_stay(row)) add(row, Buffer::kCodes, codes);
+  }
+  Ranges found = joined(std::move(small));
+  const Ranges behind = joined(std::move(codes));
+  found.insert(found.end(), behind.begin(), behind.end());
+  return found;
 }
 
 EarlyWeights::EarlyWeights(std::string path, bool hashed) : path_(std::move(path)), hashed_(hashed) {}

@@ -15,9 +15,10 @@
 
 namespace arrowmind::weights {
 
-// Offset and size of what a model keeps in memory within any budget, in file order: all that is no code, and
-// codes: of a model with experts all but theirs, of another those of tables and of a head. Names decide, so
-// this is for advice alone.
+// Offset and size of what a model keeps in memory within any budget, as it is wanted: all that is no code,
+// which is compared with the tree before experts are described; behind it codes in file order: of a model
+// with experts all but theirs, of another those of tables and of a head. Names decide, so this is for advice
+// alone.
 std::vector<std::pair<int64_t, int64_t>> staying_ranges(const WeightTable& table);
 
 // A weight file that is read and hashed by a thread of its own while others prepare what they need it for.
@@ -32,7 +33,8 @@ class EarlyWeights {
   // Does nothing yet. `hashed`: chunks are compared with the hash tree; damage is for others to tell.
   EarlyWeights(std::string path, bool hashed);
 
-  // Reads; called once, by any thread. Returns what was read. Throws Error for what is no sound weight file.
+  // Reads; called once, by any thread. Returns what was read, in that order. Throws Error for what is no
+  // sound weight file.
   std::vector<std::pair<int64_t, int64_t>> read();
   // The file, as soon as read() has opened it; nothing where it could not: opening it again says why.
   std::optional<Opened> opened() const;

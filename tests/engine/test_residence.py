@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,10 +13,11 @@ from tests.engine import decoders
 
 from arrowmind import ArrowEngine, ArrowQuantizer, QuantizationConfig, _native
 from arrowmind.config import load_config
+from arrowmind.engine.decoder_compiler import compile_head
 from arrowmind.engine.folder import ModelFolder
 from arrowmind.engine.language import LanguageModel
 from arrowmind.engine.residence import Residence, Room, fit, moving_parts, place
-from arrowmind.errors import InvalidArgumentError, MemoryBudgetError
+from arrowmind.errors import IntegrityError, InvalidArgumentError, MemoryBudgetError
 from arrowmind.weights import StreamedWeights, WeightFile, convert_model
 
 if TYPE_CHECKING:
@@ -79,6 +81,55 @@ def test_logits_have_the_bits_of_a_model_in_memory(tmp_path, family, kind, threa
     counters = residence.counters()
     assert counters["evictions"] + counters["hits"] > 0
     assert counters["peak_bytes"] <= residence.weights.residency.budget
+
+
+@pytest.fixture
+def compiled_heads(monkeypatch):
+    """Names of the threads that compile a head, as they do."""
+    names: list[str] = []
+
+    def spy(*given):
+        names.append(threading.current_thread().name)
+        return compile_head(*given)
+
+    monkeypatch.setattr("arrowmind.engine.language.compile_head", spy)
+    return names
+
+
+def test_the_head_is_packed_when_it_is_needed(tmp_path, compiled_heads):
+    folder = models(tmp_path, "qwen2", "int8")
+    compiled_heads.clear()
+    residence, pool = squeezed(folder), _native.ThreadPool(1)
+    model = LanguageModel(folder.decoder, residence.weights, folder.max_tokens, pool, residence=residence)
+    assert not model.gives_peaks
+    states = model.states([IDS])[0]
+    assert compiled_heads == []
+    model.prepare_head()
+    model.logits(states)
+    model.logits(states)
+    assert len(compiled_heads) == 1
+
+
+def test_a_model_that_stays_has_its_head_at_once(tmp_path, compiled_heads):
+    folder = models(tmp_path, "qwen2", "fp32")
+    LanguageModel(folder.decoder, folder.weights, folder.max_tokens, _native.ThreadPool(1))
+    assert compiled_heads == [threading.current_thread().name]
+
+
+def test_a_damaged_table_is_told_before_it_is_packed(tmp_path):
+    folder = models(tmp_path, "qwen2", "int8")
+    weights, table = folder.weights, folder.decoder.head.weight
+    assert isinstance(weights, WeightFile)
+    assert table == folder.decoder.embedding
+    with weights.path.open("r+b") as file:
+        file.seek(weights.offset(table) + 5)
+        byte = file.read(1)[0]
+        file.seek(-1, 1)
+        file.write(bytes([byte ^ 1]))
+    folder = ModelFolder(folder.path, verify="off")  # so small a file is one chunk of its tree
+    residence, pool = squeezed(folder), _native.ThreadPool(1)
+    with pytest.raises(IntegrityError, match=table):
+        LanguageModel(folder.decoder, residence.weights, folder.max_tokens, pool, residence=residence)
 
 
 def test_what_fits_stays(tmp_path):

@@ -128,12 +128,13 @@ class ArrowEngine(EmbedsText, GeneratesText, Perceives):
         if self._overseer is not None:
             self._end_overseeing = weakref.finalize(self, self._overseer.close)
         self._load_seconds = time.perf_counter() - started
-        _log.info(
-            "model opened",
-            path=str(self._folder.path),
-            kernels=self._kernels(),
-            seconds=round(self._load_seconds, 4),
-        )
+        if _log.informs:  # kernels are known when the head is packed
+            _log.info(
+                "model opened",
+                path=str(self._folder.path),
+                kernels=self._kernels(),
+                seconds=round(self._load_seconds, 4),
+            )
 
     @property
     def comparison(self) -> Comparison | None:

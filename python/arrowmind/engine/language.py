@@ -10,7 +10,8 @@ from arrowmind import _native
 from arrowmind.engine.batching import pack
 from arrowmind.engine.bodies import make_body
 from arrowmind.engine.decoder_compiler import compile_body, compile_head
-from arrowmind.engine.layers import Options
+from arrowmind.engine.later import Later
+from arrowmind.engine.layers import Options, check_head
 from arrowmind.engine.peaks import RowPeaks, peaks_of
 from arrowmind.engine.row_candidates import CandidatesWanted, RowCandidates, candidates_of
 from arrowmind.engine.staying import rows_there
@@ -73,17 +74,37 @@ class LanguageModel:
         self.model, self.max_tokens = model, max_tokens
         self._threads = threads
         self._options, self._weights = options or Options(), weights
-        # First, as its table comes first in the file: it is packed while the matrices behind it are read.
-        head = compile_head(model, weights)
+
+        head: Later[_native.Plan] = Later(lambda: compile_head(model, weights))
+        defers = residence is not None and host is None
+        if not defers:  # first, as its table comes first in the file: packed while those behind it are read
+            head.get()
 
         def compile_part(part: Part | None) -> _native.Plan:
             return compile_body(model, weights, max_tokens, self._options, residence=residence, part=part)
 
         self._body = make_body(compile_part, len(model.blocks), threads, host, split)
-        head_here = host is None or not (split is None or split.head)
-        self._head: _native.Plan | PlacedPlan = head if head_here or host is None else host.place(head)
+        self._later_head: Later[_native.Plan] | Later[PlacedPlan] = head
+        if host is not None and (split is None or split.head):
+            self._later_head = Later(lambda: host.place(head.get()))
+        self._is_head_here = True
+        if defers:  # what is wrong with it is told now
+            check_head(weights.tensor(model.head.weight), (model.vocabulary, model.hidden))
+        else:
+            self._is_head_here = isinstance(self._later_head.get(), _native.Plan)
         self._options = self._options._replace(progress=no_progress)  # who watched may go
         self.residence = residence
+
+    def prepare_head(self) -> None:
+        """Has a thread pack a head that is not yet, as that of a model whose matrices come and go.
+
+        The first forward waits for the disk meanwhile, and needs the head last.
+        """
+        self._later_head.begin()
+
+    @property
+    def _head(self) -> _native.Plan | PlacedPlan:
+        return self._later_head.get()
 
     def kernels(self) -> list[str]:
         """Names of the kernels that it runs."""
@@ -161,7 +182,7 @@ class LanguageModel:
     @property
     def gives_peaks(self) -> bool:
         """Whether the head is on a device, so that `peaks` takes less than `logits`."""
-        return not isinstance(self._head, _native.Plan)
+        return not self._is_head_here
 
     def peaks(self, states: NDArray[np.float32]) -> RowPeaks:
         """Of each row of logits the highest; they stay where the head runs."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Observe: TypeAlias = Callable[[tuple[str, ...], int], NDArray[np.float64]]
     Record: TypeAlias = Callable[[tuple[str, ...], int], tuple[NDArray[np.float32], NDArray[np.int64]] | None]
 
-__all__ = ["Form", "LayerBuilder", "Options"]
+__all__ = ["Form", "LayerBuilder", "Options", "check_head"]
 
 _log = get_logger("arrowmind.engine")
 
@@ -111,15 +111,11 @@ class LayerBuilder:
 
         Raises:
             WeightError: it has another shape than source and output need.
+            IntegrityError: the table is damaged.
         """
         tensor = self.tensor(name)
-        shape = (self.plan.columns(output), self.plan.columns(source))
-        if tensor.spec.shape != shape:
-            raise WeightError(
-                f"{name} has shape {list(tensor.spec.shape)}; the configuration needs {list(shape)}"
-            )
+        check_head(tensor, (self.plan.columns(output), self.plan.columns(source)))
         if tensor.spec.layout == "row":
-            tensor.verify()
             tensor = tensor.as_matrix()
             _log.debug(
                 "a head is tied to its table: packed in memory", tensor=name, bytes=tensor.codes.nbytes
@@ -252,6 +248,20 @@ class LayerBuilder:
     def tensor(self, name: str) -> Tensor:
         """The tensor called `name`."""
         return self._weights.tensor(name)
+
+
+def check_head(tensor: Tensor, wanted: tuple[int, int]) -> None:
+    """Whether the matrix of logits is of this shape; of a table, which is packed, whether it is sound.
+
+    Raises:
+        WeightError: it has another shape.
+        IntegrityError: the table is damaged.
+    """
+    spec = tensor.spec
+    if spec.shape != wanted:
+        raise WeightError(f"{spec.name} has shape {list(spec.shape)}; the configuration needs {list(wanted)}")
+    if spec.layout == "row":
+        tensor.verify()
 
 
 def _forms(tensors: list[Tensor]) -> Callable[[tuple[Linear, Tensor]], Form]:

@@ -74,6 +74,7 @@ def open_language(
     language = _compile(model, residence.weights, longest, threads, options, residence, host, split)
     residence.weights.forget_small_buffers()  # they were looked at, also of what is not in memory
     residence.begin()
+    language.prepare_head()
     return language
 
 

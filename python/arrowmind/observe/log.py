@@ -67,6 +67,11 @@ class Logger:
         """A logger that adds these fields to every event."""
         return Logger(self._logger, {**self._fields, **fields})
 
+    @property
+    def informs(self) -> bool:
+        """Whether `info` writes: asked where a field is costly."""
+        return self._logger.isEnabledFor(logging.INFO)
+
     def debug(self, event: str, /, **fields: Any) -> None:
         """Something of use only when looking for a fault."""
         self._write(logging.DEBUG, event, fields)
