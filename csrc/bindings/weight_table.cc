@@ -115,6 +115,7 @@ void bind_weight_table(nb::module_& m) {
            nb::arg("path"), nb::arg("hashed"))
       .def("read", &EarlyWeights::read, nb::call_guard<nb::gil_scoped_release>(),
            "Reads, once: the work of a thread. (offset, size) of each range that was read.")
+      .def("end", &EarlyWeights::end, "Has read() return after the piece that it is at.")
       .def("opened", &opened, "The file and its tree, once read() has them; None where it cannot.");
 }
 

@@ -129,7 +129,7 @@ Ranges EarlyWeights::read() {
     tell(opened);
     // Bytes are read beside the mapping: a budget counts the process as it is before the model comes, and a
     // page that is mapped before it is there has the system read megabytes around it.
-    for (size_t i = 0; i < pieces.size(); ++i) {
+    for (size_t i = 0; i < pieces.size() && !is_ended_; ++i) {
       reading.await(i + 1);
       opened.tree->verify({pieces[i]}, "what a model needs", true);
     }

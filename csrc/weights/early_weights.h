@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <memory>
@@ -33,9 +34,11 @@ class EarlyWeights {
   // Does nothing yet. `hashed`: chunks are compared with the hash tree; damage is for others to tell.
   EarlyWeights(std::string path, bool hashed);
 
-  // Reads; called once, by any thread. Returns what was read, in that order. Throws Error for what is no
-  // sound weight file.
+  // Reads; called once, by any thread. Returns what was read, in that order; of a reading that was ended,
+  // what would have been. Throws Error for what is no sound weight file.
   std::vector<std::pair<int64_t, int64_t>> read();
+  // Has read() return as soon as the piece that it is at is done.
+  void end() { is_ended_ = true; }
   // The file, as soon as read() has opened it; nothing where it could not: opening it again says why.
   std::optional<Opened> opened() const;
 
@@ -47,6 +50,7 @@ class EarlyWeights {
   mutable std::mutex mutex_;
   mutable std::condition_variable told_;
   bool is_told_ = false;
+  std::atomic<bool> is_ended_ = false;
   std::optional<Opened> opened_;
 };
 

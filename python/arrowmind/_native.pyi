@@ -433,6 +433,9 @@ class EarlyWeights:
     def read(self) -> list[tuple[int, int]]:
         """Reads, once: the work of a thread. (offset, size) of each range that was read."""
 
+    def end(self) -> None:
+        """Has read() return after the piece that it is at."""
+
     def opened(self) -> tuple[ArrowFile, HashTree | None] | None:
         """The file and its tree, once read() has them; None where it cannot."""
 

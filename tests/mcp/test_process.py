@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import subprocess
 import sys
 
@@ -84,6 +85,24 @@ def test_a_client_that_goes_away(tmp_path, environment, notes):
         process.stdin.close()
         assert process.wait(30) == 0
         assert process.stderr.read() == b""
+
+
+def test_an_interrupt_ends_it_once_the_request_that_runs_is_done(tmp_path, environment, notes):
+    command = [sys.executable, "-m", "arrowmind", "mcp", "--words-only", "--store", str(notes)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
+    ) as process:
+        process.stdin.write(lines(request("ping", 1)))
+        process.stdin.flush()
+        assert json.loads(process.stdout.readline())["id"] == 1
+        process.stdin.write(lines(*(tool("recall", number, text="key") for number in range(2, 100))))
+        process.stdin.flush()
+        assert json.loads(process.stdout.readline())["id"] == 2
+        process.send_signal(signal.SIGINT)
+        answered = process.stdout.read().splitlines()
+        assert process.wait(30) == 130
+        assert [json.loads(line)["id"] for line in answered] == list(range(3, 3 + len(answered)))
+        assert b"Traceback" not in process.stderr.read()
 
 
 @pytest.mark.parametrize("mode", ["legacy", "auto", "2026-07-28"])

@@ -113,6 +113,19 @@ def test_a_damaged_file_is_read_or_refused(tmp_path):
         assert all(begin >= 0 and begin + size <= len(damaged) for begin, size in ranges)
 
 
+def test_who_is_ended_reads_no_more(tmp_path):
+    """The file is told all the same: who opens it may wait for that."""
+    path = tmp_path / "weights.arrow"
+    write(path, DENSE)
+    ended, other = early(path), early(path)
+    ended.end()
+    for reader in (ended, other):
+        reader.read()
+    _, tree = ended.opened()
+    _, read_to_its_end = other.opened()
+    assert tree.hashed_chunks <= 1 < read_to_its_end.hashed_chunks  # its own levels
+
+
 def test_what_was_hashed_is_not_hashed_again(tmp_path):
     path = tmp_path / "weights.arrow"
     write(path, DENSE)

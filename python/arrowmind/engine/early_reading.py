@@ -10,6 +10,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from arrowmind import _native
+from arrowmind.engine.endings import before_exit
 from arrowmind.errors import OptimizationError
 from arrowmind.observe import get_logger
 
@@ -38,17 +39,34 @@ def read_early(folder: Path, *, hashed: bool) -> _native.EarlyWeights | None:
     path = folder / _WEIGHTS
     if not path.is_file():
         return None
-    early = _native.EarlyWeights(os.fsencode(path), hashed)
+    reading = _EarlyReading(path, hashed=hashed)
     try:
-        threading.Thread(target=_read, args=(early, path), name="read-early", daemon=True).start()
+        reading.start()
     except RuntimeError as error:
         _log.debug("nothing is read early", path=str(path), reason=str(error))
         return None
-    return early
+    return reading.weights
 
 
-def _read(early: _native.EarlyWeights, path: Path) -> None:
-    try:
-        early.read()
-    except OptimizationError as error:
-        _log.debug("nothing is read early", path=str(path), reason=str(error))
+class _EarlyReading:
+    """The thread that reads. It keeps this alive as long as it runs, and no longer."""
+
+    def __init__(self, path: Path, *, hashed: bool) -> None:
+        self._path = path
+        self.weights = _native.EarlyWeights(os.fsencode(path), hashed)
+        self._thread = threading.Thread(target=self._run, name="read-early", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+        before_exit(self, _EarlyReading.end)
+
+    def end(self) -> None:
+        """Waits for no more than what is being read."""
+        self.weights.end()
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            self.weights.read()
+        except OptimizationError as error:
+            _log.debug("nothing is read early", path=str(self._path), reason=str(error))

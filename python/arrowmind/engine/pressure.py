@@ -11,6 +11,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from arrowmind.engine.endings import before_exit
 from arrowmind.observe import get_logger, metrics
 
 if TYPE_CHECKING:
@@ -182,6 +183,7 @@ class PressureWatch:
         """Begins to look."""
         self._thread = threading.Thread(target=self._run, name="arrowmind-pressure", daemon=True)
         self._thread.start()
+        before_exit(self, PressureWatch.stop)
 
     def stop(self) -> None:
         """Ends the thread; a look that is under way ends first."""

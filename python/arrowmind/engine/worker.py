@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import threading
-import weakref
 from typing import TYPE_CHECKING
 
+from arrowmind.engine.endings import before_exit
 from arrowmind.errors import OverloadError
 from arrowmind.observe import get_logger
 
@@ -20,7 +19,6 @@ __all__ = ["DecodeWorker"]
 _log = get_logger("arrowmind.engine")
 # The thread leaves when it had nothing to do for so long, so that an engine nobody uses can go.
 _IDLE_SECONDS = 1.0
-_workers: weakref.WeakSet[DecodeWorker] = weakref.WeakSet()
 
 
 class DecodeWorker:
@@ -33,7 +31,7 @@ class DecodeWorker:
         self._arrived: list[Job] = []
         self._thread: threading.Thread | None = None
         self._is_closed = False
-        _workers.add(self)
+        before_exit(self, DecodeWorker.close)
 
     @property
     def waiting(self) -> int:
@@ -116,10 +114,3 @@ class DecodeWorker:
 
 def _closed() -> OverloadError:
     return OverloadError("the engine was closed before the text was complete; open it again")
-
-
-@atexit.register
-def _close_all() -> None:
-    """A thread that runs the model while the interpreter goes would find it gone."""
-    for worker in list(_workers):
-        worker.close()

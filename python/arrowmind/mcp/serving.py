@@ -44,12 +44,17 @@ def serve(protocol: Protocol, reading: BinaryIO, writing: BinaryIO, most_bytes: 
     server = _Server(protocol, writing)
     worker = threading.Thread(target=server.work, name="arrowmind-mcp", daemon=True)
     worker.start()
-    for line in read_lines(reading, most_bytes):
-        server.take(line, most_bytes)
-        if server.client_is_gone:
-            break
-    server.end()
-    worker.join()
+    try:
+        for line in read_lines(reading, most_bytes):
+            server.take(line, most_bytes)
+            if server.client_is_gone:
+                break
+    except BaseException:  # an interrupt: what waits is not answered any more
+        server.client_is_gone = True
+        raise
+    finally:
+        server.end()
+        worker.join()  # it may be in native code, which an interpreter that goes does not survive
 
 
 class _Server:
