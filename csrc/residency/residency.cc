@@ -12,12 +12,6 @@
 namespace arrowmind::residency {
 namespace {
 
-// One read. Disks reach most of their speed with 1 MiB; several threads share a block.
-constexpr int64_t kPiece = 2 << 20;
-constexpr int64_t kNever = INT64_MAX;  // when a block is needed again
-// How soon a block is needed that is expected: before all others that nobody holds.
-constexpr int64_t kExpected = 0;
-
 int64_t now_ns() {
   using namespace std::chrono;
   return duration_cast<nanoseconds>(steady_clock::now().time_since_epoch()).count();
@@ -151,42 +145,6 @@ size_t Residency::acquire_first(std::span<const int32_t> blocks, bool together) 
   return count;
 }
 
-// Waits, holding nothing, until all of them fit beside what others lease.
-void Residency::wait_for_room(std::unique_lock<std::mutex>& lock, std::span<const int32_t> blocks) {
-  while (true) {
-    int64_t all = counters_.pinned_bytes;
-    int64_t missing = 0;
-    for (const int32_t id : blocks) {
-      const Block& block = blocks_[static_cast<size_t>(id)];
-      all += block.extent.bytes;
-      if (block.state == State::kAbsent) missing += block.extent.bytes;
-    }
-    if (all > memory_.budget()) {
-      fail(ErrorKind::kBudget, "parts of ", all, " bytes are needed together, and the budget is ",
-           memory_.budget(), "; give a budget of at least ", all);
-    }
-    if (memory_.fits(missing - evictable(blocks))) return;
-    ++waiting_;
-    changed_.wait(lock);
-    --waiting_;
-  }
-}
-
-void Residency::wait_for_reads(std::unique_lock<std::mutex>& lock, std::span<const int32_t> blocks) {
-  const auto loading = [&] {
-    return std::any_of(blocks.begin(), blocks.end(),
-                       [&](int32_t id) { return blocks_[static_cast<size_t>(id)].state == State::kLoading; });
-  };
-  changed_.wait(lock, [&] { return !loading(); });
-  for (const int32_t id : blocks) {
-    Block& block = blocks_[static_cast<size_t>(id)];
-    if (block.state == State::kResident) continue;
-    const std::string failure = block.failure;
-    drop_leases(blocks);
-    fail(ErrorKind::kIntegrity, failure);
-  }
-}
-
 void Residency::release(std::span<const int32_t> blocks) {
   check(blocks);
   const std::lock_guard lock(mutex_);
@@ -203,88 +161,6 @@ void Residency::drop_leases(std::span<const int32_t> blocks) {
   changed_.notify_all();
 }
 
-void Residency::prefetch(std::span<const int32_t> blocks) {
-  check(blocks);
-  const std::lock_guard lock(mutex_);
-  for (const int32_t id : blocks) {
-    if (!read_ahead(id, forecast_->distance(id))) return;
-  }
-}
-
-void Residency::expect(std::span<const int32_t> blocks) {
-  check(blocks);
-  const std::lock_guard lock(mutex_);
-  std::vector<int32_t> here;  // what was copied elsewhere is not asked for
-  for (const int32_t id : blocks) {
-    if (!blocks_[static_cast<size_t>(id)].retired) here.push_back(id);
-  }
-  expected_->add(here);
-  if (!expected_->is_trusted()) return;
-  for (const int32_t id : here) {
-    if (!read_ahead(id, kExpected)) return;
-  }
-}
-
-// What the turn of a place shows of what was expected of it.
-void Residency::settle(std::span<const int32_t> used) {
-  for (const int32_t id : expected_->settle(used)) give_up(id);
-}
-
-// Takes back the order to read a block ahead, where no thread has begun with it.
-void Residency::give_up(int32_t id) {
-  Block& block = blocks_[static_cast<size_t>(id)];
-  if (block.state != State::kLoading || !block.ahead || block.leases > 0) return;
-  int pieces = 0;
-  for (const Pages& part : block.extent.parts)
-    pieces += static_cast<int>(ceil_div(part.end - part.begin, kPiece));
-  if (!readers_->forget(id, pieces)) return;
-  block.state = State::kAbsent;
-  block.ahead = false;
-  block.pieces = 0;
-  memory_.give_back(block.extent);
-  counters_.prefetched -= 1;
-}
-
-void Residency::prefetch_likely(std::span<const int32_t> blocks, double threshold) {
-  check(blocks);
-  const std::lock_guard lock(mutex_);
-  std::vector<std::pair<double, int32_t>> likely;
-  for (const int32_t id : blocks) {
-    const double chance = forecast_->chance(id);
-    const Block& block = blocks_[static_cast<size_t>(id)];
-    if (chance > threshold && block.state == State::kAbsent && !block.retired) {
-      likely.emplace_back(-chance, id);
-    }
-  }
-  std::stable_sort(likely.begin(), likely.end(), [](auto& a, auto& b) { return a.first < b.first; });
-  for (const auto& [unused, id] : likely) {
-    if (!read_ahead(id, forecast_->distance(id))) return;
-  }
-}
-
-// In the place of what is needed later than `beyond`; false where there is no room for it.
-bool Residency::read_ahead(int32_t id, int64_t beyond) {
-  Block& block = blocks_[static_cast<size_t>(id)];
-  if (block.state != State::kAbsent) return true;
-  if (!make_room(block.extent.bytes, beyond)) return false;
-  block.ahead = true;
-  counters_.prefetched += 1;
-  begin_read(id, false);
-  return true;
-}
-
-// Sees to it that a block is there or on its way; false where there is no room for it.
-bool Residency::send_for(int32_t id) {
-  Block& block = blocks_[static_cast<size_t>(id)];
-  if (block.state == State::kLoading) readers_->hurry(id);
-  if (block.state != State::kAbsent) return true;
-  if (!make_room(block.extent.bytes, -1)) return false;
-  counters_.misses += 1;
-  block.sent = true;
-  begin_read(id, true);
-  return true;
-}
-
 void Residency::count_use(int32_t id) {
   Block& block = blocks_[static_cast<size_t>(id)];
   if (!std::exchange(block.sent, false)) {
@@ -293,123 +169,10 @@ void Residency::count_use(int32_t id) {
   block.ahead = false;
 }
 
-// The block that can go and is needed last, later than `beyond`; -1 without one.
-int Residency::farthest(int64_t beyond) const {
-  int found = -1;
-  for (const Block& block : blocks_) {
-    if (block.state != State::kResident || block.leases > 0 || block.extent.bytes == 0) continue;
-    const auto id = static_cast<int32_t>(&block - blocks_.data());
-    const int64_t expected = expected_->holds(id) ? kExpected : forecast_->distance(id);
-    const int64_t away = block.retired ? kNever : expected;
-    if (away <= beyond) continue;
-    beyond = away;
-    found = id;
-  }
-  return found;
-}
-
-int64_t Residency::evictable(std::span<const int32_t> except) const {
-  int64_t bytes = 0;
-  for (const Block& block : blocks_) {
-    if (block.state == State::kResident && block.leases == 0) bytes += block.extent.bytes;
-  }
-  for (const int32_t id : except) {
-    const Block& block = blocks_[static_cast<size_t>(id)];
-    if (block.state == State::kResident && block.leases == 0) bytes -= block.extent.bytes;
-  }
-  return bytes;
-}
-
-// Evicts until `bytes` more fit; only what is needed later than `beyond`.
-bool Residency::make_room(int64_t bytes, int64_t beyond) {
-  while (!memory_.fits(bytes)) {
-    const int victim = farthest(beyond);
-    if (victim < 0) return false;
-    evict(blocks_[static_cast<size_t>(victim)]);
-  }
-  memory_.trim();
-  return true;
-}
-
-void Residency::evict(Block& block) {
-  memory_.leave(block.extent);
-  block.state = State::kAbsent;
-  block.sent = false;
-  counters_.evictions += 1;
-  if (std::exchange(block.ahead, false)) {
-    counters_.wasted += 1;
-    counters_.bytes_wasted += block.extent.bytes;
-  }
-}
-
-void Residency::begin_read(int32_t id, bool urgent) {
-  Block& block = blocks_[static_cast<size_t>(id)];
-  block.state = State::kLoading;
-  block.failure.clear();
-  memory_.take(block.extent);
-  block.pieces = 1;  // this function's own, so that the block does not end before all are submitted
-  for (const Pages& part : block.extent.parts) {
-    for (int64_t begin = part.begin; begin < part.end; begin += kPiece) {
-      block.pieces += 1;
-      const Pages piece = {begin, std::min(begin + kPiece, part.end)};
-      readers_->submit(id, urgent, [this, id, piece] { read_piece(id, piece); });
-    }
-  }
-  end_piece(id, 0, {});
-}
-
 const uint8_t* Residency::address(int32_t block, int64_t offset) const {
   check({&block, 1});
   const std::lock_guard lock(mutex_);
   return memory_.address(blocks_[static_cast<size_t>(block)].extent, offset);
-}
-
-void Residency::read_piece(int32_t id, Pages piece) {
-  const Block& block = blocks_[static_cast<size_t>(id)];  // its slot stays while pieces of it are read
-  std::string failure;
-  try {
-    memory_.read(block.extent, piece);
-  } catch (const Error& error) {
-    failure = error.what();
-  }
-  const std::lock_guard lock(mutex_);
-  end_piece(id, piece.end - piece.begin, std::move(failure));
-}
-
-// Under the mutex.
-void Residency::end_piece(int32_t id, int64_t bytes, std::string failure) {
-  Block& block = blocks_[static_cast<size_t>(id)];
-  counters_.bytes_read += bytes;
-  if (!failure.empty()) block.failure = std::move(failure);
-  if (--block.pieces > 0) return;
-  if (block.failure.empty()) {
-    block.state = State::kResident;
-    if (!memory_.fits(0)) make_room(0, -1);  // the budget became smaller while the block was read
-  } else {
-    memory_.drop(block.extent);
-    block.state = State::kAbsent;
-    block.ahead = block.sent = false;
-  }
-  changed_.notify_all();
-}
-
-void Residency::set_budget(int64_t bytes) {
-  const std::lock_guard lock(mutex_);
-  if (bytes < needed_bytes()) {
-    fail(ErrorKind::kBudget, "a budget of ", bytes, " bytes; at least ", needed_bytes(), " are needed");
-  }
-  memory_.set_budget(bytes, counters_.pinned_bytes);
-  make_room(0, -1);
-  changed_.notify_all();
-}
-
-int64_t Residency::budget() const {
-  const std::lock_guard lock(mutex_);
-  return memory_.budget();
-}
-
-int64_t Residency::needed_bytes() const {
-  return counters_.pinned_bytes + largest_;
 }
 
 Counters Residency::counters() const {

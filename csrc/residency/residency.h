@@ -109,6 +109,8 @@ class Residency {
   const std::shared_ptr<const arrow::OnDemandFile>& file() const { return file_; }
 
  private:
+  // How soon a block is needed that is expected: before all others that nobody holds.
+  static constexpr int64_t kExpected = 0;
   enum class State : uint8_t { kAbsent, kLoading, kResident };
   struct Block {
     Extent extent;

@@ -7,7 +7,8 @@ import pytest
 
 from arrowmind.errors import WeightError
 from arrowmind.weights import ParquetWeights, WeightFile, write_parquet, write_weights
-from arrowmind.weights.tensor import TensorSpec, int8_tensor
+from arrowmind.weights.tensor import int8_tensor
+from arrowmind.weights.tensor_spec import TensorSpec
 
 NAME = "encoder.layer.0.output.dense.bias"
 CODES = np.array([-127, -3, 0, 5, 127], np.int8)

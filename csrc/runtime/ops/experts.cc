@@ -1,65 +1,20 @@
 #include "runtime/ops/experts.h"
 
-#include <array>
-#include <map>
-
 #include "base/checked.h"
 #include "base/error.h"
 #include "runtime/on_device/experts_step.h"
 #include "runtime/on_device/grouped_experts_step.h"
+#include "runtime/ops/expert_kernels.h"
 #include "runtime/ops/guess.h"
+#include "runtime/ops/routed_rows.h"
 #include "runtime/ops/row_form.h"
 
 namespace arrowmind::runtime {
 namespace {
 
-// Kernels are chosen for each number of rows up to this one when the plan is built; more choose the same.
-constexpr int64_t kChoices = 65;
 // What is not worth a barrier: multiply-adds of a product, values that are moved or bent.
 constexpr int64_t kGrain = 1 << 18;
 constexpr int64_t kGrainValues = 1 << 14;
-// The plan lays buffers out for a multiple of this many tokens.
-constexpr int64_t kTokenRound = 16;
-
-// The kernels of all matrices that meet one form of rows, by what the matrices are.
-class Kernels {
- public:
-  void add(const ExpertMatrix& matrix, BufferType rows) {
-    const auto [place, is_new] = choices_.try_emplace(key(matrix));
-    if (!is_new) return;
-    Choice& choice = place->second;
-    for (int64_t m = 1; m < kChoices; ++m) {
-      choice[static_cast<size_t>(m)] = &select_linear(matrix.weights, rows, m, matrix.bound);
-    }
-  }
-  const qmatmul::Row& of(const ExpertMatrix& matrix, int64_t m) const {
-    return *choices_.at(key(matrix))[static_cast<size_t>(std::min(m, kChoices - 1))];
-  }
-  void name(std::vector<std::string>& names) const {
-    for (const auto& [unused, choice] : choices_) {
-      for (size_t m = 1; m < choice.size(); ++m) names.emplace_back(choice[m]->row.name);
-    }
-  }
-
- private:
-  using Choice = std::array<const qmatmul::Row*, kChoices>;
-  static int key(const ExpertMatrix& matrix) {
-    return 4 * static_cast<int>(matrix.weights.type) + static_cast<int>(matrix.bound);
-  }
-  std::map<int, Choice> choices_;
-};
-
-// The rows of a forward in the order of their experts. A row is one token at one of its experts.
-struct Sorted {
-  int64_t top = 0, rows = 0;
-  int32_t* starts = nullptr;              // [experts + 1] place of each expert's first row
-  int32_t* order = nullptr;               // [rows] place -> token * top + rank
-  int32_t* places = nullptr;              // [rows] its inverse
-  std::span<int32_t> active{};            // experts with rows, ascending
-  const ExpertWeights** table = nullptr;  // [experts] for the active ones
-
-  int64_t count(int32_t expert) const { return starts[expert + 1] - starts[expert]; }
-};
 
 // Experts that are held, and lets go of them.
 class Held {
@@ -110,7 +65,7 @@ class Experts : public Op {
   }
 
   void run(const Execution& e) const override {
-    Sorted sorted = sort(e);
+    RoutedRows sorted = sort(e);
     if (e.elsewhere != nullptr) {
       const size_t left = e.elsewhere->begin({sorted.top, sorted.starts, sorted.order}, sorted.active);
       sorted.active = sorted.active.first(left);
@@ -148,32 +103,8 @@ class Experts : public Op {
     return !to.caches_experts() || lower_single_experts(to, *source_, options_, outer_, inner_);
   }
 
-  // Columns of the buffer that holds the lists of a forward, which has kTokenRound tokens at least.
-  static int64_t list_columns(int64_t experts, int64_t top) {
-    return 2 * top + ceil_div(4 * experts + 4, kTokenRound);
-  }
-
  private:
   float* memory(const Execution& e, int buffer) const { return e.slots[static_cast<size_t>(buffer)].f32(); }
-
-  float number_of(const Execution& e, int64_t row) const {
-    const Slot& route = e.slots[static_cast<size_t>(options_.route)];
-    return route.f32()[row / shape_.top * route.stride + row % shape_.top];
-  }
-  // Once sort() has seen that it is one.
-  int32_t expert_of(const Execution& e, int64_t row) const { return static_cast<int32_t>(number_of(e, row)); }
-
-  Sorted lists(const Execution& e) const {
-    const int64_t experts = source_->experts();
-    Sorted sorted{.top = shape_.top, .rows = e.batch.tokens() * shape_.top};
-    sorted.table = reinterpret_cast<const ExpertWeights**>(memory(e, scratch_.lists));
-    sorted.starts = reinterpret_cast<int32_t*>(sorted.table + experts);
-    int32_t* active = sorted.starts + experts + 1;
-    sorted.order = active + experts;
-    sorted.places = sorted.order + sorted.rows;
-    sorted.active = {active, 0};
-    return sorted;
-  }
 
   // Once nothing of this feed-forward is left to ask for, what the next one may want is read meanwhile.
   void expect_next(const Execution& e) const {
@@ -182,36 +113,13 @@ class Experts : public Op {
     source_->expect_next(most_wanted(routes, e.batch.tokens(), shape_.guessed_top, options_.guessed));
   }
 
-  // By counting: rows of one expert keep the order of their tokens.
-  Sorted sort(const Execution& e) const {
-    Sorted sorted = lists(e);
-    const int64_t experts = source_->experts();
-    std::fill(sorted.starts, sorted.starts + experts + 1, 0);
-    for (int64_t row = 0; row < sorted.rows; ++row) {
-      const float number = number_of(e, row);
-      if (!(number >= 0.0f && number < static_cast<float>(experts))) {  // a NaN is none either
-        fail(ErrorKind::kInvalidArgument, "a row is sent to expert ", number, " of ", experts);
-      }
-      ++sorted.starts[expert_of(e, row) + 1];
-    }
-    size_t active = 0;
-    for (int32_t i = 0; i < experts; ++i) {
-      if (sorted.starts[i + 1] > 0) sorted.active.data()[active++] = i;
-      sorted.starts[i + 1] += sorted.starts[i];
-    }
-    sorted.active = {sorted.active.data(), active};
-    for (int64_t row = 0; row < sorted.rows; ++row) {
-      const int32_t place = sorted.starts[expert_of(e, row)]++;
-      sorted.order[place] = static_cast<int32_t>(row);
-      sorted.places[row] = place;
-    }
-    for (int64_t i = experts; i > 0; --i) sorted.starts[i] = sorted.starts[i - 1];
-    sorted.starts[0] = 0;
-    return sorted;
+  RoutedRows sort(const Execution& e) const {
+    const Slot& route = e.slots[static_cast<size_t>(options_.route)];
+    return sort_rows(route, e.batch.tokens(), shape_.top, source_->experts(), memory(e, scratch_.lists));
   }
 
   // The rows of the experts that are held, through all three matrices.
-  void feed(const Execution& e, const Sorted& sorted, const Held& held) const {
+  void feed(const Execution& e, const RoutedRows& sorted, const Held& held) const {
     const Slot gathered = outer_.over(memory(e, scratch_.gathered), sorted.rows);
     each_run(sorted, held, [&](Range rows) { gather(e, sorted, rows, gathered); });
     float* between = memory(e, scratch_.between);
@@ -240,7 +148,7 @@ class Experts : public Op {
 
   // Rows of experts that follow each other: all that are held, but for such as are computed elsewhere.
   template <typename Body>
-  static void each_run(const Sorted& sorted, const Held& held, const Body& body) {
+  static void each_run(const RoutedRows& sorted, const Held& held, const Body& body) {
     Range run{sorted.starts[held.ids().front()], sorted.starts[held.ids().front()]};
     for (const int32_t id : held.ids()) {
       if (sorted.starts[id] != run.end) {
@@ -263,26 +171,26 @@ class Experts : public Op {
   };
 
   // A single row is read where it lies.
-  Rows rows_of(const Execution& e, const Sorted& sorted, int32_t expert, const Slot& gathered) const {
+  Rows rows_of(const Execution& e, const RoutedRows& sorted, int32_t expert, const Slot& gathered) const {
     const int64_t place = sorted.starts[expert];
     const int64_t count = sorted.count(expert);
     if (count > 1) return {gathered, place, count, place};
     return {e.slots[static_cast<size_t>(options_.input)], sorted.order[place] / shape_.top, 1, place};
   }
 
-  void gather(const Execution& e, const Sorted& sorted, Range rows, const Slot& gathered) const {
+  void gather(const Execution& e, const RoutedRows& sorted, Range rows, const Slot& gathered) const {
     const Slot& in = e.slots[static_cast<size_t>(options_.input)];
     const int64_t grain = std::max<int64_t>(1, kGrainValues / outer_.words);
     e.spread(rows.end - rows.begin, grain, [&](int64_t begin, int64_t end, int) {
       for (int64_t place = rows.begin + begin; place < rows.begin + end; ++place) {
         const int32_t row = sorted.order[place];
-        if (sorted.count(expert_of(e, row)) > 1) outer_.copy(in, row / shape_.top, gathered, place);
+        if (sorted.count(sorted.expert_of(row)) > 1) outer_.copy(in, row / shape_.top, gathered, place);
       }
     });
   }
 
   // activation(gate) * up, as the downs read it.
-  Slot bend(const Execution& e, const Sorted& sorted, Range rows, float* between) const {
+  Slot bend(const Execution& e, const RoutedRows& sorted, Range rows, float* between) const {
     const bool coded = inner_.type != BufferType::kF32;
     Slot bent = coded ? inner_.over(memory(e, scratch_.codes), sorted.rows)
                       : Slot{.data = between, .stride = 2 * shape_.inner};
@@ -304,8 +212,8 @@ class Experts : public Op {
 
   // Spreads the panels of all experts that are held; one of an expert with more rows is more work.
   template <typename Body>
-  void spread_panels(const Execution& e, const Sorted& sorted, const Held& held, int64_t panels, int64_t k,
-                     const Body& body) const {
+  void spread_panels(const Execution& e, const RoutedRows& sorted, const Held& held, int64_t panels,
+                     int64_t k, const Body& body) const {
     const int64_t first = sorted.starts[held.ids().front()];
     const int64_t work = (sorted.starts[held.ids().back() + 1] - first) * panels;
     e.spread(work, std::max<int64_t>(1, kGrain / (qmatmul::kPanel * k)),
@@ -320,7 +228,7 @@ class Experts : public Op {
              });
   }
 
-  void multiply(const ExpertMatrix& matrix, const Kernels& kernels, const RowForm& form, const Rows& in,
+  void multiply(const ExpertMatrix& matrix, const ExpertKernels& kernels, const RowForm& form, const Rows& in,
                 const Target& out, Range panels) const {
     if (panels.begin >= panels.end) return;
     const LinearWeights& w = matrix.weights;
@@ -342,7 +250,7 @@ class Experts : public Op {
     kernels.of(matrix, p.m).run(p);
   }
 
-  void add_up(const Execution& e, const Sorted& sorted) const {
+  void add_up(const Execution& e, const RoutedRows& sorted) const {
     const int64_t grain = std::max<int64_t>(1, kGrainValues / (shape_.hidden * shape_.top));
     const float* results = memory(e, scratch_.results);
     e.spread(e.batch.tokens(), grain, [&](int64_t begin, int64_t end, int) {
@@ -350,7 +258,7 @@ class Experts : public Op {
     });
   }
 
-  void add_up_token(const Execution& e, const Sorted& sorted, const float* results, int64_t token) const {
+  void add_up_token(const Execution& e, const RoutedRows& sorted, const float* results, int64_t token) const {
     constexpr int64_t kPiece = 256;
     const Slot& route = e.slots[static_cast<size_t>(options_.route)];
     const Slot& out = e.slots[static_cast<size_t>(options_.output)];
@@ -381,7 +289,7 @@ class Experts : public Op {
   RowForm outer_, inner_;
   ExpertsScratch scratch_;
   const activate::Row& activate_;
-  Kernels outer_kernels_, inner_kernels_;
+  ExpertKernels outer_kernels_, inner_kernels_;
 };
 
 void check_matrix(const ExpertMatrix& matrix, int64_t expert, int64_t n, const RowForm& form) {
@@ -421,7 +329,7 @@ void add_experts(Plan& plan, std::shared_ptr<ExpertSource> source, const Experts
   }
   const auto rows_of = [&](int64_t words) { return plan.add_buffer(BufferType::kF32, shape.top * words); };
   const ExpertsScratch scratch{
-      .lists = plan.add_buffer(BufferType::kF32, Experts::list_columns(source->experts(), shape.top)),
+      .lists = plan.add_buffer(BufferType::kF32, routed_columns(source->experts(), shape.top)),
       .gathered = rows_of(outer.words),
       .between = rows_of(2 * shape.inner),
       .codes = options.inner == BufferType::kF32 ? -1 : rows_of(inner.words),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from arrowmind.engine.forward_room import ForwardBound, ForwardRoom
     from arrowmind.models.decoder_spec import DecoderBlock, DecoderSpec
     from arrowmind.weights import WeightSource
-    from arrowmind.weights.tensor import TensorSpec
+    from arrowmind.weights.tensor_spec import TensorSpec
 
 __all__ = ["BlockSizes", "DeviceRoom", "count_room", "experts_of", "routed_share"]
 

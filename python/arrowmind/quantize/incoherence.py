@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from arrowmind.models.decoder_spec import DecoderAttention, DecoderBlock, DecoderSpec, RmsNorm
     from arrowmind.models.spec import Linear
     from arrowmind.weights import Tensor, WeightSource
-    from arrowmind.weights.tensor import TensorSpec
+    from arrowmind.weights.tensor_spec import TensorSpec
 
     Floats = npt.NDArray[np.floating[Any]]
 

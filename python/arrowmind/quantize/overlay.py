@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from arrowmind.weights import Tensor
-    from arrowmind.weights.tensor import TensorSpec
+    from arrowmind.weights.tensor_spec import TensorSpec
 
 __all__ = ["HasValues", "Overlay"]
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from arrowmind.quantize.methods.base import Codes, Job, Outcome
-    from arrowmind.weights.tensor import TensorSpec
+    from arrowmind.weights.tensor_spec import TensorSpec
 
 __all__ = ["bytes_left_for_matrices", "stored_tensors", "table_codes", "table_type", "table_values"]
 

@@ -28,7 +28,8 @@ from arrowmind import _native
 from arrowmind.errors import InvalidArgumentError
 from arrowmind.observe import get_logger
 from arrowmind.torch.there import Gpu, TorchGpu, linear_there
-from arrowmind.weights.tensor import Tensor, TensorSpec
+from arrowmind.weights.tensor import Tensor
+from arrowmind.weights.tensor_spec import TensorSpec
 
 if TYPE_CHECKING:
     import numpy as np

@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any
 from arrowmind.weights.file import WeightFile
 from arrowmind.weights.opening import open_weights
 from arrowmind.weights.source import WeightSource
-from arrowmind.weights.tensor import Tensor, TensorSpec
+from arrowmind.weights.tensor import Tensor
+from arrowmind.weights.tensor_spec import TensorSpec
 
 if TYPE_CHECKING:
     from arrowmind.weights.convert import ConvertReport, convert_model

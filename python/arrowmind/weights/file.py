@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from arrowmind._native import EarlyWeights, ThreadPool, WeightTable
     from arrowmind.columnar import BinaryColumn
     from arrowmind.observe import Progress
-    from arrowmind.weights.tensor import TensorSpec
+    from arrowmind.weights.tensor_spec import TensorSpec
 
 __all__ = ["VERIFY_MODES", "WeightFile"]
 

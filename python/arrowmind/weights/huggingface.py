@@ -16,7 +16,8 @@ from arrowmind.weights.formats import float_values, number_type
 from arrowmind.weights.roles import role_of, storage_order
 from arrowmind.weights.shards import Shards
 from arrowmind.weights.source import WeightSource
-from arrowmind.weights.tensor import Tensor, TensorSpec, float_tensor
+from arrowmind.weights.tensor import Tensor, float_tensor
+from arrowmind.weights.tensor_spec import TensorSpec
 
 if TYPE_CHECKING:
     import os

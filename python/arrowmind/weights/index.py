@@ -9,7 +9,7 @@ from arrowmind._native import WeightTable
 from arrowmind.errors import IntegrityError, WeightError
 from arrowmind.weights.roles import join_name
 from arrowmind.weights.schema import check_index, fingerprint, index_checksum, table_checksum
-from arrowmind.weights.tensor import TensorSpec
+from arrowmind.weights.tensor_spec import TensorSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

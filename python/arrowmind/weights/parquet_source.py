@@ -20,7 +20,8 @@ from arrowmind.weights.parquet_pages import DICTIONARY, Page, read_pages
 from arrowmind.weights.roles import join_name, role_of
 from arrowmind.weights.schema import DOCUMENTS
 from arrowmind.weights.source import WeightSource
-from arrowmind.weights.tensor import Tensor, TensorSpec, float_tensor, grid_tensor, int8_tensor
+from arrowmind.weights.tensor import Tensor, float_tensor, grid_tensor, int8_tensor
+from arrowmind.weights.tensor_spec import TensorSpec
 
 if TYPE_CHECKING:
     import os

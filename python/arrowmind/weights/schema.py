@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from arrowmind._native import WeightTable
-    from arrowmind.weights.tensor import Checksums, TensorSpec
+    from arrowmind.weights.tensor import Checksums
+    from arrowmind.weights.tensor_spec import TensorSpec
 
 __all__ = [
     "CODES_ALIGNMENT",

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from arrowmind._native import ThreadPool, WeightTable
     from arrowmind.observe import Progress
-    from arrowmind.weights.tensor import Tensor, TensorSpec
+    from arrowmind.weights.tensor import Tensor
+    from arrowmind.weights.tensor_spec import TensorSpec
 
 __all__ = ["WeightSource"]
 

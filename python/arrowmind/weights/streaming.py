@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from arrowmind._native import ThreadPool
     from arrowmind.observe import Progress
     from arrowmind.weights.file import WeightFile
-    from arrowmind.weights.tensor import TensorSpec
+    from arrowmind.weights.tensor_spec import TensorSpec
 
 __all__ = ["Moving", "StreamedTensor", "StreamedWeights", "streamed_bytes"]
 

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Iterator, Mapping
 
-    from arrowmind.weights.tensor import Checksums, Tensor, TensorSpec
+    from arrowmind.weights.tensor import Checksums, Tensor
+    from arrowmind.weights.tensor_spec import TensorSpec
 
 __all__ = ["rewrite_documents", "write_weights"]
 

@@ -14,7 +14,7 @@ from arrowmind.weights.formats import Grid, GridCodes
 from arrowmind.weights.tensor import Tensor, float_tensor, grid_tensor, int8_tensor
 
 if TYPE_CHECKING:
-    from arrowmind.weights.tensor import TensorSpec
+    from arrowmind.weights.tensor_spec import TensorSpec
 
 __all__ = ["WIDTHS", "meets_codes", "plan_of", "random_matrix"]
 

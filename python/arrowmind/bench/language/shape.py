@@ -11,7 +11,8 @@ import numpy as np
 from arrowmind.errors import WeightError
 from arrowmind.weights import WeightSource
 from arrowmind.weights.roles import role_of
-from arrowmind.weights.tensor import Tensor, TensorSpec, float_tensor
+from arrowmind.weights.tensor import Tensor, float_tensor
+from arrowmind.weights.tensor_spec import TensorSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -22,7 +22,8 @@ from arrowmind.weights.gguf.tensor_names import IGNORED, head_rows, model_names
 from arrowmind.weights.gguf.tokenizer import read_tokenizer
 from arrowmind.weights.roles import role_of, storage_order
 from arrowmind.weights.source import WeightSource
-from arrowmind.weights.tensor import Tensor, TensorSpec, float_tensor, grid_tensor
+from arrowmind.weights.tensor import Tensor, float_tensor, grid_tensor
+from arrowmind.weights.tensor_spec import TensorSpec
 
 if TYPE_CHECKING:
     import numpy.typing as npt
