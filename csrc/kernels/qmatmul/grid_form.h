@@ -7,9 +7,9 @@
 //   Acc          sums of products of a few fours of k; Ops::fours<Codes>() of them fit
 //   I32x16       their sums as int32
 //   load_row, row_and, row_right, row_table; of codes in sequence row_left, row_or, row_add, zero_row;
-//   prepare, product, mac, widen; splat, add, sub, times128,
-//   to_float kInPlaceRows, add_quarter: up to how many rows two-bit codes are multiplied where they lie;
-//   optional
+//   prepare, product, mac, widen; splat, add, sub, times128, to_float
+//   kInPlaceRows, add_quarter     up to how many rows two-bit codes are multiplied where they lie; optional
+//   kFetchesToSecondCache         what few rows will meet is fetched no nearer; optional
 //
 // Codes decodes a row of packed codes to rows of bytes, one for each four of k in it.
 
@@ -314,8 +314,11 @@ struct GridForm {
   // blocks.
   template <int kOutputs>
   static constexpr bool kKeeps = Ops::kKeepsOutputs || kOutputs <= 2;
-  // Bytes of codes from where a tile reads to where it has them fetched, of all panels together.
-  static constexpr int64_t kAllAhead = 8192;
+  // Bytes of codes from where a tile reads to where it has them fetched, of all panels together, and how near
+  // they come: the first cache has room, and misses under way, for few.
+  static constexpr bool kToSecondCache = requires { Ops::kFetchesToSecondCache; };
+  static constexpr int64_t kAllAhead = kToSecondCache ? 16384 : 8192;
+  static constexpr int kLocality = kToSecondCache ? 2 : 3;
 
   // Shifts, as parts are powers of two: a division takes as long as a block of some rows.
   static int64_t parts_in(const TileArgs<GridForm>& t) { return t.quads * kQuad >> part_bits(t); }
@@ -376,7 +379,7 @@ struct GridForm {
             smaller(static_cast<uint32_t>(kAhead) / static_cast<uint32_t>(block_bytes), blocks);
         const auto add = [&](int64_t count, int64_t parts_ahead) __attribute__((always_inline)) {
           for (int64_t block = 0; block < count; ++block) {
-            scales.fetch(parts_ahead);
+            scales.template fetch<kLocality>(parts_ahead);
             add_block<R, P, kDecoded, kParts, kQuads, kSteps>(at, scales, out);
           }
         };
@@ -423,7 +426,8 @@ struct GridForm {
       if constexpr (!kDecoded) {
         const char* ahead = at.ahead + panel * at.panel_bytes;
 #pragma GCC unroll 8
-        for (int64_t line = 0; line < kParts * part_bytes; line += 64) __builtin_prefetch(ahead + line);
+        for (int64_t line = 0; line < kParts * part_bytes; line += 64)
+          __builtin_prefetch(ahead + line, 0, kLocality);
       }
       F32x16 value[R];
 #pragma GCC unroll 2

@@ -52,11 +52,12 @@ class StoredScales {
   }
   // Asks for what lies `parts` further along each panel. (Inline: a call of what only asks has no effect to a
   // compiler, which leaves it out.)
+  template <int locality>
   [[gnu::always_inline]] void fetch(int64_t parts) const {
 #pragma GCC unroll 4
     for (int64_t i = 0; i < P; ++i) {
-      __builtin_prefetch(scales_ + (i * panel_ + parts * kPanel) * scale_bytes(type));
-      if constexpr (kHasZeros) __builtin_prefetch(zeros_ + i * panel_ + parts * kPanel);
+      __builtin_prefetch(scales_ + (i * panel_ + parts * kPanel) * scale_bytes(type), 0, locality);
+      if constexpr (kHasZeros) __builtin_prefetch(zeros_ + i * panel_ + parts * kPanel, 0, locality);
     }
   }
   void next(int /*parts*/) {
