@@ -7,6 +7,7 @@
 //   load, broadcast, dot
 //   dot_twice          optional: the same for two quads of k, 2 i and 2 i + 1, whose products it may add up
 //                      before it widens them
+//   kFetchesToSecondCache   optional: what few rows will meet is fetched no nearer
 //   Total              the accumulators of 16 outputs -> their sums as floats
 
 #include "kernels/qmatmul/blocking.h"
@@ -30,6 +31,9 @@ struct IntegerForm {
   static constexpr int64_t kVectorCodes = kQuadBytes / kVectors;
 
   static constexpr int64_t kRun = 32;  // quads
+  // How near what few rows will meet is fetched: the first cache has room, and misses under way, for little.
+  static constexpr bool kToSecondCache = requires { Dot::kFetchesToSecondCache; };
+  static constexpr int kLocality = kToSecondCache ? 2 : 3;
 
   static int64_t quads(const Params& p) { return ceil_of(p.k, kQuad); }
   static constexpr bool kTwice = requires { &Dot::dot_twice; };
@@ -107,7 +111,7 @@ struct IntegerForm {
       int64_t next_lines = v == 0 ? t.next_lines : 0;
       // Ahead of the last quads of a panel are the first ones of the panel that follows, P panels on.
       constexpr bool kFetches = !kDecoded && R <= 2;  // few rows wait for the weights
-      constexpr int64_t kAheadQuads = P <= 2 ? 2 * kRun : kRun;
+      constexpr int64_t kAheadQuads = (kToSecondCache ? 2 : 1) * (P <= 2 ? 2 * kRun : kRun);
       const int64_t ahead_quads = kFetches ? smaller(kAheadQuads, t.quads) : 0;
       const int64_t turn = t.quads - ahead_quads;
       // Runs of quads, each behind its share of the prefetches: with a branch for them among the products,
@@ -139,7 +143,7 @@ struct IntegerForm {
           if constexpr (kFetches) {
 #pragma GCC unroll 16
             for (int i = 0; i < T; i += kVectors) {
-              __builtin_prefetch(packed[i / kVectors * kVectors] + quad * kQuadBytes + ahead);
+              __builtin_prefetch(packed[i / kVectors * kVectors] + quad * kQuadBytes + ahead, 0, kLocality);
             }
           }
           decltype(Dot::load(nullptr)) w[T];

@@ -24,6 +24,7 @@ struct Maddwd {
   static constexpr bool kDecodes = true;
   static constexpr int kVectors = 4;
   static constexpr int kDecodedAtOnce = 2;
+  static constexpr bool kFetchesToSecondCache = true;
   static constexpr int kRows = 6;
   static constexpr int kMaxPanels = 1;
   // 128 quads of half a panel are 8 KB widened, and 6 KB of activations: together well inside L1.
@@ -73,6 +74,7 @@ struct Maddubs {
   static constexpr bool kDecodes = false;
   static constexpr int kVectors = 2;
   static constexpr int kDecodedAtOnce = 2;
+  static constexpr bool kFetchesToSecondCache = true;
   static constexpr int kRows = 6;
   static constexpr int kMaxPanels = 2;
   // 128 quads of a panel are 8 KB, beside 3 KB of activations.
