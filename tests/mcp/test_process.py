@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import signal
 import subprocess
@@ -72,7 +73,9 @@ def test_who_the_agent_is(process, tmp_path):
     assert gone["structuredContent"] == {"forgotten": 1}
 
 
-def test_a_client_that_goes_away(tmp_path, environment, notes):
+@contextlib.contextmanager
+def talking(environment, notes):
+    """A process that has answered a first ping."""
     command = [sys.executable, "-m", "arrowmind", "mcp", "--words-only", "--store", str(notes)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
@@ -80,6 +83,11 @@ def test_a_client_that_goes_away(tmp_path, environment, notes):
         process.stdin.write(lines(request("ping", 1)))
         process.stdin.flush()
         assert json.loads(process.stdout.readline())["id"] == 1
+        yield process
+
+
+def test_a_client_that_goes_away(environment, notes):
+    with talking(environment, notes) as process:
         process.stdout.close()
         process.stdin.write(lines(request("ping", 2), request("ping", 3)))
         process.stdin.close()
@@ -87,14 +95,8 @@ def test_a_client_that_goes_away(tmp_path, environment, notes):
         assert process.stderr.read() == b""
 
 
-def test_an_interrupt_ends_it_once_the_request_that_runs_is_done(tmp_path, environment, notes):
-    command = [sys.executable, "-m", "arrowmind", "mcp", "--words-only", "--store", str(notes)]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
-    ) as process:
-        process.stdin.write(lines(request("ping", 1)))
-        process.stdin.flush()
-        assert json.loads(process.stdout.readline())["id"] == 1
+def test_an_interrupt_ends_it_once_the_request_that_runs_is_done(environment, notes):
+    with talking(environment, notes) as process:
         process.stdin.write(lines(*(tool("recall", number, text="key") for number in range(2, 100))))
         process.stdin.flush()
         assert json.loads(process.stdout.readline())["id"] == 2

@@ -9,7 +9,7 @@
 //   load_row, row_and, row_right, row_table; of codes in sequence row_left, row_or, row_add, zero_row;
 //   prepare, product, mac, widen; splat, add, sub, times128, to_float
 //   kInPlaceRows, add_quarter     up to how many rows two-bit codes are multiplied where they lie; optional
-//   kFetchesToSecondCache         what few rows will meet is fetched no nearer; optional
+//   kFetchesToSecondCache         what few rows will meet is fetched no nearer; where it is declared
 //
 // Codes decodes a row of packed codes to rows of bytes, one for each four of k in it.
 
@@ -315,7 +315,7 @@ struct GridForm {
   template <int kOutputs>
   static constexpr bool kKeeps = Ops::kKeepsOutputs || kOutputs <= 2;
   // Bytes of codes from where a tile reads to where it has them fetched, of all panels together, and how near
-  // they come: the first cache has room, and misses under way, for few.
+  // they come.
   static constexpr bool kToSecondCache = requires { Ops::kFetchesToSecondCache; };
   static constexpr int64_t kAllAhead = kToSecondCache ? 16384 : 8192;
   static constexpr int kLocality = kToSecondCache ? 2 : 3;

@@ -24,7 +24,7 @@ struct GridOps {
   static constexpr bool kKeepsOutputs = false;
   static constexpr int kRows = 6;
   static constexpr int kInPlaceRows = 2;
-  // One row meets 4 bits a fifth faster so on a Zen 4, whose first cache has 24 misses under way.
+  // One row meets 4 bits a fifth faster so on a Zen 4 (docs/design/0004-grids.md).
   static constexpr bool kFetchesToSecondCache = true;
   static constexpr int panels(int64_t rows) { return rows <= 2 ? 2 : 1; }
 

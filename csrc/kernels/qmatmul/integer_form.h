@@ -7,7 +7,7 @@
 //   load, broadcast, dot
 //   dot_twice          optional: the same for two quads of k, 2 i and 2 i + 1, whose products it may add up
 //                      before it widens them
-//   kFetchesToSecondCache   optional: what few rows will meet is fetched no nearer
+//   kFetchesToSecondCache   where it is declared, what few rows will meet is fetched no nearer
 //   Total              the accumulators of 16 outputs -> their sums as floats
 
 #include "kernels/qmatmul/blocking.h"
@@ -31,7 +31,7 @@ struct IntegerForm {
   static constexpr int64_t kVectorCodes = kQuadBytes / kVectors;
 
   static constexpr int64_t kRun = 32;  // quads
-  // How near what few rows will meet is fetched: the first cache has room, and misses under way, for little.
+  // How near what few rows will meet is fetched.
   static constexpr bool kToSecondCache = requires { Dot::kFetchesToSecondCache; };
   static constexpr int kLocality = kToSecondCache ? 2 : 3;
 
