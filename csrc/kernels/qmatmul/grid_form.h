@@ -308,12 +308,21 @@ struct GridForm {
   static_assert(kFours >= kStep && kStep % kPlanes == 0);
   // Of a part of 128, too, where registers are few: sums that are widened in between would not stay in them.
   static constexpr bool kWholeParts = kFours >= 32 && kPlanes == 4 && !Ops::kKeepsOutputs;
+  // Two-bit codes of few rows: those of the second and the fourth four stay two bits up in their bytes, where
+  // they count four times, and have sums of their own. So a row of codes is shifted once, not three times.
+  // Budget: a four adds at most 254 * 12 to a 16-bit lane of these sums, which have half of the fours.
+  static constexpr int kInPlaceRows = [] {
+    if constexpr (requires { Ops::kInPlaceRows; }) return Ops::kInPlaceRows;
+    return 0;
+  }();
+  static_assert(kInPlaceRows == 0 || kPlanes != 4 || kStep / 2 * 254 * 12 <= 32767);
+
   // Scales of packed codes are decoded for this many blocks at a time.
   static constexpr int64_t kRunBlocks = 16;
   // Outputs stay in registers where there are enough of them beside the accumulators, else in memory between
-  // blocks.
+  // blocks. Two-bit codes multiplied where they lie have twice as many sums.
   template <int kOutputs>
-  static constexpr bool kKeeps = Ops::kKeepsOutputs || kOutputs <= 2;
+  static constexpr bool kKeeps = Ops::kKeepsOutputs || kOutputs <= (kInPlaceRows > 0 && kPlanes == 4 ? 1 : 2);
   // Bytes of codes from where a tile reads to where it has them fetched, of all panels together, and how near
   // they come.
   static constexpr bool kToSecondCache = requires { Ops::kFetchesToSecondCache; };
@@ -533,15 +542,6 @@ struct GridForm {
                                                std::integer_sequence<int, j...> /*fours*/) {
     (add_four<R, j == 0>(four_of<kDecoded, j>(w), a + j * R * kQuad, acc), ...);
   }
-
-  // Two-bit codes of few rows: those of the second and the fourth four stay two bits up in their bytes, where
-  // they count four times, and have sums of their own. So a row of codes is shifted once, not three times.
-  // Budget: a four adds at most 254 * 12 to a 16-bit lane of these sums, which have half of the fours.
-  static constexpr int kInPlaceRows = [] {
-    if constexpr (requires { Ops::kInPlaceRows; }) return Ops::kInPlaceRows;
-    return 0;
-  }();
-  static_assert(kInPlaceRows == 0 || kPlanes != 4 || kStep / 2 * 254 * 12 <= 32767);
 
   template <int R, class Acc, int... j>
   [[gnu::always_inline]] static void add_rows(const Packed* a, const char* w, Acc (&acc)[R],

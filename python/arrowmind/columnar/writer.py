@@ -8,6 +8,7 @@ import numpy as np
 
 from arrowmind import _native
 from arrowmind.columnar.encoding import Deferred, EncodedBuffer, Part, as_bytes_view, encode_column
+from arrowmind.columnar.large_pages import LargePages
 from arrowmind.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class ArrowWriter:
         if len(set(names)) != len(names):
             raise InvalidArgumentError(f"columns {names} are not unique; rename one")
         self._ipc = ipc_metadata
-        self._file = file
+        self._file = LargePages(file)
         self._fields = list(fields)
         self._metadata = dict(metadata or {})
         self._blocks: list[ipc_metadata.Block] = []
@@ -105,6 +106,7 @@ class ArrowWriter:
         nodes = [node for column in encoded for node in column.nodes]
         self._state = "broken"  # unless the batch is written to its end
         self._write_batch(next(iter(rows), 0), nodes, buffers)
+        self._file.flush()
         self._state = "open"
 
     def _write_batch(self, rows: int, nodes: list[tuple[int, int]], buffers: list[EncodedBuffer]) -> None:
@@ -149,6 +151,7 @@ class ArrowWriter:
         if tree is not None:
             self._write(tree.section(end))
         self._write(end)
+        self._file.flush()
 
     def __enter__(self) -> ArrowWriter:
         return self
@@ -164,7 +167,7 @@ class ArrowWriter:
         view = as_bytes_view(data)
         for start in range(0, view.size, _CHUNK_BYTES):
             part = view[start : start + _CHUNK_BYTES]
-            self._file.write(part.data)
+            self._file.write(part)
             if self._tree is not None:
                 self._tree.update(part)
         self._position += view.size
