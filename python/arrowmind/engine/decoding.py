@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -134,7 +135,8 @@ class CachedDecoder:
         states, counts = self._states(feeds)
         if states is None:
             return [np.zeros((0, self.vocabulary), np.float32) for _ in counts]
-        return np.split(self._language.logits(states), np.cumsum(counts)[:-1])
+        logits = self._language.logits(states)
+        return [logits[begin:end] for begin, end in _cuts(counts)]
 
     @property
     def gives_peaks(self) -> bool:
@@ -144,9 +146,8 @@ class CachedDecoder:
     def append_peaks(self, feeds: Sequence[tuple[int, Sequence[int], int]]) -> list[RowPeaks]:
         """As `append`, of each row the highest logit."""
         states, counts = self._states(feeds)
-        ends = np.cumsum(counts).tolist()
         peaks = peaks_of(np.zeros((0, 1), np.float32)) if states is None else self._language.peaks(states)
-        return [peaks.rows(end - count, end) for end, count in zip(ends, counts, strict=True)]
+        return [peaks.rows(begin, end) for begin, end in _cuts(counts)]
 
     def append_candidates(
         self, feeds: Sequence[tuple[int, Sequence[int], int]], needs: Sequence[CandidateNeed | None]
@@ -180,7 +181,10 @@ class CachedDecoder:
                     self._cache.forget(feed.handle, self._cache.length(feed.handle) - length)
                 raise
         parts = [part for feed in states for part in feed]
-        return np.concatenate(parts) if parts else None, [feed.rows for feed in checked]
+        counts = [feed.rows for feed in checked]
+        if len(parts) < 2:
+            return (parts[0] if parts else None), counts
+        return np.concatenate(parts), counts
 
     def forget(self, handle: int, count: int) -> None:
         """Drops the last `count` tokens of a sequence.
@@ -356,6 +360,11 @@ def _layers(attentions: Sequence[DecoderAttention | LatentAttention]) -> list[tu
     """Group, heads of keys and head size of each layer; layers with one window are a group."""
     windows = list(dict.fromkeys(attention.window for attention in attentions))
     return [(windows.index(one.window), one.key_heads, one.head_dim) for one in attentions]
+
+
+def _cuts(counts: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Where rows of each count begin and end. (`np.split` takes as long as the layers of a small model.)"""
+    return pairwise((0, *accumulate(counts)))
 
 
 def _rotation(attention: DecoderAttention | LatentAttention) -> tuple[int, bool, NDArray[np.float32]]:

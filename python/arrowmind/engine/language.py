@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -166,14 +167,14 @@ class LanguageModel:
         Raises:
             CacheFullError: there are too few pages.
         """
-        offsets = np.zeros(len(tokens) + 1, dtype=np.int32)
-        np.cumsum([len(ids) for ids in tokens], out=offsets[1:])
-        ids = np.concatenate(tokens)
+        ends = list(accumulate(len(ids) for ids in tokens))
+        offsets = np.array([0, *ends], dtype=np.int32)
+        ids = tokens[0] if len(tokens) == 1 else np.concatenate(tokens)
         if isinstance(cache, _native.KvCache):
             rows = self._body.on_host.run_cached(cache, list(sequences), ids, offsets, self._threads)
         else:
             rows = cache.run(list(sequences), ids, offsets)
-        return np.split(rows, offsets[1:-1])
+        return [rows[begin:end] for begin, end in pairwise((0, *ends))]
 
     def logits(self, states: NDArray[np.float32]) -> NDArray[np.float32]:
         """Logits of rows of `states`, float32 [rows, vocabulary]."""
