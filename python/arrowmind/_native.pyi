@@ -957,6 +957,21 @@ class Plan:
         A plan that reads rows, `Plan.source`, is given `rows` in the place of `token_ids`.
         """
 
+    def run_step(
+        self,
+        cache: KvCache,
+        sequences: list[int],
+        token_ids: npt.NDArray[np.int32],
+        offsets: npt.NDArray[np.int32],
+        counts: list[int],
+        head: Plan,
+        threads: ThreadPool,
+    ) -> npt.NDArray[np.float32]:
+        """As `run_cached`, and what `head` makes of the last `counts` rows of each sequence.
+
+        Returns float32 [rows, output_columns of the head].
+        """
+
     def run_rows(
         self,
         rows: npt.NDArray[np.float32],

@@ -78,6 +78,72 @@ def test_one_by_one_in_parts_and_at_once_are_the_forward_without_a_cache(models,
         assert_same_bits(rows, expected[end - len(rows) : end])
 
 
+@pytest.mark.parametrize("name", ["qwen2", "deepseek-v3"])
+def test_a_step_in_one_call_is_layers_and_head_one_after_the_other(models, name, monkeypatch):
+    """Of any number of last rows, also where the head is still being made."""
+    model, texts = models(name), [ids(count, count) for count in (1, 5, 3, 4)]
+    counts = [1, 2, 0, 4]
+
+    def appended():
+        cached = CachedDecoder(model, HALF)
+        feeds = [(cached.start(), text, count) for text, count in zip(texts, counts, strict=True)]
+        return cached.append(feeds), cached
+
+    assert model.can_step
+    steps, _ = appended()
+    monkeypatch.setattr(type(model._later_head), "is_made", False)
+    assert not model.can_step
+    apart, cached = appended()
+    assert [len(rows) for rows in steps] == counts
+    for one, other in zip(steps, apart, strict=True):
+        assert_same_bits(one, other)
+    assert cached.append([]) == []
+
+
+def test_a_step_whose_head_fails_appends_nothing(models, monkeypatch):
+    model = models("llama")
+    cached = CachedDecoder(model, EXACT)
+    handle = cached.start()
+    (expected,) = cached.append([(cached.start(), ids(6), 1)])
+    cached.append([(handle, ids(5), 0)])
+
+    def step(*_given):
+        model.run_cached(cached._cache, [handle], [np.array([ids(6)[5]], np.int32)])
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(model, "step", step)
+        with pytest.raises(MemoryError):
+            cached.append([(handle, [ids(6)[5]], 1)])
+    assert cached.length(handle) == 5
+    (again,) = cached.append([(handle, [ids(6)[5]], 1)])
+    assert_same_bits(again, expected)
+
+
+def test_steps_that_make_no_sense_are_refused(models):
+    model = models("llama")
+    cached = CachedDecoder(model, EXACT)
+    handle, tokens, threads = cached.start(), np.array(ids(3), np.int32), _native.ThreadPool(1)
+    body, head = model._body.on_host, model._head
+
+    def step(counts, head):
+        return body.run_step(
+            cached._cache, [handle], tokens, np.array([0, 3], np.int32), counts, head, threads
+        )
+
+    cached._cache.reserve([(handle, 3)])
+    for counts, plan, said in (
+        ([4], head, "the last 4 rows of 3"),
+        ([-1], head, "use 0 to 3"),
+        ([1, 1], head, "give one each"),
+        ([1], body, "a head that reads"),
+    ):
+        with pytest.raises(InvalidArgumentError, match=said):
+            step(counts, plan)
+    assert cached.length(handle) == 0
+    assert step([0], head).shape == (0, model.model.vocabulary)
+
+
 @pytest.mark.parametrize("name", FAMILIES)
 def test_half_precision_is_near_and_has_the_same_bits_in_any_steps(models, name):
     model = models(name)

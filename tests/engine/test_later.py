@@ -30,7 +30,9 @@ def test_who_asks_first_makes_it():
     maker = Maker()
     later = Later(maker)
     assert maker.made == []
+    assert not later.is_made
     assert [later.get(), later.get()] == [7, 7]
+    assert later.is_made
     assert maker.made == [threading.current_thread().name]
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import threading
-from itertools import accumulate, pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from arrowmind import _native
 from arrowmind.engine import row_candidates
 from arrowmind.engine.cache_settings import PAGEWISE_FORMATS
+from arrowmind.engine.feeds import Feed, forwards, rows_of
 from arrowmind.engine.peaks import RowPeaks, peaks_of
 from arrowmind.errors import InvalidArgumentError
 from arrowmind.generate import Candidates
@@ -18,7 +18,7 @@ from arrowmind.models.decoder_spec import LatentAttention
 from arrowmind.observe import record_fallback
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -30,21 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CachedDecoder"]
 
-
-class _Feed(NamedTuple):
-    """Tokens that a sequence gains, and of how many of the last logits are wanted."""
-
-    handle: int
-    tokens: NDArray[np.int32]
-    rows: int
-
-
-class _Piece(NamedTuple):
-    """Tokens [begin, end) of the feed at place `feed`: its part of one forward."""
-
-    feed: int
-    begin: int
-    end: int
+_Given = TypeVar("_Given")
 
 
 class CachedDecoder:
@@ -132,11 +118,13 @@ class CachedDecoder:
                 vocabulary, or a sequence would outgrow the window; nothing was appended.
             CacheFullError: the pool has too few pages; nothing was appended.
         """
-        states, counts = self._states(feeds)
-        if states is None:
-            return [np.zeros((0, self.vocabulary), np.float32) for _ in counts]
-        logits = self._language.logits(states)
-        return [logits[begin:end] for begin, end in _cuts(counts)]
+        checked = self._checked(feeds)
+        logits = self._step(checked)
+        if logits is None:
+            states = self._states(checked)
+            none = np.zeros((0, self.vocabulary), np.float32)
+            logits = none if states is None else self._language.logits(states)
+        return [logits[begin:end] for begin, end in rows_of(checked)]
 
     @property
     def gives_peaks(self) -> bool:
@@ -145,15 +133,17 @@ class CachedDecoder:
 
     def append_peaks(self, feeds: Sequence[tuple[int, Sequence[int], int]]) -> list[RowPeaks]:
         """As `append`, of each row the highest logit."""
-        states, counts = self._states(feeds)
+        checked = self._checked(feeds)
+        states = self._states(checked)
         peaks = peaks_of(np.zeros((0, 1), np.float32)) if states is None else self._language.peaks(states)
-        return [peaks.rows(begin, end) for begin, end in _cuts(counts)]
+        return [peaks.rows(begin, end) for begin, end in rows_of(checked)]
 
     def append_candidates(
         self, feeds: Sequence[tuple[int, Sequence[int], int]], needs: Sequence[CandidateNeed | None]
     ) -> list[Candidates | NDArray[np.float32]]:
         """As `append`, of each row what its feed needs; None: the row. One asked for later is run again."""
-        states, counts = self._states(feeds)
+        checked = self._checked(feeds)
+        states, counts = self._states(checked), [feed.rows for feed in checked]
         if states is None:
             return [Candidates(()) for _ in counts]
         there = states
@@ -166,25 +156,32 @@ class CachedDecoder:
 
         return row_candidates.told(self._language.candidates(there, wanted), needs, counts, row_of)
 
-    def _states(
-        self, feeds: Sequence[tuple[int, Sequence[int], int]]
-    ) -> tuple[NDArray[np.float32] | None, list[int]]:
-        """Hidden states of the wanted rows, None where there are none, and how many each feed has of them."""
-        checked = [self._check(*feed) for feed in feeds]
+    def _step(self, feeds: list[Feed]) -> NDArray[np.float32] | None:
+        """Logits of the wanted rows, if one forward on the CPU gives them; else None, and nothing is done."""
+        cache, handles = self._cache, [feed.handle for feed in feeds]
+        tokens, counts = [feed.tokens for feed in feeds], [feed.rows for feed in feeds]
+        is_one = 0 < sum(map(len, tokens)) <= self.rows_at_once
+        if not (is_one and isinstance(cache, _native.KvCache) and self._language.can_step):
+            return None
+        return self._grown(feeds, lambda: self._language.step(cache, handles, tokens, counts))
+
+    def _states(self, feeds: list[Feed]) -> NDArray[np.float32] | None:
+        """Hidden states of the wanted rows; None where there are none."""
+        states = self._grown(feeds, lambda: self._run(feeds))
+        parts = [part for feed in states for part in feed]
+        return np.concatenate(parts) if parts else None
+
+    def _grown(self, feeds: list[Feed], run: Callable[[], _Given]) -> _Given:
+        """What `run` gives, which appends the tokens to pages that are there; all or nothing is appended."""
         with self._lock:
-            before = [self._room(feed) for feed in checked]
+            before = [self._room(feed) for feed in feeds]
             try:
-                self._cache.reserve([(feed.handle, len(feed.tokens)) for feed in checked])
-                states = self._run(checked)
+                self._cache.reserve([(feed.handle, len(feed.tokens)) for feed in feeds])
+                return run()
             except BaseException:
-                for feed, length in zip(checked, before, strict=True):
+                for feed, length in zip(feeds, before, strict=True):
                     self._cache.forget(feed.handle, self._cache.length(feed.handle) - length)
                 raise
-        parts = [part for feed in states for part in feed]
-        counts = [feed.rows for feed in checked]
-        if len(parts) < 2:
-            return (parts[0] if parts else None), counts
-        return np.concatenate(parts), counts
 
     def forget(self, handle: int, count: int) -> None:
         """Drops the last `count` tokens of a sequence.
@@ -324,13 +321,16 @@ class CachedDecoder:
         with self._lock:
             self._cache.trim()
 
-    def _check(self, handle: int, tokens: Sequence[int], rows: int) -> _Feed:
+    def _checked(self, feeds: Sequence[tuple[int, Sequence[int], int]]) -> list[Feed]:
+        return [self._check(*feed) for feed in feeds]
+
+    def _check(self, handle: int, tokens: Sequence[int], rows: int) -> Feed:
         self._language.check(tokens)
         if not 0 <= rows <= len(tokens):
             raise InvalidArgumentError(f"logits after {rows} of {len(tokens)} new tokens; ask for 0 to all")
-        return _Feed(handle, np.asarray(tokens, dtype=np.int32), rows)
+        return Feed(handle, np.asarray(tokens, dtype=np.int32), rows)
 
-    def _room(self, feed: _Feed) -> int:
+    def _room(self, feed: Feed) -> int:
         """Length of the sequence; an error where it would outgrow the window."""
         length = self._cache.length(feed.handle)
         if length + len(feed.tokens) > self.window:
@@ -340,10 +340,10 @@ class CachedDecoder:
             )
         return length
 
-    def _run(self, feeds: list[_Feed]) -> list[list[NDArray[np.float32]]]:
+    def _run(self, feeds: list[Feed]) -> list[list[NDArray[np.float32]]]:
         """Hidden states of the wanted rows of each feed, in parts."""
         found: list[list[NDArray[np.float32]]] = [[] for _ in feeds]
-        for pieces in _forwards(feeds, self.rows_at_once):
+        for pieces in forwards(feeds, self.rows_at_once):
             parts = [feeds[piece.feed].tokens[piece.begin : piece.end] for piece in pieces]
             handles = [feeds[piece.feed].handle for piece in pieces]
             rows = self._language.run_cached(self._cache, handles, parts)
@@ -362,31 +362,9 @@ def _layers(attentions: Sequence[DecoderAttention | LatentAttention]) -> list[tu
     return [(windows.index(one.window), one.key_heads, one.head_dim) for one in attentions]
 
 
-def _cuts(counts: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Where rows of each count begin and end. (`np.split` takes as long as the layers of a small model.)"""
-    return pairwise((0, *accumulate(counts)))
-
-
 def _rotation(attention: DecoderAttention | LatentAttention) -> tuple[int, bool, NDArray[np.float32]]:
     """Which elements of a head turn, whether neighbours against each other, and how fast."""
     frequencies = np.asarray(attention.rope.frequencies, dtype=np.float32)
     if isinstance(attention, LatentAttention):
         return attention.rank, attention.interleaved, frequencies
     return 0, False, frequencies
-
-
-def _forwards(feeds: list[_Feed], most: int) -> Iterator[list[_Piece]]:
-    """Cuts feeds into forwards of at most `most` tokens, short feeds first."""
-    done = [0] * len(feeds)
-    waiting = sorted(range(len(feeds)), key=lambda place: len(feeds[place].tokens))
-    while waiting:
-        pieces, room = [], most
-        for place in waiting:
-            count = min(room, len(feeds[place].tokens) - done[place])
-            if count == 0:
-                break
-            pieces.append(_Piece(place, done[place], done[place] + count))
-            done[place] += count
-            room -= count
-        waiting = [place for place in waiting if done[place] < len(feeds[place].tokens)]
-        yield pieces

@@ -16,7 +16,7 @@ from arrowmind.engine.layers import Options, check_head
 from arrowmind.engine.peaks import RowPeaks, peaks_of
 from arrowmind.engine.row_candidates import CandidatesWanted, RowCandidates, candidates_of
 from arrowmind.engine.staying import rows_there
-from arrowmind.errors import InvalidArgumentError
+from arrowmind.errors import DeviceError, InvalidArgumentError
 from arrowmind.observe import no_progress
 
 if TYPE_CHECKING:
@@ -167,14 +167,40 @@ class LanguageModel:
         Raises:
             CacheFullError: there are too few pages.
         """
-        ends = list(accumulate(len(ids) for ids in tokens))
-        offsets = np.array([0, *ends], dtype=np.int32)
-        ids = tokens[0] if len(tokens) == 1 else np.concatenate(tokens)
+        ids, offsets = _packed(tokens)
         if isinstance(cache, _native.KvCache):
             rows = self._body.on_host.run_cached(cache, list(sequences), ids, offsets, self._threads)
         else:
             rows = cache.run(list(sequences), ids, offsets)
-        return [rows[begin:end] for begin, end in pairwise((0, *ends))]
+        return [rows[begin:end] for begin, end in pairwise(offsets.tolist())]
+
+    @property
+    def can_step(self) -> bool:
+        """Whether `step` may be called: the head is made, and on the CPU."""
+        return self._later_head.is_made and isinstance(self._head, _native.Plan)
+
+    def step(
+        self,
+        cache: _native.KvCache,
+        sequences: Sequence[int],
+        tokens: Sequence[NDArray[np.int32]],
+        counts: Sequence[int],
+    ) -> NDArray[np.float32]:
+        """As `run_cached` on the CPU, and the logits of the last `counts` tokens of each.
+
+        Returns:
+            float32 [rows, vocabulary].
+
+        Raises:
+            CacheFullError: there are too few pages.
+            DeviceError: the head is on a device.
+        """
+        head = self._head
+        if not isinstance(head, _native.Plan):
+            raise DeviceError("the head is on a device; ask `can_step` first")
+        ids, offsets = _packed(tokens)
+        body = self._body.on_host
+        return body.run_step(cache, list(sequences), ids, offsets, list(counts), head, self._threads)
 
     def logits(self, states: NDArray[np.float32]) -> NDArray[np.float32]:
         """Logits of rows of `states`, float32 [rows, vocabulary]."""
@@ -210,3 +236,10 @@ class LanguageModel:
         for begin in range(0, len(states), step):
             part = slice(begin, min(begin + step, len(states)))
             yield part, self.logits(states[part])
+
+
+def _packed(tokens: Sequence[NDArray[np.int32]]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """All ids, and the offsets of each sequence in them."""
+    ends = accumulate(len(ids) for ids in tokens)
+    ids = tokens[0] if len(tokens) == 1 else np.concatenate(tokens)
+    return ids, np.array([0, *ends], dtype=np.int32)

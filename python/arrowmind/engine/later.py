@@ -41,12 +41,17 @@ class Later(Generic[_Made]):
         except RuntimeError:
             return
 
+    @property
+    def is_made(self) -> bool:
+        """Whether `get` waits for nothing."""
+        return self._make is None
+
     def get(self) -> _Made:
         """The value; raises what making it raises."""
         with self._lock:
             if self._make is not None:
                 self._made = self._make()
-                self._make = None  # and what it holds
+                self._make = None  # and what it holds; from now on it is made
             return self._made  # type: ignore[return-value]
 
     def _try(self) -> None:
