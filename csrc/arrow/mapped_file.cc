@@ -12,6 +12,7 @@
 #include <map>
 #include <mutex>
 
+#include "arrow/drain.h"
 #include "arrow/utf8.h"
 #include "base/checked.h"
 #include "base/error.h"
@@ -119,19 +120,25 @@ void MappedFile::read_ahead(const std::vector<std::pair<int64_t, int64_t>>& rang
   }
 }
 
-// Copies are thrown away. Asked for by advice (POSIX_FADV_WILLNEED) Linux fills its cache with single pages,
-// asked for in order by large ones: 2.5 GB/s of a virtual disk instead of 1.05, a quarter of the processor
-// time.
+// Asked for by advice (POSIX_FADV_WILLNEED) Linux fills its cache with single pages, asked for in order by
+// large ones: 2.5 GB/s of a virtual disk instead of 1.05, a quarter of the processor time. Where they cannot
+// go through a drain they are copied, and the copies thrown away.
 bool MappedFile::bring(int64_t offset, int64_t size) const {
-  std::vector<uint8_t> copy(static_cast<size_t>(std::min(kPiece, size)));
+  std::optional<Drain> drain;
+  std::vector<uint8_t> copy;
   for (int64_t at = offset, end = offset + size; at < end;) {
     const int64_t piece = std::min(kPiece, end - at);
     if (is_cached(at, piece)) {
       at += piece;
       continue;
     }
-    const ssize_t count = ::pread(descriptor_, copy.data(), static_cast<size_t>(piece), at);
-    if (count < 0 && errno == EINTR) continue;
+    if (!drain) drain.emplace();
+    int64_t count = copy.empty() ? drain->pass(descriptor_, at, piece) : -1;
+    if (count < 0) {
+      copy.resize(static_cast<size_t>(piece));
+      count = ::pread(descriptor_, copy.data(), copy.size(), at);
+      if (count < 0 && errno == EINTR) continue;
+    }
     if (count <= 0) return false;
     at += count;
   }

@@ -107,7 +107,7 @@ def test_opening_leaves_the_file_on_disk(weights):
     resident = mappings(weights)[0]["Rss"]
     # One column lies in one page, which may be a large one.
     assert 0 < resident < max(0.01 * size, LARGE_PAGE + 1)
-    # Touching one tensor maps that tensor, its neighbours by at most the kernel's fault-around or large pages.
+    # Touching one tensor maps it, and neighbours by at most the kernel's fault-around or large pages.
     int(codes[50].sum())
     assert mappings(weights)[0]["Rss"] < resident + TENSOR_BYTES + max(256 << 10, 2 * LARGE_PAGE)
 

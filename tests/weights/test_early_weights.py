@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import resource
 import threading
 
 import numpy as np
@@ -69,15 +71,34 @@ def test_what_stays_is_read(tmp_path, names, wanted, hashed):
     assert read(path, hashed) == wanted
 
 
+@contextlib.contextmanager
+def descriptors(count):
+    """No more than so many can be opened meanwhile; None: as many as before."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.dup(0)
+    os.close(lowest)
+    if count is not None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + count, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
 @pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="the system takes no advice on files")
 @pytest.mark.parametrize("hashed", [False, True])
-def test_what_was_read_is_in_memory(tmp_path, hashed):
+@pytest.mark.parametrize("room", [None, 1, 2, 3], ids=lambda room: f"{room}-descriptors")
+def test_what_was_read_is_in_memory(tmp_path, hashed, room):
+    """Through a pipe, or where there is no descriptor left for one, by copies."""
     path = tmp_path / "weights.arrow"
     write(path, DENSE)
     with path.open("rb") as file:
         os.fsync(file.fileno())
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-        for offset, size in early(path, hashed=hashed).read():
+        with descriptors(room):
+            ranges = early(path, hashed=hashed).read()
+        assert ranges
+        for offset, size in ranges:
             try:
                 there = os.preadv(file.fileno(), [bytearray(size)], offset, os.RWF_NOWAIT)
             except (AttributeError, BlockingIOError, OSError) as error:
