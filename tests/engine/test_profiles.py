@@ -19,13 +19,16 @@ def folder(tmp_path_factory):
 def runs(monkeypatch):
     """Tokens of each sequence, of each run of the model."""
     found = []
-    run = LanguageModel.run_cached
 
-    def counted(self, cache, sequences, tokens):
-        found.append([len(ids) for ids in tokens])
-        return run(self, cache, sequences, tokens)
+    def counting(run):
+        def counted(self, cache, sequences, tokens, *counts):
+            found.append([len(ids) for ids in tokens])
+            return run(self, cache, sequences, tokens, *counts)
 
-    monkeypatch.setattr(LanguageModel, "run_cached", counted)
+        return counted
+
+    for name in ("run_cached", "step"):
+        monkeypatch.setattr(LanguageModel, name, counting(getattr(LanguageModel, name)))
     return found
 
 
