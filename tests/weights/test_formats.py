@@ -84,3 +84,18 @@ def test_order_in_the_file_puts_projections_side_by_side():
     ordered = sorted(names, key=storage_order)
     assert [name.split(".")[2] for name in ordered] == ["2"] * 3 + ["10"] * 3
     assert [name.split(".")[5] for name in ordered] == ["query", "key", "value"] * 2
+
+
+def test_experts_lie_behind_all_that_stays():
+    layers = [f"model.layers.{layer}." for layer in (0, 1, 10)]
+    stays = [f"{layer}{part}" for layer in layers for part in ("mlp.gate.weight", "self_attn.q_proj.bias")]
+    stays += ["lm_head.weight", "model.embed_tokens.weight"]
+    stays.append("model.layers.1.mlp.shared_experts.up_proj.weight")
+    experts = [
+        f"{layer}mlp.experts.{expert}.{part}_proj.weight"
+        for layer in layers
+        for expert in (0, 2, 10)
+        for part in ("gate", "up", "down")
+    ]
+    ordered = sorted([*reversed(experts), *stays], key=storage_order)
+    assert ordered[len(stays) :] == experts

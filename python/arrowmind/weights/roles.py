@@ -72,10 +72,14 @@ def join_name(layer: str, weight: str) -> str:
 
 
 def storage_order(name: str) -> tuple[object, ...]:
-    """Sort key of tensors in a file: matrices of one block side by side, numbers by value, vectors last."""
+    """Sort key of tensors in a file: matrices of one block side by side, numbers by value, vectors last.
+
+    Experts lie behind all others: what a large model keeps in memory is one piece of its file.
+    """
     layer, weight = split_name(name)
     pieces = layer.split(".")
-    order = _EXPERT_ORDER if _EXPERT in pieces else _PROJECTION_ORDER
+    is_expert = _EXPERT in pieces
+    order = _EXPERT_ORDER if is_expert else _PROJECTION_ORDER
     parts = [order.get(part, part) for part in pieces]
     natural = tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts)
-    return (weight != "weight", natural, weight)
+    return (is_expert, weight != "weight", natural, weight)

@@ -60,7 +60,7 @@ def _experts(config: Mapping[str, Any]) -> int | None:
 
 
 def random_tensors(config: Mapping[str, Any]) -> Iterator[Tensor]:
-    """The tensors of a model; an expert's side by side.
+    """The tensors of a model; an expert's side by side, behind all others, as in a file of a real one.
 
     Outputs are about as large as inputs, but those of attention are smaller: what all tokens of a text share
     would else outweigh the token itself, and all would take the same routes.
@@ -69,12 +69,15 @@ def random_tensors(config: Mapping[str, Any]) -> Iterator[Tensor]:
     hidden = config["hidden_size"]
     yield _matrix(chance, "model.embed_tokens.weight", config["vocab_size"], hidden, gain=2 * hidden**0.5)
     yield _ones("model.norm.weight", hidden)
-    for layer in range(config["num_hidden_layers"]):
-        root = f"model.layers.{layer}."
+    roots = [f"model.layers.{layer}." for layer in range(config["num_hidden_layers"])]
+    for root in roots:
         yield _ones(f"{root}input_layernorm.weight", hidden)
         yield _ones(f"{root}post_attention_layernorm.weight", hidden)
         yield from _attention(chance, config, f"{root}self_attn.")
-        yield from _feed_forward(chance, config, root)
+        yield from _before_experts(chance, config, root)
+    for root in roots:
+        for expert in range(_experts(config) or 0):
+            yield from _feed_forward(chance, config, f"{_place(config, root)}experts.{expert}.")
 
 
 def _attention(chance: np.random.Generator, config: Mapping[str, Any], place: str) -> Iterator[Tensor]:
@@ -88,19 +91,27 @@ def _attention(chance: np.random.Generator, config: Mapping[str, Any], place: st
         yield _ones(f"{place}k_norm.weight", dim)
 
 
-def _feed_forward(chance: np.random.Generator, config: Mapping[str, Any], root: str) -> Iterator[Tensor]:
-    hidden, experts = config["hidden_size"], _experts(config)
+def _place(config: Mapping[str, Any], root: str) -> str:
+    return f"{root}block_sparse_moe." if config["model_type"] == "mixtral" else f"{root}mlp."
+
+
+def _before_experts(chance: np.random.Generator, config: Mapping[str, Any], root: str) -> Iterator[Tensor]:
+    """The router of a block with experts, the matrices of one without."""
+    place, hidden, experts = _place(config, root), config["hidden_size"], _experts(config)
+    if experts is None:
+        yield from _feed_forward(chance, config, place)
+        return
+    router = chance.standard_normal((experts, hidden), dtype=np.float32) / np.float32(hidden**0.5)
+    yield float_tensor(f"{place}gate.weight", router).for_kernels()
+
+
+def _feed_forward(chance: np.random.Generator, config: Mapping[str, Any], place: str) -> Iterator[Tensor]:
+    hidden = config["hidden_size"]
     inner = config["moe_intermediate_size"] if "num_experts" in config else config["intermediate_size"]
-    mixtral = config["model_type"] == "mixtral"
-    names = ("w1", "w3", "w2") if mixtral else ("gate_proj", "up_proj", "down_proj")
-    place = f"{root}block_sparse_moe." if mixtral else f"{root}mlp."
-    if experts is not None:
-        router = chance.standard_normal((experts, hidden), dtype=np.float32) / np.float32(hidden**0.5)
-        yield float_tensor(f"{place}gate.weight", router).for_kernels()
-    for part in [place] if experts is None else [f"{place}experts.{i}." for i in range(experts)]:
-        yield _matrix(chance, f"{part}{names[0]}.weight", inner, hidden)
-        yield _matrix(chance, f"{part}{names[1]}.weight", inner, hidden)
-        yield _matrix(chance, f"{part}{names[2]}.weight", hidden, inner)
+    names = ("w1", "w3", "w2") if config["model_type"] == "mixtral" else ("gate_proj", "up_proj", "down_proj")
+    yield _matrix(chance, f"{place}{names[0]}.weight", inner, hidden)
+    yield _matrix(chance, f"{place}{names[1]}.weight", inner, hidden)
+    yield _matrix(chance, f"{place}{names[2]}.weight", hidden, inner)
 
 
 def _matrix(chance: np.random.Generator, name: str, n: int, k: int, gain: float = 1.4) -> Tensor:
