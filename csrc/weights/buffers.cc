@@ -1,5 +1,6 @@
 #include "weights/buffers.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -18,18 +19,26 @@ int64_t groups_of(const Description& tensor) {
   return tensor.group <= 0 ? 1 : ceil_div(tensor.k, tensor.group);
 }
 
+// A block is looked through to its end, without a branch for each value: so the compiler takes several at once.
 template <typename T, typename Test>
 bool all_of(const uint8_t* data, int64_t size, Test test) {
-  for (int64_t at = 0; at < size; at += static_cast<int64_t>(sizeof(T))) {
-    T value;
-    std::memcpy(&value, data + at, sizeof(T));
-    if (!test(value)) return false;
+  constexpr int64_t kBlock = 4096;
+  for (int64_t at = 0; at < size; at += kBlock) {
+    const int64_t end = std::min(at + kBlock, size);
+    uint32_t wrong = 0;
+    for (int64_t i = at; i < end; i += static_cast<int64_t>(sizeof(T))) {
+      T value;
+      std::memcpy(&value, data + i, sizeof(T));
+      wrong |= test(value) ? 0u : 1u;
+    }
+    if (wrong != 0) return false;
   }
   return true;
 }
 
-bool is_scale(float value) {
-  return std::isfinite(value) && value >= 0;
+// The bits of a float that is finite and >= 0, -0 included.
+bool is_scale(uint32_t bits) {
+  return bits < 0x7f800000u || bits == 0x80000000u;
 }
 
 bool is_zero_point(float value) {
@@ -76,7 +85,7 @@ Presence presence(const Description& tensor, Buffer buffer) {
 }
 
 bool holds_sound(const Description& tensor, Buffer buffer, const uint8_t* data, int64_t size) {
-  if (buffer == Buffer::kOuterScales) return all_of<float>(data, size, is_scale);
+  if (buffer == Buffer::kOuterScales) return all_of<uint32_t>(data, size, is_scale);
   if (buffer == Buffer::kZeroPoints && tensor.scale == Scale::kNone) {
     return all_of<float>(data, size, is_zero_point);
   }
@@ -84,7 +93,7 @@ bool holds_sound(const Description& tensor, Buffer buffer, const uint8_t* data, 
   switch (tensor.scale) {
     case Scale::kNone:
     case Scale::kF32:
-      return all_of<float>(data, size, is_scale);
+      return all_of<uint32_t>(data, size, is_scale);
     case Scale::kF16:
       return all_of<uint16_t>(data, size, is_finite_half);
     case Scale::kE8M0:

@@ -6,7 +6,7 @@ imported for an engine is imported here. What one kind of model alone needs is i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import dataclasses
 from typing import TYPE_CHECKING
 
 from arrowmind.engine.admission import admit
@@ -15,6 +15,7 @@ from arrowmind.engine.device import refuse_mixed
 from arrowmind.engine.folder import ModelFolder
 from arrowmind.engine.layers import Options
 from arrowmind.engine.tokenizer import TextTokenizer
+from arrowmind.frozen import dataclass
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,7 +44,7 @@ class Wishes:
     judge: bool
 
 
-@dataclass
+@dataclasses.dataclass
 class Parts:
     """What a model became. One of `encoder`, `language` and `senses` is there."""
 

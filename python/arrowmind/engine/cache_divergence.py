@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from arrowmind.engine.decoding import CachedDecoder
 from arrowmind.errors import InvalidArgumentError
+from arrowmind.frozen import dataclass
 from arrowmind.observe import get_logger, record_fallback
 
 if TYPE_CHECKING:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from arrowmind.errors import InvalidArgumentError
+from arrowmind.frozen import dataclass
 
 __all__ = ["FORMATS", "PAGEWISE_FORMATS", "SMALL_FORMATS", "CacheSettings"]
 

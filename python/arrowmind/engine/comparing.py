@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from arrowmind.frozen import dataclass
 from arrowmind.observe import get_logger, metrics
 
 if TYPE_CHECKING:

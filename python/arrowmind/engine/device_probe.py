@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import Any
 
 from arrowmind import _native
 from arrowmind.config.sources import BACKENDS_VARIABLE
+from arrowmind.frozen import dataclass
 
 __all__ = ["BACKENDS_VARIABLE", "DEVICES", "FoundDevice", "Probe", "open_device", "probe"]
 

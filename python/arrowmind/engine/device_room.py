@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 from arrowmind.engine.bodies import Split
 from arrowmind.engine.latent_compiler import folded_bytes
+from arrowmind.frozen import dataclass
 from arrowmind.models.decoder_spec import LatentAttention, RoutedFeedForward
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ from arrowmind.engine.streams import Completion, GenerationStream
 from arrowmind.engine.worker import DecodeWorker
 from arrowmind.engine.worker_state import WorkerState
 from arrowmind.errors import InvalidArgumentError
+from arrowmind.frozen import dataclass
 from arrowmind.generate import (
     ConstraintVocabulary,
     DraftProposer,
@@ -40,7 +41,7 @@ __all__ = ["GenerationRequest", "TextGenerator", "make_request"]
 _DRAFTS = ("prompt_lookup",)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class GenerationRequest:
     """How a text is to be generated.
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from arrowmind.engine.rolling import MovedPage
 from arrowmind.errors import StorageError
+from arrowmind.frozen import dataclass
 from arrowmind.observe import get_logger
 from arrowmind.streaming import (
     Block,
@@ -40,7 +41,7 @@ _log = get_logger("arrowmind.engine")
 _MOST_COLUMNS = 512
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class KeepSettings:
     """What becomes of blocks that leave the window.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -10,6 +11,7 @@ import numpy as np
 from arrowmind.errors import WeightError
 from arrowmind.models.spec import Linear
 from arrowmind.observe import get_logger, no_progress
+from arrowmind.weights.roles import INPUT_SCALE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -182,7 +184,12 @@ class LayerBuilder:
 
     def has_input_scale(self, layer: Linear) -> bool:
         """Whether the inputs of a layer are multiplied by something of their own."""
-        return self._weights.input_scale(layer.weight) is not None
+        return self._scales_inputs and self._weights.input_scale(layer.weight) is not None
+
+    @cached_property
+    def _scales_inputs(self) -> bool:
+        """Whether any layer's are: asked of thousands of experts, it is found out once."""
+        return any(name.endswith(INPUT_SCALE) for name in self._weights.names())
 
     def real_values(self, layer: Linear) -> NDArray[np.float32]:
         """The values a layer's matrix stands for, float32 [n_out, n_in]."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from arrowmind.engine.bodies import Split
@@ -12,6 +12,7 @@ from arrowmind.engine.expert_rates import missing_share
 from arrowmind.engine.opening import room_of
 from arrowmind.engine.placing import cut_for, with_experts, with_prompts
 from arrowmind.engine.residence import place
+from arrowmind.frozen import dataclass
 
 if TYPE_CHECKING:
     from arrowmind.config import Config

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from arrowmind.engine.endings import before_exit
+from arrowmind.frozen import dataclass
 from arrowmind.observe import get_logger, metrics
 
 if TYPE_CHECKING:

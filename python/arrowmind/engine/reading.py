@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import threading
 from collections.abc import Iterable, Mapping
 from itertools import chain
@@ -16,6 +15,7 @@ from arrowmind.engine.inputs import check_ids
 from arrowmind.engine.keeping import BlockKeeper, KeepSettings
 from arrowmind.engine.rolling import RollingSequence
 from arrowmind.errors import InvalidArgumentError
+from arrowmind.frozen import dataclass
 from arrowmind.observe import progress_bar
 from arrowmind.streaming.grading import check_grade
 
@@ -40,7 +40,7 @@ _PIECE = 1 << 16
 _EXPECTED = "give text, a Path, token ids, or an iterable of pieces of text"
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class ReaderStats:
     """How far a reader is.
 
@@ -61,7 +61,7 @@ class ReaderStats:
     cached_tokens: int
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class RecalledBlock:
     """A block that a question brings back.
 

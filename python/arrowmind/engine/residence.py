@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import resource
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from arrowmind.engine.expert_rates import missing_share
 from arrowmind.engine.latent_compiler import folded_bytes
 from arrowmind.errors import InvalidArgumentError, MemoryBudgetError
+from arrowmind.frozen import dataclass
 from arrowmind.models.decoder_spec import LatentAttention, RoutedFeedForward
 from arrowmind.models.spec import Linear
 from arrowmind.observe import get_logger

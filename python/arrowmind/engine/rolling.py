@@ -9,12 +9,12 @@ Distances thus stay within what the model was trained for, and positions grow wi
 from __future__ import annotations
 
 import copy
-import dataclasses
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from arrowmind.errors import InvalidArgumentError
+from arrowmind.frozen import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,7 +29,7 @@ __all__ = ["MovedPage", "RollingSequence", "RollingShape"]
 _LONGEST_PART = 512
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class RollingShape:
     """How much of a sequence is in the cache.
 
@@ -88,7 +88,7 @@ class RollingShape:
             )
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class MovedPage:
     """A page as it was when it was written.
 

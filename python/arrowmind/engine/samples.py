@@ -6,10 +6,10 @@ stands for an image, or a sound, drawn from it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from arrowmind.engine.drawing import drawn_image, drawn_sound
+from arrowmind.frozen import dataclass
 from arrowmind.media import read_sound
 
 if TYPE_CHECKING:

@@ -8,12 +8,12 @@ again later. None of this changes a token, as logits do not depend on what is ru
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 from collections import deque
 from typing import TYPE_CHECKING
 
 from arrowmind.engine.prefixes import KeptPrefixes, common_length
 from arrowmind.errors import CacheFullError
+from arrowmind.frozen import dataclass
 from arrowmind.generate import Peaks
 from arrowmind.observe import get_logger, metrics
 
@@ -38,7 +38,7 @@ _TOLD_EVERY = 16
 _WORTH_WAITING = 64
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class ScheduleSettings:
     """Bounds of a schedule.
 

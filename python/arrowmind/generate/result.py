@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING, Literal
+
+from arrowmind.frozen import dataclass
 
 if TYPE_CHECKING:
     from arrowmind.generate.sampling import Choice
@@ -13,7 +14,7 @@ __all__ = ["Delta", "FinishReason", "Generation", "Timings"]
 FinishReason = Literal["eos", "stop", "constraint", "length"]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Timings:
     """Counts and times of one sequence, in seconds of the clock on the wall.
 
@@ -46,7 +47,7 @@ class Timings:
         return (self.tokens - 1) / self.decode_seconds if self.decode_seconds > 0 else 0.0
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Delta:
     """What one run of the decoder added.
 
@@ -65,7 +66,7 @@ class Delta:
     forget: int = 0
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Generation:
     """A generated text.
 

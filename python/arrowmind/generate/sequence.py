@@ -7,7 +7,6 @@ tokens generated but the last.
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from typing import TYPE_CHECKING, Protocol
 
@@ -15,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from arrowmind.errors import InvalidArgumentError
+from arrowmind.frozen import dataclass
 from arrowmind.generate import checks
 from arrowmind.generate.ending import Ending
 from arrowmind.generate.result import Delta, FinishReason, Generation, Timings
@@ -33,7 +33,7 @@ __all__ = ["Decoder", "Feed", "FunctionDecoder", "TokenSequence", "decode"]
 Logits = npt.NDArray[np.float32]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Feed:
     """What the decoder is to append to its cache.
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from arrowmind.errors import WeightError
+from arrowmind.frozen import dataclass
 from arrowmind.models.decoder_spec import (
     DecoderAttention,
     DecoderBlock,

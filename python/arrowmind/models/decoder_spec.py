@@ -6,9 +6,9 @@ family has such; rotary positions; heads of queries that share heads of keys. Na
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
+from arrowmind.frozen import dataclass
 from arrowmind.models.spec import Linear
 
 __all__ = [

@@ -6,8 +6,9 @@ what they end in. Names are keys of tensors in the weight file.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+
+from arrowmind.frozen import dataclass
 
 if TYPE_CHECKING:
     from arrowmind.models.spec import Attention, FeedForward, Linear, Norm

@@ -72,6 +72,7 @@ class WeightFile(WeightSource):
         self._documents = decode_documents(file.metadata, str(path))
         self._tensors: dict[str, Tensor] = {}
         self._columns: dict[str, BinaryColumn] = {}
+        self._moving: dict[tuple[str, ...], list[tuple[int, int]]] = {}
         if verify == "full":
             self.verify()
 
@@ -166,6 +167,11 @@ class WeightFile(WeightSource):
 
     def moving_ranges(self, names: Sequence[str]) -> list[tuple[int, int]]:
         """Offset and size of what comes and goes with matrices: codes; on a grid, scales and zero points."""
+        key = tuple(names)  # a forecast, a budget and a reader ask for those of thousands of experts
+        known = self._moving.get(key)
+        return known or self._moving.setdefault(key, self._find_moving(key))
+
+    def _find_moving(self, names: tuple[str, ...]) -> list[tuple[int, int]]:
         table = self._index.table
         found = None if table is None else table.moving([self._row(name) for name in names], self._tree)
         if found is not None:

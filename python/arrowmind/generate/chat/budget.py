@@ -8,11 +8,11 @@ strings nor lists of lists of lists get large; and with each step the processor'
 from __future__ import annotations
 
 import contextvars
-import dataclasses
 import time
 from typing import TYPE_CHECKING, Any
 
 from arrowmind.errors import InvalidArgumentError
+from arrowmind.frozen import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,7 +23,7 @@ _DEEPEST = 64  # lists in lists; indentation is bounded by it
 _NODE = 16  # characters that a value of any kind counts as, so that there are not too many to look at
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class TemplateLimits:
     """Most that one rendering may use.
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING
+
+from arrowmind.frozen import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -17,7 +18,7 @@ MOST_CANDIDATES = 256
 """Highest logits of a row that may be asked for."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class CandidateNeed:
     """What a choice needs of a row.
 
@@ -30,7 +31,7 @@ class CandidateNeed:
     temperatures: tuple[float, ...] = ()
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class CandidateRow:
     """What is there of a row of logits.
 
@@ -47,7 +48,7 @@ class CandidateRow:
     whole: Callable[[], npt.NDArray[np.float32]]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Candidates:
     """Those of several rows, in order.
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from arrowmind.errors import InvalidArgumentError
+from arrowmind.frozen import dataclass
 from arrowmind.generate import checks
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ _MIN_TEMPERATURE = 1e-3  # below, float32 quotients overflow, and it is greedy a
 _MAX_STOPS, _MAX_STOP_LENGTH = 256, 4096
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class SamplingParameters:
     """Choices for one sequence. The defaults are greedy and unpenalised.
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING, NamedTuple
+
+from arrowmind.frozen import dataclass
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,7 +25,7 @@ class Peak(NamedTuple):
     value: float
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Peaks:
     """Those of several rows, in order.
 

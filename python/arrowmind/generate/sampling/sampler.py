@@ -12,7 +12,6 @@ that its top-p and min-p cut the distribution at temperature 1.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import math
 import os
@@ -22,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from arrowmind.errors import InvalidArgumentError
+from arrowmind.frozen import dataclass
 from arrowmind.generate import checks
 from arrowmind.generate.sampling.candidates import MOST_CANDIDATES, sum_error
 from arrowmind.generate.sampling.deciding import Total, left_of, need_of
@@ -43,7 +43,7 @@ Logits = npt.NDArray[np.float32]
 _MOST_UNDECIDED = 6  # after which 2^6 tokens have rows
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Choice:
     """A chosen token.
 
