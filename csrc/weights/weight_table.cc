@@ -279,7 +279,8 @@ bool WeightTable::has_sound(int64_t row, Buffer buffer, const arrow::HashTree* t
   if (wanted == Presence::kNever || place.size < size || place.size - size >= kSmallPadding) return false;
   const uint8_t* data = mapping()->data() + place.offset;
   const size_t which = static_cast<size_t>(buffer);
-  if (tree != nullptr && !tree->is_verified(data, size)) {  // else no name is put together: there are thousands
+  if (tree != nullptr &&
+      !tree->is_verified(data, size)) {  // else no name is put together: there are thousands
     tree->verify(data, size, cat("tensor '", text("name", row), "': ", kBuffers[which]));
   }
   return crc32c(data, size) == checksums_[static_cast<size_t>(kChecksums * row) + which] &&
