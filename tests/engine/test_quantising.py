@@ -98,7 +98,7 @@ def test_a_size_budget_is_of_the_whole_file(model, tmp_path):
 
 @pytest.mark.parametrize("kind", ["trellis2", "trellis3"])
 def test_tables_take_no_trellis_codes(model, tmp_path, kind):
-    with pytest.raises(InvalidArgumentError, match="use int8 or int4"):
+    with pytest.raises(InvalidArgumentError, match="use int8 or int4 or int2"):
         QuantizationConfig(quant_type=kind, table_type=kind)
     made = tmp_path / "made"
     shutil.copytree(model, made)
@@ -110,5 +110,5 @@ def test_tables_take_no_trellis_codes(model, tmp_path, kind):
         tensors = [coded if name == table else weights.tensor(name) for name in weights.names()]
         write_weights(made / "weights.arrow", tensors, weights.documents)
     write_manifest(made)
-    with pytest.raises(WeightError, match=f"{table} is stored as {kind}.* table_type int8 or int4"):
+    with pytest.raises(WeightError, match=f"{table} is stored as {kind}.* table_type int8, int4 or int2"):
         ArrowEngine(made)

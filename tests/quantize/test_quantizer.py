@@ -236,7 +236,7 @@ def test_parquet_v2_is_lossless_for_codes(model, embedder, tmp_path):
     assert first.read_bytes() == last.read_bytes()
 
 
-@pytest.mark.parametrize(("table_type", "bits"), [("int8", 8), ("int4", 4)])
+@pytest.mark.parametrize(("table_type", "bits"), [("int8", 8), ("int4", 4), ("int2", 2)])
 def test_tables_beside_matrices_on_grids(model, embedder, weights, tmp_path, table_type, bits):
     low = {"cosine_mean": 0, "cosine_min": -1, "overlap_at_10": 0}
     config = QuantizationConfig(quant_type="int4", table_type=table_type, **low)

@@ -80,7 +80,8 @@ class CodeOptions(OptionGroup):
         typer.Option("--activation", metavar="auto|int16|int8|fp32", help="How activations meet the codes."),
     ] = None
     table_type: Annotated[
-        str | None, typer.Option("--table-type", metavar="int8|int4", help="Codes of embedding tables.")
+        str | None,
+        typer.Option("--table-type", metavar="int8|int4|int2", help="Codes of embedding tables and heads."),
     ] = None
     keep: Annotated[
         list[str] | None,

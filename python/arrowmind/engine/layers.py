@@ -240,7 +240,7 @@ class LayerBuilder:
         if tensor.spec.grid is not None and tensor.spec.grid.code_type.trellis is not None:
             raise WeightError(
                 f"the table {name} is stored as {tensor.spec.quant_type}, which serves matrices alone; "
-                "quantise the original again with table_type int8 or int4"
+                "quantise the original again with table_type int8, int4 or int2"
             )
         return {**_description(tensor), "name": name, "tree": tensor.tree}
 

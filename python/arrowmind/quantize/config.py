@@ -20,7 +20,7 @@ _CHOICES = {
     "activation": ACTIVATION_CHOICES,
     "keep_type": ("fp16", "fp32"),
     "vector_type": ("int8", "fp16", "fp32"),
-    "table_type": ("int8", "int4"),
+    "table_type": ("int8", "int4", "int2"),
     "on_failure": ("refuse", "swap"),
 }
 _GROUP_SIZES = (0, 16, 32, 64, 128)
@@ -91,7 +91,8 @@ class QuantizationConfig:
             ``quant_type`` says only how activations meet them.
         bits_budget: most bits per weight of all but embedding tables and heads: matrices with their scales,
             biases, norms, and what is kept in floating point; likewise.
-        table_type: codes of embedding tables: ``int8`` with a scale per row, or ``int4`` in groups of 32.
+        table_type: codes of embedding tables and output heads: ``int8`` with a scale per row, or ``int4`` or
+            ``int2`` in groups of 32.
         keep: names or globs of tensors that stay in floating point, for instance ``*.layer.5.*``.
         keep_type: ``fp16`` or ``fp32``, what they stay in.
         vector_type: of biases and norms: ``fp32``, ``fp16``, or ``int8`` with a scale and a zero point for

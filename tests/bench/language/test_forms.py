@@ -13,6 +13,7 @@ from arrowmind.bench.statistics import cosines
 
 MATRIX, TABLE = "model.layers.0.mlp.up_proj.weight", "model.embed_tokens.weight"
 # Steps of the codes, in largest values of a row or group; half of one is the largest error.
+HEADS = {"g32": "int8", "head4": "int4", "head2": "int2"}
 STEPS = {"fp16": 0, "int8": 1 / 127, "int4": 1 / 8}
 
 
@@ -30,14 +31,17 @@ def test_codes_are_the_nearest(tmp_path, name):
         assert np.abs(found - wanted).max() <= most
 
 
-@pytest.mark.parametrize("name", ["int2-g32", "int2-g64-head4"])
+@pytest.mark.parametrize("name", ["int2-g32", "int2-g64-head4", "int2-g32-head2"])
 def test_two_bits_keep_most_of_a_matrix(tmp_path, name):
     source = SeededWeights(job_of(tmp_path, "x").source)
     found = {tensor.spec.name: tensor for tensor in coded_tensors(source, FORMS[name])}
     values, wanted = found[MATRIX].to_float32(), source.real_values(MATRIX)
     # Four levels of a normal distribution lose 12 % of its power at best.
     assert np.square(values - wanted).sum() < 0.14 * np.square(wanted).sum()
-    assert found[TABLE].spec.quant_type == ("int4" if name.endswith("head4") else "int8")
+    table = found[TABLE]
+    assert table.spec.quant_type == HEADS[name.rpartition("-")[2]]
+    wanted = source.real_values(TABLE)
+    assert np.square(table.to_float32() - wanted).sum() < 0.14 * np.square(wanted).sum()
 
 
 @pytest.mark.parametrize("name", sorted(FORMS))

@@ -19,6 +19,7 @@ def verdicts(*lanes):
         ("int4", "Q4_0", 1.6),
         ("int2-g32", "Q2_K", 2.4),
         ("int2-g64", "Q2_K", 2.4),
+        ("int2-g32-head2", "Q2_K", 2.4),
     ],
 )
 def test_decoding_is_held_against_the_peer_of_the_same_width(ours, peer, least):

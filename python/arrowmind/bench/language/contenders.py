@@ -64,7 +64,8 @@ def _theirs(form: str) -> LanguageContender:
     return LanguageContender(f"llama.cpp-{form}", "llama_cpp", form, LLAMA_CPP, ("llama_cpp",))
 
 
-_OURS = ("int8", "int4", "int4-head4", "int2-g32", "int2-g64", "int2-g32-head4", "int2-g64-head4", "fp16")
+_INT2 = tuple(f"int2-{group}{head}" for head in ("", "-head4", "-head2") for group in ("g32", "g64"))
+_OURS = ("int8", "int4", "int4-head4", *_INT2, "fp16")
 
 ROWS = {row.name: row for row in (*map(_ours, _OURS), *map(_theirs, ("F16", "Q8_0", "Q4_0", "Q2_K")))}
 PEERS = (LLAMA_CPP,)

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 __all__ = ["FORMS", "Form", "coded_tensors"]
 
 _INT4 = Grid("int4", 32, "fp16")
-_TABLE_INT4 = Grid("int4", 32, "u8", zero_points=True)  # that of `table_type: int4`
+_TABLE_INT4, _TABLE_INT2 = (
+    Grid(kind, 32, "u8", zero_points=True) for kind in ("int4", "int2")
+)  # as `table_type`
 _BLOCK_ROWS = 4096  # at a time: a table of 150,000 rows has a copy of each step in memory else
 # The step of four levels that loses least of a normal distribution, in deviations.
 _INT2_STEP = 0.996
@@ -49,6 +51,8 @@ FORMS = {
     "int2-g64": Form(Grid("int2", 64, "fp16"), "int8"),
     "int2-g32-head4": Form(Grid("int2", 32, "fp16"), _TABLE_INT4),
     "int2-g64-head4": Form(Grid("int2", 64, "fp16"), _TABLE_INT4),
+    "int2-g32-head2": Form(Grid("int2", 32, "fp16"), _TABLE_INT2),
+    "int2-g64-head2": Form(Grid("int2", 64, "fp16"), _TABLE_INT2),
 }
 
 
@@ -89,10 +93,11 @@ def _rows_on_grid(values: npt.NDArray[np.float32], grid: Grid) -> GridCodes:
     levels = levels_of(grid)
     groups = values.reshape(len(values), -1, grid.group_size)
     low = np.minimum(groups.min(axis=2), 0)
-    if grid.zero_points:
-        wanted = (np.maximum(groups.max(axis=2), 0) - low) / np.float32(levels.span)
-    elif grid.quant_type == "int2":
+    if grid.quant_type == "int2":
         wanted = _INT2_STEP * np.sqrt(np.square(groups).mean(axis=2))
+        low = groups.mean(axis=2) - np.float32(levels.span / 2) * wanted
+    elif grid.zero_points:
+        wanted = (np.maximum(groups.max(axis=2), 0) - low) / np.float32(levels.span)
     else:
         wanted = np.abs(groups).max(axis=2) / np.float32(-levels.low)
     store = ScaleStore.covering(grid, wanted)

@@ -24,6 +24,8 @@ _DECODE = (  # ours, what it is called, against which, at least this much faster
     ("arrowmind-int2-g64", "INT2, groups of 64", "llama.cpp-Q2_K", 2.4),
     ("arrowmind-int2-g32-head4", "INT2, groups of 32, head INT4", "llama.cpp-Q2_K", 2.4),
     ("arrowmind-int2-g64-head4", "INT2, groups of 64, head INT4", "llama.cpp-Q2_K", 2.4),
+    ("arrowmind-int2-g32-head2", "INT2, groups of 32, head INT2", "llama.cpp-Q2_K", 2.4),
+    ("arrowmind-int2-g64-head2", "INT2, groups of 64, head INT2", "llama.cpp-Q2_K", 2.4),
 )
 _CODED = tuple(name for name, _, _, _ in _DECODE)
 _SHARE, _PREFILL = 0.8, 1.8
