@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import logging
 import os
@@ -33,6 +34,13 @@ def pytest_report_header() -> list[str]:
     return [
         f"arrowmind: seed {session_seed()} (ARROWMIND_TEST_SEED), instruction sets {isa} (ARROWMIND_MAX_ISA)"
     ]
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests stay alive to the end: a full collection, which some ask for at each call that
+    may fail, would look through all of them (0.4 s in place of 0.01)."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
