@@ -8,10 +8,14 @@ import logging
 import os
 import random
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
 import numpy as np
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parents[1]
 DEFAULT_SEED = 20261121
@@ -40,6 +44,14 @@ def pytest_collection_finish() -> None:
     """Thousands of tests stay alive to the end: a full collection, which some ask for at each call that
     may fail, would look through all of them (0.4 s in place of 0.01)."""
     gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture
+def thawed() -> Iterator[None]:
+    """All objects are before the collector again, for tests of what it sees."""
+    gc.unfreeze()
+    yield
     gc.freeze()
 
 

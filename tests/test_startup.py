@@ -11,6 +11,8 @@ from arrowmind.startup import undisturbed
 
 SPIN = "OPENBLAS_THREAD_TIMEOUT"
 
+pytestmark = pytest.mark.usefixtures("thawed")
+
 
 @pytest.fixture(autouse=True)
 def enabled():

@@ -14,6 +14,7 @@ from arrowmind.bench.command import _compare_parser, _run_parser
 from arrowmind.bench.comparison import Limits
 from arrowmind.bench.devices.command import _parser as _device_parser
 from arrowmind.bench.language.command import _parser as _language_parser
+from arrowmind.bench.language.contenders import ROWS
 from arrowmind.bench.language.race import LanguageOptions
 from arrowmind.bench.language.targets import judge_language
 from arrowmind.bench.memory.command import _parser as _memory_parser
@@ -53,9 +54,7 @@ def test_every_option_exists():
 
 
 def test_every_target_of_language_models_is_in_the_table():
-    ours = ("fp16", "int8", "int4", "int4-head4", "int2-g32", "int2-g64", "int2-g32-head4", "int2-g64-head4")
-    names = [f"arrowmind-{form}" for form in ours] + [f"llama.cpp-{form}" for form in ("F16", "Q8_0", "Q4_0")]
-    verdicts = judge_language(language_race(*map(language_lane, names)))
+    verdicts = judge_language(language_race(*map(language_lane, ROWS)))
     described = {(what, target) for what, target in table_rows(PAGE, "Targets of language models")}
     assert described == {(verdict.what, verdict.target) for verdict in verdicts}
     assert f"{LanguageOptions.rounds} rounds" in TEXT

@@ -11,6 +11,8 @@ from tests.fuzz.coverage import Coverage
 from arrowmind.errors import IntegrityError
 from arrowmind.weights import parquet_pages, parquet_thrift
 
+pytestmark = pytest.mark.usefixtures("thawed")  # which functions there are, the collector says
+
 
 def reached(data: bytes, modules) -> bytes:
     counters = bytearray(1 << 14)
