@@ -47,6 +47,10 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+def pytest_unconfigure() -> None:
+    gc.unfreeze()  # or the interpreter ends without freeing them, which nanobind calls leaks
+
+
 @pytest.fixture
 def thawed() -> Iterator[None]:
     """All objects are before the collector again, for tests of what it sees."""
