@@ -19,8 +19,7 @@ int64_t groups_of(const Description& tensor) {
   return tensor.group <= 0 ? 1 : ceil_div(tensor.k, tensor.group);
 }
 
-// A block is looked through to its end, without a branch for each value: so the compiler takes several at
-// once.
+// Blocks are looked through whole, without a branch for each value: the compiler takes several at once.
 template <typename T, typename Test>
 bool all_of(const uint8_t* data, int64_t size, Test test) {
   constexpr int64_t kBlock = 4096;

@@ -12,8 +12,8 @@ from arrowmind.bench.language.shape import SeededWeights
 from arrowmind.bench.statistics import cosines
 
 MATRIX, TABLE = "model.layers.0.mlp.up_proj.weight", "model.embed_tokens.weight"
-# Steps of the codes, in largest values of a row or group; half of one is the largest error.
 HEADS = {"g32": "int8", "head4": "int4", "head2": "int2"}
+# Steps of the codes, in largest values of a row or group; half of one is the largest error.
 STEPS = {"fp16": 0, "int8": 1 / 127, "int4": 1 / 8}
 
 

@@ -26,9 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["FORMS", "Form", "coded_tensors"]
 
 _INT4 = Grid("int4", 32, "fp16")
-_TABLE_INT4, _TABLE_INT2 = (
-    Grid(kind, 32, "u8", zero_points=True) for kind in ("int4", "int2")
-)  # as `table_type`
+# Those of `table_type: int4` and `int2`.
+_TABLE_INT4, _TABLE_INT2 = (Grid(kind, 32, "u8", zero_points=True) for kind in ("int4", "int2"))
 _BLOCK_ROWS = 4096  # at a time: a table of 150,000 rows has a copy of each step in memory else
 # The step of four levels that loses least of a normal distribution, in deviations.
 _INT2_STEP = 0.996
